@@ -1,0 +1,110 @@
+// Package adaptors defines what every kind of adaptor is to the agent. An
+// adaptor wraps sources of one kind and emits chunks; each kind lives in a
+// folder of its own below, and adaptors/all names them all.
+package adaptors
+
+import (
+	"context"
+	"log/slog"
+
+	"github.com/akupara/akupara/chunk"
+)
+
+// Adaptor is one configured instance of a kind. Its constructor touches
+// nothing outside and starts nothing.
+type Adaptor interface {
+	// Run collects until ctx is done and returns nil then. An error says why
+	// it can't go on: the agent logs it, shows it as last_error and calls Run
+	// again with backoff. When Run returns, nothing of it is left running.
+	Run(ctx context.Context, env Env) error
+	// Status is safe to call at any time, also while Run is not running.
+	Status() Status
+}
+
+// Replayer is an Adaptor whose sources can be read again. The sources of one
+// that is not are appended to the agent's spool first, and its chunks' Stream,
+// First and Last are set there.
+//
+// The agent calls both methods from goroutines of its own, while Run runs;
+// neither may block or call back.
+type Replayer interface {
+	Adaptor
+	// Settled tells that every byte of the stream below upTo is secured.
+	Settled(stream string, upTo int64)
+	// Resend asks that r, which is made of chunks sent before, be sent again:
+	// nobody is known to hold it any more.
+	Resend(stream string, r chunk.Range)
+}
+
+// Env is what the agent gives a running adaptor.
+type Env struct {
+	Name    string // the adaptor's name in the config
+	Type    string // data type of its chunks; empty where the kind sets its own
+	Host    string
+	Log     *slog.Logger
+	Out     Output
+	Streams Streams
+}
+
+// Output takes chunks.
+type Output interface {
+	// Send hands a chunk over, and blocks while downstream is slow or the
+	// agent's byte budget is used up. The chunk and its body are the caller's
+	// again when Send returns. After an error the chunk was not taken; the
+	// error is ctx's, or says what is wrong with the chunk.
+	Send(ctx context.Context, c *chunk.Chunk) error
+}
+
+// Streams keeps what must be known of the adaptor's streams after a crash. It
+// is safe for concurrent use.
+type Streams interface {
+	// Known gives the adaptor's streams, as stored.
+	Known() []Stream
+	// Open stores a new stream and gives it its id. It returns when that is
+	// durable; concurrent calls share one sync. Nothing of a stream may be
+	// sent before.
+	Open(ctx context.Context, s Stream) (Stream, error)
+	// Update stores a stream's new Source, Identity and Ended. It is durable
+	// after a crash of the process, not of the machine.
+	Update(s Stream) error
+	// Sent journals, before a chunk is first sent, where it ends and the
+	// fingerprint of the bytes before that end. It survives a crash of the
+	// process and costs no sync.
+	Sent(id string, end int64, fingerprint uint64) error
+	// Forget drops a stream for good: nothing of it will be asked for again.
+	Forget(id string) error
+}
+
+// Stream is what is stored of one stream.
+type Stream struct {
+	ID       string // unique over all hosts and times; set by Open
+	Source   string // path or command
+	Identity []byte // what the adaptor finds its source by; the adaptor's own format
+	Settled  int64  // every byte below is secured: after a start, reading goes on here
+	Sent     int64  // end of the last chunk that was journalled, 0 if none
+	Tail     uint64 // fingerprint of the bytes before Sent
+	Ended    bool   // the source is finished; Sent is its length
+}
+
+// Status is what people see of an adaptor.
+type Status struct {
+	Sources  []Source  // bounded: the busiest ones where there are very many
+	Skipped  []Skipped // what matched and is not read, each with the reason
+	LastErr  string
+	LagBytes int64 // bytes that are in the sources and not settled yet
+}
+
+// Source is the position in one stream.
+type Source struct {
+	Stream  string
+	Path    string // or command
+	Size    int64  // bytes there are, as last seen
+	Read    int64  // bytes read and handed over
+	Settled int64
+}
+
+// Skipped is something that matched and is not read.
+type Skipped struct {
+	Path   string
+	Reason string
+}

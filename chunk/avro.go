@@ -1,0 +1,170 @@
+package chunk
+
+import (
+	"encoding/binary"
+	"time"
+)
+
+// Schema is the Avro schema of a sink file's records, and thereby the
+// serialised form of a chunk (Avro 1.11 specification, "Binary encoding").
+// The data type is not in it: it is constant for a file and stands in the
+// file's metadata.
+const Schema = `{"type":"record","name":"Chunk","namespace":"akupara","doc":"a piece of one stream; its bytes are body, at the offsets [first, last)","fields":[` +
+	`{"name":"kind","type":{"type":"enum","name":"Kind","symbols":["data","begin","end","lost","dropped"]}},` +
+	`{"name":"host","type":"string"},` +
+	`{"name":"source","type":"string"},` +
+	`{"name":"stream","type":"string"},` +
+	`{"name":"first","type":"long"},` +
+	`{"name":"last","type":"long"},` +
+	`{"name":"time","type":{"type":"long","logicalType":"timestamp-micros"}},` +
+	`{"name":"tags","type":{"type":"map","values":"string"}},` +
+	`{"name":"encoding","type":"string"},` +
+	`{"name":"borders","type":["null",{"type":"array","items":"long"}]},` +
+	`{"name":"reason","type":"string"},` +
+	`{"name":"body","type":"bytes"}]}`
+
+// appendChunk serialises a chunk that has passed Check.
+func appendChunk(b []byte, c *Chunk) []byte {
+	b = binary.AppendVarint(b, int64(c.Kind))
+	b = appendString(b, c.Host)
+	b = appendString(b, c.Source)
+	b = appendString(b, c.Stream)
+	b = binary.AppendVarint(b, c.First)
+	b = binary.AppendVarint(b, c.Last)
+	b = binary.AppendVarint(b, c.Time.UnixMicro())
+	if len(c.Tags) > 0 {
+		b = binary.AppendVarint(b, int64(len(c.Tags)))
+		for k, v := range c.Tags {
+			b = appendString(b, k)
+			b = appendString(b, v)
+		}
+	}
+	b = binary.AppendVarint(b, 0) // ends the map
+	b = appendString(b, c.Encoding)
+	if c.Borders == nil {
+		b = binary.AppendVarint(b, 0) // the union's null
+	} else {
+		b = binary.AppendVarint(b, 1)
+		if len(c.Borders) > 0 {
+			b = binary.AppendVarint(b, int64(len(c.Borders)))
+			for _, n := range c.Borders {
+				b = binary.AppendVarint(b, n)
+			}
+		}
+		b = binary.AppendVarint(b, 0) // ends the array
+	}
+	b = appendString(b, c.Reason)
+	b = binary.AppendVarint(b, int64(len(c.Body)))
+	return append(b, c.Body...)
+}
+
+// Avro's long is the zig-zag varint that encoding/binary calls Varint; its
+// string and bytes are a long and that many bytes.
+func appendString(b []byte, s string) []byte {
+	b = binary.AppendVarint(b, int64(len(s)))
+	return append(b, s...)
+}
+
+// decoder reads Avro primitives from memory. After the first error it returns
+// zero values only; err tells what was wrong.
+type decoder struct {
+	b   []byte
+	err error
+	// last holds the strings read before, by position in the record: streams
+	// repeat them, and comparing is cheaper than allocating.
+	last [8]string
+}
+
+func (d *decoder) fail(what string) {
+	if d.err == nil {
+		d.err = invalidf("%s, %d bytes before the end", what, len(d.b))
+	}
+	d.b = nil
+}
+
+func (d *decoder) long() int64 {
+	n, size := binary.Varint(d.b)
+	if size <= 0 {
+		d.fail("a number is cut off or too long")
+		return 0
+	}
+	d.b = d.b[size:]
+	return n
+}
+
+// bytes reads a length and that many bytes, which stay part of the input.
+func (d *decoder) bytes(maxLen int, what string) []byte {
+	n := d.long()
+	if n < 0 || n > int64(maxLen) || n > int64(len(d.b)) {
+		d.fail(what + " has an impossible length")
+		return nil
+	}
+	out := d.b[:n:n]
+	d.b = d.b[n:]
+	return out
+}
+
+func (d *decoder) string(slot int, what string) string {
+	b := d.bytes(MaxString, what)
+	if string(b) != d.last[slot] { // does not allocate
+		d.last[slot] = string(b)
+	}
+	return d.last[slot]
+}
+
+// blocks reads the block structure that Avro's arrays and maps share, calling
+// item for each of at most maxItems items.
+func (d *decoder) blocks(maxItems int64, what string, item func()) {
+	total := int64(0)
+	for {
+		n := d.long()
+		if n == 0 || d.err != nil {
+			return
+		}
+		if n < 0 { // a negative count is followed by the block's byte size
+			n = -n
+			d.long()
+		}
+		total += n
+		if n < 0 || total > maxItems {
+			d.fail("too many " + what)
+			return
+		}
+		for ; n > 0 && d.err == nil; n-- {
+			item()
+		}
+	}
+}
+
+// chunk reads one serialised chunk into c. Body is part of the input.
+func (d *decoder) chunk(c *Chunk) {
+	*c = Chunk{Type: c.Type}
+	c.Kind = Kind(min(uint64(d.long()), uint64(numKinds)))
+	c.Host = d.string(0, "host")
+	c.Source = d.string(1, "source")
+	c.Stream = d.string(2, "stream")
+	c.First = d.long()
+	c.Last = d.long()
+	c.Time = time.UnixMicro(d.long()).UTC()
+	d.blocks(MaxTags, "tags", func() {
+		if c.Tags == nil {
+			c.Tags = map[string]string{}
+		}
+		k := d.string(3, "tag")
+		c.Tags[k] = d.string(4, "tag")
+	})
+	c.Encoding = d.string(5, "encoding")
+	switch d.long() {
+	case 0:
+	case 1:
+		c.Borders = []int64{}
+		d.blocks(MaxBody, "borders", func() { c.Borders = append(c.Borders, d.long()) })
+	default:
+		d.fail("borders are neither null nor an array")
+	}
+	c.Reason = d.string(6, "reason")
+	c.Body = d.bytes(MaxBody, "body")
+	if len(c.Body) == 0 {
+		c.Body = nil
+	}
+}

@@ -1,0 +1,118 @@
+package chunk
+
+import (
+	"fmt"
+	"slices"
+)
+
+// Range is the half-open interval [First, Last) of a stream's offsets.
+type Range struct {
+	First, Last int64
+}
+
+// Len is the number of bytes covered.
+func (r Range) Len() int64 { return r.Last - r.First }
+
+// Empty reports whether the range covers nothing.
+func (r Range) Empty() bool { return r.Last <= r.First }
+
+// Intersect is the part that both ranges cover; it is empty when there is none.
+func (r Range) Intersect(o Range) Range {
+	return Range{max(r.First, o.First), min(r.Last, o.Last)}
+}
+
+func (r Range) String() string { return fmt.Sprintf("[%d,%d)", r.First, r.Last) }
+
+// Ranges is a set of offsets: sorted, disjoint, non-empty ranges that do not
+// touch. The zero value is the empty set.
+type Ranges []Range
+
+// Add puts r into the set.
+func (s Ranges) Add(r Range) Ranges {
+	if r.Empty() {
+		return s
+	}
+	// Streams grow at their end: the common case touches the last range only.
+	if n := len(s); n == 0 || r.First > s[n-1].Last {
+		return append(s, r)
+	}
+	i := s.search(r.First)
+	j := i
+	for ; j < len(s) && s[j].First <= r.Last; j++ {
+		r.First = min(r.First, s[j].First)
+		r.Last = max(r.Last, s[j].Last)
+	}
+	return slices.Replace(s, i, j, r)
+}
+
+// AddAll puts every range of o into the set.
+func (s Ranges) AddAll(o Ranges) Ranges {
+	for _, r := range o {
+		s = s.Add(r)
+	}
+	return s
+}
+
+// search finds the first range that ends at or after n, so that it may touch
+// a range that starts at n.
+func (s Ranges) search(n int64) int {
+	i, _ := slices.BinarySearchFunc(s, n, func(r Range, n int64) int {
+		if r.Last < n {
+			return -1
+		}
+		return 1
+	})
+	return i
+}
+
+// Missing gives the parts of r that are not in the set, in order.
+func (s Ranges) Missing(r Range) Ranges {
+	var out Ranges
+	for i := s.search(r.First); i < len(s) && s[i].First < r.Last; i++ {
+		if s[i].First > r.First {
+			out = append(out, Range{r.First, s[i].First})
+		}
+		r.First = max(r.First, s[i].Last)
+	}
+	if !r.Empty() {
+		out = append(out, r)
+	}
+	return out
+}
+
+// Covered gives the parts of r that are in the set, in order.
+func (s Ranges) Covered(r Range) Ranges {
+	var out Ranges
+	for i := s.search(r.First); i < len(s) && s[i].First < r.Last; i++ {
+		if c := s[i].Intersect(r); !c.Empty() {
+			out = append(out, c)
+		}
+	}
+	return out
+}
+
+// Contains reports whether all of r is in the set.
+func (s Ranges) Contains(r Range) bool { return len(s.Missing(r)) == 0 }
+
+// Remove takes r out of the set. The result shares no memory with s.
+func (s Ranges) Remove(r Range) Ranges {
+	out := make(Ranges, 0, len(s)+1)
+	for _, x := range s {
+		if left := (Range{x.First, min(x.Last, r.First)}); !left.Empty() {
+			out = append(out, left)
+		}
+		if right := (Range{max(x.First, r.Last), x.Last}); !right.Empty() {
+			out = append(out, right)
+		}
+	}
+	return out
+}
+
+// Len is the number of offsets in the set.
+func (s Ranges) Len() int64 {
+	var n int64
+	for _, r := range s {
+		n += r.Len()
+	}
+	return n
+}

@@ -1,0 +1,396 @@
+package chunk
+
+import (
+	"bytes"
+	"crypto/md5"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+
+	"github.com/klauspost/compress/zstd"
+)
+
+// Block is what a sink file's index tells of one block: one batch.
+type Block struct {
+	Offset  int64  // from the file's first block to this one
+	Len     int    // bytes of the block's data, compressed
+	RawLen  int    // bytes of the block's data, decompressed
+	CRC     uint32 // CRC-32C of the block's data, compressed
+	Agent   string // who built the batch
+	Entries []Entry
+}
+
+// Index is what a sink file's header tells of all its blocks, so that a plan
+// needs to read nothing else.
+type Index struct {
+	Type    string // data type of all its chunks
+	Segment string // id of the spool segment that the file was made from
+	Blocks  []Block
+	size    int64 // bytes of all blocks with their framing
+}
+
+// MaxIndex bounds an index, in serialised bytes.
+const MaxIndex = 256 << 20
+
+// Add puts a batch's block behind those added before.
+func (x *Index) Add(b *Batch) {
+	blk := Block{
+		Offset: x.size, Len: len(b.Block), RawLen: b.RawLen, CRC: CRC(b.Block),
+		Agent: b.Agent, Entries: b.Entries,
+	}
+	x.Blocks = append(x.Blocks, blk)
+	x.size += blk.framedLen()
+}
+
+// framedLen is the length of the block in the file: count, size, data, sync.
+func (b *Block) framedLen() int64 {
+	return int64(len(b.head()) + b.Len + syncLen)
+}
+
+func (b *Block) head() []byte {
+	h := binary.AppendVarint(make([]byte, 0, 20), int64(len(b.Entries)))
+	return binary.AppendVarint(h, int64(b.Len))
+}
+
+const (
+	syncLen      = 16
+	avroMagic    = "Obj\x01"
+	metaSchema   = "avro.schema"
+	metaCodec    = "avro.codec"
+	metaIndex    = "akupara.index"
+	metaType     = "akupara.type"
+	metaSegment  = "akupara.segment"
+	indexVersion = 1
+)
+
+// SinkWriter writes a sink file: an Avro object container file (Avro 1.11
+// specification, "Object Container Files") with codec zstandard, whose header
+// carries the index. The blocks follow verbatim, in the index's order.
+type SinkWriter struct {
+	w       io.Writer
+	index   *Index
+	next    int
+	started bool
+	sync    [syncLen]byte
+	header  []byte
+}
+
+// NewSinkWriter prepares to write the file that index describes; it writes
+// nothing yet.
+func NewSinkWriter(w io.Writer, index *Index) (*SinkWriter, error) {
+	if err := CheckType(index.Type); err != nil {
+		return nil, err
+	}
+	s := &SinkWriter{w: w, index: index, sync: md5.Sum([]byte(index.Segment))}
+	raw := appendIndex(nil, index)
+	if len(raw) > MaxIndex {
+		return nil, fmt.Errorf("the index of segment %s has %d bytes, at most %d are allowed", index.Segment, len(raw), MaxIndex)
+	}
+	enc, err := NewEncoder()
+	if err != nil {
+		return nil, fmt.Errorf("create zstd encoder: %w", err)
+	}
+	defer enc.Close()
+	s.header = append(s.header, avroMagic...)
+	meta := [][2]string{
+		{metaSchema, Schema}, {metaCodec, "zstandard"},
+		{metaType, index.Type}, {metaSegment, index.Segment},
+		{metaIndex, string(enc.EncodeAll(raw, nil))},
+	}
+	s.header = binary.AppendVarint(s.header, int64(len(meta)))
+	for _, kv := range meta {
+		s.header = appendString(s.header, kv[0])
+		s.header = appendString(s.header, kv[1])
+	}
+	s.header = binary.AppendVarint(s.header, 0)
+	s.header = append(s.header, s.sync[:]...)
+	return s, nil
+}
+
+// Size is the length in bytes that the finished file must have.
+func (s *SinkWriter) Size() int64 { return int64(len(s.header)) + s.index.size }
+
+// WriteBlock writes the next block's data. It fails when the data is not what
+// the index says.
+func (s *SinkWriter) WriteBlock(data []byte) error {
+	if err := s.writeHeader(); err != nil {
+		return err
+	}
+	if s.next >= len(s.index.Blocks) {
+		return fmt.Errorf("write block %d: the index has %d", s.next, len(s.index.Blocks))
+	}
+	blk := &s.index.Blocks[s.next]
+	if len(data) != blk.Len || CRC(data) != blk.CRC {
+		return invalidf("block %d of segment %s is not the one that was indexed", s.next, s.index.Segment)
+	}
+	for _, part := range [][]byte{blk.head(), data, s.sync[:]} {
+		if _, err := s.w.Write(part); err != nil {
+			return fmt.Errorf("write block %d: %w", s.next, err)
+		}
+	}
+	s.next++
+	return nil
+}
+
+// Finish makes sure that the file is whole. It does not close the writer.
+func (s *SinkWriter) Finish() error {
+	if s.next != len(s.index.Blocks) {
+		return fmt.Errorf("segment %s: %d of %d blocks were written", s.index.Segment, s.next, len(s.index.Blocks))
+	}
+	return s.writeHeader()
+}
+
+func (s *SinkWriter) writeHeader() error {
+	if s.started {
+		return nil
+	}
+	s.started = true
+	if _, err := s.w.Write(s.header); err != nil {
+		return fmt.Errorf("write header: %w", err)
+	}
+	return nil
+}
+
+func appendIndex(b []byte, x *Index) []byte {
+	b = binary.AppendVarint(b, indexVersion)
+	b = binary.AppendVarint(b, int64(len(x.Blocks)))
+	for i := range x.Blocks {
+		blk := &x.Blocks[i]
+		b = binary.AppendVarint(b, int64(blk.Len))
+		b = binary.AppendVarint(b, int64(blk.RawLen))
+		b = binary.LittleEndian.AppendUint32(b, blk.CRC)
+		b = appendString(b, blk.Agent)
+		b = appendEntries(b, blk.Entries)
+	}
+	return b
+}
+
+func parseIndex(raw []byte, x *Index) error {
+	d := decoder{b: raw}
+	if v := d.long(); d.err == nil && v != indexVersion {
+		return invalidf("the index has version %d, want %d", v, indexVersion)
+	}
+	n := d.long()
+	if n < 0 || n*8 > int64(len(d.b)) {
+		d.fail("an impossible number of blocks")
+	}
+	for range max(n, 0) {
+		if d.err != nil {
+			break
+		}
+		blk := Block{Offset: x.size, Len: int(d.long()), RawLen: int(d.long())}
+		if len(d.b) < 4 {
+			d.fail("a block's entry is cut off")
+			break
+		}
+		blk.CRC = binary.LittleEndian.Uint32(d.b)
+		d.b = d.b[4:]
+		blk.Agent = d.string(7, "agent")
+		// Each block's entries are encoded on their own, as in its batch.
+		d.last[0], d.last[1], d.last[2] = "", "", ""
+		blk.Entries = d.entries(MaxBatchChunks)
+		if blk.Len < 0 || blk.Len > MaxBatchBlock || blk.RawLen < 0 || blk.RawLen > MaxBatchRaw {
+			d.fail("a block with an impossible length")
+		}
+		x.Blocks = append(x.Blocks, blk)
+		x.size += blk.framedLen()
+	}
+	if d.err == nil && len(d.b) != 0 {
+		d.fail("bytes too many")
+	}
+	if d.err != nil {
+		return fmt.Errorf("index: %w", d.err)
+	}
+	return nil
+}
+
+// Sink is a sink file opened for reading. It is safe for concurrent use when
+// its ReaderAt is.
+type Sink struct {
+	Index Index
+	// Damage is what keeps some of the blocks from being read, nil when the
+	// file has the length that its index implies.
+	Damage error
+	r      io.ReaderAt
+	data   int64 // offset of the first block
+	sync   [syncLen]byte
+}
+
+// ReadSink reads the header of a sink file of size bytes and nothing more.
+// ErrInvalid means that the header is damaged or not a sink file's.
+func ReadSink(r io.ReaderAt, size int64) (*Sink, error) {
+	s := &Sink{r: r}
+	header := &headerReader{r: io.NewSectionReader(r, 0, size)}
+	meta, err := header.read(&s.sync)
+	if err != nil {
+		return nil, err
+	}
+	if got := string(meta[metaCodec]); got != "zstandard" {
+		return nil, invalidf("not a sink file: codec %q, want zstandard", got)
+	}
+	if meta[metaIndex] == nil {
+		return nil, invalidf("not a sink file: its header has no %s", metaIndex)
+	}
+	s.data = header.n
+	s.Index.Type, s.Index.Segment = string(meta[metaType]), string(meta[metaSegment])
+	if err := CheckType(s.Index.Type); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrInvalid, err)
+	}
+	dec, err := NewDecoder(MaxIndex)
+	if err != nil {
+		return nil, fmt.Errorf("create zstd decoder: %w", err)
+	}
+	defer dec.Close()
+	raw, err := dec.DecodeAll(meta[metaIndex], nil)
+	if err != nil {
+		return nil, invalidf("decompress index: %v", err)
+	}
+	if err := parseIndex(raw, &s.Index); err != nil {
+		return nil, err
+	}
+	if want := s.data + s.Index.size; size != want {
+		s.Damage = invalidf("the file has %d bytes, its index implies %d", size, want)
+	}
+	return s, nil
+}
+
+// headerReader reads an object container file's header and counts its bytes.
+type headerReader struct {
+	r io.Reader
+	n int64
+}
+
+func (h *headerReader) ReadByte() (byte, error) {
+	var b [1]byte
+	_, err := io.ReadFull(h, b[:])
+	return b[0], err
+}
+
+func (h *headerReader) Read(p []byte) (int, error) {
+	n, err := h.r.Read(p)
+	h.n += int64(n)
+	return n, err
+}
+
+func (h *headerReader) bytes(maxLen int64) ([]byte, error) {
+	n, err := binary.ReadVarint(h)
+	if err != nil {
+		return nil, err
+	}
+	if n < 0 || n > maxLen {
+		return nil, errors.New("impossible length")
+	}
+	// Copy grows with what is really there: a lying length allocates nothing.
+	var b bytes.Buffer
+	if _, err := io.CopyN(&b, h, n); err != nil {
+		return nil, err
+	}
+	return b.Bytes(), nil
+}
+
+func (h *headerReader) read(sync *[syncLen]byte) (map[string][]byte, error) {
+	var magic [4]byte
+	if _, err := io.ReadFull(h, magic[:]); err != nil || string(magic[:]) != avroMagic {
+		return nil, invalidf("not an Avro object container file")
+	}
+	meta := map[string][]byte{}
+	for {
+		n, err := binary.ReadVarint(h)
+		if err == nil && (n < 0 || n > 64) {
+			err = errors.New("impossible number of entries")
+		}
+		if err != nil {
+			return nil, invalidf("read header: %v", err)
+		}
+		if n == 0 {
+			break
+		}
+		for range n {
+			key, err := h.bytes(MaxString)
+			if err == nil {
+				meta[string(key)], err = h.bytes(MaxIndex)
+			}
+			if err != nil {
+				return nil, invalidf("read header: %v", err)
+			}
+		}
+	}
+	if _, err := io.ReadFull(h, sync[:]); err != nil {
+		return nil, invalidf("read header: %v", err)
+	}
+	return meta, nil
+}
+
+// ReadBlock reads block i's data, still compressed, into buf, growing it when
+// needed, and holds it against the index. ErrInvalid means that the block is
+// damaged; any other error is the reader's.
+func (s *Sink) ReadBlock(i int, buf []byte) ([]byte, error) {
+	blk := &s.Index.Blocks[i]
+	n := int(blk.framedLen())
+	if cap(buf) < n {
+		buf = make([]byte, n)
+	}
+	buf = buf[:n]
+	if got, err := s.r.ReadAt(buf, s.data+blk.Offset); got < n {
+		if err == nil || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+			return nil, invalidf("block %d: %d of %d bytes are there", i, got, n)
+		}
+		return nil, fmt.Errorf("read block %d: %w", i, err)
+	}
+	head := blk.head()
+	data := buf[len(head) : len(head)+blk.Len]
+	if !bytes.HasPrefix(buf, head) || !bytes.Equal(buf[len(head)+blk.Len:], s.sync[:]) {
+		return nil, invalidf("block %d: its framing is damaged", i)
+	}
+	if got := CRC(data); got != blk.CRC {
+		return nil, invalidf("block %d: its CRC is %08x, the index says %08x", i, got, blk.CRC)
+	}
+	return data, nil
+}
+
+// NewDecoder makes a decoder whose output is at most maxLen bytes. It is safe
+// for concurrent use by DecodeAll.
+func NewDecoder(maxLen int) (*zstd.Decoder, error) {
+	return zstd.NewReader(nil, zstd.WithDecoderMaxMemory(uint64(maxLen)), zstd.WithDecoderConcurrency(2))
+}
+
+var blockDecoder = sync.OnceValues(func() (*zstd.Decoder, error) { return NewDecoder(MaxBatchRaw) })
+
+// Decode decompresses a block's data into buf, growing it when needed, and
+// gives its chunks in order; their bodies are part of the raw bytes returned.
+// It checks that the chunks are the very ones that the index tells of: on any
+// mismatch the error is ErrInvalid and no chunk is given.
+func (b *Block) Decode(dataType string, data, buf []byte) (chunks []Chunk, raw []byte, err error) {
+	dec, err := blockDecoder()
+	if err != nil {
+		return nil, buf, fmt.Errorf("create zstd decoder: %w", err)
+	}
+	raw, err = dec.DecodeAll(data, buf[:0])
+	if err != nil {
+		return nil, buf, invalidf("decompress block: %v", err)
+	}
+	if len(raw) != b.RawLen {
+		return nil, raw, invalidf("the block has %d bytes raw, the index says %d", len(raw), b.RawLen)
+	}
+	d := decoder{b: raw}
+	chunks = make([]Chunk, len(b.Entries))
+	for i := range chunks {
+		c := &chunks[i]
+		c.Type = dataType
+		if d.chunk(c); d.err != nil {
+			return nil, raw, fmt.Errorf("chunk %d: %w", i, d.err)
+		}
+		if err := c.Check(); err != nil {
+			return nil, raw, fmt.Errorf("chunk %d: %w", i, err)
+		}
+		if got := c.entry(); got != b.Entries[i] {
+			return nil, raw, invalidf("chunk %d is %+v, the index says %+v", i, got, b.Entries[i])
+		}
+	}
+	if len(d.b) != 0 {
+		return nil, raw, invalidf("the block holds %d bytes more than its %d chunks", len(d.b), len(chunks))
+	}
+	return chunks, raw, nil
+}

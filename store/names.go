@@ -1,0 +1,83 @@
+package store
+
+import (
+	"fmt"
+	"path"
+	"regexp"
+	"strings"
+	"time"
+)
+
+// The top of a store. Outside readers rely on these names.
+const (
+	Raw        = "raw"        // sink files that a table may not hold yet: raw/TYPE/DATE/SEGMENT.avro
+	Archive    = "archive"    // sink files that the tables hold: archive/TYPE/DATE/SEGMENT.avro
+	Tables     = "tables"     // Iceberg tables: tables/TYPE/{metadata,data}
+	Quarantine = "quarantine" // what could not be read, kept for people
+)
+
+// SinkExt ends the name of every published sink file, and of nothing else.
+const SinkExt = ".avro"
+
+// Segment is the id of a spool segment, and thereby of its sink file. It
+// starts with the UTC time it was opened, so that ids sort by age.
+type Segment string
+
+const segmentTime = "20060102T150405.000000Z"
+
+var segmentRE = regexp.MustCompile(`^[A-Za-z0-9_.-]+$`)
+
+// NewSegment makes the id of the n-th segment that a collector opens.
+// collector must be unique among collectors and stay with its spool.
+func NewSegment(opened time.Time, collector string, n uint64) Segment {
+	return Segment(fmt.Sprintf("%s-%s-%06d", opened.UTC().Format(segmentTime), collector, n))
+}
+
+// Opened is when the segment was opened.
+func (s Segment) Opened() (time.Time, error) {
+	stamp, _, _ := strings.Cut(string(s), "-")
+	t, err := time.Parse(segmentTime, stamp)
+	if err != nil {
+		return time.Time{}, fmt.Errorf("segment id %q does not start with a time like %s", s, segmentTime)
+	}
+	return t, nil
+}
+
+// Check tells whether s is a well-formed id: what comes from outside must pass
+// it before it becomes part of a path.
+func (s Segment) Check() error {
+	if _, err := s.Opened(); err != nil {
+		return err
+	}
+	if len(s) > 200 || !segmentRE.MatchString(string(s)) {
+		return fmt.Errorf("segment id %q: at most 200 letters, digits, '-', '_' and '.' are allowed", s)
+	}
+	return nil
+}
+
+// SinkPath is the final name of the segment's sink file under area, which is
+// Raw, Archive or Quarantine. It follows from the id alone, so that recovery
+// finds what was published before.
+func SinkPath(area, dataType string, s Segment) string {
+	day := "unknown"
+	if t, err := s.Opened(); err == nil {
+		day = t.Format("2006-01-02")
+	}
+	return path.Join(area, dataType, day, string(s)+SinkExt)
+}
+
+// TempSinkPath is where attempt n writes the segment's sink file before it is
+// renamed to its final name. Readers take no file that starts with '_' for
+// data, and this one does not end like a sink file either.
+func TempSinkPath(dataType string, s Segment, attempt string) string {
+	dir, name := path.Split(SinkPath(Raw, dataType, s))
+	return path.Join(dir, "_"+name+"."+attempt+".tmp")
+}
+
+// IsSink tells whether a path under raw/ or archive/ is a published sink file.
+func IsSink(p string) bool {
+	return path.Ext(p) == SinkExt && !strings.HasPrefix(path.Base(p), "_")
+}
+
+// SegmentOf gives the segment id of a sink file's path.
+func SegmentOf(p string) Segment { return Segment(strings.TrimSuffix(path.Base(p), SinkExt)) }
