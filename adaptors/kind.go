@@ -1,0 +1,22 @@
+package adaptors
+
+// Kind is a sort of adaptor: a name, a default config and a constructor. All
+// kinds are named by one function, adaptors/all.Kinds.
+type Kind struct {
+	Name    string // as in the config's "kind:"
+	Summary string // one line for people
+	// NewConfig gives a pointer to a new config struct that holds the kind's
+	// defaults. Its yaml tags are the kind's own keys, beside the common ones
+	// (name, kind, type, delivery, tags, when_full). Where the pointer has a
+	// method Validate() error, it is called after decoding.
+	NewConfig func() any
+	// New makes an adaptor from what NewConfig gave, decoded and valid. It
+	// touches nothing outside and starts nothing.
+	New func(cfg any) (Adaptor, error)
+	// Replayable tells that the adaptors are Replayers: they do without the
+	// agent's spool.
+	Replayable bool
+	// OwnTypes tells that the kind names the data types of its chunks itself,
+	// so that an adaptor needs no type.
+	OwnTypes bool
+}
