@@ -1,0 +1,127 @@
+// Package schema is what parsers, the Parquet writer and the Iceberg table say
+// to each other about a table's columns and a data file's statistics. It knows
+// neither Parquet nor Iceberg.
+package schema
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Type is the type of a column. The zero value is none.
+type Type uint8
+
+const (
+	Timestamp Type = iota + 1 // UTC, microseconds since 1970; Iceberg's timestamptz
+	String
+	Long
+	Double
+	Boolean
+	Map // string to string; a value may be null
+)
+
+var typeNames = [...]string{"none", "timestamp", "string", "long", "double", "boolean", "map"}
+
+func (t Type) String() string {
+	if int(t) < len(typeNames) {
+		return typeNames[t]
+	}
+	return fmt.Sprintf("type(%d)", uint8(t))
+}
+
+// Column is one column of a table. Its ids are Iceberg's field ids, which a
+// data file must carry; they are 0 as long as Plan has not set them.
+type Column struct {
+	ID       int
+	KeyID    int // of a Map
+	ValueID  int // of a Map
+	Name     string
+	Type     Type
+	Required bool // no row is without it
+	Doc      string
+}
+
+// The columns that every table has, in this order, before its own.
+const (
+	TS         = "ts"
+	Host       = "host"
+	Source     = "source"
+	Stream     = "stream"
+	Seq        = "seq"
+	Level      = "level"
+	Message    = "message"
+	ParseError = "parse_error"
+	Tags       = "tags"
+	Attributes = "attributes"
+)
+
+// Common gives the columns that every table has, without ids.
+func Common() []Column {
+	return []Column{
+		{Name: TS, Type: Timestamp, Required: true, Doc: "when it happened; where the record does not say, when it was read"},
+		{Name: Host, Type: String, Required: true, Doc: "the machine the record comes from"},
+		{Name: Source, Type: String, Required: true, Doc: "path or command it was read from"},
+		{Name: Stream, Type: String, Required: true, Doc: "id of the sequence of bytes it was read from"},
+		{Name: Seq, Type: Long, Required: true, Doc: "offset in the stream of the record's first byte"},
+		{Name: Level, Type: String, Doc: "TRACE, DEBUG, INFO, WARN, ERROR, FATAL or null"},
+		{Name: Message, Type: String, Doc: "the text; the raw record where parse_error is set"},
+		{Name: ParseError, Type: String, Doc: "why the record could not be parsed; null where it could"},
+		{Name: Tags, Type: Map, Doc: "what the agent knows of the source"},
+		{Name: Attributes, Type: Map, Doc: "what fits no column"},
+	}
+}
+
+// Find gives the index of the column of that name, whatever its case, or -1.
+func Find(cols []Column, name string) int {
+	for i := range cols {
+		if strings.EqualFold(cols[i].Name, name) {
+			return i
+		}
+	}
+	return -1
+}
+
+// Plan gives the columns that a table will have after a commit that adds
+// wanted, with the field ids that the commit will give them; data files must
+// be written with these. existing are the table's columns, with ids, or none
+// when there is no table yet. What exists stays as it is, first and in its
+// order: a wanted column of the same name (whatever its case) adds nothing,
+// also when its type differs. A new table gets the common columns first. Added
+// columns are never required: the rows that are there have no value.
+//
+// maxID is the highest field id the table ever gave (0 when there is none):
+// ids are not used again.
+func Plan(existing, wanted []Column, maxID int) []Column {
+	out := append([]Column(nil), existing...)
+	fresh := len(existing) == 0
+	if fresh {
+		out = Common()
+	}
+	have := make(map[string]bool, len(out)+len(wanted))
+	for i := range out {
+		have[strings.ToLower(out[i].Name)] = true
+	}
+	for _, c := range wanted {
+		if key := strings.ToLower(c.Name); !have[key] {
+			have[key] = true
+			c.ID, c.KeyID, c.ValueID, c.Required = 0, 0, 0, false
+			out = append(out, c)
+		}
+	}
+	// Iceberg numbers the top level first, then the keys and values of maps.
+	for i := range out {
+		maxID = max(maxID, out[i].ID, out[i].KeyID, out[i].ValueID)
+	}
+	first := len(existing)
+	for i := first; i < len(out); i++ {
+		maxID++
+		out[i].ID = maxID
+	}
+	for i := first; i < len(out); i++ {
+		if out[i].Type == Map {
+			out[i].KeyID, out[i].ValueID = maxID+1, maxID+2
+			maxID += 2
+		}
+	}
+	return out
+}
