@@ -96,6 +96,9 @@ func (s Ranges) Contains(r Range) bool { return len(s.Missing(r)) == 0 }
 
 // Remove takes r out of the set. The result shares no memory with s.
 func (s Ranges) Remove(r Range) Ranges {
+	if r.Empty() {
+		return slices.Clone(s)
+	}
 	out := make(Ranges, 0, len(s)+1)
 	for _, x := range s {
 		if left := (Range{x.First, min(x.Last, r.First)}); !left.Empty() {

@@ -62,7 +62,7 @@ const (
 	metaIndex    = "akupara.index"
 	metaType     = "akupara.type"
 	metaSegment  = "akupara.segment"
-	indexVersion = 1
+	indexVersion = 1 // the index's first number; before it, compressed, its CRC-32C
 )
 
 // SinkWriter writes a sink file: an Avro object container file (Avro 1.11
@@ -94,10 +94,12 @@ func NewSinkWriter(w io.Writer, index *Index) (*SinkWriter, error) {
 	}
 	defer enc.Close()
 	s.header = append(s.header, avroMagic...)
+	packed := enc.EncodeAll(raw, make([]byte, 4))
+	binary.LittleEndian.PutUint32(packed, CRC(packed[4:]))
 	meta := [][2]string{
 		{metaSchema, Schema}, {metaCodec, "zstandard"},
 		{metaType, index.Type}, {metaSegment, index.Segment},
-		{metaIndex, string(enc.EncodeAll(raw, nil))},
+		{metaIndex, string(packed)},
 	}
 	s.header = binary.AppendVarint(s.header, int64(len(meta)))
 	for _, kv := range meta {
@@ -230,8 +232,12 @@ func ReadSink(r io.ReaderAt, size int64) (*Sink, error) {
 	if got := string(meta[metaCodec]); got != "zstandard" {
 		return nil, invalidf("not a sink file: codec %q, want zstandard", got)
 	}
-	if meta[metaIndex] == nil {
+	packed := meta[metaIndex]
+	if len(packed) < 4 {
 		return nil, invalidf("not a sink file: its header has no %s", metaIndex)
+	}
+	if got, want := CRC(packed[4:]), binary.LittleEndian.Uint32(packed); got != want {
+		return nil, invalidf("the index's CRC is %08x, it says %08x", got, want)
 	}
 	s.data = header.n
 	s.Index.Type, s.Index.Segment = string(meta[metaType]), string(meta[metaSegment])
@@ -243,7 +249,7 @@ func ReadSink(r io.ReaderAt, size int64) (*Sink, error) {
 		return nil, fmt.Errorf("create zstd decoder: %w", err)
 	}
 	defer dec.Close()
-	raw, err := dec.DecodeAll(meta[metaIndex], nil)
+	raw, err := dec.DecodeAll(packed[4:], nil)
 	if err != nil {
 		return nil, invalidf("decompress index: %v", err)
 	}

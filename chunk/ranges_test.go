@@ -1,0 +1,66 @@
+package chunk
+
+import (
+	"math/rand/v2"
+	"slices"
+	"testing"
+)
+
+// The model of a set of ranges is one boolean per offset.
+func TestRangesAgreeWithABitmap(t *testing.T) {
+	const size = 64
+	seed := rand.Uint64()
+	t.Logf("seed %d", seed)
+	rnd := rand.New(rand.NewPCG(seed, 0))
+	random := func() Range {
+		a, b := rnd.Int64N(size), rnd.Int64N(size)
+		return Range{min(a, b), max(a, b)}
+	}
+	for range 500 {
+		var set Ranges
+		var bits [size]bool
+		for range 12 {
+			r, add := random(), rnd.IntN(4) > 0
+			if add {
+				set = set.Add(r)
+			} else {
+				set = set.Remove(r)
+			}
+			for i := r.First; i < r.Last; i++ {
+				bits[i] = add
+			}
+			checkDisjoint(t, set)
+		}
+		probe := random()
+		var missing, covered Ranges
+		for i := probe.First; i < probe.Last; i++ {
+			if r := (Range{i, i + 1}); bits[i] {
+				covered = covered.Add(r)
+			} else {
+				missing = missing.Add(r)
+			}
+		}
+		if got := set.Missing(probe); !slices.Equal(got, missing) {
+			t.Fatalf("%v.Missing(%v) = %v, want %v", set, probe, got, missing)
+		}
+		if got := set.Covered(probe); !slices.Equal(got, covered) {
+			t.Fatalf("%v.Covered(%v) = %v, want %v", set, probe, got, covered)
+		}
+	}
+}
+
+func checkDisjoint(t *testing.T, s Ranges) {
+	t.Helper()
+	for i, r := range s {
+		if r.Empty() || i > 0 && r.First <= s[i-1].Last {
+			t.Fatalf("%v is not sorted, disjoint, non-empty and apart", s)
+		}
+	}
+}
+
+func TestRangesThatTouchBecomeOne(t *testing.T) {
+	s := Ranges(nil).Add(Range{0, 10}).Add(Range{20, 30}).Add(Range{10, 20})
+	if want := (Ranges{{0, 30}}); !slices.Equal(s, want) {
+		t.Errorf("got %v, want %v", s, want)
+	}
+}
