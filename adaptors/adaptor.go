@@ -29,10 +29,13 @@ type Adaptor interface {
 // neither may block or call back.
 type Replayer interface {
 	Adaptor
-	// Settled tells that every byte of the stream below upTo is secured.
+	// Settled tells that every byte of the stream below upTo is secured. It is
+	// also called, with upTo as before, when a fact without length (Begin, End)
+	// is secured: a stream is finished with only when its End is.
 	Settled(stream string, upTo int64)
 	// Resend asks that r, which is made of chunks sent before, be sent again:
-	// nobody is known to hold it any more.
+	// nobody is known to hold it any more. An empty r asks for the facts that
+	// were sent at its offset. What can't be read again is sent as a Lost fact.
 	Resend(stream string, r chunk.Range)
 }
 
@@ -62,7 +65,7 @@ type Streams interface {
 	Known() []Stream
 	// Open stores a new stream and gives it its id. It returns when that is
 	// durable; concurrent calls share one sync. Nothing of a stream may be
-	// sent before.
+	// sent before. A stream opened with Begin above 0 is settled up to there.
 	Open(ctx context.Context, s Stream) (Stream, error)
 	// Update stores a stream's new Source, Identity and Ended. It is durable
 	// after a crash of the process, not of the machine.
@@ -80,6 +83,7 @@ type Stream struct {
 	ID       string // unique over all hosts and times; set by Open
 	Source   string // path or command
 	Identity []byte // what the adaptor finds its source by; the adaptor's own format
+	Begin    int64  // where the stream starts as told; above 0 a Begin fact is sent there
 	Settled  int64  // every byte below is secured: after a start, reading goes on here
 	Sent     int64  // end of the last chunk that was journalled, 0 if none
 	Tail     uint64 // fingerprint of the bytes before Sent

@@ -1,0 +1,226 @@
+// Package checkpoints keeps what the agent must know after a crash: who it is,
+// which streams it has opened, how far each was sent and how far it is
+// settled, and what was added over REST.
+//
+// The state lies in one directory as a snapshot and the journal of what came
+// after it, both numbered by generation:
+//
+//	snapshot-N     the whole state; published by tmp, fsync, rename, fsync of the directory
+//	journal-N      what changed since snapshot-N, in frames with a CRC
+//	snapshot-N.tmp, journal-N.tmp   not finished; removed at the next start
+//	quarantine/    damaged files and the torn tails of journals, never deleted by us
+//	lock           held by flock while a process uses the directory
+//
+// A new generation is begun at every start and whenever the journal outgrows
+// its bound. Its journal is created first and its snapshot published second:
+// whichever of the two generations a crash leaves behind, the newest whole
+// snapshot and all journals from its number on give the state. One generation
+// before the current one is kept, so that a damaged snapshot costs nothing.
+//
+// Opening a stream and the values of Put are fsynced before the call returns
+// (concurrent calls share one fsync). What was sent and settled is written
+// without: it survives a crash of the process. After a crash of the machine
+// those positions may be older than the truth, which costs a second sending of
+// bytes that the demux drops.
+package checkpoints
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+)
+
+// Stream is what is stored of one stream. Its fields are those of
+// adaptors.Stream, in the same order: one converts to the other.
+type Stream struct {
+	ID       string // unique over all hosts and times; set by Open
+	Source   string // path or command
+	Identity []byte // what the adaptor finds its source by
+	Begin    int64  // where the stream starts as told
+	Settled  int64  // every byte below is secured
+	Sent     int64  // end of the last chunk that was journalled, 0 if none
+	Tail     uint64 // fingerprint of the bytes before Sent
+	Ended    bool   // the source is finished; Sent is its length
+}
+
+// Bounds on what a caller may store.
+const (
+	MaxText     = 64 << 10 // bytes of a source, an identity, an adaptor's name
+	MaxValue    = 1 << 20  // bytes of a value given to Put
+	defaultRoll = 4 << 20  // bytes of journal, beside the snapshot's own size
+)
+
+// Errors that callers may branch on.
+var (
+	ErrLocked  = errors.New("the directory is in use by another process")
+	ErrUnknown = errors.New("no such stream")
+	ErrClosed  = errors.New("the checkpoints are closed")
+)
+
+// Store is an open checkpoint directory. It is safe for concurrent use.
+type Store struct {
+	dir    string
+	log    *slog.Logger
+	fs     files
+	unlock func() error
+	ids    idMaker
+
+	// syncMu is held while the journal is synced or replaced; it is taken
+	// before mu, never the other way round.
+	syncMu sync.Mutex
+	synced int64 // number of the last record known to be durable; under syncMu
+
+	mu        sync.Mutex
+	st        state
+	gen       uint64
+	journal   file
+	size      int64 // bytes of whole records in the journal
+	torn      bool  // a failed write may have left bytes past size
+	appended  int64 // number of the last record written
+	rollAt    int64 // bytes of journal at which a new generation is due
+	closed    bool
+	damaged   int       // files and tails that were quarantined at the start
+	rollAgain time.Time // when a roll that failed may be tried again
+}
+
+// Open takes the lock of dir, which is created where it is missing, recovers
+// what it holds and starts a new generation. ErrLocked says that another
+// process uses it. Damage is logged, counted and moved to quarantine, and what
+// is whole is used; only an unusable directory and a checkpoint of a newer
+// version of this program are errors.
+func Open(dir string, log *slog.Logger) (*Store, error) {
+	return open(osFiles{}, dir, machineIDPath, log)
+}
+
+// AgentID is the agent's id: made at the first start on this machine.
+func (s *Store) AgentID() string { return s.ids.agent }
+
+// Damaged is how many files and tails of files were quarantined at the start.
+func (s *Store) Damaged() int { return s.damaged }
+
+// Streams gives an adaptor's streams in the order they were opened. The
+// identities are the caller's own.
+func (s *Store) Streams(adaptor string) []Stream {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var out []*entry
+	for _, e := range s.st.streams {
+		if e.adaptor == adaptor {
+			out = append(out, e)
+		}
+	}
+	slices.SortFunc(out, func(a, b *entry) int { return int(a.order - b.order) })
+	streams := make([]Stream, len(out))
+	for i, e := range out {
+		streams[i] = e.Stream
+		streams[i].Identity = slices.Clone(e.Identity)
+	}
+	return streams
+}
+
+// Adaptors gives the names of the adaptors that have streams, sorted.
+func (s *Store) Adaptors() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	seen := map[string]bool{}
+	var out []string
+	for _, e := range s.st.streams {
+		if !seen[e.adaptor] {
+			seen[e.adaptor] = true
+			out = append(out, e.adaptor)
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
+// Stream gives one stream by its id.
+func (s *Store) Stream(id string) (Stream, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	e := s.st.streams[id]
+	if e == nil {
+		return Stream{}, false
+	}
+	out := e.Stream
+	out.Identity = slices.Clone(e.Identity)
+	return out, true
+}
+
+// Open stores a new stream, gives it its id and returns when that is durable.
+// Concurrent calls share one fsync. A stream with Begin above 0 is settled up
+// to there. After an error the stream is not open; its id is not used again.
+func (s *Store) Open(ctx context.Context, adaptor string, st Stream) (Stream, error) {
+	if err := ctx.Err(); err != nil {
+		return Stream{}, err
+	}
+	st.ID = s.ids.next()
+	st.Settled = max(st.Settled, st.Begin)
+	if err := s.append(true, record{op: opOpen, adaptor: adaptor, stream: st}); err != nil {
+		return Stream{}, err
+	}
+	return st, nil
+}
+
+// Update stores a stream's new Source, Identity and Ended; no other field. It
+// is not synced.
+func (s *Store) Update(st Stream) error {
+	return s.append(false, record{op: opUpdate, stream: st})
+}
+
+// Sent journals where a chunk that is about to be sent ends, and the
+// fingerprint of the bytes before that end. It is not synced.
+func (s *Store) Sent(id string, end int64, fingerprint uint64) error {
+	return s.append(false, record{op: opSent, stream: Stream{ID: id, Sent: end, Tail: fingerprint}})
+}
+
+// Settled journals that every byte of the stream below upTo is secured. It
+// never moves a position back. It is not synced.
+func (s *Store) Settled(id string, upTo int64) error {
+	return s.append(false, record{op: opSettled, stream: Stream{ID: id, Settled: upTo}})
+}
+
+// Forget drops a stream. It is not synced: a stream that comes back after a
+// crash of the machine is forgotten again by its adaptor.
+func (s *Store) Forget(id string) error {
+	return s.append(false, record{op: opForget, stream: Stream{ID: id}})
+}
+
+// Put stores a value under a name and returns when that is durable.
+func (s *Store) Put(name string, value []byte) error {
+	return s.append(true, record{op: opPut, adaptor: name, value: value})
+}
+
+// Delete removes a value; it returns when that is durable.
+func (s *Store) Delete(name string) error {
+	return s.append(true, record{op: opDelete, adaptor: name})
+}
+
+// List gives all values by name. They are the caller's own.
+func (s *Store) List() map[string][]byte {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	out := make(map[string][]byte, len(s.st.values))
+	for k, v := range s.st.values {
+		out[k] = slices.Clone(v)
+	}
+	return out
+}
+
+// Close publishes a last snapshot and gives the directory free. The error
+// says that the snapshot failed; the journal holds everything then.
+func (s *Store) Close() error {
+	s.syncMu.Lock()
+	defer s.syncMu.Unlock()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return nil
+	}
+	err := s.roll()
+	s.closed = true
+	return errors.Join(err, s.journal.Close(), s.unlock())
+}
