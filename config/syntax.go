@@ -1,0 +1,211 @@
+package config
+
+import (
+	"fmt"
+	"net"
+	"net/url"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/bmatcuk/doublestar/v4"
+	"github.com/robfig/cron/v3"
+)
+
+// maxPattern bounds regexes and globs, in bytes.
+const maxPattern = 4096
+
+// Regexp is a regular expression in Go's syntax (RE2). The zero value is none.
+type Regexp struct{ *regexp.Regexp }
+
+// Want implements Wanter.
+func (Regexp) Want() string { return "a regular expression in Go's syntax (RE2)" }
+
+// MarshalText implements encoding.TextMarshaler.
+func (r Regexp) MarshalText() ([]byte, error) {
+	if r.Regexp == nil {
+		return nil, nil
+	}
+	return []byte(r.Regexp.String()), nil
+}
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (r *Regexp) UnmarshalText(text []byte) error {
+	if len(text) > maxPattern {
+		return fmt.Errorf("it has %d bytes; at most %d are allowed", len(text), maxPattern)
+	}
+	re, err := regexp.Compile(string(text))
+	if err != nil {
+		return fmt.Errorf("%s", strings.TrimPrefix(err.Error(), "error parsing regexp: "))
+	}
+	r.Regexp = re
+	return nil
+}
+
+// Glob is a path pattern: * and ? stay within a folder, ** matches any number
+// of folders, also none; [a-z] and {a,b} are known.
+type Glob string
+
+// Want implements Wanter.
+func (Glob) Want() string { return "a path pattern, such as /var/log/**/*.log" }
+
+// Match tells whether the whole path matches.
+func (g Glob) Match(path string) bool { return doublestar.MatchUnvalidated(string(g), path) }
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (g *Glob) UnmarshalText(text []byte) error {
+	switch s := string(text); {
+	case s == "":
+		return fmt.Errorf("it is empty")
+	case len(s) > maxPattern:
+		return fmt.Errorf("it has %d bytes; at most %d are allowed", len(s), maxPattern)
+	case !doublestar.ValidatePattern(s):
+		return fmt.Errorf("its [, {, or \\ is not closed; known are *, **, ?, [a-z], {a,b} and \\")
+	default:
+		*g = Glob(s)
+		return nil
+	}
+}
+
+// Addr is where a server listens: host:port, or unix:/path of a socket. Port
+// 0 takes any free one.
+type Addr string
+
+// Want implements Wanter.
+func (Addr) Want() string { return "an address, such as 127.0.0.1:9770 or unix:/run/akupara.sock" }
+
+// Split gives what net.Listen takes: "tcp" or "unix", and the address.
+func (a Addr) Split() (network, address string) {
+	if path, ok := strings.CutPrefix(string(a), "unix:"); ok {
+		return "unix", path
+	}
+	return "tcp", string(a)
+}
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (a *Addr) UnmarshalText(text []byte) error {
+	s := string(text)
+	if path, ok := strings.CutPrefix(s, "unix:"); ok {
+		if !strings.HasPrefix(path, "/") || len(path) > 107 {
+			return fmt.Errorf("the socket's path must start with / and have at most 107 bytes")
+		}
+		*a = Addr(s)
+		return nil
+	}
+	if err := checkHostPort(s); err != nil {
+		return err
+	}
+	*a = Addr(s)
+	return nil
+}
+
+func checkHostPort(s string) error {
+	host, port, err := net.SplitHostPort(s)
+	if err != nil {
+		return fmt.Errorf("it has no port, or brackets are missing around an IPv6 address")
+	}
+	if n, err := strconv.ParseUint(port, 10, 16); err != nil {
+		return fmt.Errorf("the port %q is no number from 0 to 65535", port)
+	} else if strconv.FormatUint(n, 10) != port {
+		return fmt.Errorf("the port %q is not written plainly", port)
+	}
+	if strings.ContainsAny(host, "/ \t@?#") {
+		return fmt.Errorf("the host %q has characters that no host has", host)
+	}
+	return nil
+}
+
+// URL is the address of a daemon: http or https, host and port.
+type URL struct{ *url.URL }
+
+// Want implements Wanter.
+func (URL) Want() string { return "a URL, such as http://127.0.0.1:9770" }
+
+// MarshalText implements encoding.TextMarshaler.
+func (u URL) MarshalText() ([]byte, error) {
+	if u.URL == nil {
+		return nil, nil
+	}
+	return []byte(u.URL.String()), nil
+}
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (u *URL) UnmarshalText(text []byte) error {
+	v, err := url.Parse(string(text))
+	switch {
+	case err != nil:
+		if cause, ok := err.(*url.Error); ok {
+			err = cause.Err
+		}
+		return err
+	case v.Scheme != "http" && v.Scheme != "https":
+		return fmt.Errorf("its scheme is %q; allowed: http, https", v.Scheme)
+	case v.Hostname() == "":
+		return fmt.Errorf("it has no host")
+	case v.RawQuery != "" || v.Fragment != "":
+		return fmt.Errorf("it must not have a query or a fragment")
+	}
+	v.Path = strings.TrimSuffix(v.Path, "/")
+	u.URL = v
+	return nil
+}
+
+// Schedule is when something is due: five cron fields, or a descriptor such
+// as "@every 1m" or "@hourly", in UTC unless it starts with CRON_TZ=ZONE.
+type Schedule struct {
+	cron.Schedule
+	text string
+}
+
+// NewSchedule parses a schedule.
+func NewSchedule(text string) (Schedule, error) {
+	var s Schedule
+	err := s.UnmarshalText([]byte(text))
+	return s, err
+}
+
+func (s Schedule) String() string { return s.text }
+
+// Want implements Wanter.
+func (Schedule) Want() string { return `a schedule, such as "@every 1m", "@hourly" or "*/5 * * * *"` }
+
+// MarshalText implements encoding.TextMarshaler.
+func (s Schedule) MarshalText() ([]byte, error) { return []byte(s.text), nil }
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (s *Schedule) UnmarshalText(text []byte) (err error) {
+	spec := strings.TrimSpace(string(text))
+	if len(spec) > 200 {
+		return fmt.Errorf("it has %d bytes; at most 200 are allowed", len(spec))
+	}
+	full := spec
+	if strings.HasPrefix(spec, "TZ=") || strings.HasPrefix(spec, "CRON_TZ=") {
+		// The parser panics where nothing follows the zone.
+		zone, rest, ok := strings.Cut(spec, " ")
+		if spec = strings.TrimSpace(rest); !ok || spec == "" {
+			return fmt.Errorf("nothing follows %s", zone)
+		}
+	} else {
+		full = "CRON_TZ=UTC " + spec
+	}
+	if every, ok := strings.CutPrefix(spec, "@every "); ok {
+		if d, err := time.ParseDuration(every); err == nil && (d < time.Second || d%time.Second != 0) {
+			return fmt.Errorf("@every takes whole seconds, at least 1s")
+		}
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("%v", r)
+		}
+	}()
+	parsed, err := cron.ParseStandard(full)
+	if err != nil {
+		return err
+	}
+	if parsed.Next(time.Now()).IsZero() {
+		return fmt.Errorf("it is never due")
+	}
+	s.Schedule, s.text = parsed, string(text)
+	return nil
+}
