@@ -1,0 +1,256 @@
+package coverage
+
+import (
+	"encoding/binary"
+	"fmt"
+	"time"
+
+	"github.com/klauspost/compress/zstd"
+
+	"github.com/akupara/akupara/chunk"
+)
+
+// A coverage file is the magic, the CRC-32C of all that follows, the length of
+// the raw bytes (little-endian, 4 and 8 bytes), and the raw bytes as one zstd
+// frame. They are the number of streams and the streams, by ascending id;
+// numbers are varints, a list is preceded by its length, and the offsets of
+// ranges ascend, so each is the distance from the one before.
+const (
+	magic    = "AKC1"
+	fixed    = len(magic) + 4 + 8
+	MaxRaw   = 512 << 20 // bytes of a set, decompressed
+	MaxCoded = 256 << 20 // bytes of a set, encoded
+)
+
+// Encode gives the bytes of a coverage file.
+func (s Set) Encode() ([]byte, error) {
+	raw := binary.AppendUvarint(nil, uint64(len(s)))
+	for _, id := range s.IDs() {
+		raw = appendStream(raw, id, s[id])
+	}
+	if len(raw) > MaxRaw {
+		return nil, fmt.Errorf("encode coverage: %d bytes, at most %d are allowed", len(raw), MaxRaw)
+	}
+	enc, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithEncoderCRC(false))
+	if err != nil {
+		return nil, fmt.Errorf("create zstd encoder: %w", err)
+	}
+	defer enc.Close()
+	out := append([]byte(magic), make([]byte, fixed-len(magic))...)
+	binary.LittleEndian.PutUint64(out[8:], uint64(len(raw)))
+	out = enc.EncodeAll(raw, out)
+	binary.LittleEndian.PutUint32(out[4:], chunk.CRC(out[8:]))
+	if len(out) > MaxCoded {
+		return nil, fmt.Errorf("encode coverage: %d bytes, at most %d are allowed", len(out), MaxCoded)
+	}
+	return out, nil
+}
+
+func appendStream(b []byte, id string, s *Stream) []byte {
+	for _, t := range [...]string{id, s.Host, s.Source} {
+		b = binary.AppendUvarint(b, uint64(len(t)))
+		b = append(b, t...)
+	}
+	for _, r := range [...]chunk.Ranges{s.Ranges, s.Lost, s.Dropped} {
+		b = binary.AppendUvarint(b, uint64(len(r)))
+		at := int64(0)
+		for _, x := range r {
+			b = binary.AppendUvarint(b, uint64(x.First-at))
+			b = binary.AppendUvarint(b, uint64(x.Len()))
+			at = x.Last
+		}
+	}
+	b = binary.AppendVarint(b, s.Begin)
+	b = binary.AppendVarint(b, s.End)
+	b = binary.AppendVarint(b, s.Seen.Unix())
+	b = binary.AppendUvarint(b, uint64(len(s.Sums)))
+	at := int64(0)
+	for _, x := range s.Sums {
+		b = binary.AppendVarint(b, x.First-at)
+		b = binary.AppendUvarint(b, uint64(x.Last-x.First))
+		b = binary.LittleEndian.AppendUint32(b, x.CRC)
+		at = x.Last
+	}
+	return b
+}
+
+// Decode reads a coverage file's bytes. What breaks the format is
+// chunk.ErrInvalid; memory stays within a small multiple of the raw length.
+func Decode(b []byte) (Set, error) {
+	if len(b) < fixed || string(b[:len(magic)]) != magic {
+		return nil, invalidf("no coverage file of version 1")
+	}
+	if got, want := chunk.CRC(b[8:]), binary.LittleEndian.Uint32(b[4:]); got != want {
+		return nil, invalidf("CRC is %08x, should be %08x", got, want)
+	}
+	rawLen := binary.LittleEndian.Uint64(b[8:])
+	if rawLen > MaxRaw {
+		return nil, invalidf("%d bytes raw, at most %d are allowed", rawLen, MaxRaw)
+	}
+	// The length is not believed: the decoder stops at it.
+	dec, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(max(rawLen, 1<<10)))
+	if err != nil {
+		return nil, fmt.Errorf("create zstd decoder: %w", err)
+	}
+	defer dec.Close()
+	raw, err := dec.DecodeAll(b[fixed:], nil)
+	if err != nil {
+		return nil, invalidf("decompress: %v", err)
+	}
+	if uint64(len(raw)) != rawLen {
+		return nil, invalidf("%d bytes raw, its head says %d", len(raw), rawLen)
+	}
+	return decodeRaw(raw)
+}
+
+func decodeRaw(raw []byte) (Set, error) {
+	d := decoder{b: raw}
+	n := d.count(12) // a stream takes at least that many bytes
+	set := make(Set, n)
+	prev := ""
+	for i := range n {
+		id, s := d.stream()
+		if d.err != nil {
+			return nil, fmt.Errorf("stream %d: %w", i, d.err)
+		}
+		if id <= prev {
+			return nil, invalidf("stream %d: ids do not ascend", i)
+		}
+		set[id], prev = s, id
+	}
+	if d.err == nil && len(d.b) != 0 {
+		d.fail("bytes are left over")
+	}
+	return set, d.err
+}
+
+func invalidf(format string, args ...any) error {
+	return fmt.Errorf("decode coverage: %w: %s", chunk.ErrInvalid, fmt.Sprintf(format, args...))
+}
+
+// decoder gives zero values after its first error.
+type decoder struct {
+	b            []byte
+	err          error
+	host, source string // the ones before: streams repeat them
+}
+
+func (d *decoder) fail(what string) {
+	if d.err == nil {
+		d.err = invalidf("%s, %d bytes before the end", what, len(d.b))
+	}
+	d.b = nil
+}
+
+func (d *decoder) uvarint() uint64 {
+	n, size := binary.Uvarint(d.b)
+	if size <= 0 {
+		d.fail("a number is cut off or too long")
+		return 0
+	}
+	d.b = d.b[size:]
+	return n
+}
+
+func (d *decoder) varint() int64 {
+	n, size := binary.Varint(d.b)
+	if size <= 0 {
+		d.fail("a number is cut off or too long")
+		return 0
+	}
+	d.b = d.b[size:]
+	return n
+}
+
+// count reads the length of a list whose items take minBytes each or more.
+func (d *decoder) count(minBytes int) int {
+	n := d.uvarint()
+	if n > uint64(len(d.b)/minBytes) {
+		d.fail("a list is longer than the file")
+		return 0
+	}
+	return int(n)
+}
+
+func (d *decoder) bytes() []byte {
+	n := d.uvarint()
+	if n > chunk.MaxString || n > uint64(len(d.b)) {
+		d.fail("a string has an impossible length")
+		return nil
+	}
+	out := d.b[:n]
+	d.b = d.b[n:]
+	return out
+}
+
+func (d *decoder) repeated(last *string) string {
+	if b := d.bytes(); string(b) != *last {
+		*last = string(b)
+	}
+	return *last
+}
+
+// offset adds a distance to an offset; both must stay within int64.
+func (d *decoder) offset(at int64, dist uint64) int64 {
+	n := at + int64(dist)
+	if int64(dist) < 0 || n < at {
+		d.fail("an offset is too large")
+		return 0
+	}
+	return n
+}
+
+func (d *decoder) ranges() chunk.Ranges {
+	n := d.count(2)
+	if n == 0 {
+		return nil
+	}
+	out := make(chunk.Ranges, 0, n)
+	at := int64(0)
+	for i := range n {
+		dist := d.uvarint()
+		first := d.offset(at, dist)
+		at = d.offset(first, d.uvarint())
+		if d.err != nil {
+			return nil
+		}
+		if at == first || i > 0 && dist == 0 {
+			d.fail("a range is empty or touches another")
+			return nil
+		}
+		out = append(out, chunk.Range{First: first, Last: at})
+	}
+	return out
+}
+
+func (d *decoder) stream() (string, *Stream) {
+	id := string(d.bytes())
+	s := &Stream{Host: d.repeated(&d.host), Source: d.repeated(&d.source)}
+	s.Ranges, s.Lost, s.Dropped = d.ranges(), d.ranges(), d.ranges()
+	s.Begin, s.End = d.varint(), d.varint()
+	s.Seen = time.Unix(d.varint(), 0).UTC()
+	if s.Begin < Unknown || s.End < Unknown {
+		d.fail("a begin or end is negative")
+	}
+	n := d.count(6)
+	if n > MaxSums {
+		d.fail("too many checksums")
+		n = 0
+	}
+	at := int64(0)
+	for range n {
+		x := Sum{First: at + d.varint()}
+		x.Last = d.offset(x.First, d.uvarint())
+		if len(d.b) < 4 || x.First < 0 {
+			d.fail("a checksum is cut off or out of range")
+		}
+		if d.err != nil {
+			break
+		}
+		x.CRC = binary.LittleEndian.Uint32(d.b)
+		d.b = d.b[4:]
+		at = x.Last
+		s.Sums = append(s.Sums, x)
+	}
+	return id, s
+}

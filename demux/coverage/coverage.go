@@ -1,0 +1,181 @@
+// Package coverage says what a table holds, per stream: which ranges of bytes
+// are rows, which are explained by facts, and where the stream begins and
+// ends. It is a set of ranges, never a position: ranges arrive in any order.
+//
+// A table's coverage lies in files beside it, a base and the deltas of the
+// commits since; which ones is told by the table's metadata, so that rows and
+// coverage change in one commit.
+package coverage
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/akupara/akupara/chunk"
+)
+
+// Unknown is a Begin or End that no fact has told.
+const Unknown = -1
+
+// MaxSums is how many checksums a stream keeps at most, the newest ones.
+const MaxSums = 256
+
+// Stream is what is known of one stream.
+type Stream struct {
+	Host, Source string
+	// Ranges are covered: their rows are in the table, or a fact (Lost,
+	// Dropped) says why they are not. What comes again for them is dropped.
+	Ranges chunk.Ranges
+	// Begin and End are the offsets where the stream starts, as told, and
+	// where it is finished, or Unknown.
+	Begin, End int64
+	Lost       chunk.Ranges // destroyed by the source; part of Ranges
+	Dropped    chunk.Ranges // dropped by a filter or a full spool; part of Ranges
+	// Sums are of covered chunks, in the order they were committed: a chunk
+	// that comes again with other bytes is told from a mere repetition.
+	Sums []Sum
+	Seen time.Time // when something was last committed for it; seconds
+}
+
+// Sum is the CRC-32C of the bytes [First, Last) of a stream.
+type Sum struct {
+	First, Last int64
+	CRC         uint32
+}
+
+// NewStream gives a stream of which nothing is known but whose it is.
+func NewStream(host, source string) *Stream {
+	return &Stream{Host: host, Source: source, Begin: Unknown, End: Unknown}
+}
+
+// Cover marks r as covered by rows whose bytes have the given CRC.
+func (s *Stream) Cover(r chunk.Range, crc uint32) {
+	s.Ranges = s.Ranges.Add(r)
+	s.addSums(Sum{r.First, r.Last, crc})
+}
+
+// Tell takes in a fact: what its kind says of its range. Data is no fact, and
+// ignored.
+func (s *Stream) Tell(kind chunk.Kind, r chunk.Range) {
+	switch kind {
+	case chunk.Begin:
+		s.begin(r.First)
+	case chunk.End:
+		s.end(r.First)
+	case chunk.Lost:
+		s.Ranges, s.Lost = s.Ranges.Add(r), s.Lost.Add(r)
+	case chunk.Dropped:
+		s.Ranges, s.Dropped = s.Ranges.Add(r), s.Dropped.Add(r)
+	}
+}
+
+// Told facts can come in any order and twice: of several the outermost holds.
+func (s *Stream) begin(n int64) {
+	if s.Begin == Unknown || n != Unknown && n < s.Begin {
+		s.Begin = n
+	}
+}
+
+func (s *Stream) end(n int64) { s.End = max(s.End, n) }
+
+func (s *Stream) addSums(sums ...Sum) {
+	for _, sum := range sums {
+		if !slices.Contains(s.Sums, sum) {
+			s.Sums = append(s.Sums, sum)
+		}
+	}
+	if n := len(s.Sums) - MaxSums; n > 0 {
+		s.Sums = slices.Clone(s.Sums[n:])
+	}
+}
+
+// Clone shares no memory with s.
+func (s *Stream) Clone() *Stream {
+	c := *s
+	c.Ranges, c.Lost, c.Dropped = slices.Clone(s.Ranges), slices.Clone(s.Lost), slices.Clone(s.Dropped)
+	c.Sums = slices.Clone(s.Sums)
+	return &c
+}
+
+// merge takes in all that d tells. It shares no memory with d afterwards.
+func (s *Stream) merge(d *Stream) {
+	s.Host, s.Source = cmp.Or(d.Host, s.Host), cmp.Or(d.Source, s.Source)
+	s.Ranges = s.Ranges.AddAll(d.Ranges)
+	s.Lost = s.Lost.AddAll(d.Lost)
+	s.Dropped = s.Dropped.AddAll(d.Dropped)
+	s.begin(d.Begin)
+	s.end(d.End)
+	s.addSums(d.Sums...)
+	if d.Seen.After(s.Seen) {
+		s.Seen = d.Seen
+	}
+}
+
+// Gaps are the parts that are missing below the highest offset known: between
+// the told begin (0 where none was told) and the end or the last range.
+func (s *Stream) Gaps() chunk.Ranges {
+	top := s.End
+	if n := len(s.Ranges); n > 0 {
+		top = max(top, s.Ranges[n-1].Last)
+	}
+	return s.Ranges.Missing(chunk.Range{First: max(s.Begin, 0), Last: top})
+}
+
+// Complete reports whether the stream has ended and has no gaps.
+func (s *Stream) Complete() bool { return s.End != Unknown && len(s.Gaps()) == 0 }
+
+// Set is the coverage of a table: its streams by id.
+type Set map[string]*Stream
+
+// Stream gives the stream of that id, made if it is not there.
+func (s Set) Stream(id, host, source string) *Stream {
+	st := s[id]
+	if st == nil {
+		st = NewStream(host, source)
+		s[id] = st
+	}
+	return st
+}
+
+// Merge takes in all that delta tells. It shares no memory with delta.
+func (s Set) Merge(delta Set) {
+	for id, d := range delta {
+		if st := s[id]; st != nil {
+			st.merge(d)
+		} else {
+			s[id] = d.Clone()
+		}
+	}
+}
+
+// Clone shares no memory with s.
+func (s Set) Clone() Set {
+	c := make(Set, len(s))
+	for id, st := range s {
+		c[id] = st.Clone()
+	}
+	return c
+}
+
+// IDs gives the streams' ids, sorted.
+func (s Set) IDs() []string { return slices.Sorted(maps.Keys(s)) }
+
+// maxTotalSums bounds the checksums of a whole set, for tables of very many
+// streams: each then keeps fewer.
+const (
+	maxTotalSums = 1 << 20
+	minSums      = 4
+)
+
+// Trim bounds the checksums over all streams. A base is trimmed before it is
+// written.
+func (s Set) Trim() {
+	keep := max(minSums, maxTotalSums/max(1, len(s)))
+	for _, st := range s {
+		if n := len(st.Sums) - keep; n > 0 {
+			st.Sums = slices.Clone(st.Sums[n:])
+		}
+	}
+}
