@@ -20,7 +20,9 @@ type Value[T any] struct {
 func (v Value[T]) Given() bool { return v.Pos.Line > 0 }
 
 // Problemf makes a problem at the value.
-func (v Value[T]) Problemf(format string, args ...any) Problem { return v.Pos.Problemf(format, args...) }
+func (v Value[T]) Problemf(format string, args ...any) Problem {
+	return v.Pos.Problemf(format, args...)
+}
 
 func (v *Value[T]) place(p Pos) reflect.Value {
 	v.Pos = p

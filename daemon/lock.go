@@ -1,0 +1,56 @@
+package daemon
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// Lock is a directory that this process holds. The kernel gives it free when
+// the process ends, however it ends.
+type Lock struct{ file *os.File }
+
+// ErrLocked says that another process holds the directory.
+var ErrLocked = errors.New("in use by another process")
+
+// LockDir makes the directory where it is missing, and takes it for this
+// process: who says what that is ("akupara agent"), for the message that
+// others get. It does not wait.
+func LockDir(dir, who string) (*Lock, error) {
+	if err := os.MkdirAll(dir, 0o750); err != nil {
+		return nil, fmt.Errorf("lock data directory: %w", err)
+	}
+	f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_RDWR|os.O_CREATE, 0o640)
+	if err != nil {
+		return nil, fmt.Errorf("lock data directory: %w", err)
+	}
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		defer f.Close()
+		if errors.Is(err, unix.EWOULDBLOCK) {
+			return nil, fmt.Errorf("data directory %s is %w (%s): stop that one first, or set another data_dir", dir, ErrLocked, holder(f))
+		}
+		return nil, fmt.Errorf("lock data directory %s: %w", dir, err)
+	}
+	// Only for people: the lock itself is the kernel's.
+	note := fmt.Sprintf("%s, pid %d\n", who, os.Getpid())
+	if err := f.Truncate(0); err == nil {
+		_, _ = f.WriteAt([]byte(note), 0)
+	}
+	return &Lock{f}, nil
+}
+
+func holder(f *os.File) string {
+	note := make([]byte, 200)
+	n, _ := f.ReadAt(note, 0)
+	if s := strings.TrimSpace(string(note[:n])); s != "" {
+		return s
+	}
+	return "it has not said which"
+}
+
+// Unlock gives the directory free.
+func (l *Lock) Unlock() error { return l.file.Close() }

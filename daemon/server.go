@@ -1,0 +1,142 @@
+package daemon
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"syscall"
+	"time"
+)
+
+// ServerConfig is what an HTTP server is made of. Zero values mean the
+// defaults given here.
+type ServerConfig struct {
+	Name    string // for logs and errors: "collector"
+	Network string // "tcp" (the default) or "unix"
+	Address string // host:port, or the socket's path
+	Handler http.Handler
+	Log     *slog.Logger
+	Health  *Health // fails before the listener closes; may be nil
+
+	ReadTimeout  time.Duration // a request's header and body; 1 min
+	WriteTimeout time.Duration // from the header's end to the reply's; 10 min
+	Drain        time.Duration // for requests in flight at the end; 5 s
+	Lame         time.Duration // between failing health and refusing connections; 0
+	MaxHeader    int           // bytes; 64 KiB
+}
+
+// Server serves HTTP/1.1.
+type Server struct {
+	cfg      ServerConfig
+	listener net.Listener
+}
+
+// NewServer prepares a server; it opens nothing.
+func NewServer(cfg ServerConfig) *Server {
+	cfg.Network = cmp.Or(cfg.Network, "tcp")
+	cfg.ReadTimeout = cmp.Or(cfg.ReadTimeout, time.Minute)
+	cfg.WriteTimeout = cmp.Or(cfg.WriteTimeout, 10*time.Minute)
+	cfg.Drain = cmp.Or(cfg.Drain, 5*time.Second)
+	cfg.MaxHeader = cmp.Or(cfg.MaxHeader, 64<<10)
+	return &Server{cfg: cfg}
+}
+
+// Listen opens the listener. Run does it where it was not called; call it
+// before to learn the address, or to fail early.
+func (s *Server) Listen() error {
+	if s.cfg.Network == "unix" {
+		if err := removeStaleSocket(s.cfg.Address); err != nil {
+			return fmt.Errorf("listen for the %s: %w", s.cfg.Name, err)
+		}
+	}
+	l, err := net.Listen(s.cfg.Network, s.cfg.Address)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return fmt.Errorf("listen for the %s on %s: %w", s.cfg.Name, s.cfg.Address, ErrAddrInUse)
+	} else if err != nil {
+		return fmt.Errorf("listen for the %s: %w", s.cfg.Name, err)
+	}
+	if s.cfg.Network == "unix" {
+		if err := os.Chmod(s.cfg.Address, 0o660); err != nil {
+			l.Close()
+			return fmt.Errorf("listen for the %s: %w", s.cfg.Name, err)
+		}
+	}
+	s.listener = l
+	return nil
+}
+
+// ErrAddrInUse says that another process listens there.
+var ErrAddrInUse = errors.New("the address is in use by another process")
+
+// removeStaleSocket removes a socket that nobody listens on, and nothing else.
+func removeStaleSocket(path string) error {
+	info, err := os.Lstat(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	} else if err != nil {
+		return err
+	}
+	if info.Mode().Type() != os.ModeSocket {
+		return fmt.Errorf("%s exists and is not a socket", path)
+	}
+	c, err := net.DialTimeout("unix", path, time.Second)
+	if err == nil {
+		c.Close()
+		return fmt.Errorf("%s: %w", path, ErrAddrInUse)
+	}
+	return os.Remove(path)
+}
+
+// Addr is where the server listens; nil before Listen.
+func (s *Server) Addr() net.Addr {
+	if s.listener == nil {
+		return nil
+	}
+	return s.listener.Addr()
+}
+
+// Run serves until ctx is done. Then health fails, new connections are
+// refused, and requests in flight have until the drain's deadline.
+func (s *Server) Run(ctx context.Context) error {
+	if s.listener == nil {
+		if err := s.Listen(); err != nil {
+			return err
+		}
+	}
+	srv := &http.Server{
+		Handler:           s.cfg.Handler,
+		ReadHeaderTimeout: min(10*time.Second, s.cfg.ReadTimeout),
+		ReadTimeout:       s.cfg.ReadTimeout,
+		WriteTimeout:      s.cfg.WriteTimeout,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    s.cfg.MaxHeader,
+		ErrorLog:          slog.NewLogLogger(s.cfg.Log.Handler(), slog.LevelDebug),
+	}
+	served := make(chan error, 1)
+	go func() { served <- srv.Serve(s.listener) }()
+	s.cfg.Log.Info("listening", "server", s.cfg.Name, "address", s.listener.Addr().String())
+	select {
+	case err := <-served:
+		return fmt.Errorf("serve the %s: %w", s.cfg.Name, err)
+	case <-ctx.Done():
+	}
+	if s.cfg.Health != nil {
+		s.cfg.Health.Stop()
+		if s.cfg.Lame > 0 {
+			time.Sleep(s.cfg.Lame)
+		}
+	}
+	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.cfg.Drain)
+	defer cancel()
+	if err := srv.Shutdown(drain); err != nil {
+		s.cfg.Log.Warn("requests were cut off", "server", s.cfg.Name, "after", s.cfg.Drain)
+		srv.Close()
+	}
+	<-served
+	return nil
+}

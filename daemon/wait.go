@@ -1,0 +1,68 @@
+package daemon
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Backoff is how long to wait between tries: doubling from Min to Max, each
+// time a random length between half of that and all of it. The zero value
+// waits from 100 ms to 10 s. It is not safe for concurrent use.
+type Backoff struct {
+	Min, Max time.Duration
+	next     time.Duration
+}
+
+// Next is how long to wait now.
+func (b *Backoff) Next() time.Duration {
+	low, high := cmp.Or(b.Min, 100*time.Millisecond), cmp.Or(b.Max, 10*time.Second)
+	d := min(max(b.next, low), high)
+	b.next = min(2*d, high)
+	return d/2 + rand.N(d/2+1)
+}
+
+// Reset makes the next wait short again, after a success.
+func (b *Backoff) Reset() { b.next = 0 }
+
+// Wait waits; its error is ctx's.
+func (b *Backoff) Wait(ctx context.Context) error { return Sleep(ctx, b.Next()) }
+
+// Sleep waits for d, or until ctx is done; its error is ctx's.
+func Sleep(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// DiskFree tells how many bytes the file system of path has, and how many of
+// them an ordinary user may still write.
+func DiskFree(path string) (free, total int64, err error) {
+	var st unix.Statfs_t
+	if err := unix.Statfs(path, &st); err != nil {
+		return 0, 0, fmt.Errorf("look at the disk of %s: %w", path, err)
+	}
+	return int64(st.Bavail) * st.Bsize, int64(st.Blocks) * st.Bsize, nil
+}
+
+// CheckDisk fails when less than keepFree percent of path's disk is free, and
+// says so to the person who has to make room.
+func CheckDisk(path string, keepFree float64) error {
+	free, total, err := DiskFree(path)
+	if err != nil {
+		return err
+	}
+	if float64(free) < float64(total)*keepFree/100 {
+		return fmt.Errorf("the disk of %s has %d MB free, less than the %g%% to keep free: make room, or change the setting", path, free/1e6, keepFree)
+	}
+	return nil
+}
