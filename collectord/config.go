@@ -1,0 +1,64 @@
+package collectord
+
+import (
+	"time"
+
+	"github.com/akupara/akupara/chunk"
+	"github.com/akupara/akupara/config"
+)
+
+// Config is the config's collector section. Start from DefaultConfig.
+type Config struct {
+	Listen string      `config:"listen"` // host:port
+	Seal   SealConfig  `config:"seal"`
+	Spool  SpoolConfig `config:"spool"`
+	// MaxInFlight bounds the bodies that are in memory at one time. Requests
+	// beyond it wait unread, which slows their senders down.
+	MaxInFlight config.Size `config:"max_in_flight" min:"40MiB"`
+	// MaxTypes bounds the data types that have an open segment at one time.
+	MaxTypes int `config:"max_types" min:"1" max:"4096"`
+	// Uploads is how many sink files are written at one time.
+	Uploads int `config:"uploads" min:"1" max:"16"`
+	// Drain is how long a stopping collector tries to upload what it has
+	// sealed. The rest stays in the spool.
+	Drain config.Duration `config:"drain" max:"10m"`
+}
+
+// SealConfig says when an open segment becomes a sink file: by whichever comes
+// first. A clock looks, not traffic.
+type SealConfig struct {
+	Bytes config.Size     `config:"bytes" min:"1" max:"1GiB"`
+	Age   config.Duration `config:"age" min:"10ms" max:"1d"`
+	// Idle is how long nothing came. It ends bursts early; a source that
+	// reports every 10 s does not get a sink file for each report.
+	Idle config.Duration `config:"idle" min:"10ms" max:"1d"`
+}
+
+// SpoolConfig bounds what the spool takes of the local disk.
+type SpoolConfig struct {
+	Bytes    config.Size    `config:"bytes" min:"64MiB"`
+	KeepFree config.Percent `config:"keep_free"` // of the whole disk
+}
+
+// DefaultConfig is what holds where the config says nothing.
+func DefaultConfig() Config {
+	return Config{
+		Listen: "127.0.0.1:9770",
+		Seal: SealConfig{
+			Bytes: 128 << 20,
+			Age:   config.Duration(60 * time.Second),
+			Idle:  config.Duration(15 * time.Second),
+		},
+		Spool:       SpoolConfig{Bytes: 10 << 30, KeepFree: 5},
+		MaxInFlight: 64 << 20,
+		MaxTypes:    256,
+		Uploads:     4,
+		Drain:       config.Duration(10 * time.Second),
+	}
+}
+
+// Two bounds that the tags above rely on: the largest frame fits each budget.
+var (
+	_ [40<<20 - chunk.MaxFrameLen]struct{}
+	_ [64<<20 - chunk.MaxFrameLen]struct{}
+)
