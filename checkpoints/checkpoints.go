@@ -62,11 +62,12 @@ var (
 
 // Store is an open checkpoint directory. It is safe for concurrent use.
 type Store struct {
-	dir    string
-	log    *slog.Logger
-	fs     files
-	unlock func() error
-	ids    idMaker
+	dir     string
+	log     *slog.Logger
+	fs      files
+	unlock  func() error
+	minRoll int64 // bytes of journal that are always allowed
+	ids     idMaker
 
 	// syncMu is held while the journal is synced or replaced; it is taken
 	// before mu, never the other way round.
@@ -77,10 +78,11 @@ type Store struct {
 	st        state
 	gen       uint64
 	journal   file
-	size      int64 // bytes of whole records in the journal
-	torn      bool  // a failed write may have left bytes past size
-	appended  int64 // number of the last record written
-	rollAt    int64 // bytes of journal at which a new generation is due
+	size      int64  // bytes of whole records in the journal
+	torn      bool   // a failed write may have left bytes past size
+	frame     []byte // the last record, serialised; reused
+	appended  int64  // number of the last record written
+	rollAt    int64  // bytes of journal at which a new generation is due
 	closed    bool
 	damaged   int       // files and tails that were quarantined at the start
 	rollAgain time.Time // when a roll that failed may be tried again

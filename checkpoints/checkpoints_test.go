@@ -1,0 +1,301 @@
+package checkpoints
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"sync"
+	"testing"
+)
+
+func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }
+
+func mustOpen(t *testing.T, dir string) *Store {
+	t.Helper()
+	s, err := Open(dir, quiet())
+	if err != nil {
+		t.Fatalf("open checkpoints: %v", err)
+	}
+	return s
+}
+
+func mustStream(t *testing.T, s *Store, adaptor string, st Stream) Stream {
+	t.Helper()
+	out, err := s.Open(context.Background(), adaptor, st)
+	if err != nil {
+		t.Fatalf("open stream: %v", err)
+	}
+	return out
+}
+
+// abandon leaves the store as SIGKILL would: nothing is written, the lock is
+// free.
+func abandon(t *testing.T, s *Store) {
+	t.Helper()
+	if err := s.unlock(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestStateSurvivesCloseAndKill(t *testing.T) {
+	for _, end := range []string{"close", "kill"} {
+		t.Run(end, func(t *testing.T) {
+			dir := t.TempDir()
+			s := mustOpen(t, dir)
+			a := mustStream(t, s, "logs", Stream{Source: "/var/log/a", Identity: []byte{1, 0, 2}})
+			b := mustStream(t, s, "logs", Stream{Source: "/var/log/b", Begin: 100})
+			c := mustStream(t, s, "other", Stream{Source: "/var/log/c"})
+			a.Source, a.Identity, a.Ended = "/var/log/a.1", []byte("new"), true
+			for _, err := range []error{
+				s.Update(a), s.Sent(a.ID, 50, 0xdeadbeefcafe1234), s.Settled(a.ID, 40), s.Settled(a.ID, 30),
+				s.Forget(c.ID), s.Put("x", []byte("{}")), s.Put("y", []byte("1")), s.Delete("y"),
+			} {
+				if err != nil {
+					t.Fatal(err)
+				}
+			}
+			a.Sent, a.Tail, a.Settled = 50, 0xdeadbeefcafe1234, 40
+			if b.Settled != 100 {
+				t.Errorf("a stream that begins at 100 is settled to %d, want 100", b.Settled)
+			}
+			agent := s.AgentID()
+			if end == "close" {
+				if err := s.Close(); err != nil {
+					t.Fatal(err)
+				}
+			} else {
+				abandon(t, s)
+			}
+			s = mustOpen(t, dir)
+			defer s.Close()
+			b.Identity = nil
+			got := s.Streams("logs")
+			for i := range got {
+				if len(got[i].Identity) == 0 {
+					got[i].Identity = nil
+				}
+			}
+			if want := []Stream{a, b}; !reflect.DeepEqual(got, want) {
+				t.Errorf("streams after %s:\n got %+v\nwant %+v", end, got, want)
+			}
+			if got := s.Streams("other"); len(got) != 0 {
+				t.Errorf("the forgotten stream is back: %+v", got)
+			}
+			if got := s.List(); len(got) != 1 || string(got["x"]) != "{}" {
+				t.Errorf("values: got %q, want x alone", got)
+			}
+			if s.AgentID() != agent {
+				t.Errorf("agent id: got %s, want %s as before", s.AgentID(), agent)
+			}
+			if s.Damaged() != 0 {
+				t.Errorf("%d files were quarantined, want none", s.Damaged())
+			}
+		})
+	}
+}
+
+func TestDirectoryIsUsedByOneProcessOnly(t *testing.T) {
+	dir := t.TempDir()
+	s := mustOpen(t, dir)
+	if _, err := Open(dir, quiet()); !errors.Is(err, ErrLocked) {
+		t.Errorf("second open: got %v, want ErrLocked", err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	mustOpen(t, dir).Close()
+}
+
+func TestStreamIDsAreNeverGivenTwice(t *testing.T) {
+	dir := t.TempDir()
+	seen := map[string]bool{}
+	for range 5 {
+		s := mustOpen(t, dir)
+		for range 10 {
+			id := mustStream(t, s, "a", Stream{}).ID
+			if seen[id] {
+				t.Fatalf("id %s was given twice", id)
+			}
+			seen[id] = true
+		}
+		abandon(t, s)
+	}
+}
+
+func TestConcurrentOpensShareSyncs(t *testing.T) {
+	f := &faultFiles{failAt: -1}
+	s, err := open(f, t.TempDir(), "", quiet())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	s.syncMu.Lock() // all openers wait for the one that syncs
+	var wg sync.WaitGroup
+	for range 50 {
+		wg.Go(func() {
+			if _, err := s.Open(context.Background(), "a", Stream{}); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	for written := false; !written; {
+		s.mu.Lock()
+		written = len(s.st.streams) == 50
+		s.mu.Unlock()
+	}
+	before := f.syncs.Load()
+	s.syncMu.Unlock()
+	wg.Wait()
+	if n := f.syncs.Load() - before; n != 1 {
+		t.Errorf("50 concurrent opens cost %d fsyncs, want 1", n)
+	}
+}
+
+func TestClonedDiskGetsNewIDs(t *testing.T) {
+	dir, ids := t.TempDir(), t.TempDir()
+	writeFile(t, filepath.Join(ids, "one"), "11111111111111111111111111111111\n")
+	writeFile(t, filepath.Join(ids, "two"), "22222222222222222222222222222222\n")
+	reopen := func(machine string) *Store {
+		t.Helper()
+		s, err := open(osFiles{}, dir, filepath.Join(ids, machine), quiet())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	s := reopen("one")
+	agent := s.AgentID()
+	st := mustStream(t, s, "logs", Stream{Source: "/x"})
+	if err := errors.Join(s.Sent(st.ID, 70, 7), s.Settled(st.ID, 60), s.Close()); err != nil {
+		t.Fatal(err)
+	}
+
+	s = reopen("none") // no machine-id is no proof of another machine
+	if s.AgentID() != agent {
+		t.Errorf("without a machine-id the agent became %s, want %s", s.AgentID(), agent)
+	}
+	s.Close()
+
+	s = reopen("two")
+	if s.AgentID() == agent {
+		t.Errorf("the clone is still agent %s", agent)
+	}
+	got := s.Streams("logs")
+	if len(got) != 1 || got[0].ID == st.ID || !strings.HasPrefix(got[0].ID, s.AgentID()) {
+		t.Fatalf("the clone's streams: %+v, want one with an id of its own", got)
+	}
+	if got[0].Begin != 60 || got[0].Settled != 60 || got[0].Sent != 70 || got[0].Tail != 7 {
+		t.Errorf("the clone's stream: %+v, want it to begin at 60, sent 70", got[0])
+	}
+	clone := s.AgentID()
+	s.Close()
+	s = reopen("two")
+	defer s.Close()
+	if s.AgentID() != clone {
+		t.Errorf("at its second start the clone became %s, want %s", s.AgentID(), clone)
+	}
+}
+
+func TestUnknownStreamIsAnError(t *testing.T) {
+	s := mustOpen(t, t.TempDir())
+	defer s.Close()
+	for name, err := range map[string]error{
+		"Sent": s.Sent("x", 1, 1), "Settled": s.Settled("x", 1), "Update": s.Update(Stream{ID: "x"}), "Forget": s.Forget("x"),
+	} {
+		if !errors.Is(err, ErrUnknown) {
+			t.Errorf("%s: got %v, want ErrUnknown", name, err)
+		}
+	}
+}
+
+func TestTooLargeTextsAreRefused(t *testing.T) {
+	s := mustOpen(t, t.TempDir())
+	defer s.Close()
+	if _, err := s.Open(context.Background(), "a", Stream{Source: strings.Repeat("x", MaxText+1)}); err == nil {
+		t.Error("a source beyond the bound was stored")
+	}
+	if err := s.Put("a", make([]byte, MaxValue+1)); err == nil {
+		t.Error("a value beyond the bound was stored")
+	}
+	if err := s.Put("a", make([]byte, MaxValue)); err != nil {
+		t.Errorf("a value at the bound: %v", err)
+	}
+}
+
+func TestJournalRollsIntoASnapshot(t *testing.T) {
+	dir := t.TempDir()
+	s := mustOpen(t, dir)
+	s.minRoll, s.rollAt = 2000, 2000
+	st := mustStream(t, s, "a", Stream{})
+	for i := range 1000 {
+		if err := s.Sent(st.ID, int64(i), uint64(i)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if s.gen < 10 {
+		t.Errorf("1000 records of 40 bytes made %d generations, want at least 10", s.gen)
+	}
+	abandon(t, s)
+	names, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(names) != 6 { // lock, quarantine, two generations of two files
+		t.Errorf("files left: %v, want two generations", names)
+	}
+	s = mustOpen(t, dir)
+	defer s.Close()
+	if got := s.Streams("a")[0].Sent; got != 999 {
+		t.Errorf("sent: got %d, want 999", got)
+	}
+}
+
+func TestFailedWriteIsCutOffAgain(t *testing.T) {
+	dir := t.TempDir()
+	f := &faultFiles{failAt: -1}
+	s, err := open(f, dir, "", quiet())
+	if err != nil {
+		t.Fatal(err)
+	}
+	st := mustStream(t, s, "a", Stream{})
+	f.failOnce.Store(true) // as a full disk does: half of the record gets written
+	if err := s.Sent(st.ID, 5, 5); err == nil {
+		t.Fatal("the failed write was not reported")
+	}
+	if got := s.Streams("a")[0].Sent; got != 0 {
+		t.Errorf("sent after the failure: got %d, want 0", got)
+	}
+	if err := s.Sent(st.ID, 6, 6); err != nil {
+		t.Fatal(err)
+	}
+	abandon(t, s)
+	s = mustOpen(t, dir)
+	defer s.Close()
+	if got := s.Streams("a")[0].Sent; got != 6 || s.Damaged() != 0 {
+		t.Errorf("after a start: sent %d, want 6; %d quarantined, want 0", got, s.Damaged())
+	}
+}
+
+func writeFile(t *testing.T, path, text string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func ExampleStore() {
+	dir, _ := os.MkdirTemp("", "checkpoints")
+	defer os.RemoveAll(dir)
+	s, _ := Open(dir, quiet())
+	st, _ := s.Open(context.Background(), "logs", Stream{Source: "/var/log/app.log"})
+	_ = s.Sent(st.ID, 1000, 42)
+	_ = s.Settled(st.ID, 1000)
+	fmt.Println(s.Streams("logs")[0].Settled)
+	_ = s.Close()
+	// Output: 1000
+}

@@ -1,0 +1,435 @@
+package checkpoints
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"reflect"
+	"sync/atomic"
+	"testing"
+)
+
+var errFault = errors.New("injected fault")
+
+// faultFiles is the disk until the failAt-th call that changes it: that call
+// does half of its work and fails, as do all calls after it.
+type faultFiles struct {
+	osFiles
+	failAt   int64
+	calls    atomic.Int64
+	syncs    atomic.Int64
+	failOnce atomic.Bool // the next write alone fails
+	synced   map[string]int64
+}
+
+func (f *faultFiles) due() bool {
+	n := f.calls.Add(1) - 1
+	return f.failAt >= 0 && n >= f.failAt
+}
+
+func (f *faultFiles) create(path string) (file, error) {
+	if f.due() {
+		return nil, errFault
+	}
+	inner, err := f.osFiles.create(path)
+	if f.synced != nil {
+		f.synced[path] = 0
+	}
+	return &faultFile{file: inner, fs: f, path: path}, err
+}
+
+func (f *faultFiles) rename(from, to string) error {
+	if f.due() {
+		return errFault
+	}
+	if f.synced != nil {
+		f.synced[to] = f.synced[from]
+		delete(f.synced, from)
+	}
+	return f.osFiles.rename(from, to)
+}
+
+func (f *faultFiles) remove(path string) error {
+	if f.due() {
+		return errFault
+	}
+	return f.osFiles.remove(path)
+}
+
+func (f *faultFiles) syncDir(dir string) error {
+	if f.due() {
+		return errFault
+	}
+	return nil // the test's power does not fail
+}
+
+type faultFile struct {
+	file
+	fs   *faultFiles
+	path string
+	size int64
+}
+
+func (f *faultFile) Write(b []byte) (int, error) {
+	if f.fs.due() || f.fs.failOnce.CompareAndSwap(true, false) {
+		n := 0
+		if f.fs.failAt < 0 || f.fs.calls.Load()-1 == f.fs.failAt {
+			n, _ = f.file.Write(b[:len(b)/2])
+		}
+		return n, errFault
+	}
+	n, err := f.file.Write(b)
+	f.size += int64(n)
+	return n, err
+}
+
+func (f *faultFile) Sync() error {
+	if f.fs.due() {
+		return errFault
+	}
+	f.fs.syncs.Add(1)
+	if f.fs.synced != nil {
+		f.fs.synced[f.path] = f.size
+	}
+	return nil // the test's power does not fail
+}
+
+func (f *faultFile) Truncate(size int64) error {
+	if f.fs.due() {
+		return errFault
+	}
+	f.size = size
+	return f.file.Truncate(size)
+}
+
+// model is what a run was told to be stored.
+type model struct {
+	streams map[string]Stream
+	durable map[string]bool // ids whose Open has returned
+	values  map[string]string
+}
+
+func (m *model) clone() *model {
+	c := &model{streams: map[string]Stream{}, durable: map[string]bool{}, values: map[string]string{}}
+	for k, v := range m.streams {
+		c.streams[k] = v
+	}
+	for k, v := range m.values {
+		c.values[k] = v
+	}
+	for k := range m.durable {
+		c.durable[k] = true
+	}
+	return c
+}
+
+// work does every kind of call, with several rolls, until one fails. It gives
+// what was acknowledged, and that plus the call that failed.
+func work(s *Store) (acked, perhaps *model) {
+	acked = &model{streams: map[string]Stream{}, durable: map[string]bool{}, values: map[string]string{}}
+	var ids []string
+	for i := range 30 {
+		next := acked.clone()
+		st := Stream{Source: fmt.Sprintf("/log/%d", i), Identity: []byte{byte(i)}}
+		out, err := s.Open(context.Background(), "a", st)
+		if err != nil {
+			return acked, nil // its id is not known: any one stream more is right
+		}
+		next.streams[out.ID], next.durable[out.ID] = out, true
+		acked = next
+		ids = append(ids, out.ID)
+		steps := []func(m *model) error{
+			func(m *model) error {
+				m.values["k"] = fmt.Sprint(i)
+				return s.Put("k", []byte(fmt.Sprint(i)))
+			},
+			func(m *model) error {
+				x := m.streams[ids[i/2]]
+				x.Sent, x.Tail = int64(i), uint64(i)
+				m.streams[x.ID] = x
+				return s.Sent(x.ID, x.Sent, x.Tail)
+			},
+			func(m *model) error {
+				x := m.streams[ids[i/2]]
+				x.Settled = int64(i)
+				m.streams[x.ID] = x
+				return s.Settled(x.ID, x.Settled)
+			},
+			func(m *model) error {
+				x := m.streams[ids[i]]
+				x.Source, x.Ended = x.Source+".1", true
+				m.streams[x.ID] = x
+				return s.Update(x)
+			},
+			func(m *model) error {
+				if i%5 != 4 {
+					return nil
+				}
+				delete(m.streams, ids[i])
+				ids[i] = ids[i-1]
+				return s.Forget(out.ID)
+			},
+		}
+		for _, step := range steps {
+			next := acked.clone()
+			if step(next) != nil {
+				return acked, next
+			}
+			acked = next
+		}
+	}
+	return acked, acked
+}
+
+func stored(s *Store) *model {
+	m := &model{streams: map[string]Stream{}, values: map[string]string{}}
+	for _, st := range s.Streams("a") {
+		m.streams[st.ID] = st
+	}
+	for k, v := range s.List() {
+		m.values[k] = string(v)
+	}
+	return m
+}
+
+func TestKillAtEveryWriteKeepsWhatWasAcknowledged(t *testing.T) {
+	crashLoop(t, false)
+}
+
+func TestPowerLossAtEveryWriteKeepsOpenedStreams(t *testing.T) {
+	crashLoop(t, true)
+}
+
+func crashLoop(t *testing.T, powerLoss bool) {
+	for k := int64(0); ; k++ {
+		dir := t.TempDir()
+		f := &faultFiles{failAt: k, synced: map[string]int64{}}
+		var acked, perhaps *model
+		s, err := open(f, dir, "", quiet())
+		if err == nil {
+			s.minRoll, s.rollAt = 500, 500
+			acked, perhaps = work(s)
+			abandon(t, s)
+		} else {
+			acked = &model{}
+			perhaps = acked
+		}
+		if powerLoss {
+			for path, size := range f.synced {
+				if info, err := os.Stat(path); err == nil && info.Size() > size {
+					if err := os.Truncate(path, size); err != nil {
+						t.Fatal(err)
+					}
+				}
+			}
+		}
+		s, err = open(&faultFiles{failAt: -1}, dir, "", quiet())
+		if err != nil {
+			t.Fatalf("k=%d: open after the crash: %v", k, err)
+		}
+		got := stored(s)
+		if powerLoss {
+			checkDurable(t, k, got, acked, perhaps)
+		} else {
+			checkExact(t, k, got, acked, perhaps)
+		}
+		if err := s.Close(); err != nil {
+			t.Fatalf("k=%d: close: %v", k, err)
+		}
+		if t.Failed() || f.calls.Load() <= k {
+			t.Logf("%d writes, a crash at each", f.calls.Load())
+			return
+		}
+	}
+}
+
+func checkExact(t *testing.T, k int64, got, acked, perhaps *model) {
+	t.Helper()
+	same := func(m *model) bool {
+		if m == nil || len(got.values) != len(m.values) || got.values["k"] != m.values["k"] || len(got.streams) != len(m.streams) {
+			return false
+		}
+		for id, st := range m.streams {
+			if !reflect.DeepEqual(got.streams[id], st) {
+				return false
+			}
+		}
+		return true
+	}
+	if perhaps == nil { // an Open failed: with or without that stream
+		for id := range got.streams {
+			if _, ok := acked.streams[id]; !ok {
+				delete(got.streams, id)
+				break
+			}
+		}
+	}
+	if !same(acked) && !same(perhaps) {
+		t.Errorf("k=%d: state after the crash:\n got %+v\nwant %+v\n  or %+v", k, got, acked, perhaps)
+	}
+}
+
+func checkDurable(t *testing.T, k int64, got, acked, perhaps *model) {
+	t.Helper()
+	for id := range acked.durable {
+		if _, ok := acked.streams[id]; !ok {
+			continue // forgotten
+		}
+		if _, ok := got.streams[id]; ok {
+			continue
+		}
+		if perhaps != nil {
+			if _, ok := perhaps.streams[id]; !ok {
+				continue // the crash was in Forget
+			}
+		}
+		t.Errorf("k=%d: stream %s was open before the crash and is gone", k, id)
+	}
+	want := acked.values["k"]
+	if v := got.values["k"]; v != want && (perhaps == nil || v != perhaps.values["k"]) {
+		t.Errorf("k=%d: value after the crash: got %q, want %q", k, v, want)
+	}
+}
+
+// mustOpenUnsynced spares the tests that open hundreds of times the fsyncs.
+func mustOpenUnsynced(t *testing.T, dir string) *Store {
+	t.Helper()
+	s, err := open(&faultFiles{failAt: -1}, dir, "", quiet())
+	if err != nil {
+		t.Fatalf("open checkpoints: %v", err)
+	}
+	return s
+}
+
+// filled makes a directory with a snapshot and a journal that both matter, and
+// leaves it as SIGKILL would.
+func filled(t *testing.T, streams int) string {
+	t.Helper()
+	dir := t.TempDir()
+	for range 2 {
+		s := mustOpen(t, dir)
+		for range streams {
+			st := mustStream(t, s, "a", Stream{Source: "/x", Identity: []byte("id")})
+			if err := errors.Join(s.Sent(st.ID, 10, 1), s.Settled(st.ID, 5)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		abandon(t, s)
+	}
+	return dir
+}
+
+func newest(t *testing.T, dir, kind string) (path string, data []byte) {
+	t.Helper()
+	s := &Store{dir: dir, fs: osFiles{}}
+	snapshots, journals, err := s.generations()
+	if err != nil {
+		t.Fatal(err)
+	}
+	gens := snapshots
+	if kind == journalFile {
+		gens = journals
+	}
+	path = filepath.Join(dir, fileName(kind, gens[len(gens)-1]))
+	if data, err = os.ReadFile(path); err != nil {
+		t.Fatal(err)
+	}
+	return path, data
+}
+
+func TestJournalTornAtEveryByteKeepsTheWholeRecords(t *testing.T) {
+	const n = 3
+	src := filled(t, n)
+	_, data := newest(t, src, journalFile)
+	last := n
+	for cut := range len(data) {
+		dir := t.TempDir()
+		if err := os.CopyFS(dir, os.DirFS(src)); err != nil {
+			t.Fatal(err)
+		}
+		path, _ := newest(t, dir, journalFile)
+		writeFile(t, path, string(data[:cut]))
+		s := mustOpenUnsynced(t, dir)
+		got := len(s.Streams("a"))
+		if got < last {
+			t.Fatalf("cut at %d: %d streams, want at least the %d there were before", cut, got, last)
+		}
+		last = got
+		if s.Damaged() > 0 {
+			kept, err := os.ReadDir(filepath.Join(dir, quarantineDir))
+			if err != nil || len(kept) != s.Damaged() {
+				t.Fatalf("cut at %d: quarantine holds %v (%v), want %d", cut, kept, err, s.Damaged())
+			}
+		}
+		s.Close()
+	}
+	if last != 2*n {
+		t.Errorf("at the last cut there were %d streams, want %d", last, 2*n)
+	}
+}
+
+func TestDamagedSnapshotFallsBackToTheOneBefore(t *testing.T) {
+	src := filled(t, 3)
+	_, data := newest(t, src, snapshotFile)
+	agent := func() string { h, _, _ := readHead(data); return h.agent }()
+	for at := 0; at < len(data); at += 3 {
+		for _, damage := range []string{"flip", "cut"} {
+			dir := t.TempDir()
+			if err := os.CopyFS(dir, os.DirFS(src)); err != nil {
+				t.Fatal(err)
+			}
+			path, bad := newest(t, dir, snapshotFile)
+			if damage == "flip" {
+				bad[at] ^= 0x40
+			} else {
+				bad = bad[:at]
+			}
+			writeFile(t, path, string(bad))
+			s := mustOpenUnsynced(t, dir)
+			if got := s.Streams("a"); len(got) != 6 || got[5].Settled != 5 {
+				t.Fatalf("%s at %d: %d streams, want all 6 from the snapshot before and two journals", damage, at, len(got))
+			}
+			if s.AgentID() != agent || s.Damaged() != 1 {
+				t.Fatalf("%s at %d: agent %s, want %s; %d quarantined, want 1", damage, at, s.AgentID(), agent, s.Damaged())
+			}
+			s.Close()
+		}
+	}
+}
+
+func TestNewerVersionIsRefused(t *testing.T) {
+	dir := filled(t, 1)
+	path, _ := newest(t, dir, snapshotFile)
+	writeFile(t, path, string(appendFrame(nil, &record{op: opHead, head: head{version: version + 1}})))
+	if s, err := Open(dir, quiet()); !errors.Is(err, errNewer) {
+		t.Errorf("a snapshot of a newer version: got %v %v, want errNewer", s, err)
+	}
+	if _, err := os.Stat(path); err != nil {
+		t.Errorf("the newer snapshot was not left alone: %v", err)
+	}
+}
+
+func FuzzReadFiles(f *testing.F) {
+	st := newState()
+	for _, r := range []record{
+		{op: opOpen, adaptor: "a", stream: Stream{ID: "1", Source: "/x", Identity: []byte("i"), Sent: 3, Tail: 9}},
+		{op: opPut, adaptor: "k", value: []byte("v")},
+	} {
+		_ = st.apply(&r)
+	}
+	whole := st.appendSnapshot(nil, head{version: version, gen: 1, agent: "x"})
+	f.Add(whole)
+	f.Add(appendFrame(whole[:40], &record{op: opSent, stream: Stream{ID: "1", Sent: 4}}))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		st, h, err := readSnapshot(data)
+		if err != nil {
+			return
+		}
+		again, h2, err := readSnapshot(st.appendSnapshot(nil, h))
+		if err != nil || h2 != h || len(again.streams) != len(st.streams) {
+			t.Errorf("what was read can't be written and read again: %v", err)
+		}
+	})
+}

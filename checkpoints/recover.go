@@ -1,0 +1,272 @@
+package checkpoints
+
+import (
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base32"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync/atomic"
+)
+
+const machineIDPath = "/etc/machine-id"
+
+func open(fsys files, dir, machineID string, log *slog.Logger) (*Store, error) {
+	if err := os.MkdirAll(filepath.Join(dir, quarantineDir), 0o700); err != nil {
+		return nil, fmt.Errorf("make directory of checkpoints: %w", err)
+	}
+	unlock, err := lock(dir)
+	if err != nil {
+		return nil, err
+	}
+	s := &Store{dir: dir, log: log, fs: fsys, unlock: unlock, minRoll: defaultRoll}
+	if err := s.recover(hashOfMachineID(machineID)); err != nil {
+		return nil, errors.Join(fmt.Errorf("recover checkpoints in %s: %w", dir, err), unlock())
+	}
+	return s, nil
+}
+
+// recover reads the state and begins a new generation.
+func (s *Store) recover(machine string) error {
+	snapshots, journals, err := s.generations()
+	if err != nil {
+		return err
+	}
+	h, err := s.readSnapshots(snapshots)
+	if err != nil {
+		return err
+	}
+	base := s.gen
+	for _, gen := range journals {
+		s.gen = max(s.gen, gen)
+		if gen < base {
+			continue
+		}
+		jh, err := s.readJournal(gen)
+		if err != nil {
+			return err
+		}
+		if h.agent == "" {
+			h = jh
+		}
+	}
+	s.gen = slices.Max(append([]uint64{s.gen}, snapshots...))
+	if err := s.identify(h, machine); err != nil {
+		return err
+	}
+	return s.roll()
+}
+
+// generations lists what there is, and removes what was never finished.
+func (s *Store) generations() (snapshots, journals []uint64, err error) {
+	names, err := s.fs.list(s.dir)
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, name := range names {
+		if strings.HasSuffix(name, tmpSuffix) {
+			if err := s.fs.remove(filepath.Join(s.dir, name)); err != nil {
+				return nil, nil, err
+			}
+			continue
+		}
+		switch kind, gen, ok := parseName(name); {
+		case ok && kind == snapshotFile:
+			snapshots = append(snapshots, gen)
+		case ok:
+			journals = append(journals, gen)
+		}
+	}
+	slices.Sort(snapshots)
+	slices.Sort(journals)
+	return snapshots, journals, nil
+}
+
+// readSnapshots takes the newest whole snapshot; damaged ones go to
+// quarantine.
+func (s *Store) readSnapshots(gens []uint64) (head, error) {
+	s.st = newState()
+	for _, gen := range slices.Backward(gens) {
+		name := fileName(snapshotFile, gen)
+		data, err := os.ReadFile(filepath.Join(s.dir, name))
+		if err != nil {
+			return head{}, fmt.Errorf("read snapshot: %w", err)
+		}
+		st, h, err := readSnapshot(data)
+		if err == nil && h.gen != gen {
+			err = fmt.Errorf("%w: it says that it is generation %d", errTorn, h.gen)
+		}
+		if errors.Is(err, errNewer) {
+			return head{}, fmt.Errorf("%s: %w; use that version, or another directory", name, err)
+		}
+		if err == nil {
+			s.st, s.gen = st, gen
+			return h, nil
+		}
+		if err := s.quarantine(name, err); err != nil {
+			return head{}, err
+		}
+	}
+	if len(gens) > 0 {
+		s.log.Error("no snapshot of the checkpoints is whole: streams that the journals do not open are read again from their beginning",
+			"dir", s.dir)
+	}
+	return head{}, nil
+}
+
+// readJournal applies what a journal holds; its torn tail goes to quarantine.
+func (s *Store) readJournal(gen uint64) (head, error) {
+	name := fileName(journalFile, gen)
+	data, err := os.ReadFile(filepath.Join(s.dir, name))
+	if err != nil {
+		return head{}, fmt.Errorf("read journal: %w", err)
+	}
+	h, rest, err := readHead(data)
+	if errors.Is(err, errNewer) {
+		return h, fmt.Errorf("%s: %w; use that version, or another directory", name, err)
+	}
+	unknown := 0
+	for err == nil && len(rest) > 0 {
+		body, after, frameErr := nextFrame(rest)
+		if err = frameErr; err != nil {
+			break
+		}
+		var r record
+		if r, err = decode(body); err != nil {
+			break
+		}
+		if s.st.apply(&r) != nil {
+			unknown++
+		}
+		rest = after
+	}
+	if unknown > 0 {
+		s.log.Error("a journal of checkpoints speaks of streams that nothing opened; they were skipped",
+			"file", filepath.Join(s.dir, name), "records", unknown)
+	}
+	if err == nil {
+		return h, nil
+	}
+	if len(data) == 0 {
+		return h, nil // a crash between creating the file and writing its header
+	}
+	return h, s.quarantineTail(name, rest, len(data)-len(rest))
+}
+
+// quarantine moves a damaged file away.
+func (s *Store) quarantine(name string, why error) error {
+	s.damaged++
+	to := s.freeName(name)
+	if err := s.fs.rename(filepath.Join(s.dir, name), to); err != nil {
+		return fmt.Errorf("move damaged %s to quarantine: %w", name, err)
+	}
+	s.log.Error("a damaged checkpoint file was moved to quarantine; going on with what came before it",
+		"file", filepath.Join(s.dir, name), "to", to, "err", why)
+	return nil
+}
+
+// quarantineTail copies what follows the last whole record of a journal. The
+// journal itself is left as it is until its generation is removed.
+func (s *Store) quarantineTail(name string, tail []byte, at int) error {
+	s.damaged++
+	to := s.freeName(fmt.Sprintf("%s.tail-%d", name, at))
+	f, err := s.fs.create(to)
+	if err != nil {
+		return fmt.Errorf("quarantine the tail of %s: %w", name, err)
+	}
+	_, err = f.Write(tail)
+	if err = errors.Join(err, f.Close()); err != nil {
+		return fmt.Errorf("quarantine the tail of %s: %w", name, err)
+	}
+	s.log.Warn("a journal of checkpoints ends in a torn record, as after a crash; it was cut there",
+		"file", filepath.Join(s.dir, name), "at", at, "bytes", len(tail), "kept_in", to)
+	return nil
+}
+
+// freeName finds a name in quarantine that nothing has yet.
+func (s *Store) freeName(name string) string {
+	to := filepath.Join(s.dir, quarantineDir, name)
+	for n := 1; ; n++ {
+		if _, err := os.Lstat(to); err != nil {
+			return to
+		}
+		to = filepath.Join(s.dir, quarantineDir, name+"."+strconv.Itoa(n))
+	}
+}
+
+// identify settles who the agent is. On another machine than the one the
+// state was made on, the disk is a clone: the agent gets a new id and every
+// stream a new one too, which begins where the original's was settled; what
+// lies below went out under the original's id.
+func (s *Store) identify(h head, machine string) error {
+	s.ids.machine = machine
+	if machine == "" {
+		s.ids.machine = h.machine // unknown for now: stays bound to what it was
+	}
+	nonce, err := randomText(5)
+	if err != nil {
+		return err
+	}
+	s.ids.nonce = nonce
+	cloned := h.agent != "" && h.machine != "" && machine != "" && h.machine != machine
+	if h.agent != "" && !cloned {
+		s.ids.agent = h.agent
+		return nil
+	}
+	if s.ids.agent, err = randomText(10); err != nil {
+		return err
+	}
+	if !cloned {
+		return nil
+	}
+	s.log.Warn("this directory comes from another machine; the agent and its streams get new ids",
+		"dir", s.dir, "was", h.agent, "is", s.ids.agent, "streams", len(s.st.streams))
+	streams := make(map[string]*entry, len(s.st.streams))
+	for _, e := range s.st.streams {
+		e.ID = s.ids.next()
+		e.Begin = e.Settled
+		streams[e.ID] = e
+	}
+	s.st.streams = streams
+	return nil
+}
+
+// idMaker gives the ids of streams: the agent's, a random text made at each
+// start, and a count. No start repeats another's ids, whatever was lost of the
+// state, and a clone never gives those of its original.
+type idMaker struct {
+	agent   string
+	machine string
+	nonce   string
+	count   atomic.Uint64
+}
+
+func (m *idMaker) next() string {
+	return m.agent + "-" + m.nonce + "-" + strconv.FormatUint(m.count.Add(1), 10)
+}
+
+func randomText(bytes int) (string, error) {
+	b := make([]byte, bytes)
+	if _, err := rand.Read(b); err != nil {
+		return "", fmt.Errorf("make an id: %w", err)
+	}
+	return strings.ToLower(base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(b)), nil
+}
+
+// hashOfMachineID is empty where the machine has no id. The id itself is
+// meant to stay on the machine (machine-id(5)).
+func hashOfMachineID(path string) string {
+	id, err := os.ReadFile(path)
+	if text := strings.TrimSpace(string(id)); err == nil && text != "" {
+		sum := sha256.Sum256([]byte("akupara " + text))
+		return hex.EncodeToString(sum[:16])
+	}
+	return ""
+}
