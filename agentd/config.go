@@ -1,0 +1,188 @@
+package agentd
+
+import (
+	"net"
+	"os"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/akupara/akupara/adaptors"
+	"github.com/akupara/akupara/agentd/internal/spool"
+	"github.com/akupara/akupara/agentd/internal/supervise"
+	"github.com/akupara/akupara/chunk"
+	"github.com/akupara/akupara/config"
+)
+
+// Config is the agent's section of the config.
+type Config struct {
+	Collectors  []config.URL    `config:"collectors,required"`
+	Listen      config.Addr     `config:"listen"`                    // of the REST API: loopback or a unix socket
+	Host        string          `config:"host"`                      // in every chunk; empty: the system's name
+	Buffer      config.Size     `config:"buffer" min:"20MiB"`        // bytes of chunks on their way, at most
+	ResendAfter config.Duration `config:"resend_after" min:"1s"`     // a collector away for so long: ask another
+	Spool       SpoolConfig     `config:"spool"`                     // for sources that can't be read again
+	Allow       []string        `config:"allow_commands"`            // programs that adaptors added over REST may run
+	Adaptors    []config.Node   `config:"adaptors"`                  // each an entry and its kind's own keys
+	Posts       int             `config:"posts" min:"1" max:"64"`    // batches in flight
+	DrainFor    config.Duration `config:"drain" max:"10m"`           // how long a stop may take
+	Poll        config.Duration `config:"receipts_every" min:"10ms"` // how often receipts are asked for
+
+	specs []supervise.Spec // Adaptors, decoded
+}
+
+// SpoolConfig bounds the agent's spool.
+type SpoolConfig struct {
+	Bytes       config.Size    `config:"bytes" min:"1MiB"`
+	FreePercent config.Percent `config:"free_percent"` // of the disk, left free
+}
+
+// DefaultConfig is what holds where a key is not given.
+func DefaultConfig() Config {
+	return Config{
+		Listen:      "127.0.0.1:9771",
+		Buffer:      32 << 20,
+		ResendAfter: config.Duration(30 * time.Second),
+		Spool:       SpoolConfig{Bytes: 10 << 30, FreePercent: 5},
+		Posts:       4,
+		DrainFor:    config.Duration(5 * time.Second),
+		Poll:        config.Duration(time.Second),
+	}
+}
+
+// Validate implements config.Validator.
+func (c *Config) Validate(n config.Node) config.Problems {
+	var out config.Problems
+	if node := n.Get("collectors"); node.Given() && len(c.Collectors) == 0 && len(node.Items()) == 0 {
+		out = append(out, node.Problemf("it is empty; want at least one collector's URL"))
+	}
+	if !loopback(c.Listen) {
+		out = append(out, n.Get("listen").Problemf("%q is open to other machines, and whoever reaches it runs the agent; "+
+			"allowed: an address of this machine alone, such as 127.0.0.1:9771, or unix:/path", c.Listen))
+	}
+	if len(c.Host) > 255 {
+		out = append(out, n.Get("host").Problemf("it has %d bytes; at most 255 are allowed", len(c.Host)))
+	}
+	return out
+}
+
+func loopback(a config.Addr) bool {
+	network, addr := a.Split()
+	if network == "unix" {
+		return true
+	}
+	host, _, err := net.SplitHostPort(addr)
+	if err != nil {
+		return false
+	}
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+// Decode reads the agent's section and all its adaptors. What it gives is
+// usable only where there are no problems.
+func Decode(n config.Node, kinds []adaptors.Kind) (Config, config.Problems) {
+	c := DefaultConfig()
+	problems := config.Decode(n, &c)
+	first := map[string]config.Pos{}
+	for _, node := range c.Adaptors {
+		spec, p := decodeAdaptor(node, kinds)
+		problems = append(problems, p...)
+		if at, twice := first[spec.Name]; twice && spec.Name != "" {
+			problems = append(problems, node.Get("name").Problemf("%q is used twice; the first is at line %d", spec.Name, at.Line))
+		}
+		first[spec.Name] = node.Pos()
+		c.specs = append(c.specs, spec)
+	}
+	return c, problems
+}
+
+// entry holds the keys that every adaptor has.
+type entry struct {
+	Name     string            `config:"name,required"`
+	Kind     string            `config:"kind,required"`
+	Type     string            `config:"type"`
+	Delivery string            `config:"delivery"`
+	WhenFull string            `config:"when_full" oneof:"block|drop_oldest"`
+	Tags     map[string]string `config:"tags"`
+}
+
+var nameRE = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$`)
+
+// Validate implements config.Validator.
+func (e *entry) Validate(n config.Node) config.Problems {
+	var out config.Problems
+	if e.Name != "" && !nameRE.MatchString(e.Name) {
+		out = append(out, n.Get("name").Problemf("%q must match %s", e.Name, nameRE))
+	}
+	switch e.Delivery {
+	case "", "end_to_end":
+	case "store_on_failure", "best_effort":
+		out = append(out, n.Get("delivery").Problemf("%q comes later; allowed now: end_to_end", e.Delivery))
+	default:
+		out = append(out, n.Get("delivery").Problemf("%q is no delivery level; allowed: end_to_end", e.Delivery))
+	}
+	if len(e.Tags) > chunk.MaxTags/2 {
+		out = append(out, n.Get("tags").Problemf("%d tags; at most %d are allowed", len(e.Tags), chunk.MaxTags/2))
+	}
+	for k, v := range e.Tags {
+		if k == "" || len(k) > 256 || len(v) > 4096 {
+			out = append(out, n.Get("tags").Problemf("tag %q: a name has 1 to 256 bytes and a value at most 4096", k))
+		}
+	}
+	return out
+}
+
+// decodeAdaptor reads one adaptor: the common keys and those of its kind.
+func decodeAdaptor(n config.Node, kinds []adaptors.Kind) (supervise.Spec, config.Problems) {
+	var e entry
+	var names []string
+	spec := supervise.Spec{}
+	for _, k := range kinds {
+		names = append(names, k.Name)
+		if k.Name == n.Get("kind").Text() {
+			spec.Kind = k
+		}
+	}
+	if spec.Kind.Name == "" {
+		// The kind's keys are not known: only the kind itself can be judged.
+		kind := n.Get("kind")
+		if !kind.Given() {
+			return spec, config.Problems{n.Problemf("key \"kind\" is missing; allowed: %s", strings.Join(names, ", "))}
+		}
+		hint := ""
+		if near := config.Nearest(kind.Text(), names); near != "" {
+			hint = "; did you mean \"" + near + "\"?"
+		}
+		return spec, config.Problems{kind.Problemf("%q is no kind of adaptor%s; allowed: %s", kind.Text(), hint, strings.Join(names, ", "))}
+	}
+	spec.Config = spec.Kind.NewConfig()
+	problems := config.Decode(n, &e, spec.Config)
+	switch {
+	case spec.Kind.OwnTypes && e.Type != "":
+		problems = append(problems, n.Get("type").Problemf("%q: adaptors of kind %s name their types themselves", e.Type, spec.Kind.Name))
+	case !spec.Kind.OwnTypes && e.Type == "":
+		problems = append(problems, n.Problemf("key \"type\" is missing; it is required"))
+	case e.Type != "" && chunk.CheckType(e.Type) != nil:
+		problems = append(problems, n.Get("type").Problemf("%q must match %s", e.Type, chunk.TypePattern))
+	}
+	if spec.Kind.Replayable && e.WhenFull != "" {
+		problems = append(problems, n.Get("when_full").Problemf("adaptors of kind %s can read again and need no spool", spec.Kind.Name))
+	}
+	spec.Name, spec.Type, spec.Tags = e.Name, e.Type, e.Tags
+	spec.WhenFull = spool.Block
+	if e.WhenFull == "drop_oldest" {
+		spec.WhenFull = spool.DropOldest
+	}
+	return spec, problems
+}
+
+func hostname(c *Config) string {
+	if c.Host != "" {
+		return c.Host
+	}
+	if name, err := os.Hostname(); err == nil && name != "" {
+		return name
+	}
+	return "localhost"
+}
