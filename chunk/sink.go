@@ -1,6 +1,7 @@
 package chunk
 
 import (
+	"bufio"
 	"bytes"
 	"crypto/md5"
 	"encoding/binary"
@@ -36,9 +37,15 @@ const MaxIndex = 256 << 20
 
 // Add puts a batch's block behind those added before.
 func (x *Index) Add(b *Batch) {
+	x.AddFrame(&FrameHeader{Header: b.Header, BlockLen: len(b.Block), BlockCRC: CRC(b.Block)})
+}
+
+// AddFrame puts the block of a frame of which only the header was read behind
+// those added before.
+func (x *Index) AddFrame(f *FrameHeader) {
 	blk := Block{
-		Offset: x.size, Len: len(b.Block), RawLen: b.RawLen, CRC: CRC(b.Block),
-		Agent: b.Agent, Entries: b.Entries,
+		Offset: x.size, Len: f.BlockLen, RawLen: f.RawLen, CRC: f.BlockCRC,
+		Agent: f.Agent, Entries: f.Entries,
 	}
 	x.Blocks = append(x.Blocks, blk)
 	x.size += blk.framedLen()
@@ -224,7 +231,8 @@ type Sink struct {
 // ErrInvalid means that the header is damaged or not a sink file's.
 func ReadSink(r io.ReaderAt, size int64) (*Sink, error) {
 	s := &Sink{r: r}
-	header := &headerReader{r: io.NewSectionReader(r, 0, size)}
+	// The header is read in small pieces, and r may be far away.
+	header := &headerReader{r: bufio.NewReaderSize(io.NewSectionReader(r, 0, size), 64<<10)}
 	meta, err := header.read(&s.sync)
 	if err != nil {
 		return nil, err

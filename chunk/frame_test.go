@@ -1,0 +1,76 @@
+package chunk
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"reflect"
+	"testing"
+)
+
+func TestIndexFromFrameHeadersEqualsIndexFromBatches(t *testing.T) {
+	var fromBatches, fromHeaders Index
+	for _, c := range sampleChunks() {
+		b := build(t, c)
+		fromBatches.Add(&b)
+		n, err := FrameHeaderLen(b.Frame[:FramePrefix])
+		if err != nil {
+			t.Fatal(err)
+		}
+		h, err := ParseFrameHeader(b.Frame[:n])
+		if err != nil {
+			t.Fatal(err)
+		}
+		if h.FrameLen() != len(b.Frame) || !bytes.Equal(b.Frame[h.BlockAt:], b.Block) {
+			t.Errorf("the block lies at %d of %d bytes, want at %d of %d", h.BlockAt, h.FrameLen(), len(b.Frame)-len(b.Block), len(b.Frame))
+		}
+		fromHeaders.AddFrame(&h)
+	}
+	if !reflect.DeepEqual(fromBatches, fromHeaders) {
+		t.Errorf("from headers:\n got %+v\nwant %+v", fromHeaders, fromBatches)
+	}
+}
+
+func TestDamagedFrameHeaderIsRefused(t *testing.T) {
+	frame := build(t, sampleChunks()...).Frame
+	n, err := FrameHeaderLen(frame)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range n {
+		if i >= 12 && i < FramePrefix {
+			continue // the block's length and CRC are held against the block
+		}
+		bad := bytes.Clone(frame[:n])
+		bad[i] ^= 0x40
+		if _, err := ParseFrameHeader(bad); !errors.Is(err, ErrInvalid) {
+			t.Errorf("byte %d damaged: error %v, want ErrInvalid", i, err)
+		}
+	}
+	if _, err := ParseFrameHeader(frame[:n-1]); !errors.Is(err, ErrInvalid) {
+		t.Errorf("cut header: error %v, want ErrInvalid", err)
+	}
+}
+
+// A sink file's header may lie on a far machine: it is not read byte by byte.
+func TestSinkHeaderIsReadInFewReads(t *testing.T) {
+	chunks := sampleChunks()
+	file := sinkFile(t, build(t, chunks...))
+	r := &countingReaderAt{r: bytes.NewReader(file)}
+	if _, err := ReadSink(r, int64(len(file))); err != nil {
+		t.Fatal(err)
+	}
+	if r.n > 2 {
+		t.Errorf("ReadSink made %d reads of a header that fits one buffer, want at most 2", r.n)
+	}
+}
+
+type countingReaderAt struct {
+	r io.ReaderAt
+	n int
+}
+
+func (c *countingReaderAt) ReadAt(p []byte, off int64) (int, error) {
+	c.n++
+	return c.r.ReadAt(p, off)
+}
