@@ -238,7 +238,7 @@ func (d *decoder) scalar(n Node, v reflect.Value, lim limits) {
 			return
 		}
 		p.Elem().SetString(n.y.Value)
-	} else if n.y.ShortTag() == "!!str" || n.y.Decode(p.Interface()) != nil {
+	} else if !fits(n.y.ShortTag(), v) || n.y.Decode(p.Interface()) != nil {
 		bad()
 		return
 	}
@@ -247,6 +247,18 @@ func (d *decoder) scalar(n Node, v reflect.Value, lim limits) {
 		return
 	}
 	v.Set(p.Elem())
+}
+
+// fits tells whether a value of that YAML type may be decoded into v: the YAML
+// package would cut 3.5 to 3.
+func fits(tag string, v reflect.Value) bool {
+	switch {
+	case v.Kind() == reflect.Bool:
+		return tag == "!!bool"
+	case v.CanFloat():
+		return tag == "!!int" || tag == "!!float"
+	}
+	return tag == "!!int"
 }
 
 func sortedKeys(m map[string]field) []string {
