@@ -25,14 +25,17 @@ const MaxSums = 256
 // Stream is what is known of one stream.
 type Stream struct {
 	Host, Source string
-	// Ranges are covered: their rows are in the table, or a fact (Lost,
-	// Dropped) says why they are not. What comes again for them is dropped.
+	// Ranges are covered: their rows are in the table. What comes again for
+	// them is dropped.
 	Ranges chunk.Ranges
 	// Begin and End are the offsets where the stream starts, as told, and
 	// where it is finished, or Unknown.
 	Begin, End int64
-	Lost       chunk.Ranges // destroyed by the source; part of Ranges
-	Dropped    chunk.Ranges // dropped by a filter or a full spool; part of Ranges
+	// Lost and Dropped were told by facts: destroyed by the source; dropped by
+	// a filter or a full spool. They explain a hole and do not fill it: a
+	// collector that comes back may still bring the bytes, and then Ranges
+	// holds them too.
+	Lost, Dropped chunk.Ranges
 	// Sums are of covered chunks, in the order they were committed: a chunk
 	// that comes again with other bytes is told from a mere repetition.
 	Sums []Sum
@@ -65,9 +68,9 @@ func (s *Stream) Tell(kind chunk.Kind, r chunk.Range) {
 	case chunk.End:
 		s.end(r.First)
 	case chunk.Lost:
-		s.Ranges, s.Lost = s.Ranges.Add(r), s.Lost.Add(r)
+		s.Lost = s.Lost.Add(r)
 	case chunk.Dropped:
-		s.Ranges, s.Dropped = s.Ranges.Add(r), s.Dropped.Add(r)
+		s.Dropped = s.Dropped.Add(r)
 	}
 }
 
@@ -113,14 +116,16 @@ func (s *Stream) merge(d *Stream) {
 	}
 }
 
-// Gaps are the parts that are missing below the highest offset known: between
-// the told begin (0 where none was told) and the end or the last range.
+// Gaps are the parts that are missing and unexplained below the highest offset
+// known: between the told begin (0 where none was told) and the end or the
+// last range.
 func (s *Stream) Gaps() chunk.Ranges {
+	known := slices.Clone(s.Ranges).AddAll(s.Lost).AddAll(s.Dropped)
 	top := s.End
-	if n := len(s.Ranges); n > 0 {
-		top = max(top, s.Ranges[n-1].Last)
+	if n := len(known); n > 0 {
+		top = max(top, known[n-1].Last)
 	}
-	return s.Ranges.Missing(chunk.Range{First: max(s.Begin, 0), Last: top})
+	return known.Missing(chunk.Range{First: max(s.Begin, 0), Last: top})
 }
 
 // Complete reports whether the stream has ended and has no gaps.
