@@ -1,0 +1,156 @@
+package local
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"github.com/akupara/akupara/store"
+)
+
+// writer is a file being written. The first error is kept: Close repeats it.
+type writer struct {
+	fs   *FS
+	path string
+	file *os.File
+	err  error
+}
+
+func (w *writer) Write(b []byte) (int, error) {
+	if w.err != nil {
+		return 0, w.err
+	}
+	n, err := w.file.Write(b)
+	if err != nil {
+		w.err = w.fs.explain("write", w.path, err)
+	}
+	return n, w.err
+}
+
+func (w *writer) Close() error {
+	if w.file == nil {
+		return fmt.Errorf("close %s: it was closed before", w.path)
+	}
+	file := w.file
+	w.file = nil
+	if w.err == nil {
+		w.err = file.Sync()
+	}
+	if err := file.Close(); w.err == nil {
+		w.err = err
+	}
+	if w.err == nil {
+		// The file's own name must survive as well. Through the system's path
+		// and not the root's: a link in it has been resolved by now.
+		w.err = syncPath(filepath.Dir(w.fs.name(w.path)))
+	}
+	return w.fs.explain("close", w.path, w.err)
+}
+
+type reader struct {
+	*os.File
+	size int64
+}
+
+func (r *reader) Size() int64 { return r.size }
+
+// mkdirAll makes dir and its parents, each durable before its child is made.
+func mkdirAll(r *os.Root, dir string) error {
+	if dir == "." {
+		return nil
+	}
+	if info, err := r.Stat(dir); err == nil && info.IsDir() {
+		return nil
+	}
+	if err := mkdirAll(r, path.Dir(dir)); err != nil {
+		return err
+	}
+	if err := r.Mkdir(dir, 0o755); err != nil {
+		if info, statErr := r.Stat(dir); statErr == nil && info.IsDir() {
+			return nil // made by another meanwhile
+		}
+		return err
+	}
+	return syncDir(r, path.Dir(dir))
+}
+
+func syncDir(r *os.Root, dir string) error {
+	d, err := r.Open(dir)
+	if err != nil {
+		return err
+	}
+	return closeSynced(d)
+}
+
+func syncPath(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return closeSynced(d)
+}
+
+func closeSynced(d *os.File) error {
+	err := d.Sync()
+	if closeErr := d.Close(); err == nil {
+		err = closeErr
+	}
+	return err
+}
+
+func clean(p string) (string, error) {
+	p, err := store.Clean(p)
+	if err == nil && inRemoved(p) {
+		err = fmt.Errorf("path %s: %s is not part of the store: %w", p, removed, store.ErrPath)
+	}
+	return p, err
+}
+
+func target(p string) (string, error) {
+	if _, err := store.CleanTarget(p); err != nil {
+		return "", err
+	}
+	return clean(p)
+}
+
+func inRemoved(p string) bool { return p == removed || strings.HasPrefix(p, removed+"/") }
+
+func rel(p string) string {
+	if p == "" {
+		return "."
+	}
+	return p
+}
+
+// hide keeps an error's text, and of its identity only that the disk is full:
+// "exists" said of a parent must not be believed of the path.
+type hide struct{ err error }
+
+func (h hide) Error() string { return h.err.Error() }
+
+func (h hide) Is(target error) bool {
+	return (target == syscall.ENOSPC || target == syscall.EDQUOT) && errors.Is(h.err, target)
+}
+
+// explain names the operation, the file and, where people have to act, the
+// reason in their words.
+func (f *FS) explain(op, p string, err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, syscall.ENOSPC):
+		return fmt.Errorf("%s %s: the disk of the local store %s is full: %w", op, p, f.root, err)
+	case errors.Is(err, syscall.EDQUOT):
+		return fmt.Errorf("%s %s: the disk quota of the local store %s is used up: %w", op, p, f.root, err)
+	case strings.HasSuffix(err.Error(), "path escapes from parent"): // os.Root has no exported error for it
+		return fmt.Errorf("%s %s: a symbolic link leads out of the store: %w", op, p, store.ErrPath)
+	case errors.Is(err, syscall.ENOTDIR) && (op == "stat" || op == "open" || op == "remove"):
+		return fmt.Errorf("%s %s: a file is in the place of a directory: %w", op, p, fs.ErrNotExist)
+	}
+	return fmt.Errorf("%s in local store %s: %w", op, f.root, err)
+}
