@@ -1,0 +1,193 @@
+package rows
+
+import (
+	"hash/maphash"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/akupara/akupara/demux/schema"
+)
+
+// Builder collects a run's rows, column by column. It copies what it is given:
+// chunks may be dropped as soon as they are parsed. Its types come from the
+// table, and for new columns from the values: boolean, long, double or string;
+// long and double give double where that is exact; all else gives string. It
+// is not safe for concurrent use.
+type Builder struct {
+	opts  Options
+	arena arena
+	gen   int
+
+	ts, seq []int64
+	level   []Level
+	runs    []run // of rows with the same origin, ascending
+
+	origins table // hosts, sources and streams
+	tagKeys table
+	tagVals table
+
+	message, parseError *Column
+	attrs               attributes
+
+	byName map[string]*Column // by the name in lower case
+	own    []*Column          // all of byName but the common ones, as asked for
+	begun  int                // own columns with a value or a fixed type
+
+	faults []byte // what the current row's parse_error will say
+	text   []byte // scratch
+	clean1 []byte // scratch
+}
+
+// run is a range of rows with one origin: those of one call of Origin. The
+// numbers are ids in origins.
+type run struct {
+	firstRow             int
+	host, source, stream uint32
+	tags                 []tag
+}
+
+type tag struct{ key, val uint32 }
+
+// attributes are the pairs that fit no column, ascending by row.
+type attributes struct {
+	rows []uint32
+	keys table
+	vals table
+}
+
+// NewBuilder makes an empty Builder.
+func NewBuilder(o Options) *Builder {
+	b := &Builder{}
+	b.arena.seed = maphash.MakeSeed()
+	b.ResetTo(o)
+	return b
+}
+
+// Reset drops all rows and all columns that are not the table's, and keeps the
+// memory.
+func (b *Builder) Reset() { b.ResetTo(b.opts) }
+
+// ResetTo is Reset with other options: the table's columns of the next run.
+func (b *Builder) ResetTo(o Options) {
+	if o.MaxColumns <= 0 {
+		o.MaxColumns = 1000
+	}
+	b.opts = o
+	b.gen++
+	b.arena.reset()
+	b.ts, b.seq, b.level, b.runs = b.ts[:0], b.seq[:0], b.level[:0], b.runs[:0]
+	for _, t := range []*table{&b.origins, &b.tagKeys, &b.tagVals, &b.attrs.keys, &b.attrs.vals} {
+		t.reset()
+	}
+	b.attrs.rows = b.attrs.rows[:0]
+	b.byName, b.own, b.begun = map[string]*Column{}, nil, 0
+	for _, c := range schema.Common() {
+		b.byName[c.Name] = nil
+	}
+	b.message = b.common(b.message, schema.Message)
+	b.parseError = b.common(b.parseError, schema.ParseError)
+	b.faults = b.faults[:0]
+	for _, c := range o.Existing {
+		key := strings.ToLower(c.Name)
+		if _, taken := b.byName[key]; taken {
+			continue
+		}
+		switch c.Type {
+		case schema.String, schema.Long, schema.Double, schema.Boolean:
+			b.add(key, &Column{b: b, name: c.Name, typ: c.Type, fixed: true, last: -1})
+		default:
+			b.byName[key] = nil // no parser gives such values
+		}
+	}
+}
+
+// common gives the column of a common string, with the memory of the old one.
+func (b *Builder) common(old *Column, name string) *Column {
+	c := &Column{b: b, name: name, typ: schema.String, fixed: true, last: -1}
+	if old != nil {
+		old.strs.reset()
+		c.strs = old.strs
+	}
+	return c
+}
+
+func (b *Builder) add(key string, c *Column) *Column {
+	if c.typ != 0 {
+		c.order = b.begun
+		b.begun++
+	}
+	b.byName[key] = c
+	b.own = append(b.own, c)
+	return c
+}
+
+// Generation changes with every Reset: columns of an older one are void.
+func (b *Builder) Generation() int { return b.gen }
+
+// Len is the number of rows.
+func (b *Builder) Len() int { return len(b.ts) }
+
+// maxName is the most bytes that a column's name may have.
+const maxName = 256
+
+// Column gives the column of that name for values of any type, nil when there
+// can be none: the name is a common column's or another column's in another
+// case, is no fit name, or there are too many columns. Such values go to Attr.
+// A column that never gets a value is not created.
+func (b *Builder) Column(name string) *Column {
+	key := strings.ToLower(name)
+	if c, ok := b.byName[key]; ok {
+		if c == nil || c.name != name {
+			return nil
+		}
+		return c
+	}
+	if name == "" || len(name) > maxName || !utf8.ValidString(name) ||
+		strings.ContainsFunc(name, func(r rune) bool { return r < ' ' }) ||
+		len(b.own)+len(schema.Common()) >= b.opts.MaxColumns {
+		return nil
+	}
+	return b.add(key, &Column{b: b, name: name, last: -1})
+}
+
+// Typed gives the column of that name with a type that does not widen, for a
+// format's own columns. It is created also when no value comes; in a table
+// that has the column with another type, that type stays. It is never nil, if
+// name is not a common column's.
+func (b *Builder) Typed(name string, t schema.Type) *Column {
+	if c := b.byName[strings.ToLower(name)]; c != nil {
+		return c
+	}
+	return b.add(strings.ToLower(name), &Column{b: b, name: name, typ: t, fixed: true, last: -1})
+}
+
+// Columns gives the run's columns beyond the common ones that hold values or
+// were asked for by Typed, in the order of their first value: what the table
+// must have before WriteFiles. The table's existing ones are among them.
+func (b *Builder) Columns() []schema.Column {
+	var own []*Column
+	for _, c := range b.own {
+		if c.typ != 0 {
+			own = append(own, c)
+		}
+	}
+	slices.SortFunc(own, func(x, y *Column) int { return x.order - y.order })
+	out := make([]schema.Column, len(own))
+	for i, c := range own {
+		out[i] = schema.Column{Name: c.name, Type: c.typ}
+	}
+	return out
+}
+
+// Bytes is the memory that the rows take, in bytes. WriteFiles takes up to
+// about 24 bytes a row and 8 MiB more while it runs.
+func (b *Builder) Bytes() int64 {
+	n := b.arena.size + int64(cap(b.ts)+cap(b.seq))*8 + int64(cap(b.level)) + int64(cap(b.runs))*64 +
+		int64(cap(b.attrs.rows))*4 + b.attrs.keys.bytes() + b.attrs.vals.bytes() +
+		b.origins.bytes() + b.message.bytes() + b.parseError.bytes()
+	for _, c := range b.own {
+		n += c.bytes() + 256
+	}
+	return n
+}

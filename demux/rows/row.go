@@ -1,0 +1,155 @@
+package rows
+
+import (
+	"slices"
+	"strconv"
+	"unicode/utf8"
+
+	"github.com/akupara/akupara/demux/schema"
+)
+
+// Level is a row's level; the zero value is null.
+type Level uint8
+
+// The levels that the table knows, ascending.
+const (
+	NoLevel Level = iota
+	Trace
+	Debug
+	Info
+	Warn
+	Error
+	Fatal
+)
+
+var levelNames = [...]string{"", "TRACE", "DEBUG", "INFO", "WARN", "ERROR", "FATAL"}
+
+func (l Level) String() string { return levelNames[l] }
+
+// Origin tells where the rows that follow come from.
+func (b *Builder) Origin(host, source, stream string, tags map[string]string) {
+	r := run{firstRow: len(b.ts)}
+	r.host, r.source, r.stream = b.origin(schema.Host, host), b.origin(schema.Source, source), b.origin(schema.Stream, stream)
+	if n := len(b.runs); n > 0 && len(tags) == 0 {
+		p := &b.runs[n-1]
+		if p.host == r.host && p.source == r.source && p.stream == r.stream && len(p.tags) == 0 {
+			return // as before
+		}
+	}
+	for k, v := range tags {
+		r.tags = append(r.tags, tag{
+			b.tagKeys.intern(&b.arena, escape(nil, []byte(k))),
+			b.tagVals.intern(&b.arena, escape(nil, []byte(v))),
+		})
+	}
+	slices.SortFunc(r.tags, func(x, y tag) int {
+		return slices.Compare(b.arena.get(b.tagKeys.refs[x.key]), b.arena.get(b.tagKeys.refs[y.key]))
+	})
+	b.runs = append(b.runs, r)
+}
+
+func (b *Builder) origin(_, v string) uint32 {
+	b.text = escape(b.text[:0], append(b.clean1[:0], v...))
+	return b.origins.intern(&b.arena, b.text)
+}
+
+// Row begins a row: ts in microseconds, seq the offset in the stream. Every
+// value goes to the row begun last. Origin comes before the first.
+func (b *Builder) Row(ts, seq int64) {
+	if len(b.faults) > 0 {
+		b.flushFaults()
+	}
+	b.ts = append(b.ts, ts)
+	b.seq = append(b.seq, seq)
+	b.level = append(b.level, NoLevel)
+}
+
+// SetTS sets the current row's time, in microseconds.
+func (b *Builder) SetTS(ts int64) { b.ts[len(b.ts)-1] = ts }
+
+// SetLevel sets the current row's level.
+func (b *Builder) SetLevel(l Level) { b.level[len(b.level)-1] = l }
+
+// Message sets the current row's message.
+func (b *Builder) Message(v []byte) { b.message.String(v) }
+
+// Fail sets the current row's parse_error; a second one is added to the first.
+func (b *Builder) Fail(why string) {
+	if len(b.faults) > 0 {
+		b.faults = append(b.faults, "; "...)
+	}
+	b.faults = append(b.faults, why...)
+}
+
+// Attr puts a pair into the current row's attributes. A key that the row has
+// already gets a number: nothing is dropped.
+func (b *Builder) Attr(key string, v []byte) {
+	b.attr(key, b.clean(key, v))
+}
+
+func (b *Builder) attr(key string, v []byte) {
+	row := uint32(len(b.ts) - 1)
+	k := append(make([]byte, 0, 64), key...)
+	if !utf8.Valid(k) {
+		k = escape(nil, k)
+	}
+	n := len(k)
+	for i := 2; b.hasAttr(row, k); i++ {
+		k = strconv.AppendInt(append(k[:n], '#'), int64(i), 10)
+	}
+	a := &b.attrs
+	a.rows = append(a.rows, row)
+	a.keys.add(&b.arena, k)
+	a.vals.add(&b.arena, v)
+}
+
+func (b *Builder) hasAttr(row uint32, key []byte) bool {
+	a := &b.attrs
+	for i := len(a.rows) - 1; i >= 0 && a.rows[i] == row; i-- {
+		if string(b.arena.get(a.keys.refs[a.keys.entry(i)])) == string(key) {
+			return true
+		}
+	}
+	return false
+}
+
+// clean makes v valid UTF-8, and says so in parse_error where it was not.
+func (b *Builder) clean(name string, v []byte) []byte {
+	if utf8.Valid(v) {
+		return v
+	}
+	if len(b.faults) < 1<<10 {
+		b.Fail(name + ` is not UTF-8: its bytes that are none stand as \xNN, its backslashes doubled`)
+	}
+	b.clean1 = escape(b.clean1[:0], v)
+	return b.clean1
+}
+
+// escape appends v as UTF-8. Where v is none, each byte that is not part of a
+// character becomes \xNN and each backslash two, so that v can be had back.
+func escape(dst, v []byte) []byte {
+	if utf8.Valid(v) {
+		return append(dst, v...)
+	}
+	const hex = "0123456789abcdef"
+	for len(v) > 0 {
+		r, n := utf8.DecodeRune(v)
+		switch {
+		case r == utf8.RuneError && n == 1:
+			dst = append(dst, '\\', 'x', hex[v[0]>>4], hex[v[0]&15])
+		case r == '\\':
+			dst = append(dst, '\\', '\\')
+		default:
+			dst = append(dst, v[:n]...)
+		}
+		v = v[n:]
+	}
+	return dst
+}
+
+// flushFaults ends the current row's parse_error.
+func (b *Builder) flushFaults() {
+	v := b.faults
+	b.faults = b.faults[:0]
+	b.parseError.String(v)
+}

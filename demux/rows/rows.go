@@ -1,0 +1,43 @@
+// Package rows holds a demux run's rows in memory, column by column, and
+// writes them as Parquet files: sorted by (ts, stream, seq), split by UTC hour,
+// the files of one hour not overlapping in ts.
+//
+// Parsers fill a Builder; the demux asks it for the columns it wants, lets the
+// table give them their ids, and calls WriteFiles.
+package rows
+
+import (
+	"context"
+	"io"
+
+	"github.com/akupara/akupara/demux/schema"
+)
+
+// Options of a Builder.
+type Options struct {
+	// Existing are the table's columns. Their types are fixed: a value that
+	// does not fit goes to attributes.
+	Existing []schema.Column
+	// MaxColumns bounds the columns of the table, the common ones included;
+	// keys beyond it go to attributes. 0 means 1000.
+	MaxColumns int
+}
+
+// Layout of the files that WriteFiles writes. Zero fields mean the default.
+type Layout struct {
+	FileBytes int64 // a file that has reached this size is ended; default 128 MiB
+	GroupRows int   // rows of a row group, about; default 122880
+}
+
+// Create opens the n-th data file (from 0, over all hours) of the given hour
+// (hours since 1970 UTC, Iceberg's hour transform) for writing, and gives the
+// path that the file is to be known by. WriteFiles closes it, once.
+type Create func(ctx context.Context, hour int64, n int) (w io.WriteCloser, path string, err error)
+
+// File is a data file that WriteFiles has begun. Its Stats are set when it was
+// closed without an error.
+type File struct {
+	Path  string
+	Hour  int64 // hours since 1970 UTC
+	Stats schema.FileStats
+}
