@@ -1,0 +1,120 @@
+// Package identity gives a collector its name: made at its first start, kept
+// in its data directory, and bound to the machine. A disk that was cloned to
+// another machine makes another collector, so that the two never give the same
+// id to different segments.
+package identity
+
+import (
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+)
+
+// Identity tells one start of one collector from all others.
+type Identity struct {
+	ID     string // of the collector: "c" and 12 hexadecimal digits
+	Starts uint64 // how often it was started, this time included
+}
+
+// Instance is unique to this start: what is numbered under it needs no memory
+// of the numbers given before.
+func (i Identity) Instance() string { return fmt.Sprintf("%s.%d", i.ID, i.Starts) }
+
+const (
+	version  = 1
+	fileName = "identity.json"
+)
+
+type stored struct {
+	Version int    `json:"version"`
+	ID      string `json:"id"`
+	Machine string `json:"machine"` // a hash of the machine's id, "" where it has none
+	Starts  uint64 `json:"starts"`
+}
+
+var idRE = regexp.MustCompile(`^c[0-9a-f]{12}$`)
+
+// Next gives the identity for a new start of the collector in dir, which
+// exists and is locked, and has stored it durably. machineID is the machine's
+// own, "" where it is not known. changed says why there is a new ID although
+// there was one before.
+func Next(dir, machineID string) (id Identity, changed string, err error) {
+	machine := ""
+	if machineID != "" {
+		// The machine's id itself is a secret of the machine.
+		sum := sha256.Sum256([]byte("akupara collector " + machineID))
+		machine = hex.EncodeToString(sum[:8])
+	}
+	s := stored{Version: version}
+	raw, err := os.ReadFile(filepath.Join(dir, fileName))
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+	case err != nil:
+		return Identity{}, "", fmt.Errorf("read identity: %w", err)
+	default:
+		if err := json.Unmarshal(raw, &s); err != nil || !idRE.MatchString(s.ID) {
+			s, changed = stored{}, "the identity file is damaged"
+		} else if s.Version != version {
+			return Identity{}, "", fmt.Errorf("read identity: %s has version %d, want %d", filepath.Join(dir, fileName), s.Version, version)
+		} else if machine != "" && s.Machine != "" && s.Machine != machine {
+			s, changed = stored{}, "the data directory comes from another machine"
+		}
+	}
+	if s.ID == "" {
+		var b [6]byte
+		_, _ = rand.Read(b[:]) // never fails
+		s = stored{Version: version, ID: "c" + hex.EncodeToString(b[:])}
+	}
+	if machine != "" {
+		s.Machine = machine
+	}
+	s.Starts++
+	if err := write(dir, s); err != nil {
+		return Identity{}, "", fmt.Errorf("store identity: %w", err)
+	}
+	return Identity{ID: s.ID, Starts: s.Starts}, changed, nil
+}
+
+func write(dir string, s stored) error {
+	raw, err := json.Marshal(s)
+	if err != nil {
+		return err
+	}
+	tmp := filepath.Join(dir, fileName+".tmp")
+	f, err := os.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o640)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(append(raw, '\n'))
+	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return err
+	}
+	if err := os.Rename(tmp, filepath.Join(dir, fileName)); err != nil {
+		return err
+	}
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
+
+// MachineID is what systemd calls this machine, "" where nothing says.
+func MachineID() string {
+	for _, path := range []string{"/etc/machine-id", "/var/lib/dbus/machine-id"} {
+		if raw, err := os.ReadFile(path); err == nil {
+			if id := strings.TrimSpace(string(raw)); id != "" {
+				return id
+			}
+		}
+	}
+	return ""
+}

@@ -1,0 +1,58 @@
+package identity
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+)
+
+func next(t *testing.T, dir, machine string) Identity {
+	t.Helper()
+	id, _, err := Next(dir, machine)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return id
+}
+
+func TestIDStaysAndStartsAreNeverRepeated(t *testing.T) {
+	dir := t.TempDir()
+	first, second := next(t, dir, "m1"), next(t, dir, "m1")
+	if first.ID != second.ID {
+		t.Errorf("the second start is collector %s, want %s as before", second.ID, first.ID)
+	}
+	if first.Instance() == second.Instance() {
+		t.Errorf("two starts are both %s", first.Instance())
+	}
+	if unknown := next(t, dir, ""); unknown.ID != first.ID {
+		t.Errorf("without a machine id the collector is %s, want %s", unknown.ID, first.ID)
+	}
+}
+
+func TestClonedDiskGetsANewID(t *testing.T) {
+	dir := t.TempDir()
+	first := next(t, dir, "m1")
+	clone, changed, err := Next(dir, "m2")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if clone.ID == first.ID || changed == "" {
+		t.Errorf("on another machine: id %s (before: %s), reason %q; want a new id and a reason", clone.ID, first.ID, changed)
+	}
+	if again := next(t, dir, "m2"); again.ID != clone.ID {
+		t.Errorf("the clone's second start is %s, want %s", again.ID, clone.ID)
+	}
+}
+
+func TestDamagedIdentityIsReplaced(t *testing.T) {
+	for _, content := range []string{"", "{", `{"version":1,"id":"../x","starts":1}`, "\x00\x00"} {
+		dir := t.TempDir()
+		if err := os.WriteFile(filepath.Join(dir, fileName), []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		id, changed, err := Next(dir, "m")
+		if err != nil || !idRE.MatchString(id.ID) || changed == "" {
+			t.Errorf("identity file %q: got %+v, reason %q, error %v", content, id, changed, err)
+		}
+	}
+}

@@ -1,0 +1,178 @@
+package spool
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// finishAll seals what was detached from its route. Only Run calls it.
+func (s *Spool) finishAll() {
+	for {
+		s.mu.Lock()
+		if len(s.finishing) == 0 {
+			s.mu.Unlock()
+			return
+		}
+		seg := s.finishing[0]
+		s.finishing = s.finishing[1:]
+		s.mu.Unlock()
+		s.finish(seg)
+	}
+}
+
+// finish makes an open segment a sealed one. After a failure only the part
+// that is known to be durable counts: nobody was told of the rest.
+func (s *Spool) finish(g *Segment) {
+	g.mu.Lock()
+	end := g.size
+	g.mu.Unlock()
+	if err := g.sync(context.Background(), end, s.Metrics); err != nil {
+		s.fail(err)
+	}
+	g.rest()
+	if err := g.file.Close(); err != nil {
+		s.Log.Warn("closing a segment failed; what was answered for is durable", "segment", g.ID, "error", err)
+	}
+	g.file = nil
+	s.discharge(end - g.Size())
+	if g.tail {
+		// Not damage: bytes that nobody was answered for.
+		if err := s.Disk.Truncate(g.path, g.Size()); err != nil {
+			s.Log.Warn("the end of a failed segment could not be cut off", "segment", g.ID, "error", err)
+		} else {
+			g.tail = false
+		}
+	}
+	if g.Blocks() == 0 {
+		if err := s.forget(g); err != nil {
+			s.Log.Warn("an empty segment could not be removed; the next start will", "segment", g.ID, "error", err)
+		}
+		return
+	}
+	s.seal(g)
+	s.OnSealed(g)
+}
+
+// seal renames a segment that is complete. Where that fails the file keeps its
+// name, is uploaded all the same, and is sealed by the next start.
+func (s *Spool) seal(g *Segment) {
+	to := strings.TrimSuffix(g.path, openExt) + sealedExt
+	err := s.Disk.Rename(g.path, to)
+	if err == nil {
+		err = s.Disk.SyncDir(filepath.Dir(to))
+		g.mu.Lock()
+		g.path = to
+		g.mu.Unlock()
+	}
+	if err != nil {
+		s.fail(fmt.Errorf("seal segment %s: %w", g.ID, err))
+	}
+	g.mu.Lock()
+	g.sealed = true
+	g.mu.Unlock()
+}
+
+// Remove deletes a sealed segment, whose batches the store holds. It may be
+// called again after an error.
+func (s *Spool) Remove(g *Segment) error {
+	g.mu.Lock()
+	tail := g.tail
+	g.mu.Unlock()
+	if tail {
+		if err := s.setAside(g); err != nil {
+			return fmt.Errorf("remove segment %s: %w", g.ID, err)
+		}
+	}
+	return s.forget(g)
+}
+
+func (s *Spool) forget(g *Segment) error {
+	if err := s.Disk.Remove(g.where()); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("remove segment %s: %w", g.ID, err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, known := s.segments[key{g.Type, g.ID}]; known {
+		delete(s.segments, key{g.Type, g.ID})
+		s.bytes -= g.Size()
+	}
+	return nil
+}
+
+// Repair reads a sealed segment to its first damage, and moves the rest to
+// quarantine. Agents that ask for what was lost so are told that it is unknown,
+// and send it again. gone tells that nothing of the segment was left.
+func (s *Spool) Repair(g *Segment) (gone bool, err error) {
+	f, err := os.Open(g.where())
+	if err != nil {
+		return false, fmt.Errorf("repair segment %s: %w", g.ID, err)
+	}
+	e, err := verify(io.LimitReader(f, g.Size()), g.Type)
+	f.Close()
+	if err != nil {
+		return false, fmt.Errorf("repair segment %s: %w", g.ID, err)
+	}
+	if e.damage == nil {
+		return false, nil
+	}
+	s.Log.Error("a segment is damaged; the rest of it goes to quarantine", "segment", g.ID, "type", g.Type, "damage", e.damage)
+	s.discharge(g.Size() - e.bytes)
+	g.mu.Lock()
+	g.durable, g.size, g.blocks, g.tail = e, e.bytes, e.blocks, true
+	g.mu.Unlock()
+	if err := s.setAside(g); err != nil {
+		return false, err
+	}
+	if e.blocks > 0 {
+		return false, nil
+	}
+	return true, s.forget(g)
+}
+
+// setAside copies what lies behind a segment's durable part to quarantine and
+// cuts it off.
+func (s *Spool) setAside(g *Segment) error {
+	size := g.Size()
+	dir := filepath.Join(s.quarantineRoot(), g.Type)
+	if err := s.makeDir(dir); err != nil {
+		return fmt.Errorf("quarantine: %w", err)
+	}
+	f, err := os.Open(g.where())
+	if err != nil {
+		return fmt.Errorf("quarantine: %w", err)
+	}
+	defer f.Close()
+	if _, err := f.Seek(size, io.SeekStart); err != nil {
+		return fmt.Errorf("quarantine: %w", err)
+	}
+	to := filepath.Join(dir, fmt.Sprintf("%s.%d.damaged", g.ID, size))
+	// A crash may have left a part of the same copy.
+	if err := s.Disk.Remove(to); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("quarantine: %w", err)
+	}
+	out, err := s.Disk.Create(to)
+	if err != nil {
+		return fmt.Errorf("quarantine: %w", err)
+	}
+	n, err := io.Copy(struct{ io.Writer }{out}, f)
+	if err = errors.Join(err, out.Sync(), out.Close()); err == nil {
+		err = s.Disk.SyncDir(dir)
+	}
+	if err == nil {
+		err = s.Disk.Truncate(g.where(), size)
+	}
+	if err != nil {
+		return fmt.Errorf("quarantine %d bytes of segment %s: %w", n, g.ID, err)
+	}
+	g.mu.Lock()
+	g.tail = false
+	g.mu.Unlock()
+	s.Metrics.Quarantined.Add(float64(n))
+	s.Log.Warn("moved bytes to quarantine", "segment", g.ID, "type", g.Type, "file", to, "bytes", n)
+	return nil
+}
