@@ -1,0 +1,178 @@
+package discover
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/bmatcuk/doublestar/v4"
+)
+
+const (
+	syslogLine   = "Nov 22 21:09:57 web1 sshd[123]: Accepted publickey for root\n"
+	isoLine      = "2026-11-22T20:47:00.123456+00:00 web1 systemd[1]: Started cron.service.\n"
+	rfc5424Line  = "<34>1 2026-11-22T22:14:15.003Z web1 su - ID47 - 'su root' failed\n"
+	combinedLine = `127.0.0.1 - - [22/Nov/2026:21:09:57 +0000] "GET / HTTP/1.1" 200 612 "-" "curl/7.88"` + "\n"
+	log4jLine    = "2026-11-22 21:09:57,123 ERROR [main] org.example.Main: it broke\n"
+	traceLine    = "\tat org.example.Main.run(Main.java:17)\n"
+	jsonLine     = `{"time":"2026-11-22T21:09:57Z","level":"info","msg":"hello"}` + "\n"
+	dpkgLine     = "2026-11-22 20:47:01 startup archives unpack\n"
+)
+
+func TestFilesGetTheTypeOfTheirFirstLines(t *testing.T) {
+	for name, c := range map[string]struct{ in, want string }{
+		"RFC 3164":             {strings.Repeat(syslogLine, 3), "syslog"},
+		"syslog with ISO time": {strings.Repeat(isoLine, 3), "syslog"},
+		"RFC 5424":             {rfc5424Line, "syslog"},
+		"combined":             {combinedLine, "combined"},
+		"log4j":                {log4jLine, "log4j"},
+		"log4j, mostly traces": {log4jLine + strings.Repeat(traceLine, 7), "log4j"},
+		"JSON":                 {jsonLine, "json"},
+		"JSON that is broken":  {"{not json\n", "raw"},
+		"plain":                {dpkgLine, "raw"},
+		"a mix":                {syslogLine + jsonLine + combinedLine, "raw"},
+		"no newline yet":       {strings.TrimSuffix(syslogLine, "\n"), "syslog"},
+		"CRLF":                 {strings.ReplaceAll(jsonLine, "\n", "\r\n"), "json"},
+		"nothing":              {"", ""},
+		"only blank lines":     {"\n\n \n", ""},
+		"cut at the end":       {strings.Repeat(jsonLine, sniffBytes/len(jsonLine)+1)[:sniffBytes], "json"},
+	} {
+		if got := sniff([]byte(c.in)); got != c.want {
+			t.Errorf("%s: got %q, want %q", name, got, c.want)
+		}
+	}
+}
+
+func write(t *testing.T, root, name, content string) string {
+	t.Helper()
+	path := filepath.Join(root, name)
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func find(t *testing.T, o Options) (types map[string]string, skipped map[string]string) {
+	t.Helper()
+	r, err := Find(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	types, skipped = map[string]string{}, map[string]string{}
+	for _, s := range r.Sources {
+		types[strings.TrimPrefix(s.Glob, o.Root+"/")] = s.Type
+	}
+	for _, s := range r.Skipped {
+		skipped[strings.TrimPrefix(s.Path, o.Root+"/")] = s.Reason
+	}
+	return types, skipped
+}
+
+func equal(t *testing.T, what string, got, want map[string]string) {
+	t.Helper()
+	for k, v := range want {
+		if got[k] != v {
+			t.Errorf("%s %s: got %q, want %q", what, k, got[k], v)
+		}
+	}
+	for k, v := range got {
+		if _, ok := want[k]; !ok {
+			t.Errorf("%s %s: got %q, want it not to be there", what, k, v)
+		}
+	}
+}
+
+func TestALogFolderIsSortedIntoTypesAndSkippedFiles(t *testing.T) {
+	root := t.TempDir()
+	write(t, root, "syslog", syslogLine)
+	write(t, root, "syslog.1", syslogLine)
+	write(t, root, "syslog.2.gz", "\x1f\x8b...")
+	write(t, root, "auth.log", "")
+	write(t, root, "nginx/access.log", "")
+	write(t, root, "nginx/access.log.1", combinedLine)
+	write(t, root, "app/server.log", log4jLine)
+	write(t, root, "app/events [x].json", jsonLine)
+	write(t, root, "messages-20260131", syslogLine)
+	write(t, root, "dpkg.log", dpkgLine)
+	write(t, root, "wtmp", "")
+	write(t, root, "btmp.1", "\x00\x01")
+	write(t, root, "lastlog", "")
+	write(t, root, "journal/abc/system.journal", "LPKSHHRH")
+	write(t, root, "core.dat", "abc\x00def")
+	write(t, root, "disguised.log", "\x28\xb5\x2f\xfdabc")
+	write(t, root, "new.log", "")
+	write(t, root, "akupara/store/raw/x.log", jsonLine)
+	own := write(t, root, "own.log", jsonLine)
+	if err := os.Symlink(own, filepath.Join(root, "link.log")); err != nil {
+		t.Fatal(err)
+	}
+	ownFile, err := os.Open(own)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ownFile.Close()
+
+	types, skipped := find(t, Options{Root: root, Exclude: []string{filepath.Join(root, "akupara")}, Own: []*os.File{ownFile}})
+	equal(t, "type of", types, map[string]string{
+		`syslog{,[.-]*}`:                "syslog",
+		`auth.log{,[.-]*}`:              "syslog",
+		`nginx/access.log{,[.-]*}`:      "combined",
+		`app/server.log{,[.-]*}`:        "log4j",
+		`app/events \[x\].json{,[.-]*}`: "json",
+		`messages{,[.-]*}`:              "syslog",
+		`dpkg.log{,[.-]*}`:              "raw",
+	})
+	equal(t, "reason for", skipped, map[string]string{
+		"syslog.2.gz":   "compressed",
+		"wtmp":          "binary records of logins",
+		"btmp.1":        "binary records of logins",
+		"lastlog":       "binary records of logins",
+		"journal":       "journals of systemd, binary",
+		"core.dat":      "binary",
+		"disguised.log": "compressed",
+		"new.log":       "empty: it is looked at again at the next start",
+		"own.log":       "written by akupara itself",
+		"link.log":      "a link",
+	})
+}
+
+func TestAKnownFileKeepsItsType(t *testing.T) {
+	root := t.TempDir()
+	path := write(t, root, "a.log", dpkgLine)
+	types, _ := find(t, Options{Root: root, Known: map[string]string{globOf(path): "json"}})
+	equal(t, "type of", types, map[string]string{"a.log{,[.-]*}": "json"})
+}
+
+func TestTheGlobMatchesTheFileAndItsRotatedNames(t *testing.T) {
+	for name, want := range map[string]bool{
+		"/l/a[1].log": true, "/l/a[1].log.1": true, "/l/a[1].log-20260131": true, "/l/a[1].log.2.gz": true,
+		"/l/a[1].logx": false, "/l/a1.log": false, "/l/a[1].log.d/x": false,
+	} {
+		if got, err := doublestar.Match(globOf("/l/a[1].log"), name); err != nil || got != want {
+			t.Errorf("%s: got %v %v, want %v", name, got, err, want)
+		}
+	}
+}
+
+func TestAMissingFolderHasNoFiles(t *testing.T) {
+	types, skipped := find(t, Options{Root: filepath.Join(t.TempDir(), "none")})
+	if len(types)+len(skipped) > 0 {
+		t.Errorf("got %v and %v, want nothing", types, skipped)
+	}
+}
+
+func FuzzSniff(f *testing.F) {
+	for _, s := range []string{syslogLine, isoLine, combinedLine, log4jLine, jsonLine, "\x00", "{", "\xff\xfe"} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, head []byte) {
+		notTextHead(head)
+		if got := sniff(head); got == "" && strings.TrimSpace(string(head)) != "" {
+			t.Errorf("%q has no type", head)
+		}
+	})
+}
