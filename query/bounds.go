@@ -1,0 +1,118 @@
+package query
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/akupara/akupara/query/internal/stmt"
+)
+
+// span is the part of time that a statement needs of a table: from <= ts < to;
+// nil is no bound.
+type span struct{ from, to *time.Time }
+
+// wider is what either of two spans needs.
+func (a span) wider(b span) span {
+	if a.from == nil || b.from == nil {
+		a.from = nil
+	} else if b.from.Before(*a.from) {
+		a.from = b.from
+	}
+	if a.to == nil || b.to == nil {
+		a.to = nil
+	} else if b.to.After(*a.to) {
+		a.to = b.to
+	}
+	return a
+}
+
+func (a span) empty() bool { return a.from != nil && a.to != nil && !a.from.Before(*a.to) }
+
+// spans evaluates what the statement says of each table's ts. columns are
+// those of all its tables, in lower case. Where anything can't be evaluated
+// there are no bounds at all, and a new transaction: an error has ended the
+// first one, and now() must be the same for the bounds and the statement.
+func (q *session) spans(ctx context.Context, st *stmt.Statement, columns map[string]bool) (map[string]span, error) {
+	out := map[string]span{}
+	for name, t := range st.Tables {
+		for i, use := range t.Bounds() {
+			s, err := q.useSpan(ctx, use, columns)
+			if err != nil {
+				if ctx.Err() != nil {
+					return nil, err
+				}
+				return nil, q.begin(ctx, "ROLLBACK", "BEGIN TRANSACTION")
+			}
+			if i > 0 {
+				s = s.wider(out[name])
+			}
+			out[name] = s
+		}
+	}
+	return out, nil
+}
+
+func (q *session) begin(ctx context.Context, statements ...string) error {
+	for _, s := range statements {
+		if err := q.conn.Exec(ctx, s); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// useSpan is what all the comparisons of one use leave.
+func (q *session) useSpan(ctx context.Context, use []stmt.Bound, columns map[string]bool) (span, error) {
+	var s span
+	for _, b := range use {
+		if slices.ContainsFunc(b.Names, func(n string) bool { return columns[n] }) {
+			continue
+		}
+		at, ok, err := q.evaluate(ctx, b.Value)
+		if err != nil {
+			return span{}, err
+		}
+		if !ok {
+			continue
+		}
+		lo, hi := at, at
+		switch b.Op {
+		case ">":
+			lo = at.Add(time.Microsecond)
+		case "<=", "=":
+			hi = at.Add(time.Microsecond)
+		}
+		if b.Op[0] != '<' && (s.from == nil || lo.After(*s.from)) {
+			s.from = &lo
+		}
+		if b.Op[0] != '>' && (s.to == nil || hi.Before(*s.to)) {
+			s.to = &hi
+		}
+	}
+	return s, nil
+}
+
+// evaluate asks DuckDB for the time that an expression stands for; not ok
+// means that it stands for none, or for one of the infinities.
+func (q *session) evaluate(ctx context.Context, e stmt.Expr) (at time.Time, ok bool, err error) {
+	tree, err := e.Select()
+	if err != nil {
+		return time.Time{}, false, err
+	}
+	sql, err := q.conn.Text(ctx, "SELECT json_deserialize_sql("+quote(tree)+")")
+	if err != nil {
+		return time.Time{}, false, err
+	}
+	expr, found := strings.CutPrefix(strings.TrimSuffix(strings.TrimSpace(sql.Text), ";"), "SELECT ")
+	if !found {
+		return time.Time{}, false, fmt.Errorf("DuckDB gives %q for an expression", sql.Text)
+	}
+	us, null, err := q.conn.Int(ctx, "SELECT CAST(CASE WHEN isfinite(t) THEN epoch_us(t) END AS VARCHAR) FROM (SELECT TRY(CAST(("+expr+") AS TIMESTAMPTZ)) AS t) q")
+	if err != nil || null {
+		return time.Time{}, false, err
+	}
+	return time.UnixMicro(us).UTC(), true, nil
+}

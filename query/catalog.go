@@ -1,0 +1,126 @@
+package query
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"strings"
+	"time"
+
+	"github.com/akupara/akupara/chunk"
+	"github.com/akupara/akupara/demux/schema"
+	"github.com/akupara/akupara/demux/table"
+	"github.com/akupara/akupara/store"
+)
+
+// catalog is where tables come from.
+type catalog interface {
+	List(ctx context.Context) ([]string, error)
+	// Open gives a version of a table that does not change; fs.ErrNotExist
+	// when there is none.
+	Open(ctx context.Context, name string) (snapshot, error)
+}
+
+// snapshot is one version of a table.
+type snapshot interface {
+	Columns() []schema.Column
+	Files(ctx context.Context, from, to *time.Time) ([]table.File, error)
+}
+
+type icebergTables struct {
+	fs      store.FS
+	baseURI string
+}
+
+func (t icebergTables) List(ctx context.Context) ([]string, error) { return table.List(ctx, t.fs) }
+
+func (t icebergTables) Open(ctx context.Context, name string) (snapshot, error) {
+	return table.Open(ctx, t.fs, t.baseURI, name)
+}
+
+// openTable opens the table of that name; it is an *Error when there is none.
+func (e *Engine) openTable(ctx context.Context, name string) (snapshot, error) {
+	if chunk.CheckType(name) == nil {
+		t, err := e.tables.Open(ctx, name)
+		if err == nil {
+			return t, nil
+		}
+		if !errors.Is(err, fs.ErrNotExist) {
+			return nil, fmt.Errorf("open table %s: %w", name, err)
+		}
+		if sinks, err := e.fs.List(ctx, store.Raw+"/"+name); err == nil && len(sinks) > 0 {
+			return nil, refuse("table %s has no rows yet: its sink files are there, and the demux has not run since (akupara demux --once)", name)
+		}
+	}
+	names, err := e.tables.List(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("list tables: %w", err)
+	}
+	switch {
+	case len(names) == 0:
+		return nil, refuse("there is no table %s; the store has no tables yet", name)
+	case len(names) <= 20:
+		return nil, refuse("there is no table %s; `show tables` lists them: %s", name, strings.Join(names, ", "))
+	}
+	return nil, refuse("there is no table %s; `show tables` lists all %d", name, len(names))
+}
+
+var duckTypes = map[schema.Type]string{
+	schema.Timestamp: "TIMESTAMP WITH TIME ZONE",
+	schema.String:    "VARCHAR",
+	schema.Long:      "BIGINT",
+	schema.Double:    "DOUBLE",
+	schema.Boolean:   "BOOLEAN",
+	schema.Map:       "MAP(VARCHAR, VARCHAR)",
+}
+
+// viewOf gives the statement that makes a table's view over files. Columns are
+// found by their field ids, so that a file written before a column was added
+// has it as null.
+func viewOf(name string, cols []schema.Column, paths []string) (string, error) {
+	var b strings.Builder
+	fmt.Fprintf(&b, "CREATE TEMP VIEW %s AS SELECT ", ident(name))
+	for i, c := range cols {
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		typ, ok := duckTypes[c.Type]
+		switch {
+		case !ok:
+			return "", fmt.Errorf("column %s of table %s has the unknown type %v", c.Name, name, c.Type)
+		case len(paths) == 0:
+			fmt.Fprintf(&b, "CAST(NULL AS %s) AS %s", typ, ident(c.Name))
+		default:
+			b.WriteString(ident(c.Name))
+		}
+	}
+	if len(paths) == 0 {
+		b.WriteString(" WHERE false")
+		return b.String(), nil
+	}
+	b.WriteString(" FROM read_parquet([")
+	for i, p := range paths {
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		b.WriteString(quote(escapeGlob(p)))
+	}
+	b.WriteString("], hive_partitioning = false, schema = MAP {")
+	for i, c := range cols {
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		fmt.Fprintf(&b, "%d: {name: %s, type: %s, default_value: NULL}", c.ID, quote(c.Name), quote(duckTypes[c.Type]))
+	}
+	b.WriteString("})")
+	return b.String(), nil
+}
+
+// escapeGlob keeps DuckDB from taking a path for a pattern.
+func escapeGlob(p string) string {
+	if !strings.ContainsAny(p, "*?[") {
+		return p
+	}
+	return strings.NewReplacer("*", "[*]", "?", "[?]", "[", "[[]").Replace(p)
+}

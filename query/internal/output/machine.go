@@ -1,0 +1,191 @@
+package output
+
+import (
+	"bufio"
+	"fmt"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/akupara/akupara/query/internal/duck"
+)
+
+// csv writes RFC 4180 with a header line.
+type csv struct {
+	w     *bufio.Writer
+	kinds []Kind
+}
+
+func (c *csv) Begin(cols []Column) error {
+	c.kinds = make([]Kind, len(cols))
+	for i, col := range cols {
+		c.kinds[i] = col.Kind
+		if i > 0 {
+			c.w.WriteByte(',')
+		}
+		c.field(col.Name)
+	}
+	_, err := c.w.WriteString("\r\n")
+	return err
+}
+
+func (c *csv) Row(cells []duck.Cell) error {
+	for i, cell := range cells {
+		if i > 0 {
+			c.w.WriteByte(',')
+		}
+		if cell.Null {
+			continue
+		}
+		text := cell.Text
+		if c.kinds[i] == Number {
+			text, _ = number(text)
+		}
+		c.field(text)
+	}
+	_, err := c.w.WriteString("\r\n")
+	return err
+}
+
+// field quotes what must be, and the empty string, which would be a NULL.
+func (c *csv) field(s string) {
+	if s != "" && !strings.ContainsAny(s, ",\"\r\n") && s[0] != ' ' && s[len(s)-1] != ' ' {
+		c.w.WriteString(s)
+		return
+	}
+	c.w.WriteByte('"')
+	for {
+		before, after, found := strings.Cut(s, `"`)
+		c.w.WriteString(before)
+		if !found {
+			break
+		}
+		c.w.WriteString(`""`)
+		s = after
+	}
+	c.w.WriteByte('"')
+}
+
+func (c *csv) End() error { return c.w.Flush() }
+
+// jsonWriter writes an array of objects, one a line, or the objects alone.
+type jsonWriter struct {
+	w     *bufio.Writer
+	array bool
+	names []string // as JSON, with the colon
+	kinds []Kind
+	rows  int64
+}
+
+func (j *jsonWriter) Begin(cols []Column) error {
+	seen := map[string]bool{}
+	for _, col := range cols {
+		name := col.Name
+		for n := 1; seen[name]; n++ {
+			name = fmt.Sprintf("%s_%d", col.Name, n)
+		}
+		seen[name] = true
+		j.names = append(j.names, string(appendString(nil, name))+":")
+		j.kinds = append(j.kinds, col.Kind)
+	}
+	if j.array {
+		return j.w.WriteByte('[')
+	}
+	return nil
+}
+
+func (j *jsonWriter) Row(cells []duck.Cell) error {
+	if j.array {
+		if j.rows > 0 {
+			j.w.WriteByte(',')
+		}
+		j.w.WriteByte('\n')
+	}
+	j.rows++
+	j.w.WriteByte('{')
+	for i, cell := range cells {
+		if i > 0 {
+			j.w.WriteByte(',')
+		}
+		j.w.WriteString(j.names[i])
+		j.value(cell, j.kinds[i])
+	}
+	j.w.WriteByte('}')
+	if j.array {
+		return nil
+	}
+	return j.w.WriteByte('\n')
+}
+
+func (j *jsonWriter) value(cell duck.Cell, kind Kind) {
+	text := cell.Text
+	if cell.Null {
+		j.w.WriteString("null")
+		return
+	}
+	switch kind {
+	case Number:
+		s, plain := number(text)
+		if plain {
+			j.w.WriteString(s)
+			return
+		}
+		text = s
+	case Bool, JSON:
+		j.w.WriteString(text)
+		return
+	}
+	j.w.Write(appendString(j.w.AvailableBuffer(), text))
+}
+
+func (j *jsonWriter) End() error {
+	if j.array {
+		if j.rows > 0 {
+			j.w.WriteByte('\n')
+		}
+		j.w.WriteString("]\n")
+	}
+	return j.w.Flush()
+}
+
+const hexDigits = "0123456789abcdef"
+
+// appendString appends s as a JSON string (RFC 8259). DuckDB's text is UTF-8;
+// whatever is not becomes U+FFFD.
+func appendString(b []byte, s string) []byte {
+	b = append(b, '"')
+	start := 0
+	for i := 0; i < len(s); {
+		c := s[i]
+		if c >= 0x20 && c != '"' && c != '\\' && c < utf8.RuneSelf {
+			i++
+			continue
+		}
+		if c >= utf8.RuneSelf {
+			r, n := utf8.DecodeRuneInString(s[i:])
+			if r == utf8.RuneError && n == 1 {
+				b = append(b, s[start:i]...)
+				b = append(b, "\ufffd"...)
+				start = i + 1
+			}
+			i += n
+			continue
+		}
+		b = append(b, s[start:i]...)
+		switch c {
+		case '"', '\\':
+			b = append(b, '\\', c)
+		case '\n':
+			b = append(b, '\\', 'n')
+		case '\r':
+			b = append(b, '\\', 'r')
+		case '\t':
+			b = append(b, '\\', 't')
+		default:
+			b = append(b, '\\', 'u', '0', '0', hexDigits[c>>4], hexDigits[c&15])
+		}
+		i++
+		start = i
+	}
+	b = append(b, s[start:]...)
+	return append(b, '"')
+}

@@ -1,0 +1,258 @@
+package query
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/duckdb/duckdb-go/v2/mapping"
+
+	"github.com/akupara/akupara/query/internal/cache"
+	"github.com/akupara/akupara/query/internal/duck"
+	"github.com/akupara/akupara/query/internal/stmt"
+)
+
+// sink takes the result of a statement.
+type sink interface {
+	// write runs sql, which is checked. prefix is EXPLAIN or empty.
+	write(ctx context.Context, q *session, prefix, sql string) (rows int64, err error)
+	// touched reports whether anything was handed out, so that the statement
+	// can't be run again.
+	touched() bool
+}
+
+// run runs a statement; once more when the files of its plan were removed by
+// the table's maintenance before they were read.
+func (e *Engine) run(ctx context.Context, sql string, out sink) (Summary, error) {
+	start := time.Now()
+	if e.opts.Timeout > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeoutCause(ctx, e.opts.Timeout, fmt.Errorf("the query took longer than %v: %w", e.opts.Timeout, context.DeadlineExceeded))
+		defer cancel()
+	}
+	sum, err := e.once(ctx, sql, out)
+	if err != nil && filesGone(err) && !out.touched() && ctx.Err() == nil {
+		sum, err = e.once(ctx, sql, out)
+	}
+	sum.Elapsed = time.Since(start)
+	if err != nil && ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+		err = context.Cause(ctx)
+	}
+	return sum, polish(err)
+}
+
+// filesGone reports whether an error says that a data file is not there.
+func filesGone(err error) bool {
+	if errors.Is(err, fs.ErrNotExist) {
+		return true
+	}
+	var d *duck.Error
+	return errors.As(err, &d) && d.Kind == "IO" &&
+		(strings.Contains(d.Msg, "No files found") || strings.Contains(d.Msg, "No such file") || strings.Contains(d.Msg, "Cannot open file"))
+}
+
+// polish makes faults of the statement an *Error.
+func polish(err error) error {
+	var refused *stmt.Refused
+	var d *duck.Error
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &refused):
+		return &Error{refused.Reason}
+	case errors.Is(err, duck.ErrStatements):
+		return &Error{duck.ErrStatements.Error()}
+	case errors.Is(err, stmt.ErrSyntax):
+		return &Error{err.Error()}
+	case errors.As(err, &d) && slices.Contains(theirs, d.Kind):
+		return &Error{d.Error()}
+	}
+	return err
+}
+
+// theirs are the kinds of DuckDB's errors that the statement is to blame for.
+var theirs = []string{
+	"Parser", "Binder", "Catalog", "Conversion", "Invalid Input", "Out of Range", "Permission",
+	"Not implemented", "Invalid", "Constraint", "Syntax", "Parameter Not Resolved", "Mismatch Type", "Invalid type",
+}
+
+// session is one run of one statement.
+type session struct {
+	e    *Engine
+	conn *duck.Conn
+	use  *cache.Use // nil until something needs it
+	sum  Summary
+}
+
+func (e *Engine) once(ctx context.Context, sql string, out sink) (Summary, error) {
+	conn, err := e.db.Connect()
+	if err != nil {
+		return Summary{}, err
+	}
+	q := &session{e: e, conn: conn}
+	err = q.run(ctx, sql, out)
+	conn.Close()
+	if q.use != nil {
+		if cerr := q.use.Close(); err == nil {
+			err = cerr
+		}
+	}
+	return q.sum, err
+}
+
+func (q *session) run(ctx context.Context, sql string, out sink) error {
+	if len(sql) > q.e.opts.MaxSQL {
+		return refuse("the statement has %d bytes, at most %d are allowed", len(sql), q.e.opts.MaxSQL)
+	}
+	sql, rest := stmt.Cut(sql)
+	switch {
+	case sql == "" || stmt.Blank(sql):
+		return refuse("the statement is empty")
+	case !stmt.Blank(rest):
+		return duck.ErrStatements
+	case strings.IndexByte(sql, 0) >= 0:
+		return refuse("the statement holds a zero byte")
+	}
+	prefix, inner := stmt.Explain(sql)
+	tree, err := q.conn.Text(ctx, "SELECT CAST(json_serialize_sql("+quote(inner)+") AS VARCHAR)")
+	if err != nil {
+		return err
+	}
+	st, err := stmt.Parse(tree.Text)
+	if err != nil {
+		return err
+	}
+	// From here on now() is the same everywhere.
+	if err := q.begin(ctx, "BEGIN TRANSACTION"); err != nil {
+		return err
+	}
+	if st.ShowTables {
+		if inner, err = q.showTables(ctx); err != nil {
+			return err
+		}
+	} else if err := q.makeViews(ctx, st); err != nil {
+		return err
+	}
+	q.sum.Rows, err = out.write(ctx, q, prefix, inner)
+	return err
+}
+
+// showTables gives a statement that lists the tables.
+func (q *session) showTables(ctx context.Context) (string, error) {
+	names, err := q.e.tables.List(ctx)
+	if err != nil {
+		return "", fmt.Errorf("list tables: %w", err)
+	}
+	if len(names) == 0 {
+		return "SELECT CAST(NULL AS VARCHAR) AS name WHERE false", nil
+	}
+	for i, n := range names {
+		names[i] = "(" + quote(n) + ")"
+	}
+	return "SELECT name FROM (VALUES " + strings.Join(names, ", ") + ") t(name)", nil
+}
+
+// makeViews plans every table that the statement names, and makes its view.
+func (q *session) makeViews(ctx context.Context, st *stmt.Statement) error {
+	snaps := map[string]snapshot{}
+	columns := map[string]bool{} // of all tables, in lower case
+	for name, t := range st.Tables {
+		snap, err := q.e.openTable(ctx, name)
+		var unknown *Error
+		if t.Local && errors.As(err, &unknown) {
+			continue // a WITH clause's own name
+		}
+		if err != nil {
+			return err
+		}
+		snaps[name] = snap
+		for _, c := range snap.Columns() {
+			columns[strings.ToLower(c.Name)] = true
+		}
+	}
+	spans, err := q.spans(ctx, st, columns)
+	if err != nil {
+		return err
+	}
+	for _, name := range slices.Sorted(maps.Keys(snaps)) {
+		paths, err := q.files(ctx, name, snaps[name], spans[name])
+		if err != nil {
+			return err
+		}
+		view, err := viewOf(name, snaps[name].Columns(), paths)
+		if err != nil {
+			return err
+		}
+		if err := q.conn.Exec(ctx, view); err != nil {
+			return fmt.Errorf("make the view of table %s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+// files gives local paths of the files that the plan selects.
+func (q *session) files(ctx context.Context, name string, snap snapshot, s span) ([]string, error) {
+	if s.empty() {
+		return nil, nil
+	}
+	list, err := snap.Files(ctx, s.from, s.to)
+	if err != nil {
+		return nil, fmt.Errorf("plan table %s: %w", name, err)
+	}
+	q.sum.Files += len(list)
+	if len(list) == 0 {
+		return nil, nil
+	}
+	if q.e.local != "" {
+		paths := make([]string, len(list))
+		for i, f := range list {
+			paths[i] = filepath.Join(q.e.local, filepath.FromSlash(f.Path))
+		}
+		return paths, nil
+	}
+	files := make([]cache.File, len(list))
+	for i, f := range list {
+		files[i] = cache.File{Path: f.Path, Size: f.Size}
+	}
+	if err := q.needUse(); err != nil {
+		return nil, err
+	}
+	paths, fetched, err := q.use.Get(ctx, files)
+	q.sum.Fetched += fetched
+	if errors.Is(err, cache.ErrFull) {
+		return nil, refuse("read table %s: %v", name, err)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("fetch files of table %s: %w", name, err)
+	}
+	return paths, nil
+}
+
+func (q *session) needUse() (err error) {
+	if q.use == nil {
+		q.use, err = q.e.cache.Use()
+	}
+	return err
+}
+
+// check prepares the statement and holds DuckDB's own view of it against ours.
+func (q *session) check(sql string) ([]duck.Column, error) {
+	s, err := q.conn.Prepare(sql)
+	if err != nil {
+		return nil, err
+	}
+	defer s.Close()
+	switch {
+	case s.Type() != mapping.StatementTypeSelect:
+		return nil, refuse("only statements that read are allowed")
+	case s.Params() > 0:
+		return nil, refuse("the statement has parameters, for which there are no values")
+	}
+	return s.Columns(), nil
+}
