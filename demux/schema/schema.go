@@ -86,7 +86,8 @@ func Find(cols []Column, name string) int {
 // be written with these. existing are the table's columns, with ids, or none
 // when there is no table yet. What exists stays as it is, first and in its
 // order: a wanted column of the same name (whatever its case) adds nothing,
-// also when its type differs. A new table gets the common columns first. Added
+// also when its type differs; nor does one without a name, or named like the
+// part of a map ("tags.key"). A new table gets the common columns first. Added
 // columns are never required: the rows that are there have no value.
 //
 // maxID is the highest field id the table ever gave (0 when there is none):
@@ -97,31 +98,51 @@ func Plan(existing, wanted []Column, maxID int) []Column {
 	if fresh {
 		out = Common()
 	}
-	have := make(map[string]bool, len(out)+len(wanted))
+	taken := make(map[string]bool, len(out)+len(wanted))
 	for i := range out {
-		have[strings.ToLower(out[i].Name)] = true
+		take(taken, &out[i])
 	}
 	for _, c := range wanted {
-		if key := strings.ToLower(c.Name); !have[key] {
-			have[key] = true
+		if c.Name != "" && !taken[strings.ToLower(c.Name)] {
+			take(taken, &c)
 			c.ID, c.KeyID, c.ValueID, c.Required = 0, 0, 0, false
 			out = append(out, c)
 		}
 	}
-	// Iceberg numbers the top level first, then the keys and values of maps.
+	// A new table's ids are given to the top level first, then to the keys and
+	// values of maps; a column added later gets all of its own at once.
 	for i := range out {
 		maxID = max(maxID, out[i].ID, out[i].KeyID, out[i].ValueID)
 	}
-	first := len(existing)
-	for i := first; i < len(out); i++ {
+	for i := len(existing); i < len(out); i++ {
 		maxID++
 		out[i].ID = maxID
+		if !fresh {
+			maxID = out[i].numberMap(maxID)
+		}
 	}
-	for i := first; i < len(out); i++ {
-		if out[i].Type == Map {
-			out[i].KeyID, out[i].ValueID = maxID+1, maxID+2
-			maxID += 2
+	if fresh {
+		for i := range out {
+			maxID = out[i].numberMap(maxID)
 		}
 	}
 	return out
+}
+
+// take marks the names that c takes: Iceberg knows a map's keys and values by
+// names of their own.
+func take(taken map[string]bool, c *Column) {
+	name := strings.ToLower(c.Name)
+	taken[name] = true
+	if c.Type == Map {
+		taken[name+".key"], taken[name+".value"] = true, true
+	}
+}
+
+func (c *Column) numberMap(maxID int) int {
+	if c.Type == Map {
+		c.KeyID, c.ValueID = maxID+1, maxID+2
+		maxID += 2
+	}
+	return maxID
 }

@@ -29,11 +29,11 @@ func TestNewTableNumbersTheTopLevelFirst(t *testing.T) {
 
 func TestAddedColumnsContinueAfterTheHighestID(t *testing.T) {
 	old := Plan(nil, []Column{{Name: "a", Type: Long}}, 0)
-	cols := Plan(old, []Column{{Name: "A", Type: Double}, {Name: "b", Type: String}, {Name: "m", Type: Map}, {Name: "b", Type: Long}}, 20)
+	cols := Plan(old, []Column{{Name: "A", Type: Double}, {Name: "m", Type: Map}, {Name: "b", Type: String}, {Name: "b", Type: Long}, {Name: "tags.Key", Type: Long}}, 20)
 	if !slices.Equal(cols[:len(old)], old) {
 		t.Errorf("existing columns changed: got %+v, want %+v", cols[:len(old)], old)
 	}
-	want := []Column{{ID: 21, Name: "b", Type: String}, {ID: 22, KeyID: 23, ValueID: 24, Name: "m", Type: Map}}
+	want := []Column{{ID: 21, KeyID: 22, ValueID: 23, Name: "m", Type: Map}, {ID: 24, Name: "b", Type: String}}
 	if got := cols[len(old):]; !slices.Equal(got, want) {
 		t.Errorf("added columns: got %+v, want %+v", got, want)
 	}

@@ -1,15 +1,31 @@
 // Package table keeps one Apache Iceberg table (format version 2) per data
 // type in a store, laid out as a Hadoop catalog lays them out, with the store
-// as its warehouse and the namespace "tables".
+// as its warehouse and the namespace "tables". Engines read these tables; only
+// this package writes them.
+//
+// A commit adds data files, columns and coverage at once, on top of exactly
+// the version it was planned from: it is never rebased.
 package table
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"slices"
+	"strings"
 	"time"
 
+	iceberg "github.com/apache/iceberg-go"
+	iceio "github.com/apache/iceberg-go/io"
+	ice "github.com/apache/iceberg-go/table"
+
+	"github.com/akupara/akupara/chunk"
 	"github.com/akupara/akupara/demux/coverage"
 	"github.com/akupara/akupara/demux/schema"
+	"github.com/akupara/akupara/demux/table/internal/versions"
 	"github.com/akupara/akupara/store"
 )
 
@@ -18,88 +34,191 @@ var (
 	// longer, what the commit was planned from. Open it and plan anew.
 	ErrConflict = errors.New("the table has moved since the commit was planned")
 	// ErrUnknown says that the commit may have happened or may yet happen. The
-	// files it names must stay. Open the table again: HasRun, or its coverage,
-	// tells; a new commit from what was opened is right either way.
+	// files it names must stay. Open the table again: its coverage tells, and a
+	// new commit planned from what was opened is right either way.
 	ErrUnknown = errors.New("the outcome of the commit is unknown")
+)
+
+// Names of Iceberg table properties and snapshot summary fields of ours.
+const (
+	propCoverage = "akupara.coverage" // the coverage files: a base, then deltas
+	propRun      = "akupara.run"      // the run that committed last; in a summary, the snapshot's run
+	propSwept    = "akupara.swept"    // when orphans were last removed
 )
 
 // Table is one version of a table. It does not change, and is safe for
 // concurrent use.
-type Table struct{}
+type Table struct {
+	fs       store.FS
+	baseURI  string
+	dataType string
+	log      *versions.Log
+	version  int
+	meta     ice.Metadata // nil in version 0
+	crc      uint32       // of the metadata file's bytes
+	columns  []schema.Column
+	opened   time.Time
+}
+
+func dir(dataType string) string { return path.Join(store.Tables, dataType) }
+
+// New gives version 0 of a table that does not exist: no columns, no coverage,
+// nothing in the store. The first commit planned from it creates the table.
+//
+// baseURI is the store's root as other engines name it, such as
+// "hdfs://host:8020/akupara" or "file:///var/lib/akupara/store".
+func New(fs store.FS, baseURI, dataType string) (*Table, error) {
+	if err := chunk.CheckType(dataType); err != nil {
+		return nil, err
+	}
+	if !strings.Contains(baseURI, "://") {
+		return nil, fmt.Errorf("store URI %q: must have a scheme, such as file:// or hdfs://", baseURI)
+	}
+	return &Table{
+		fs: fs, baseURI: strings.TrimRight(baseURI, "/"), dataType: dataType,
+		log: versions.New(fs, dir(dataType)), opened: time.Now(),
+	}, nil
+}
 
 // Open gives the current version of the data type's table; fs.ErrNotExist when
-// there is none. baseURI is the store's root as other engines name it, such as
-// "hdfs://host:8020/akupara" or "file:///var/lib/akupara/store".
-func Open(ctx context.Context, fs store.FS, baseURI, dataType string) (*Table, error) {
-	return nil, errors.ErrUnsupported
+// there is none. It publishes what a committer that died on the way has
+// claimed, if it may write.
+func Open(ctx context.Context, fsys store.FS, baseURI, dataType string) (*Table, error) {
+	t, err := New(fsys, baseURI, dataType)
+	if err != nil {
+		return nil, err
+	}
+	const tries = 5 // versions are removed while we look, but not that fast
+	for i := range tries {
+		n, err := t.log.Settle(ctx)
+		if err != nil && ctx.Err() == nil {
+			// An older version is as true as a newer one, for who reads; who
+			// commits on it will learn that it has moved.
+			n, err = t.log.Newest(ctx)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("open table %s: %w", dataType, err)
+		}
+		if n == 0 {
+			return nil, fmt.Errorf("open table %s: %w", dataType, fs.ErrNotExist)
+		}
+		b, err := t.log.Read(ctx, n)
+		if errors.Is(err, fs.ErrNotExist) && i < tries-1 {
+			continue
+		}
+		if err == nil {
+			err = t.set(n, b)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("open table %s: %w", dataType, err)
+		}
+		return t, nil
+	}
+	panic("unreachable")
 }
 
-// New gives the version 0 of a table that does not exist yet: no columns, no
-// coverage, nothing in the store. The first commit planned from it creates it.
-func New(fs store.FS, baseURI, dataType string) (*Table, error) { return nil, errors.ErrUnsupported }
+// set makes t the version n with these bytes.
+func (t *Table) set(n int, b []byte) error {
+	meta, err := ice.ParseMetadataBytes(b)
+	if err != nil {
+		return fmt.Errorf("parse %s: %w", t.log.Path(n), err)
+	}
+	cols, err := columnsOf(meta.CurrentSchema())
+	if err != nil {
+		return fmt.Errorf("read %s: %w", t.log.Path(n), err)
+	}
+	t.version, t.meta, t.columns, t.crc = n, meta, cols, chunk.CRC(b)
+	return nil
+}
 
 // List gives the data types that have a table, sorted.
-func List(ctx context.Context, fs store.FS) ([]string, error) { return nil, errors.ErrUnsupported }
+func List(ctx context.Context, fsys store.FS) ([]string, error) {
+	infos, err := fsys.List(ctx, store.Tables)
+	if err != nil {
+		return nil, fmt.Errorf("list tables: %w", err)
+	}
+	var out []string
+	for _, in := range infos {
+		name := path.Base(in.Path)
+		if !in.IsDir || chunk.CheckType(name) != nil {
+			continue
+		}
+		n, err := versions.New(fsys, dir(name)).Newest(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("look for table %s: %w", name, err)
+		}
+		if n > 0 {
+			out = append(out, name)
+		}
+	}
+	slices.Sort(out)
+	return out, nil
+}
+
+// Type is the data type.
+func (t *Table) Type() string { return t.dataType }
 
 // Version is the number of the metadata file; 0 when the table does not exist.
-func (t *Table) Version() int { return 0 }
+func (t *Table) Version() int { return t.version }
+
+// Location is the table's URI, as its metadata has it.
+func (t *Table) Location() string {
+	if t.meta == nil {
+		return t.baseURI + "/" + dir(t.dataType)
+	}
+	return t.meta.Location()
+}
+
+// MetadataPath is the current metadata file, relative to the store's root.
+func (t *Table) MetadataPath() string { return t.log.Path(t.version) }
 
 // Columns gives the columns of the current schema, with ids.
-func (t *Table) Columns() []schema.Column { return nil }
+func (t *Table) Columns() []schema.Column { return slices.Clone(t.columns) }
 
 // PlanColumns gives the columns, with ids, that the table will have after a
-// commit planned from t that wants these columns.
-func (t *Table) PlanColumns(wanted []schema.Column) []schema.Column { return nil }
+// commit planned from t with these Commit.Columns. The data files must be
+// written with these ids.
+func (t *Table) PlanColumns(wanted []schema.Column) []schema.Column {
+	maxID := 0
+	if t.meta != nil {
+		maxID = t.meta.LastColumnID()
+	}
+	return schema.Plan(t.columns, wanted, maxID)
+}
 
-// Coverage reads what the table holds.
+// Coverage reads what the table holds. When it fails with fs.ErrNotExist, the
+// table has moved on since it was opened: open it again.
 func (t *Table) Coverage(ctx context.Context) (coverage.Set, error) {
-	return nil, errors.ErrUnsupported
+	names, err := t.coverageFiles()
+	if err != nil {
+		return nil, err
+	}
+	set, err := coverage.Load(ctx, t.fs, t.coverageDir(), names.names())
+	if err != nil {
+		return nil, fmt.Errorf("table %s: %w", t.dataType, err)
+	}
+	return set, nil
 }
 
-// DataFile is a Parquet file to be added.
-type DataFile struct {
-	Path  string // relative to the store's root; of DataPath
-	Hour  int    // hours since 1970 of every row's ts
-	Stats schema.FileStats
-}
+func (t *Table) coverageDir() string { return path.Join(dir(t.dataType), "_coverage") }
 
-// DataPath is where a run writes its n-th data file; attempt tells tries of
-// the same run apart.
-func DataPath(dataType string, hour int, run string, n int) string { return "" }
-
-// Commit is one atomic change of a table.
-type Commit struct {
-	RunID   string // letters, digits, '-', '_' and '.'; at most 100
-	Columns []schema.Column
-	Files   []DataFile        // each sorted by ts
-	Delta   coverage.Set      // what the files and facts add
-	Summary map[string]string // goes into the snapshot's summary
-}
-
-// Commit commits on top of exactly t, and gives the new version. It fails with
-// ErrConflict, having removed all it made but the data files, when the table
-// is not t any more; with ErrUnknown when it can't tell; any other error means
-// that nothing was committed.
-func (t *Table) Commit(ctx context.Context, c Commit) (*Table, error) {
-	return nil, errors.ErrUnsupported
+func (t *Table) coverageFiles() (coverageFiles, error) {
+	if t.meta == nil {
+		return nil, nil
+	}
+	return parseCoverageFiles(t.meta.Properties()[propCoverage])
 }
 
 // HasRun reports whether a commit of that run is in the table, as far back as
-// its snapshots reach.
-func (t *Table) HasRun(id string) bool { return false }
-
-// File is a data file of the table.
-type File struct {
-	Path         string // relative to the store's root
-	Size         int64
-	Records      int64
-	MinTS, MaxTS time.Time // both inclusive
-}
-
-// Files gives the data files that may hold rows with from <= ts < to; a nil
-// bound is none.
-func (t *Table) Files(ctx context.Context, from, to *time.Time) ([]File, error) {
-	return nil, errors.ErrUnsupported
+// its snapshots reach; of a run that added no rows, only when it was the last.
+func (t *Table) HasRun(id string) bool {
+	if t.meta == nil {
+		return false
+	}
+	return t.meta.Properties()[propRun] == id ||
+		slices.ContainsFunc(t.meta.Snapshots(), func(s ice.Snapshot) bool {
+			return s.Summary != nil && s.Summary.Properties[propRun] == id
+		})
 }
 
 // Run is one commit that added rows.
@@ -108,16 +227,81 @@ type Run struct {
 	Time    time.Time
 	Files   int64
 	Records int64
-	Bytes   int64
-	Summary map[string]string // what the Commit's Summary held, and Iceberg's own
+	Bytes   int64             // of the Parquet files
+	Summary map[string]string // Commit.Summary and Iceberg's own fields
 }
 
 // Runs gives the newest commits that added rows, newest first, as far back as
 // the table keeps snapshots (about 100).
-func (t *Table) Runs() []Run { return nil }
+func (t *Table) Runs() []Run {
+	if t.meta == nil {
+		return nil
+	}
+	var out []Run
+	for _, s := range t.meta.Snapshots() {
+		r := Run{Time: time.UnixMilli(s.TimestampMs).UTC()}
+		if s.Summary != nil {
+			p := s.Summary.Properties
+			r.ID, r.Summary = p[propRun], p
+			r.Files = p.GetInt64("added-data-files", 0)
+			r.Records = p.GetInt64("added-records", 0)
+			r.Bytes = p.GetInt64("added-files-size", 0)
+		}
+		out = append(out, r)
+	}
+	slices.Reverse(out)
+	return out
+}
 
-// RemoveOrphans removes what no version names any more, or never did, and is
-// older than the given age: data files, manifests, coverage, claims.
-func (t *Table) RemoveOrphans(ctx context.Context, olderThan time.Duration) (removed int, err error) {
-	return 0, errors.ErrUnsupported
+// iceberg gives the table as iceberg-go sees it.
+func (t *Table) iceberg(io iceio.IO, cat ice.CatalogIO) *ice.Table {
+	loc := ""
+	if t.version > 0 {
+		loc = t.meta.Location() + "/" + versions.Name(t.version)
+	}
+	return ice.New(ice.Identifier{store.Tables, t.dataType}, t.meta, loc,
+		func(context.Context) (iceio.IO, error) { return io, nil }, cat)
+}
+
+// create gives the metadata of a new table with these columns.
+func (t *Table) create(cols []schema.Column) (ice.Metadata, error) {
+	sc := icebergSchema(cols)
+	spec := iceberg.NewPartitionSpec(iceberg.PartitionField{
+		SourceIDs: []int{cols[0].ID}, FieldID: hourField, Name: "ts_hour", Transform: iceberg.HourTransform{},
+	})
+	order, err := ice.NewSortOrder(sortByTS, []ice.SortField{{
+		SourceIDs: []int{cols[0].ID}, Transform: iceberg.IdentityTransform{},
+		Direction: ice.SortASC, NullOrder: ice.NullsFirst,
+	}})
+	if err != nil {
+		return nil, fmt.Errorf("make sort order: %w", err)
+	}
+	meta, err := ice.NewMetadata(sc, &spec, order, t.Location(), iceberg.Properties{
+		ice.PropertyFormatVersion:               "2",
+		ice.ManifestMergeEnabledKey:             "true",
+		ice.ManifestMinMergeCountKey:            "30",
+		ice.MetadataDeleteAfterCommitEnabledKey: "true",
+		ice.MetadataPreviousVersionsMaxKey:      "100",
+		ice.MinSnapshotsToKeepKey:               fmt.Sprint(keepSnapshots),
+		ice.WriteFormatDefaultKey:               "parquet",
+		ice.ParquetCompressionKey:               "zstd",
+	})
+	if err != nil {
+		return nil, fmt.Errorf("make metadata: %w", err)
+	}
+	return meta, nil
+}
+
+const (
+	hourField = 1000 // partition field ids start here (Iceberg table spec, "Partitioning")
+	sortByTS  = 1    // sort order ids; 0 is unsorted
+)
+
+// encode gives the bytes of a metadata file.
+func encode(meta ice.Metadata) ([]byte, error) {
+	b, err := json.Marshal(meta)
+	if err != nil {
+		return nil, fmt.Errorf("encode metadata: %w", err)
+	}
+	return b, nil
 }

@@ -1,0 +1,77 @@
+package table
+
+import (
+	"fmt"
+	"slices"
+
+	iceberg "github.com/apache/iceberg-go"
+
+	"github.com/akupara/akupara/demux/schema"
+)
+
+// columnsOf reads our columns out of an Iceberg schema.
+func columnsOf(sc *iceberg.Schema) ([]schema.Column, error) {
+	out := make([]schema.Column, 0, sc.NumFields())
+	for _, f := range sc.Fields() {
+		c := schema.Column{ID: f.ID, Name: f.Name, Required: f.Required, Doc: f.Doc}
+		switch t := f.Type.(type) {
+		case iceberg.TimestampTzType:
+			c.Type = schema.Timestamp
+		case iceberg.StringType:
+			c.Type = schema.String
+		case iceberg.Int64Type:
+			c.Type = schema.Long
+		case iceberg.Float64Type:
+			c.Type = schema.Double
+		case iceberg.BooleanType:
+			c.Type = schema.Boolean
+		case *iceberg.MapType:
+			c.Type, c.KeyID, c.ValueID = schema.Map, t.KeyID, t.ValueID
+		default:
+			return nil, fmt.Errorf("column %s has type %s, which is none of ours", f.Name, f.Type)
+		}
+		out = append(out, c)
+	}
+	return out, nil
+}
+
+func icebergType(c *schema.Column) iceberg.Type {
+	switch c.Type {
+	case schema.Timestamp:
+		return iceberg.PrimitiveTypes.TimestampTz
+	case schema.Long:
+		return iceberg.PrimitiveTypes.Int64
+	case schema.Double:
+		return iceberg.PrimitiveTypes.Float64
+	case schema.Boolean:
+		return iceberg.PrimitiveTypes.Bool
+	case schema.Map:
+		return &iceberg.MapType{
+			KeyID: c.KeyID, KeyType: iceberg.PrimitiveTypes.String,
+			ValueID: c.ValueID, ValueType: iceberg.PrimitiveTypes.String,
+		}
+	}
+	return iceberg.PrimitiveTypes.String
+}
+
+func icebergSchema(cols []schema.Column) *iceberg.Schema {
+	fields := make([]iceberg.NestedField, len(cols))
+	for i := range cols {
+		c := &cols[i]
+		fields[i] = iceberg.NestedField{ID: c.ID, Name: c.Name, Type: icebergType(c), Required: c.Required, Doc: c.Doc}
+	}
+	return iceberg.NewSchema(0, fields...)
+}
+
+// checkPlanned holds what Iceberg made of the columns against the plan that
+// the data files were written by.
+func checkPlanned(sc *iceberg.Schema, planned []schema.Column) error {
+	got, err := columnsOf(sc)
+	if err != nil {
+		return err
+	}
+	if !slices.Equal(got, planned) {
+		return fmt.Errorf("columns are %+v, planned were %+v", got, planned)
+	}
+	return nil
+}

@@ -1,0 +1,148 @@
+package table
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"math"
+	"path"
+	"slices"
+	"strings"
+	"time"
+
+	iceberg "github.com/apache/iceberg-go"
+	ice "github.com/apache/iceberg-go/table"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/akupara/akupara/demux/schema"
+)
+
+// File is a data file of the table.
+type File struct {
+	Path         string // relative to the store's root
+	Size         int64  // bytes
+	Records      int64
+	Hour         int       // the partition: hours since 1970
+	MinTS, MaxTS time.Time // both inclusive
+}
+
+// Files gives the data files that may hold rows with from <= ts < to, ordered
+// by time; a nil bound is none. It reads manifests, never data files. When it
+// fails with fs.ErrNotExist, the table's version is long gone: open it again.
+func (t *Table) Files(ctx context.Context, from, to *time.Time) ([]File, error) {
+	p := pruner{from: math.MinInt64, to: math.MaxInt64}
+	if from != nil {
+		p.from = from.UnixMicro()
+	}
+	if to != nil {
+		p.to = ceilMicro(*to)
+	}
+	if t.meta == nil || t.meta.CurrentSnapshot() == nil || p.from >= p.to {
+		return nil, nil
+	}
+	io := &tableIO{ctx: ctx, fs: t.fs, location: t.Location(), dir: dir(t.dataType)}
+	manifests, err := t.meta.CurrentSnapshot().Manifests(io)
+	if err != nil {
+		return nil, fmt.Errorf("table %s: read manifest list: %w", t.dataType, err)
+	}
+	ts := t.columns[schema.Find(t.columns, schema.TS)].ID
+	found := make([][]File, len(manifests))
+	g, _ := errgroup.WithContext(ctx)
+	g.SetLimit(8)
+	for i, m := range manifests {
+		if !p.manifest(m) {
+			continue
+		}
+		g.Go(func() error {
+			for e, err := range m.Entries(io, true) {
+				if err != nil {
+					return fmt.Errorf("table %s: read manifest %s: %w", t.dataType, m.FilePath(), err)
+				}
+				f, err := t.file(io, e.DataFile(), ts)
+				if err != nil {
+					return err
+				}
+				if f.MinTS.UnixMicro() < p.to && f.MaxTS.UnixMicro() >= p.from {
+					found[i] = append(found[i], f)
+				}
+			}
+			return ctx.Err()
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return nil, err
+	}
+	out := slices.Concat(found...)
+	slices.SortFunc(out, func(a, b File) int {
+		if c := a.MinTS.Compare(b.MinTS); c != 0 {
+			return c
+		}
+		return strings.Compare(a.Path, b.Path)
+	})
+	return out, nil
+}
+
+// pruner selects by ts in [from, to), in microseconds.
+type pruner struct{ from, to int64 }
+
+// manifest reports whether the manifest may name a file that is wanted, by
+// the hours in its summary.
+func (p pruner) manifest(m iceberg.ManifestFile) bool {
+	if m.ManifestContent() != iceberg.ManifestContentData {
+		return false
+	}
+	parts := m.Partitions()
+	if len(parts) == 0 || parts[0].LowerBound == nil || parts[0].UpperBound == nil ||
+		len(*parts[0].LowerBound) != 4 || len(*parts[0].UpperBound) != 4 {
+		return true
+	}
+	lo := int32(binary.LittleEndian.Uint32(*parts[0].LowerBound))
+	hi := int32(binary.LittleEndian.Uint32(*parts[0].UpperBound))
+	return HourOf(p.from) <= int(hi) && HourOf(p.to-1) >= int(lo)
+}
+
+// file describes a data file; where it has no bounds of ts, its hour tells.
+func (t *Table) file(io *tableIO, d iceberg.DataFile, ts int) (File, error) {
+	rel, err := io.rel(d.FilePath())
+	if err != nil {
+		return File{}, fmt.Errorf("table %s names a file outside of it: %w", t.dataType, err)
+	}
+	hour, ok := d.Partition()[hourField].(int32)
+	if !ok {
+		return File{}, fmt.Errorf("table %s: %s has no hour", t.dataType, path.Base(rel))
+	}
+	const perHour = int64(time.Hour / time.Microsecond)
+	lo, hi := int64(hour)*perHour, (int64(hour)+1)*perHour-1
+	if b := d.LowerBoundValues()[ts]; len(b) == 8 {
+		lo = int64(binary.LittleEndian.Uint64(b))
+	}
+	if b := d.UpperBoundValues()[ts]; len(b) == 8 {
+		hi = int64(binary.LittleEndian.Uint64(b))
+	}
+	return File{
+		Path: rel, Size: d.FileSizeBytes(), Records: d.Count(), Hour: int(hour),
+		MinTS: time.UnixMicro(lo).UTC(), MaxTS: time.UnixMicro(hi).UTC(),
+	}, nil
+}
+
+// ceilMicro rounds an exclusive bound up, so that no row is lost by rounding.
+func ceilMicro(t time.Time) int64 {
+	us := t.UnixMicro()
+	if t.Nanosecond()%1000 != 0 {
+		us++
+	}
+	return us
+}
+
+// manifestSet gives the paths of the manifests of a snapshot.
+func manifestSet(io *tableIO, s *ice.Snapshot) (map[string]iceberg.ManifestFile, error) {
+	ms, err := s.Manifests(io)
+	if err != nil {
+		return nil, fmt.Errorf("read manifest list %s: %w", s.ManifestList, err)
+	}
+	out := make(map[string]iceberg.ManifestFile, len(ms))
+	for _, m := range ms {
+		out[m.FilePath()] = m
+	}
+	return out, nil
+}

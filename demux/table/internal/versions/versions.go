@@ -1,0 +1,262 @@
+// Package versions keeps the numbered metadata files of one Iceberg table as a
+// Hadoop catalog lays them out, and publishes each number exactly once, with
+// nothing but the renames that a local disk and HDFS have in common.
+//
+//	metadata/vN.metadata.json   version N; N counts from 1 without a hole
+//	metadata/version-hint.text  the newest N; may lag behind
+//	_claims/tmp-ID/ID/metadata.json   what committer ID wants to publish
+//	_claims/vN/ID/metadata.json       ID owns version N; not published yet
+//	_claims/vN/ID/                    version N is published
+//	_claims/dead-…, _claims/hint-…    to be removed
+//
+// A claim is made by renaming a directory that is not empty: of many, one
+// succeeds, and the directory's child names the winner, also to one whose reply
+// was lost. From then on the version is decided; publishing it is a rename that
+// anybody may do, so a committer that dies or stalls blocks nobody. A claim is
+// never empty, is never emptied, and leaves its place only by a rename: so
+// nobody ever takes half of one for a whole.
+package versions
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"path"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/akupara/akupara/store"
+)
+
+var (
+	// ErrLost says that another's version N stands, and nothing of ours is left.
+	ErrLost = errors.New("another committer was first")
+	// ErrUnknown says that the version may be published, now or later.
+	ErrUnknown = errors.New("outcome unknown")
+)
+
+// maxMetadata bounds what is read of one metadata file, in bytes.
+const maxMetadata = 256 << 20
+
+// Log is the sequence of versions of one table. It is safe for concurrent use,
+// by any number of processes.
+type Log struct {
+	fs  store.FS
+	dir string // the table's directory
+	// patience is how long an unclear outcome is looked into before it is
+	// given up as ErrUnknown, also after the caller's context is done.
+	patience time.Duration
+}
+
+// New gives the log of the table in dir. It touches nothing.
+func New(fs store.FS, dir string) *Log { return &Log{fs: fs, dir: dir, patience: 30 * time.Second} }
+
+// Path is where version n lies, relative to the store's root.
+func (l *Log) Path(n int) string { return path.Join(l.dir, Name(n)) }
+
+// Name is version n's name below the table's directory.
+func Name(n int) string { return fmt.Sprintf("metadata/v%d.metadata.json", n) }
+
+var nameRE = regexp.MustCompile(`^v([1-9][0-9]{0,17})\.metadata\.json$`)
+
+// Number gives n of the base name vN.metadata.json; 0 for any other.
+func Number(base string) int {
+	m := nameRE.FindStringSubmatch(base)
+	if m == nil {
+		return 0
+	}
+	n, _ := strconv.Atoi(m[1])
+	return n
+}
+
+func (l *Log) hint() string                { return path.Join(l.dir, "metadata/version-hint.text") }
+func (l *Log) claims() string              { return path.Join(l.dir, "_claims") }
+func (l *Log) claim(n int) string          { return path.Join(l.claims(), fmt.Sprintf("v%d", n)) }
+func (l *Log) temp(kind, id string) string { return path.Join(l.claims(), kind+"-"+id) }
+
+const claimed = "metadata.json"
+
+func newID() string {
+	var b [8]byte
+	_, _ = rand.Read(b[:]) // never fails
+	return hex.EncodeToString(b[:])
+}
+
+// Newest gives the number of the newest published version, 0 where there is
+// none. It changes nothing.
+func (l *Log) Newest(ctx context.Context) (int, error) {
+	n := l.readHint(ctx)
+	if n > 0 {
+		ok, err := l.exists(ctx, l.Path(n))
+		if err != nil {
+			return 0, err
+		}
+		if !ok { // wrong, or so old that its version was removed
+			n = 0
+		}
+	}
+	if n == 0 {
+		var err error
+		if n, err = l.list(ctx); err != nil || n == 0 {
+			return 0, err
+		}
+	}
+	for {
+		ok, err := l.exists(ctx, l.Path(n+1))
+		if err != nil || !ok {
+			return n, err
+		}
+		n++
+	}
+}
+
+// Settle gives the number of the newest version after having published what a
+// dead or slow committer has claimed.
+func (l *Log) Settle(ctx context.Context) (int, error) {
+	for {
+		n, err := l.Newest(ctx)
+		if err != nil {
+			return 0, err
+		}
+		helped, err := l.help(ctx, n+1)
+		if err != nil || !helped {
+			return n, err
+		}
+	}
+}
+
+// help publishes version n where it is claimed, and reports whether somebody
+// has published it since the caller looked.
+func (l *Log) help(ctx context.Context, n int) (bool, error) {
+	owners, err := l.fs.List(ctx, l.claim(n))
+	if err != nil {
+		return false, fmt.Errorf("list claim of version %d: %w", n, err)
+	}
+	if len(owners) == 0 {
+		return false, nil
+	}
+	// The caller may have looked long ago: a claim below the newest version is
+	// stale, and must not be published.
+	newest, err := l.list(ctx)
+	if err != nil {
+		return false, err
+	}
+	if newest >= n {
+		return true, nil
+	}
+	if newest != n-1 {
+		return false, fmt.Errorf("version %d is claimed, but the newest there is is %d", n, newest)
+	}
+	from := path.Join(l.claim(n), path.Base(owners[0].Path), claimed)
+	err = l.fs.Rename(ctx, from, l.Path(n))
+	switch {
+	case err == nil:
+		l.writeHint(ctx, n)
+		return true, nil
+	case errors.Is(err, fs.ErrNotExist): // published by another; or removed, as it was stale
+		ok, err := l.exists(ctx, l.Path(n))
+		if err != nil {
+			return false, err
+		}
+		if newest, err = l.list(ctx); err != nil || ok || newest >= n {
+			return err == nil, err
+		}
+		return false, fmt.Errorf("%s is neither claimed nor published", from)
+	}
+	return false, fmt.Errorf("publish version %d for another: %w", n, err)
+}
+
+// Read gives the bytes of version n; fs.ErrNotExist when it is not there (any
+// more).
+func (l *Log) Read(ctx context.Context, n int) ([]byte, error) {
+	return readFile(ctx, l.fs, l.Path(n), maxMetadata)
+}
+
+func readFile(ctx context.Context, fsys store.FS, p string, maxLen int64) ([]byte, error) {
+	r, err := fsys.Open(ctx, p)
+	if err != nil {
+		return nil, fmt.Errorf("open %s: %w", p, err)
+	}
+	defer r.Close()
+	if r.Size() > maxLen {
+		return nil, fmt.Errorf("read %s: %d bytes, at most %d are allowed", p, r.Size(), maxLen)
+	}
+	b := make([]byte, r.Size())
+	if _, err := io.ReadFull(io.NewSectionReader(r, 0, r.Size()), b); err != nil {
+		return nil, fmt.Errorf("read %s: %w", p, err)
+	}
+	return b, nil
+}
+
+// readHint gives 0 for a hint that is missing or wrong: it only saves work.
+func (l *Log) readHint(ctx context.Context) int {
+	b, err := readFile(ctx, l.fs, l.hint(), 64)
+	if err != nil {
+		return 0
+	}
+	n, err := strconv.Atoi(strings.TrimSpace(string(b)))
+	if err != nil || n < 0 {
+		return 0
+	}
+	return n
+}
+
+// writeHint may fail or write an older number than another has: readers go
+// upward from it.
+func (l *Log) writeHint(ctx context.Context, n int) {
+	tmp := l.temp("hint", newID())
+	err := l.write(ctx, tmp, strconv.AppendInt(nil, int64(n), 10))
+	if err == nil {
+		err = l.fs.Rename(ctx, tmp, l.hint())
+	}
+	if err != nil {
+		_ = l.fs.Remove(ctx, tmp)
+	}
+}
+
+func (l *Log) write(ctx context.Context, p string, data []byte) error {
+	w, err := l.fs.Create(ctx, p)
+	if err != nil {
+		return fmt.Errorf("create %s: %w", p, err)
+	}
+	_, err = io.Copy(w, bytes.NewReader(data))
+	if err != nil {
+		_ = w.Close()
+		return fmt.Errorf("write %s: %w", p, err)
+	}
+	if err := w.Close(); err != nil {
+		return fmt.Errorf("write %s: %w", p, err)
+	}
+	return nil
+}
+
+// list finds the newest version without the hint.
+func (l *Log) list(ctx context.Context) (int, error) {
+	infos, err := l.fs.List(ctx, path.Join(l.dir, "metadata"))
+	if err != nil {
+		return 0, fmt.Errorf("list versions: %w", err)
+	}
+	newest := 0
+	for _, in := range infos {
+		newest = max(newest, Number(path.Base(in.Path)))
+	}
+	return newest, nil
+}
+
+func (l *Log) exists(ctx context.Context, p string) (bool, error) {
+	_, err := l.fs.Stat(ctx, p)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("look for %s: %w", p, err)
+	}
+	return true, nil
+}

@@ -1,0 +1,226 @@
+package table
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path"
+	"strings"
+	"time"
+
+	iceberg "github.com/apache/iceberg-go"
+	ice "github.com/apache/iceberg-go/table"
+
+	"github.com/akupara/akupara/demux/table/internal/versions"
+)
+
+// removeExpired removes the manifest lists of the snapshots that this commit
+// expired, and the manifests that only they named. Rows are only ever added,
+// so a manifest that the oldest snapshot kept does not name is named by none.
+// What fails here is left to RemoveOrphans.
+func (a *attempt) removeExpired(ctx context.Context) {
+	kept := a.next.meta.Snapshots()
+	if len(kept) == 0 {
+		return
+	}
+	keptIDs := map[int64]bool{}
+	for _, s := range kept {
+		keptIDs[s.SnapshotID] = true
+	}
+	var expired []ice.Snapshot
+	for _, s := range a.base.meta.Snapshots() {
+		if !keptIDs[s.SnapshotID] {
+			expired = append(expired, s)
+		}
+	}
+	if len(expired) == 0 {
+		return
+	}
+	named, err := manifestSet(a.io, &kept[0])
+	if err != nil {
+		return
+	}
+	for i := range expired {
+		old, err := manifestSet(a.io, &expired[i])
+		if err != nil {
+			continue
+		}
+		for p := range old {
+			if named[p] == nil {
+				_ = a.io.Remove(p)
+			}
+		}
+		_ = a.io.Remove(expired[i].ManifestList)
+	}
+}
+
+const (
+	claimAge      = 24 * time.Hour // how long claims stay at least, published or not
+	orphansAtOnce = 10_000         // at most, per call
+)
+
+// RemoveOrphans removes what the table does not name and is older than the
+// given age: data files, manifests, metadata, coverage; and claims of days ago.
+// It gives how many it removed.
+//
+// Where there is something to remove, it first commits, without rows: every
+// commit that is still under way was planned from an older version and can
+// only fail from then on, however long its process was stopped. So it never
+// takes a file that a later commit names, at any age; the age is there to not
+// get in the way of runs, and should be longer than they take. ErrConflict
+// says that it was in the way itself: try again later.
+func (t *Table) RemoveOrphans(ctx context.Context, olderThan time.Duration) (int, error) {
+	// What can't be read can't be held against what is there.
+	cur, err := Open(ctx, t.fs, t.baseURI, t.dataType)
+	if err != nil {
+		return 0, err
+	}
+	n, err := cur.removeOrphans(ctx, olderThan)
+	if err != nil {
+		return n, fmt.Errorf("remove orphans of table %s: %w", t.dataType, err)
+	}
+	return n, nil
+}
+
+func (t *Table) removeOrphans(ctx context.Context, olderThan time.Duration) (int, error) {
+	named, err := t.named(ctx)
+	if err != nil {
+		return 0, err
+	}
+	orphans, err := t.unnamed(ctx, named, time.Now().Add(-olderThan))
+	if err != nil {
+		return 0, err
+	}
+	removed := 0
+	if len(orphans) > 0 {
+		_, err := t.commit(ctx, t.columns, func(_ *attempt, txn *ice.Transaction) error {
+			return txn.SetProperties(iceberg.Properties{propSwept: time.Now().UTC().Format(time.RFC3339Nano)})
+		})
+		if err != nil {
+			return 0, err
+		}
+		var failed error
+		for _, p := range orphans {
+			if err := t.fs.Remove(ctx, p); err != nil {
+				failed = errors.Join(failed, err)
+				if ctx.Err() != nil {
+					break
+				}
+				continue
+			}
+			removed++
+		}
+		if failed != nil {
+			return removed, failed
+		}
+	}
+	swept, err := t.log.Sweep(ctx, max(olderThan, claimAge))
+	return removed + swept, err
+}
+
+// named gives the paths of all that this version names.
+func (t *Table) named(ctx context.Context) (map[string]bool, error) {
+	io := &tableIO{ctx: ctx, fs: t.fs, location: t.Location(), dir: dir(t.dataType)}
+	out := map[string]bool{t.MetadataPath(): true}
+	name := func(uri string) error {
+		p, err := io.rel(uri)
+		if err == nil {
+			out[p] = true
+		}
+		return err
+	}
+	for prev := range t.meta.PreviousFiles() {
+		if err := name(prev.MetadataFile); err != nil {
+			return nil, err
+		}
+	}
+	manifests := map[string]iceberg.ManifestFile{}
+	snapshots := t.meta.Snapshots()
+	for i := range snapshots {
+		ms, err := manifestSet(io, &snapshots[i])
+		if err != nil {
+			return nil, err
+		}
+		for p, m := range ms {
+			manifests[p] = m
+		}
+		if err := name(snapshots[i].ManifestList); err != nil {
+			return nil, err
+		}
+	}
+	for p, m := range manifests {
+		if err := name(p); err != nil {
+			return nil, err
+		}
+		for e, err := range m.Entries(io, false) {
+			if err != nil {
+				return nil, fmt.Errorf("read manifest %s: %w", p, err)
+			}
+			if err := name(e.DataFile().FilePath()); err != nil {
+				return nil, err
+			}
+		}
+	}
+	files, err := t.coverageFiles()
+	if err != nil {
+		return nil, err
+	}
+	for _, f := range files {
+		out[path.Join(t.coverageDir(), f.name)] = true
+	}
+	return out, nil
+}
+
+// unnamed lists what lies in the table's folders, was last changed before the
+// limit, and is not named. Files of kinds that we do not write stay.
+func (t *Table) unnamed(ctx context.Context, named map[string]bool, limit time.Time) ([]string, error) {
+	var out []string
+	var walk func(d string, ours func(base string) bool) error
+	walk = func(d string, ours func(string) bool) error {
+		infos, err := t.fs.List(ctx, d)
+		if err != nil {
+			return fmt.Errorf("list %s: %w", d, err)
+		}
+		for _, in := range infos {
+			if len(out) >= orphansAtOnce {
+				return nil
+			}
+			switch {
+			case in.IsDir:
+				if err := walk(in.Path, ours); err != nil {
+					return err
+				}
+			case !named[in.Path] && in.Mod.Before(limit) && ours(path.Base(in.Path)):
+				out = append(out, in.Path)
+			}
+		}
+		return nil
+	}
+	has := func(exts ...string) func(string) bool {
+		return func(base string) bool {
+			for _, e := range exts {
+				if strings.HasSuffix(base, e) {
+					return true
+				}
+			}
+			return false
+		}
+	}
+	metadata := func(base string) bool {
+		n := versions.Number(base)
+		return has(".avro")(base) || n > 0 && n < t.version
+	}
+	for _, d := range []struct {
+		name string
+		ours func(string) bool
+	}{
+		{path.Join(dir(t.dataType), "data"), has(".parquet", ".tmp")},
+		{path.Join(dir(t.dataType), "metadata"), metadata},
+		{t.coverageDir(), has(".cov")},
+	} {
+		if err := walk(d.name, d.ours); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
