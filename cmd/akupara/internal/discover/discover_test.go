@@ -118,13 +118,13 @@ func TestALogFolderIsSortedIntoTypesAndSkippedFiles(t *testing.T) {
 
 	types, skipped := find(t, Options{Root: root, Exclude: []string{filepath.Join(root, "akupara")}, Own: []*os.File{ownFile}})
 	equal(t, "type of", types, map[string]string{
-		`syslog{,[.-]*}`:                "syslog",
-		`auth.log{,[.-]*}`:              "syslog",
-		`nginx/access.log{,[.-]*}`:      "combined",
-		`app/server.log{,[.-]*}`:        "log4j",
-		`app/events \[x\].json{,[.-]*}`: "json",
-		`messages{,[.-]*}`:              "syslog",
-		`dpkg.log{,[.-]*}`:              "raw",
+		`syslog{,[.-][0-9]*,[.-]old}`:                "syslog",
+		`auth.log{,[.-][0-9]*,[.-]old}`:              "syslog",
+		`nginx/access.log{,[.-][0-9]*,[.-]old}`:      "combined",
+		`app/server.log{,[.-][0-9]*,[.-]old}`:        "log4j",
+		`app/events \[x\].json{,[.-][0-9]*,[.-]old}`: "json",
+		`messages{,[.-][0-9]*,[.-]old}`:              "syslog",
+		`dpkg.log{,[.-][0-9]*,[.-]old}`:              "raw",
 	})
 	equal(t, "reason for", skipped, map[string]string{
 		"syslog.2.gz":   "compressed",
@@ -144,13 +144,13 @@ func TestAKnownFileKeepsItsType(t *testing.T) {
 	root := t.TempDir()
 	path := write(t, root, "a.log", dpkgLine)
 	types, _ := find(t, Options{Root: root, Known: map[string]string{globOf(path): "json"}})
-	equal(t, "type of", types, map[string]string{"a.log{,[.-]*}": "json"})
+	equal(t, "type of", types, map[string]string{"a.log{,[.-][0-9]*,[.-]old}": "json"})
 }
 
 func TestTheGlobMatchesTheFileAndItsRotatedNames(t *testing.T) {
 	for name, want := range map[string]bool{
 		"/l/a[1].log": true, "/l/a[1].log.1": true, "/l/a[1].log-20260131": true, "/l/a[1].log.2.gz": true,
-		"/l/a[1].logx": false, "/l/a1.log": false, "/l/a[1].log.d/x": false,
+		"/l/a[1].logx": false, "/l/a[1].log-errors.json": false, "/l/a[1].log.old": true, "/l/a1.log": false, "/l/a[1].log.d/x": false,
 	} {
 		if got, err := doublestar.Match(globOf("/l/a[1].log"), name); err != nil || got != want {
 			t.Errorf("%s: got %v %v, want %v", name, got, err, want)

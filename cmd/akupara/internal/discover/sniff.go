@@ -153,5 +153,5 @@ var globSpecial = regexp.MustCompile(`[][{}*?\\]`)
 
 // globOf matches the file and what it is called once it was rotated.
 func globOf(base string) string {
-	return globSpecial.ReplaceAllString(base, `\$0`) + "{,[.-]*}"
+	return globSpecial.ReplaceAllString(base, `\$0`) + "{,[.-][0-9]*,[.-]old}"
 }
