@@ -191,3 +191,9 @@ func (b *Builder) Bytes() int64 {
 	}
 	return n
 }
+
+// Failed is the number of rows that have a parse_error.
+func (b *Builder) Failed() int64 {
+	b.flushFaults()
+	return int64(b.parseError.len())
+}

@@ -1,0 +1,76 @@
+package demux
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"strconv"
+
+	"github.com/akupara/akupara/chunk"
+	"github.com/akupara/akupara/daemon"
+	"github.com/gin-gonic/gin"
+)
+
+// API serves the runs and schedules of a scheduler:
+//
+//	GET  /v1/runs?limit=N   the newest reports, newest first
+//	POST /v1/runs           {"type": "…"} or nothing: run now; ?wait=true answers with the reports
+//	GET  /v1/schedules
+type API struct {
+	scheduler *Scheduler
+	// life ends the runs that a request started and did not wait for.
+	life context.Context
+}
+
+const maxRunsBody = 4096 // bytes of a POST's body
+
+// NewAPI registers the handlers on r. Runs that are started end with life.
+func NewAPI(life context.Context, s *Scheduler, r gin.IRoutes) *API {
+	a := &API{scheduler: s, life: life}
+	r.GET("/v1/runs", a.list)
+	r.POST("/v1/runs", a.start)
+	r.GET("/v1/schedules", func(c *gin.Context) { c.JSON(http.StatusOK, gin.H{"schedules": s.Schedules()}) })
+	return a
+}
+
+func (a *API) list(c *gin.Context) {
+	limit, err := strconv.Atoi(c.DefaultQuery("limit", "100"))
+	if err != nil || limit < 1 {
+		daemon.Refuse(c, http.StatusBadRequest, "limit: %q is not a number from 1 on", c.Query("limit"))
+		return
+	}
+	c.JSON(http.StatusOK, gin.H{"runs": a.scheduler.demux.history.newest(limit)})
+}
+
+func (a *API) start(c *gin.Context) {
+	var req struct {
+		Type string `json:"type"`
+	}
+	dec := json.NewDecoder(http.MaxBytesReader(c.Writer, c.Request.Body, maxRunsBody))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(&req); err != nil && !errors.Is(err, io.EOF) {
+		daemon.Refuse(c, http.StatusBadRequest, `the body is not {"type": "TYPE"}: %v`, err)
+		return
+	}
+	if req.Type != "" {
+		if err := chunk.CheckType(req.Type); err != nil {
+			daemon.Refuse(c, http.StatusBadRequest, "%v", err)
+			return
+		}
+	}
+	if c.Query("wait") != "true" {
+		// The outcome is in the history; errors are logged there, too.
+		go func() { _ = a.scheduler.demux.RunOnce(a.life, req.Type, 0, func(Report) {}) }()
+		c.JSON(http.StatusAccepted, gin.H{"started": true, "type": req.Type})
+		return
+	}
+	reports := []Report{}
+	err := a.scheduler.demux.RunOnce(c.Request.Context(), req.Type, 0, func(r Report) { reports = append(reports, r) })
+	status := http.StatusOK
+	if err != nil {
+		status = http.StatusBadGateway
+	}
+	c.JSON(status, gin.H{"runs": reports})
+}

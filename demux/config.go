@@ -1,0 +1,99 @@
+package demux
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/akupara/akupara/chunk"
+	"github.com/akupara/akupara/config"
+	"github.com/akupara/akupara/demux/parse"
+)
+
+// Config is the section "demux" of the config.
+type Config struct {
+	Schedule config.Schedule                     `config:"schedule"`
+	Listen   config.Addr                         `config:"listen"`
+	Types    map[string]config.Value[TypeConfig] `config:"types"`
+	// RunBytes bounds what one run takes from the sink files, in bytes of raw
+	// log: memory follows from it. What is left over goes into the next run,
+	// at once.
+	RunBytes config.Size `config:"run_bytes" min:"1MiB" max:"4GiB"`
+	// KeepArchive is how long a sink file stays in archive/ after the day it
+	// was written on; 0 keeps it for good.
+	KeepArchive config.Duration `config:"keep_archive"`
+	// Oldest and Future bound the times that are believed: as far back from
+	// now, as far ahead of the time a record was read.
+	Oldest config.Duration `config:"oldest" min:"1h"`
+	Future config.Duration `config:"future" min:"1m"`
+}
+
+// TypeConfig says how one data type is parsed.
+type TypeConfig struct {
+	Parser   config.Value[string] `config:"parser"`
+	Timezone config.Value[string] `config:"timezone"`
+	// Schedule is the type's own; without one it goes with the others.
+	Schedule config.Value[config.Schedule] `config:"schedule"`
+}
+
+// DefaultConfig is what holds where the config says nothing.
+func DefaultConfig() Config {
+	c := Config{
+		RunBytes: 192 << 20,
+		Oldest:   config.Duration(50 * 365 * 24 * time.Hour),
+		Future:   config.Duration(24 * time.Hour),
+	}
+	if err := c.Schedule.UnmarshalText([]byte("@every 1m")); err != nil {
+		panic(err) // our own constant
+	}
+	return c
+}
+
+// Validate implements config.Validator.
+func (c *Config) Validate(n config.Node) config.Problems {
+	var problems config.Problems
+	for _, f := range n.Get("types").Fields() {
+		if err := chunk.CheckType(f.Key); err != nil {
+			problems = append(problems, f.Value.Problemf("%v", err))
+		}
+	}
+	for name, t := range c.Types {
+		if p := t.V.Parser; p.Given() && !slices.Contains(parse.Names(), p.V) {
+			problems = append(problems, p.Problemf("demux.types.%s.parser: %q is not known; allowed: %s", name, p.V, oneOf(parse.Names())))
+		}
+		if z := t.V.Timezone; z.Given() {
+			if _, err := time.LoadLocation(z.V); err != nil {
+				problems = append(problems, z.Problemf("demux.types.%s.timezone: %q is not known; want an IANA name such as UTC or Europe/Berlin", name, z.V))
+			}
+		}
+	}
+	return problems
+}
+
+func oneOf(names []string) string {
+	s := ""
+	for i, n := range names {
+		if i > 0 {
+			s += ", "
+		}
+		s += n
+	}
+	return s
+}
+
+// parser makes the parser for a data type: the configured one, else the one
+// that is built in for the type, else raw.
+func (c *Config) parser(dataType string, now time.Time) (parse.Parser, error) {
+	t := c.Types[dataType].V
+	name := t.Parser.V
+	if name == "" {
+		name = parse.DefaultFor(dataType)
+	}
+	zone, err := time.LoadLocation(t.Timezone.V)
+	if err != nil {
+		return nil, fmt.Errorf("load time zone of type %s: %w", dataType, err)
+	}
+	return parse.New(name, parse.Options{
+		Timezone: zone, MinTime: now.Add(-c.Oldest.Std()), MaxTime: now.Add(c.Future.Std()),
+	})
+}

@@ -1,0 +1,201 @@
+// Package demux turns sink files into rows of tables: on a schedule it plans
+// from the files' indexes what the tables do not hold yet, parses it, writes
+// Parquet and commits, once a run and table.
+package demux
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/akupara/akupara/chunk"
+	"github.com/akupara/akupara/daemon"
+	"github.com/akupara/akupara/demux/rows"
+	"github.com/akupara/akupara/store"
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// Demux brings the sink files of one store into its tables. It is safe for
+// concurrent use; any number of them, in any number of processes, may share a
+// store.
+type Demux struct {
+	fs      store.FS
+	baseURI string
+	cfg     Config
+	log     *slog.Logger
+	metrics *metrics
+	leases  *leases
+
+	working sync.Mutex // guards builder: one run at a time
+	builder *rows.Builder
+
+	types   keyed // one call at a time for each data type
+	history history
+}
+
+// New makes a Demux. baseURI is the store's root as other engines name it.
+func New(cfg Config, st store.FS, baseURI string, log *slog.Logger, reg prometheus.Registerer) *Demux {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "unknown"
+	}
+	return &Demux{
+		fs: st, baseURI: baseURI, cfg: cfg, log: log, metrics: newMetrics(reg),
+		leases: newLeases(st, host, os.Getpid()), builder: rows.NewBuilder(rows.Options{}),
+	}
+}
+
+// Types gives the data types that have sink files to be looked at.
+func (d *Demux) Types(ctx context.Context) ([]string, error) {
+	dirs, err := d.fs.List(ctx, store.Raw)
+	if err != nil {
+		return nil, fmt.Errorf("list data types: %w", err)
+	}
+	var types []string
+	for _, dir := range dirs {
+		if name := path.Base(dir.Path); dir.IsDir && chunk.CheckType(name) == nil {
+			types = append(types, name)
+		}
+	}
+	return types, nil
+}
+
+// RunType brings all sink files of a data type into its table, and tells what
+// it did, also beside an error. The error is ErrHeld when another demux is at
+// work on that table.
+func (d *Demux) RunType(ctx context.Context, dataType string) (Report, error) {
+	unlock := d.types.lock(dataType)
+	defer unlock()
+	rep, err := d.runType(ctx, dataType)
+	d.metrics.count(rep)
+	if err != nil || rep.Commits > 0 || rep.Quarantined > 0 {
+		d.history.add(rep)
+	}
+	return rep, err
+}
+
+// RunOnce runs every data type, or the one named, waiting up to wait for
+// another demux that is at work on it. Each report goes to done as it comes. A
+// type that fails keeps no other from running.
+func (d *Demux) RunOnce(ctx context.Context, only string, wait time.Duration, done func(Report)) error {
+	types := []string{only}
+	if only == "" {
+		var err error
+		if types, err = d.Types(ctx); err != nil {
+			return err
+		}
+	}
+	var failed []error
+	for _, name := range types {
+		rep, err := d.RunType(ctx, name)
+		for until := time.Now().Add(wait); errors.Is(err, ErrHeld) && time.Now().Before(until); {
+			if daemon.Sleep(ctx, time.Second/2) != nil {
+				break
+			}
+			rep, err = d.RunType(ctx, name)
+		}
+		if err != nil {
+			failed = append(failed, fmt.Errorf("demux type %s: %w", name, err))
+		}
+		done(rep)
+	}
+	return errors.Join(failed...)
+}
+
+// keyed is a mutex for each name.
+type keyed struct {
+	mu    sync.Mutex
+	locks map[string]*sync.Mutex
+}
+
+func (k *keyed) lock(name string) (unlock func()) {
+	k.mu.Lock()
+	if k.locks == nil {
+		k.locks = map[string]*sync.Mutex{}
+	}
+	m := k.locks[name]
+	if m == nil {
+		m = &sync.Mutex{}
+		k.locks[name] = m
+	}
+	k.mu.Unlock()
+	m.Lock()
+	return m.Unlock
+}
+
+// history keeps the newest reports.
+type history struct {
+	mu   sync.Mutex
+	runs []Report // newest last
+}
+
+const maxHistory = 1000
+
+func (h *history) add(r Report) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if len(h.runs) >= maxHistory {
+		h.runs = slices.Delete(h.runs, 0, len(h.runs)-maxHistory+1)
+	}
+	h.runs = append(h.runs, r)
+}
+
+// newest gives at most n reports, newest first.
+func (h *history) newest(n int) []Report {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	runs := slices.Clone(h.runs[max(0, len(h.runs)-n):])
+	slices.Reverse(runs)
+	return runs
+}
+
+type metrics struct {
+	runs                                               *prometheus.CounterVec
+	records, bytes, repeated, parseErrors, quarantined *prometheus.CounterVec
+	seconds                                            *prometheus.HistogramVec
+}
+
+func newMetrics(reg prometheus.Registerer) *metrics {
+	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
+		c := prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: "akupara", Subsystem: "demux", Name: name, Help: help}, labels)
+		reg.MustRegister(c)
+		return c
+	}
+	m := &metrics{
+		runs:        counter("runs_total", "Runs that committed, found nothing, or failed.", "type", "outcome"),
+		records:     counter("records_total", "Rows committed.", "type"),
+		bytes:       counter("raw_bytes_total", "Bytes of raw log that became rows.", "type"),
+		repeated:    counter("repeated_bytes_total", "Bytes that came again and were dropped.", "type"),
+		parseErrors: counter("parse_errors_total", "Rows whose record could not be parsed.", "type"),
+		quarantined: counter("quarantined_sink_files_total", "Sink files that could not be used whole.", "type"),
+		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Namespace: "akupara", Subsystem: "demux", Name: "run_seconds", Help: "Time a run took.",
+			Buckets: prometheus.ExponentialBuckets(0.01, 4, 8),
+		}, []string{"type"}),
+	}
+	reg.MustRegister(m.seconds)
+	return m
+}
+
+func (m *metrics) count(r Report) {
+	outcome := "idle"
+	switch {
+	case r.Error != "":
+		outcome = "failed"
+	case r.Commits > 0:
+		outcome = "committed"
+	}
+	m.runs.WithLabelValues(r.Type, outcome).Inc()
+	m.records.WithLabelValues(r.Type).Add(float64(r.Records))
+	m.bytes.WithLabelValues(r.Type).Add(float64(r.Bytes))
+	m.repeated.WithLabelValues(r.Type).Add(float64(r.Repeated))
+	m.parseErrors.WithLabelValues(r.Type).Add(float64(r.ParseErrors))
+	m.quarantined.WithLabelValues(r.Type).Add(float64(r.Quarantined))
+	m.seconds.WithLabelValues(r.Type).Observe(r.Took.Seconds())
+}

@@ -1,0 +1,157 @@
+package demux
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/akupara/akupara/config"
+	"github.com/akupara/akupara/daemon"
+	"github.com/robfig/cron/v3"
+)
+
+// Schedule is one entry of the scheduler: a type's own, or that of all types
+// which have none.
+type Schedule struct {
+	Type     string    `json:"type"` // empty: all types without a schedule of their own
+	Schedule string    `json:"schedule"`
+	Next     time.Time `json:"next"`
+	Previous time.Time `json:"previous,omitzero"`
+}
+
+// Warmup makes the first minutes of a new installation lively: until For has
+// passed, all types run every Every, whatever their schedules.
+type Warmup struct{ Every, For time.Duration }
+
+// Scheduler runs the schedules of a Demux.
+type Scheduler struct {
+	demux  *Demux
+	warmup Warmup
+	cron   *cron.Cron
+
+	mu    sync.Mutex
+	specs map[cron.EntryID]Schedule
+}
+
+// NewScheduler prepares the schedules of d's config; it starts nothing.
+func NewScheduler(d *Demux, warmup Warmup) *Scheduler {
+	logger := cronLogger{d.log}
+	return &Scheduler{
+		demux: d, warmup: warmup, specs: map[cron.EntryID]Schedule{},
+		cron: cron.New(cron.WithLocation(time.UTC), cron.WithLogger(logger),
+			cron.WithChain(cron.Recover(logger), cron.SkipIfStillRunning(logger))),
+	}
+}
+
+// Run follows the schedules until ctx is done, and returns when no run is under
+// way any more. A run that fails is tried again, with pauses of at most 10 s.
+func (s *Scheduler) Run(ctx context.Context) error {
+	var own []string
+	for _, name := range slices.Sorted(maps.Keys(s.demux.cfg.Types)) {
+		if sched := s.demux.cfg.Types[name].V.Schedule; sched.Given() {
+			own = append(own, name)
+			s.add(name, sched.V, func() { s.insist(ctx, name) })
+		}
+	}
+	s.add("", s.demux.cfg.Schedule, func() { s.runAll(ctx, own) })
+	s.cron.Start()
+	s.warmUp(ctx)
+	<-ctx.Done()
+	<-s.cron.Stop().Done()
+	return nil
+}
+
+func (s *Scheduler) add(dataType string, sched config.Schedule, job func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	id := s.cron.Schedule(sched, cron.FuncJob(job))
+	s.specs[id] = Schedule{Type: dataType, Schedule: sched.String()}
+}
+
+func (s *Scheduler) warmUp(ctx context.Context) {
+	if s.warmup.Every <= 0 {
+		return
+	}
+	for until := time.Now().Add(s.warmup.For); time.Now().Before(until); {
+		if daemon.Sleep(ctx, s.warmup.Every) != nil {
+			return
+		}
+		s.runAll(ctx, nil)
+	}
+}
+
+// runAll runs all types but those named, each as often as it takes.
+func (s *Scheduler) runAll(ctx context.Context, without []string) {
+	types, err := s.demux.Types(ctx)
+	if err != nil {
+		if ctx.Err() == nil {
+			s.demux.log.Error("the store can't be read; trying again at the next schedule", "error", err)
+		}
+		return
+	}
+	var running sync.WaitGroup
+	limit := make(chan struct{}, 4) // planning waits for the store; runs take turns anyway
+	for _, name := range types {
+		if slices.Contains(without, name) {
+			continue
+		}
+		limit <- struct{}{}
+		running.Go(func() {
+			defer func() { <-limit }()
+			s.insist(ctx, name)
+		})
+	}
+	running.Wait()
+}
+
+// insist runs one type until it succeeds or another process works on it.
+func (s *Scheduler) insist(ctx context.Context, dataType string) {
+	var pause daemon.Backoff
+	for ctx.Err() == nil {
+		rep, err := s.demux.RunType(ctx, dataType)
+		switch {
+		case err == nil:
+			if rep.Commits > 0 {
+				s.demux.log.Info("committed", "type", dataType, "records", rep.Records, "version", rep.Version,
+					"files", rep.Files, "parse_errors", rep.ParseErrors, "took", rep.Took)
+			}
+			return
+		case errors.Is(err, ErrHeld):
+			s.demux.log.Debug("skipped", "type", dataType, "because", err)
+			return
+		case ctx.Err() != nil:
+			return
+		}
+		wait := pause.Next()
+		s.demux.log.Error("a run failed; nothing is lost, it is tried again", "type", dataType, "in", wait, "error", err)
+		if daemon.Sleep(ctx, wait) != nil {
+			return
+		}
+	}
+}
+
+// Schedules tells what is due when.
+func (s *Scheduler) Schedules() []Schedule {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	out := []Schedule{}
+	for _, e := range s.cron.Entries() {
+		spec := s.specs[e.ID]
+		spec.Next, spec.Previous = e.Next, e.Prev
+		out = append(out, spec)
+	}
+	return out
+}
+
+// cronLogger passes on what the cron library has to say.
+type cronLogger struct{ log *slog.Logger }
+
+func (l cronLogger) Info(msg string, kv ...any) { l.log.Debug("scheduler: "+msg, kv...) }
+func (l cronLogger) Error(err error, msg string, kv ...any) {
+	l.log.Error("scheduler: "+msg, append(kv, "error", fmt.Sprint(err))...)
+}

@@ -1,0 +1,178 @@
+package demux
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/akupara/akupara/chunk"
+	"github.com/akupara/akupara/store"
+)
+
+// sinkFile is a published sink file with its index read.
+type sinkFile struct {
+	path   string
+	reader store.Reader
+	sink   *chunk.Sink
+	// faults say which of its blocks can't go into the table, and why: damage,
+	// or bytes that contradict what the table holds.
+	faults []fault
+}
+
+// fault is what was left out of a run.
+type fault struct {
+	Block  int    `json:"block"` // -1: the file is not whole
+	Chunk  int    `json:"chunk"` // of the block; -1: all of it
+	Reason string `json:"reason"`
+}
+
+func (f *sinkFile) blame(block, chunk int, reason string) {
+	if !f.faulty(block, chunk) {
+		f.faults = append(f.faults, fault{block, chunk, reason})
+	}
+}
+
+func (f *sinkFile) faulty(block, chunk int) bool {
+	return slices.ContainsFunc(f.faults, func(x fault) bool {
+		return x.Block == block && (x.Chunk == chunk || x.Chunk == -1)
+	})
+}
+
+func (f *sinkFile) close() {
+	if f.reader != nil {
+		_ = f.reader.Close() // it was only read
+	}
+}
+
+// listSinks gives the paths of the type's sink files in raw/, oldest first.
+func listSinks(ctx context.Context, st store.FS, dataType string) ([]string, error) {
+	days, err := st.List(ctx, path.Join(store.Raw, dataType))
+	if err != nil {
+		return nil, fmt.Errorf("list sink files of %s: %w", dataType, err)
+	}
+	var paths []string
+	for _, day := range days {
+		if !day.IsDir {
+			continue
+		}
+		files, err := st.List(ctx, day.Path)
+		if err != nil {
+			return nil, fmt.Errorf("list sink files of %s: %w", dataType, err)
+		}
+		for _, f := range files {
+			if !f.IsDir && store.IsSink(f.Path) {
+				paths = append(paths, f.Path)
+			}
+		}
+	}
+	slices.SortFunc(paths, func(a, b string) int { return strings.Compare(path.Base(a), path.Base(b)) })
+	return paths, nil
+}
+
+// openSink opens a sink file and reads its index. A file that left raw/ since
+// it was listed is looked for under the same name in archive/. An error that is
+// chunk.ErrInvalid means that the file is damaged beyond use.
+func openSink(ctx context.Context, st store.FS, p string) (*sinkFile, error) {
+	r, err := st.Open(ctx, p)
+	if errors.Is(err, fs.ErrNotExist) {
+		r, err = st.Open(ctx, store.Archive+strings.TrimPrefix(p, store.Raw))
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open sink file %s: %w", p, err)
+	}
+	f := &sinkFile{path: p, reader: r}
+	if f.sink, err = chunk.ReadSink(r, r.Size()); err != nil {
+		f.close()
+		return nil, fmt.Errorf("read sink file %s: %w", p, err)
+	}
+	if f.sink.Damage != nil {
+		f.blame(-1, -1, f.sink.Damage.Error())
+	}
+	return f, nil
+}
+
+// archive moves a sink file that the table holds out of the way.
+func archive(ctx context.Context, st store.FS, dataType, p string) error {
+	to := store.SinkPath(store.Archive, dataType, store.SegmentOf(p))
+	return moveSink(ctx, st, p, to)
+}
+
+// quarantine moves a sink file that could not be used whole to quarantine/,
+// with the reasons beside it. All that could be used of it is in the table.
+func quarantine(ctx context.Context, st store.FS, dataType, p string, faults []fault) error {
+	to := store.SinkPath(store.Quarantine, dataType, store.SegmentOf(p))
+	note, err := json.MarshalIndent(struct {
+		From   string    `json:"from"`
+		At     time.Time `json:"at"`
+		Faults []fault   `json:"faults"`
+	}{p, time.Now().UTC(), faults}, "", "  ")
+	if err != nil {
+		return fmt.Errorf("describe quarantined %s: %w", p, err)
+	}
+	// The reasons first: a file in quarantine is never without them.
+	if err := writeWhole(ctx, st, to+".reason.json", append(note, '\n')); err != nil {
+		return err
+	}
+	return moveSink(ctx, st, p, to)
+}
+
+// moveSink renames; a file that is gone was moved by another demux.
+func moveSink(ctx context.Context, st store.FS, from, to string) error {
+	err := st.Rename(ctx, from, to)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("move %s to %s: %w", from, to, err)
+	}
+	return nil
+}
+
+// writeWhole publishes a small file, over one that may be there.
+func writeWhole(ctx context.Context, st store.FS, p string, data []byte) error {
+	tmp := fmt.Sprintf("%s/_%s.%s.tmp", path.Dir(p), path.Base(p), newID())
+	w, err := st.Create(ctx, tmp)
+	if err != nil {
+		return fmt.Errorf("create %s: %w", tmp, err)
+	}
+	_, err = w.Write(data)
+	if cerr := w.Close(); err == nil {
+		err = cerr
+	}
+	if err == nil {
+		err = st.Rename(ctx, tmp, p)
+	}
+	if err != nil {
+		_ = st.Remove(ctx, tmp) // the first error matters
+		return fmt.Errorf("write %s: %w", p, err)
+	}
+	return nil
+}
+
+// expireArchive removes the days of archive/TYPE that ended more than keep ago.
+func expireArchive(ctx context.Context, st store.FS, dataType string, keep time.Duration, now time.Time) (days int, err error) {
+	if keep <= 0 {
+		return 0, nil
+	}
+	dirs, err := st.List(ctx, path.Join(store.Archive, dataType))
+	if err != nil {
+		return 0, fmt.Errorf("list archive of %s: %w", dataType, err)
+	}
+	for _, d := range dirs {
+		day, err := time.Parse(time.DateOnly, path.Base(d.Path))
+		if err != nil || now.Sub(day.AddDate(0, 0, 1)) <= keep {
+			continue
+		}
+		if err := st.Remove(ctx, d.Path); err != nil {
+			return days, fmt.Errorf("expire %s: %w", d.Path, err)
+		}
+		days++
+	}
+	return days, nil
+}
