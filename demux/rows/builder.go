@@ -194,6 +194,8 @@ func (b *Builder) Bytes() int64 {
 
 // Failed is the number of rows that have a parse_error.
 func (b *Builder) Failed() int64 {
-	b.flushFaults()
+	if len(b.faults) > 0 {
+		b.flushFaults()
+	}
 	return int64(b.parseError.len())
 }
