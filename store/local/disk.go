@@ -10,6 +10,8 @@ import (
 	"strings"
 	"syscall"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/akupara/akupara/store"
 )
 
@@ -77,6 +79,27 @@ func mkdirAll(r *os.Root, dir string) error {
 		return err
 	}
 	return syncDir(r, path.Dir(dir))
+}
+
+// rename is rename(2), durable. os.Root's own never replaces a directory.
+func rename(r *os.Root, from, to string) error {
+	source, err := r.Open(path.Dir(from))
+	if err != nil {
+		return err
+	}
+	defer source.Close()
+	target, err := r.Open(path.Dir(to))
+	if err != nil {
+		return err
+	}
+	defer target.Close()
+	if err := unix.Renameat(int(source.Fd()), path.Base(from), int(target.Fd()), path.Base(to)); err != nil {
+		return err
+	}
+	if err := target.Sync(); err != nil {
+		return err
+	}
+	return source.Sync()
 }
 
 func syncDir(r *os.Root, dir string) error {

@@ -179,20 +179,15 @@ func (f *FS) Rename(ctx context.Context, from, to string) error {
 	}
 	defer r.Close()
 	if _, err := r.Lstat(from); err != nil {
-		return f.explain("rename", from, err) // no parents are made for nothing
+		return f.explain("stat", from, err) // no parents are made for nothing
 	}
-	if err := f.withParents(r, to, func() error { return r.Rename(from, to) }); err != nil {
+	if err := f.withParents(r, to, func() error { return rename(r, from, to) }); err != nil {
 		if errors.Is(err, syscall.EISDIR) || errors.Is(err, syscall.ENOTDIR) {
 			if _, statErr := r.Lstat(to); statErr == nil {
 				err = fmt.Errorf("a file can't replace a directory, nor a directory a file: %w", fs.ErrExist)
 			}
 		}
 		return f.explain("rename", from, fmt.Errorf("to %s: %w", to, err))
-	}
-	for _, dir := range []string{path.Dir(to), path.Dir(from)} {
-		if err := syncDir(r, dir); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return f.explain("rename", from, fmt.Errorf("to %s: %w", to, err))
-		}
 	}
 	return nil
 }
@@ -221,7 +216,7 @@ func (f *FS) remove(r *os.Root, p string) error {
 	if errors.Is(err, syscall.ENOTEMPTY) || errors.Is(err, syscall.EEXIST) {
 		id := strconv.Itoa(os.Getpid()) + "-" + strconv.FormatInt(time.Now().UnixNano(), 36) + "-" + strconv.FormatUint(removals.Add(1), 36)
 		grave := path.Join(removed, id)
-		if err = f.withParents(r, grave, func() error { return r.Rename(p, grave) }); err == nil {
+		if err = f.withParents(r, grave, func() error { return rename(r, p, grave) }); err == nil {
 			defer f.sweep(r)
 		}
 	}
