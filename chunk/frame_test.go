@@ -74,3 +74,28 @@ func (c *countingReaderAt) ReadAt(p []byte, off int64) (int, error) {
 	c.n++
 	return c.r.ReadAt(p, off)
 }
+
+// Else a network that fails would send good files to quarantine.
+func TestReaderThatFailsIsNotDamage(t *testing.T) {
+	file := sinkFile(t, build(t, sampleChunks()...))
+	away := errors.New("the store is away")
+	for at := range 3 {
+		r := &failingReaderAt{r: bytes.NewReader(file[:at]), err: away}
+		if _, err := ReadSink(r, int64(len(file))); !errors.Is(err, away) || errors.Is(err, ErrInvalid) {
+			t.Errorf("failing after %d bytes: error %v, want the reader's", at, err)
+		}
+	}
+}
+
+type failingReaderAt struct {
+	r   *bytes.Reader
+	err error
+}
+
+func (f *failingReaderAt) ReadAt(p []byte, off int64) (int, error) {
+	n, err := f.r.ReadAt(p, off)
+	if err != nil {
+		err = f.err
+	}
+	return n, err
+}

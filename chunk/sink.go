@@ -228,12 +228,16 @@ type Sink struct {
 }
 
 // ReadSink reads the header of a sink file of size bytes and nothing more.
-// ErrInvalid means that the header is damaged or not a sink file's.
+// ErrInvalid means that the header is damaged or not a sink file's; any other
+// error is the reader's.
 func ReadSink(r io.ReaderAt, size int64) (*Sink, error) {
 	s := &Sink{r: r}
 	// The header is read in small pieces, and r may be far away.
 	header := &headerReader{r: bufio.NewReaderSize(io.NewSectionReader(r, 0, size), 64<<10)}
 	meta, err := header.read(&s.sync)
+	if header.failed != nil {
+		return nil, fmt.Errorf("read header: %w", header.failed)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -271,9 +275,11 @@ func ReadSink(r io.ReaderAt, size int64) (*Sink, error) {
 }
 
 // headerReader reads an object container file's header and counts its bytes.
+// failed is what the reader failed with, which says nothing about the file.
 type headerReader struct {
-	r io.Reader
-	n int64
+	r      io.Reader
+	n      int64
+	failed error
 }
 
 func (h *headerReader) ReadByte() (byte, error) {
@@ -285,6 +291,9 @@ func (h *headerReader) ReadByte() (byte, error) {
 func (h *headerReader) Read(p []byte) (int, error) {
 	n, err := h.r.Read(p)
 	h.n += int64(n)
+	if err != nil && !errors.Is(err, io.EOF) {
+		h.failed = err
+	}
 	return n, err
 }
 
