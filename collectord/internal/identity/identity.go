@@ -7,6 +7,7 @@ package identity
 import (
 	"crypto/rand"
 	"crypto/sha256"
+	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -16,6 +17,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"syscall"
 )
 
 // Identity tells one start of one collector from all others.
@@ -77,7 +79,13 @@ func Next(dir, machineID string) (id Identity, changed string, err error) {
 		s.Machine = machine
 	}
 	s.Starts++
-	if err := write(dir, s); err != nil {
+	if err := write(dir, s); errors.Is(err, syscall.ENOSPC) {
+		// A full disk gets room only by a collector that starts and uploads: a
+		// random number that is not stored is as unique.
+		var b [8]byte
+		_, _ = rand.Read(b[:])
+		s.Starts = binary.LittleEndian.Uint64(b[:]) | 1<<63
+	} else if err != nil {
 		return Identity{}, "", fmt.Errorf("store identity: %w", err)
 	}
 	return Identity{ID: s.ID, Starts: s.Starts}, changed, nil

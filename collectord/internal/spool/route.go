@@ -12,9 +12,12 @@ import (
 	"github.com/akupara/akupara/store"
 )
 
-// maxHeaders is how many bytes of frame headers a segment takes before it is
-// sealed: with many tiny chunks the index would outgrow the memory otherwise.
-const maxHeaders = 8 << 20
+// What a segment takes before it is sealed although it is small: with many
+// tiny chunks its index would outgrow the memory otherwise.
+const (
+	maxHeaders = 8 << 20 // bytes of frame headers
+	maxChunks  = 256 << 10
+)
 
 // route is where batches of one data type go. It lives as long as its segment.
 type route struct {
@@ -67,7 +70,7 @@ func (s *Spool) append(b *chunk.Batch) (Ticket, error) {
 		s.fail(err)
 		return Ticket{}, unavailable("%w", err)
 	}
-	if t.end >= s.SealBytes || r.open.headers >= maxHeaders {
+	if t.end >= s.SealBytes || r.open.headers >= maxHeaders || r.open.chunks >= maxChunks {
 		s.detach(r)
 	}
 	return t, nil
@@ -163,16 +166,7 @@ func (s *Spool) create(dataType string) (*Segment, error) {
 		return nil, err
 	}
 	now := time.Now()
-	s.mu.Lock()
-	// Ids sort by age and are never given twice, also when the clock is set back.
-	stamp := now.Truncate(time.Microsecond)
-	if !stamp.After(s.lastTime) {
-		stamp = s.lastTime.Add(time.Microsecond)
-	}
-	s.lastTime = stamp
-	s.number++
-	id := store.NewSegment(stamp, s.Collector, s.number)
-	s.mu.Unlock()
+	id := s.newID(now)
 	path := filepath.Join(dir, string(id)+openExt)
 	f, err := s.Disk.Create(path)
 	if err != nil {
@@ -188,6 +182,20 @@ func (s *Spool) create(dataType string) (*Segment, error) {
 	s.segments[key{dataType, id}] = seg
 	s.mu.Unlock()
 	return seg, nil
+}
+
+// newID makes an id that sorts by age and is never given twice, also when the
+// clock is set back.
+func (s *Spool) newID(now time.Time) store.Segment {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	stamp := now.Truncate(time.Microsecond)
+	if !stamp.After(s.lastTime) {
+		stamp = s.lastTime.Add(time.Microsecond)
+	}
+	s.lastTime = stamp
+	s.number++
+	return store.NewSegment(stamp, s.Collector, s.number)
 }
 
 // makeDir makes a directory, durable in its parent.

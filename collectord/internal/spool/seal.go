@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 )
 
 // finishAll seals what was detached from its route. Only Run calls it.
@@ -102,6 +103,33 @@ func (s *Spool) forget(g *Segment) error {
 		s.bytes -= g.Size()
 	}
 	return nil
+}
+
+// Rename gives a sealed segment a new id, for when the store holds another file
+// under the old one (a disk was cloned). Agents that ask for the old id are told
+// what that other file holds.
+func (s *Spool) Rename(g *Segment) (*Segment, error) {
+	from := g.where()
+	id := s.newID(time.Now())
+	to := filepath.Join(filepath.Dir(from), string(id)+sealedExt)
+	err := s.Disk.Rename(from, to)
+	if err == nil {
+		err = s.Disk.SyncDir(filepath.Dir(to))
+	}
+	if err != nil {
+		return nil, fmt.Errorf("rename segment %s: %w", g.ID, err)
+	}
+	g.mu.Lock()
+	n := &Segment{
+		Type: g.Type, ID: id, Opened: g.Opened, Recovered: g.Recovered, lastWrite: g.lastWrite,
+		path: to, sealed: true, size: g.size, blocks: g.blocks, durable: g.durable, tail: g.tail,
+	}
+	g.mu.Unlock()
+	s.mu.Lock()
+	delete(s.segments, key{g.Type, g.ID})
+	s.segments[key{n.Type, n.ID}] = n
+	s.mu.Unlock()
+	return n, nil
 }
 
 // Repair reads a sealed segment to its first damage, and moves the rest to

@@ -34,9 +34,10 @@ type Segment struct {
 	size    int64 // bytes written
 	blocks  int   // frames written
 	durable extent
-	// headers is the bytes of the frames' headers: they bound the memory that
-	// the index takes when the segment becomes a sink file.
-	headers   int
+	// They bound the memory that the index takes when the segment becomes a
+	// sink file.
+	headers   int // bytes of the frames' headers
+	chunks    int
 	lastWrite time.Time
 	tail      bool          // the file may be longer than durable, with damage
 	failed    error         // nothing more is written or synced
@@ -92,6 +93,7 @@ func (g *Segment) write(b *chunk.Batch) (Ticket, error) {
 	g.size += int64(n)
 	g.blocks++
 	g.headers += len(b.Frame) - len(b.Block)
+	g.chunks += len(b.Entries)
 	g.lastWrite = time.Now()
 	return Ticket{Segment: g.ID, Block: g.blocks - 1, segment: g, end: g.size}, nil
 }

@@ -1,0 +1,263 @@
+package upload
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"strings"
+	"time"
+
+	"github.com/akupara/akupara/chunk"
+	"github.com/akupara/akupara/collectord/internal/spool"
+	"github.com/akupara/akupara/daemon"
+	"github.com/akupara/akupara/store"
+)
+
+// errTaken says that a file of the segment's name is published that does not
+// hold the segment's batches.
+var errTaken = errors.New("the name is taken")
+
+const (
+	writeSize  = 1 << 20 // bytes of one write to the store
+	cleanLimit = 10 * time.Second
+)
+
+// attempt publishes a segment unless it is published, and gives the number of
+// its blocks.
+func (u *Uploader) attempt(ctx context.Context, seg *spool.Segment) (blocks int, err error) {
+	frames, err := seg.OpenFrames()
+	if err != nil {
+		return 0, err
+	}
+	defer frames.Close()
+	// An attempt before, or the process before, may have got further than it
+	// knows.
+	if blocks, found, err := u.find(ctx, seg, &frames.Index); found || err != nil {
+		return blocks, err
+	}
+	u.mu.Lock()
+	u.attempts++
+	temp := store.TempSinkPath(seg.Type, seg.ID, fmt.Sprintf("%s.%d", u.Instance, u.attempts))
+	u.mu.Unlock()
+	size, err := u.write(ctx, temp, frames)
+	if err == nil {
+		err = u.move(ctx, temp, seg, size)
+	}
+	if err != nil {
+		// Once the temporary file is gone, a rename that is still on its way
+		// can't happen any more.
+		u.abandon(ctx, temp)
+		return 0, err
+	}
+	u.Metrics.Bytes.Add(float64(size))
+	return len(frames.Index.Blocks), nil
+}
+
+// find looks for the segment's sink file, first in raw/ and then in archive/,
+// where files go from there. errTaken means that it is another's.
+func (u *Uploader) find(ctx context.Context, seg *spool.Segment, index *chunk.Index) (blocks int, found bool, err error) {
+	for _, area := range []string{store.Raw, store.Archive} {
+		path := store.SinkPath(area, seg.Type, seg.ID)
+		blocks, err := u.holds(ctx, path, index)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return 0, false, fmt.Errorf("look for sink file %s: %w", path, err)
+		}
+		return blocks, true, nil
+	}
+	return 0, false, nil
+}
+
+// holds gives the number of blocks of a published file that starts with all
+// the blocks of index.
+func (u *Uploader) holds(ctx context.Context, path string, index *chunk.Index) (int, error) {
+	r, err := u.FS.Open(ctx, path)
+	if err != nil {
+		return 0, err
+	}
+	defer r.Close()
+	sink, err := chunk.ReadSink(r, r.Size())
+	if errors.Is(err, chunk.ErrInvalid) {
+		return 0, fmt.Errorf("%w: %w", errTaken, err)
+	}
+	if err != nil {
+		return 0, err
+	}
+	if sink.Damage != nil {
+		return 0, fmt.Errorf("%w: %w", errTaken, sink.Damage)
+	}
+	have, want := sink.Index.Blocks, index.Blocks
+	if len(have) < len(want) {
+		return 0, fmt.Errorf("%w: it has %d blocks, the segment %d", errTaken, len(have), len(want))
+	}
+	for i := range want {
+		if have[i].Len != want[i].Len || have[i].CRC != want[i].CRC {
+			return 0, fmt.Errorf("%w: its block %d differs", errTaken, i)
+		}
+	}
+	return len(have), nil
+}
+
+// write makes the sink file under a temporary name and gives its length.
+func (u *Uploader) write(ctx context.Context, temp string, frames *spool.Frames) (size int64, err error) {
+	if err := u.memory.Acquire(ctx, int64(frames.Largest)); err != nil {
+		return 0, err
+	}
+	defer u.memory.Release(int64(frames.Largest))
+	f, err := u.FS.Create(ctx, temp)
+	if err != nil {
+		return 0, fmt.Errorf("create %s: %w", temp, err)
+	}
+	size, err = copyBlocks(f, frames)
+	if closeErr := f.Close(); err == nil && closeErr != nil {
+		err = fmt.Errorf("close %s: %w", temp, closeErr)
+	}
+	if err != nil {
+		return 0, err
+	}
+	info, err := u.FS.Stat(ctx, temp)
+	if err != nil {
+		return 0, fmt.Errorf("check %s: %w", temp, err)
+	}
+	if info.Size != size {
+		return 0, fmt.Errorf("check %s: it has %d bytes, %d were written", temp, info.Size, size)
+	}
+	return size, nil
+}
+
+func copyBlocks(f store.File, frames *spool.Frames) (int64, error) {
+	out := bufio.NewWriterSize(f, writeSize)
+	w, err := chunk.NewSinkWriter(out, &frames.Index)
+	if err != nil {
+		return 0, err
+	}
+	buf := make([]byte, frames.Largest)
+	for i := range frames.Index.Blocks {
+		data := buf[:frames.Index.Blocks[i].Len]
+		if _, err := frames.ReadAt(data, frames.At[i]); err != nil {
+			return 0, fmt.Errorf("read batch %d: %w", i, err)
+		}
+		if err := w.WriteBlock(data); errors.Is(err, chunk.ErrInvalid) {
+			return 0, fmt.Errorf("%w: %w", spool.ErrDamaged, err)
+		} else if err != nil {
+			return 0, err
+		}
+	}
+	if err := w.Finish(); err != nil {
+		return 0, err
+	}
+	if err := out.Flush(); err != nil {
+		return 0, fmt.Errorf("write sink file: %w", err)
+	}
+	return w.Size(), nil
+}
+
+// move gives the temporary file its final name.
+func (u *Uploader) move(ctx context.Context, temp string, seg *spool.Segment, size int64) error {
+	final := store.SinkPath(store.Raw, seg.Type, seg.ID)
+	renameErr := u.FS.Rename(ctx, temp, final)
+	// Also after an error it may have happened: the final name tells. What a
+	// demux has already taken lies in archive/.
+	for _, area := range []string{store.Raw, store.Archive} {
+		path := store.SinkPath(area, seg.Type, seg.ID)
+		info, err := u.FS.Stat(ctx, path)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("check %s: %w", path, errors.Join(renameErr, err))
+		}
+		if info.Size != size {
+			return fmt.Errorf("check %s: it has %d bytes, want %d", path, info.Size, size)
+		}
+		return nil
+	}
+	if renameErr == nil {
+		renameErr = fs.ErrNotExist
+	}
+	return fmt.Errorf("rename %s to %s: %w", temp, final, renameErr)
+}
+
+// abandon removes a temporary file that will not be used again.
+func (u *Uploader) abandon(ctx context.Context, temp string) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanLimit)
+	defer cancel()
+	if err := u.FS.Remove(ctx, temp); err != nil {
+		u.mu.Lock()
+		defer u.mu.Unlock()
+		if len(u.litter) < maxLitter {
+			u.litter = append(u.litter, temp)
+		}
+	}
+}
+
+// clean removes what abandon could not.
+func (u *Uploader) clean(ctx context.Context) {
+	u.mu.Lock()
+	litter := u.litter
+	u.litter = nil
+	u.mu.Unlock()
+	for _, temp := range litter {
+		u.abandon(ctx, temp)
+	}
+}
+
+// sweep removes the temporary files that earlier starts of this collector left
+// in the store. It waits for a store that is away until ctx is done.
+func (u *Uploader) sweep(ctx context.Context) {
+	var b daemon.Backoff
+	for {
+		removed, err := u.sweepOnce(ctx)
+		if removed > 0 {
+			u.Log.Info("removed temporary files of an earlier start", "files", removed)
+		}
+		if err == nil {
+			return
+		}
+		u.Log.Debug("the store can't be swept yet", "error", err)
+		if b.Wait(ctx) != nil {
+			return
+		}
+	}
+}
+
+func (u *Uploader) sweepOnce(ctx context.Context) (removed int, err error) {
+	types, err := u.FS.List(ctx, store.Raw)
+	if err != nil {
+		return 0, err
+	}
+	for _, t := range types {
+		days, err := u.FS.List(ctx, t.Path)
+		if err != nil {
+			return removed, err
+		}
+		for _, day := range days {
+			files, err := u.FS.List(ctx, day.Path)
+			if err != nil {
+				return removed, err
+			}
+			for _, f := range files {
+				if !u.left(f.Path) {
+					continue
+				}
+				if err := u.FS.Remove(ctx, f.Path); err != nil {
+					return removed, err
+				}
+				removed++
+			}
+		}
+	}
+	return removed, nil
+}
+
+// left tells whether an earlier start of this collector left the file.
+func (u *Uploader) left(path string) bool {
+	name := path[strings.LastIndexByte(path, '/')+1:]
+	_, attempt, ok := strings.Cut(name, store.SinkExt+".")
+	return ok && strings.HasPrefix(name, "_") && strings.HasSuffix(name, ".tmp") &&
+		strings.HasPrefix(attempt, u.Collector+".") && !strings.HasPrefix(attempt, u.Instance+".")
+}
