@@ -1,0 +1,68 @@
+package audit
+
+import (
+	"fmt"
+	"io"
+	"strings"
+)
+
+// maxShown bounds what the text form lists of each kind; JSON has all.
+const maxShown = 50
+
+// WriteText writes the report for people.
+func (r *Report) WriteText(w io.Writer) error {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%d streams, %d records, %s in the tables\n", r.Streams, r.Records, size(r.Bytes))
+	if r.Unpublished > 0 {
+		fmt.Fprintf(&b, "%s are in sink files that no table holds yet; the next demux run takes them in\n", size(r.Unpublished))
+	}
+	section(&b, r.Gaps, int64(len(r.Gaps)), "missing: no table, no sink file holds them, and nothing explains it")
+	section(&b, r.Overlaps, r.OverlapsTotal, "written twice")
+	section(&b, r.Lost, int64(len(r.Lost)), "lost: the source destroyed them before they could be read")
+	section(&b, r.Dropped, int64(len(r.Dropped)), "dropped by a filter or a full spool")
+	if n := len(r.Unreadable); n > 0 {
+		fmt.Fprintf(&b, "\n%d sink files can't be read; the demux moves them to quarantine:\n", n)
+		for _, p := range r.Unreadable[:min(n, maxShown)] {
+			fmt.Fprintf(&b, "  %s\n", p)
+		}
+	}
+	if r.OK() {
+		b.WriteString("no gaps, no overlaps\n")
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+func section(b *strings.Builder, list []Range, total int64, what string) {
+	if len(list) == 0 {
+		return
+	}
+	var bytes int64
+	for _, r := range list {
+		bytes += r.Last - r.First
+	}
+	noun := "ranges"
+	if total == 1 {
+		noun = "range"
+	}
+	fmt.Fprintf(b, "\n%d %s (%s) %s\n", total, noun, size(bytes), what)
+	for _, r := range list[:min(len(list), maxShown)] {
+		fmt.Fprintf(b, "  %s %s %s  stream %s  bytes %d to %d (%s)\n", r.Type, r.Host, r.Source, r.Stream, r.First, r.Last, size(r.Last-r.First))
+	}
+	if n := total - maxShown; n > 0 {
+		fmt.Fprintf(b, "  and %d more; --json has %d of them\n", n, len(list)-maxShown)
+	}
+}
+
+func size(n int64) string {
+	const units = "KMGTPE"
+	if n < 1024 {
+		return fmt.Sprintf("%d bytes", n)
+	}
+	f, u := float64(n), -1
+	for f >= 1024 && u < len(units)-1 {
+		f /= 1024
+		u++
+	}
+	return fmt.Sprintf("%.1f %ciB", f, units[u])
+}
