@@ -1,5 +1,37 @@
-// Package spool keeps, on the agent's disk, what can't be read again.
+// Package spool keeps, on the agent's disk, what can't be read again: the runs
+// of commands, samples, whatever an adaptor emits that is no Replayer. From
+// there it is a source like any other.
+//
+// Each start of the agent opens a new stream per adaptor and data type. A
+// stream's records lie in segment files, each record a frame with a CRC,
+// fsynced before it is sent:
+//
+//	ADAPTOR/TYPE/STREAM-BASE.seg   records from offset BASE on
+//	ADAPTOR/TYPE/STREAM.dropped    facts: what drop_oldest took out of the stream
+//	_quarantine/                   damaged bytes, never deleted by us
+//
+// A segment whose bytes are all settled is deleted. What is left of older
+// streams at a start is sent from its first segment on, which may send again
+// what was settled (the demux drops it), and ends with an End fact; when that
+// is settled too, the stream's files are gone.
 package spool
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/akupara/akupara/chunk"
+	"golang.org/x/sys/unix"
+)
 
 // WhenFull says what happens to a record that finds the spool full.
 type WhenFull int
@@ -8,3 +40,488 @@ const (
 	Block      WhenFull = iota // its adaptor waits
 	DropOldest                 // the adaptor's oldest records are dropped, and told as facts
 )
+
+// Config is a spool's place and bounds.
+type Config struct {
+	Dir          string
+	Host         string        // in the facts that the spool makes itself
+	MaxBytes     int64         // of all segment files together
+	FreePercent  float64       // of the disk, left free
+	SegmentBytes int64         // of one segment file; 0: 8 MiB
+	Retry        time.Duration // how often a full spool looks at the disk again; 0: 1 s
+
+	// fault lets a test fail the next disk operation.
+	fault func(op string) error
+}
+
+// Out is where the spool's chunks go.
+type Out interface {
+	// Open announces a stream; bytes below from will never be sent.
+	Open(stream string, from int64)
+	// Send takes a chunk, as adaptors.Output does.
+	Send(ctx context.Context, c *chunk.Chunk) error
+}
+
+// Key names a queue of streams.
+type Key struct{ Adaptor, Type string }
+
+// Spool is an open spool directory. Its methods are safe for concurrent use.
+type Spool struct {
+	cfg Config
+	log *slog.Logger
+
+	mu      sync.Mutex
+	queues  map[Key]*queue
+	streams map[string]*stream
+	used    int64         // bytes of all segment files
+	room    chan struct{} // closed and replaced when bytes were freed
+	fresh   chan struct{} // gets a token when a queue was made
+	stats   Stats
+}
+
+// Stats are totals since the start, but for Bytes.
+type Stats struct {
+	Bytes       int64 // of the files
+	Dropped     int64 // bytes of records dropped because the spool was full
+	Quarantined int64 // damaged bytes
+	Full        bool  // somebody waits for room
+}
+
+// queue is the streams of one adaptor and data type, oldest first. Only the
+// last one may be appended to.
+type queue struct {
+	key     Key
+	dir     string
+	appends sync.Mutex // held by Append: one writer a queue
+	frame   []byte     // under appends
+	running bool       // has a sender; under Spool.mu
+	streams []*stream
+	wake    chan struct{} // gets a token when there may be something to send
+}
+
+// stream is under Spool.mu, its files' contents are not.
+type stream struct {
+	id           string
+	q            *queue
+	segs         []*segment // ascending
+	active       bool       // this start's: records are still appended
+	opened       bool       // Out knows it
+	end          int64      // just past the last durable record
+	sent         int64      // just past the last record handed over
+	settled      int64
+	endSent      bool
+	dropped      chunk.Ranges  // by drop_oldest
+	tell         []chunk.Range // dropped ranges whose fact is still to be sent
+	resend       []chunk.Range
+	host, source string // of the last record, for the facts
+}
+
+type segment struct {
+	path      string
+	base, end int64    // offsets in the stream
+	size      int64    // bytes of whole frames in the file
+	file      *os.File // open for writing; nil when no more is appended
+}
+
+// Open recovers what the directory holds; it is made where it is missing.
+// Damage is logged and moved to quarantine.
+func Open(cfg Config, log *slog.Logger) (*Spool, error) {
+	if cfg.SegmentBytes == 0 {
+		cfg.SegmentBytes = 8 << 20
+	}
+	if cfg.Retry == 0 {
+		cfg.Retry = time.Second
+	}
+	s := &Spool{cfg: cfg, log: log, queues: map[Key]*queue{}, streams: map[string]*stream{},
+		room: make(chan struct{}), fresh: make(chan struct{}, 1)}
+	if err := os.MkdirAll(cfg.Dir, 0o700); err != nil {
+		return nil, fmt.Errorf("create spool: %w", err)
+	}
+	if err := s.recover(); err != nil {
+		return nil, fmt.Errorf("recover spool: %w", err)
+	}
+	return s, nil
+}
+
+func (s *Spool) queueLocked(k Key) *queue {
+	q := s.queues[k]
+	if q == nil {
+		q = &queue{key: k, dir: filepath.Join(s.cfg.Dir, k.Adaptor, k.Type), wake: make(chan struct{}, 1)}
+		s.queues[k] = q
+		token(s.fresh)
+	}
+	return q
+}
+
+func token(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+// Append stores the chunk's body as records of the queue's stream, and returns
+// when they are durable. It sets Stream, First and Last of c. While the spool
+// is full it waits, or drops the queue's oldest records; with nothing else to
+// drop, the new ones themselves. An error says that nothing was stored.
+func (s *Spool) Append(ctx context.Context, k Key, full WhenFull, c *chunk.Chunk) error {
+	s.mu.Lock()
+	q := s.queueLocked(k)
+	s.mu.Unlock()
+	q.appends.Lock()
+	defer q.appends.Unlock()
+	st, err := s.activeStream(q)
+	if err != nil {
+		return err
+	}
+	c.Stream, c.First, c.Last = st.id, st.end, st.end+int64(len(c.Body))
+	if c.Kind != chunk.Data || len(c.Body) == 0 {
+		return fmt.Errorf("append to spool: a %v of %d bytes; only data is spooled", c.Kind, len(c.Body))
+	}
+	if err := c.Check(); err != nil {
+		return fmt.Errorf("append to spool: %w", err)
+	}
+	q.frame = appendFrame(q.frame[:0], c)
+	if len(q.frame) > maxFrame {
+		return fmt.Errorf("append to spool: a record of %d bytes, at most %d are allowed", len(q.frame), maxFrame)
+	}
+	warned := false
+	for {
+		err := s.haveRoom(int64(len(q.frame)))
+		if err == nil {
+			err = s.write(q, st, c)
+		}
+		if err == nil || !isFull(err) {
+			if warned {
+				s.setFull(false)
+			}
+			if cap(q.frame) > 1<<20 {
+				q.frame = nil
+			}
+			return err
+		}
+		if full == DropOldest {
+			if s.dropOldest(q) {
+				continue
+			}
+			return s.dropRecord(q, st, c)
+		}
+		if !warned {
+			warned = true
+			s.setFull(true)
+			s.log.Warn("the agent's spool is full, the adaptor waits", "adaptor", k.Adaptor, "type", k.Type, "reason", err)
+		}
+		if err := s.waitRoom(ctx); err != nil {
+			s.setFull(false)
+			return err
+		}
+	}
+}
+
+func (s *Spool) setFull(full bool) {
+	s.mu.Lock()
+	s.stats.Full = full
+	s.mu.Unlock()
+}
+
+// activeStream gives the stream that this start appends to.
+func (s *Spool) activeStream(q *queue) (*stream, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if n := len(q.streams); n > 0 && q.streams[n-1].active {
+		return q.streams[n-1], nil
+	}
+	if err := os.MkdirAll(q.dir, 0o700); err != nil {
+		return nil, fmt.Errorf("create spool folder: %w", err)
+	}
+	st := &stream{id: newID(time.Now()), q: q, active: true}
+	q.streams = append(q.streams, st)
+	s.streams[st.id] = st
+	return st, nil
+}
+
+// newID makes a stream's id: unique, and sorting by age.
+func newID(now time.Time) string {
+	var random [12]byte
+	_, _ = rand.Read(random[:]) // never fails
+	return fmt.Sprintf("%014x%s", now.UnixMicro(), hex.EncodeToString(random[:]))
+}
+
+var errFull = errors.New("full")
+
+func isFull(err error) bool {
+	return errors.Is(err, errFull) || errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT)
+}
+
+// haveRoom tells whether n more bytes keep within both bounds.
+func (s *Spool) haveRoom(n int64) error {
+	s.mu.Lock()
+	used := s.used
+	s.mu.Unlock()
+	if used+n > s.cfg.MaxBytes {
+		return fmt.Errorf("%w: %d bytes are in it, at most %d are allowed", errFull, used, s.cfg.MaxBytes)
+	}
+	var fs unix.Statfs_t
+	if err := unix.Statfs(s.cfg.Dir, &fs); err != nil {
+		return nil // the write itself will tell
+	}
+	free, total := int64(fs.Bavail)*fs.Bsize, int64(fs.Blocks)*fs.Bsize
+	if float64(free-n) < float64(total)*s.cfg.FreePercent/100 {
+		return fmt.Errorf("%w: the disk has %d bytes left, %g%% of it are kept free", errFull, free, s.cfg.FreePercent)
+	}
+	return nil
+}
+
+// waitRoom waits until bytes were freed, or it is time to look at the disk.
+func (s *Spool) waitRoom(ctx context.Context) error {
+	s.mu.Lock()
+	room := s.room
+	s.mu.Unlock()
+	t := time.NewTimer(s.cfg.Retry)
+	defer t.Stop()
+	select {
+	case <-room:
+	case <-t.C:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	return nil
+}
+
+// write appends q.frame to the stream's last segment and syncs it.
+func (s *Spool) write(q *queue, st *stream, c *chunk.Chunk) error {
+	seg, err := s.writable(q, st, int64(len(q.frame)))
+	if err != nil {
+		return err
+	}
+	if err := s.writeFrame(seg, q.frame); err != nil {
+		// What the file holds past seg.size is not known now: no more is
+		// appended, and readers stop at seg.end.
+		_ = seg.file.Truncate(seg.size)
+		s.mu.Lock()
+		s.closeSegment(seg)
+		s.mu.Unlock()
+		return fmt.Errorf("write %s: %w", seg.path, err)
+	}
+	s.mu.Lock()
+	seg.size += int64(len(q.frame))
+	s.used += int64(len(q.frame))
+	seg.end, st.end = c.Last, c.Last
+	st.host, st.source = c.Host, c.Source
+	s.mu.Unlock()
+	token(q.wake)
+	return nil
+}
+
+func (s *Spool) writeFrame(seg *segment, frame []byte) error {
+	if err := s.op("write"); err != nil {
+		_, _ = seg.file.Write(frame[:len(frame)/2])
+		return err
+	}
+	if _, err := seg.file.Write(frame); err != nil {
+		return err
+	}
+	if err := s.op("sync"); err != nil {
+		return err
+	}
+	return unix.Fdatasync(int(seg.file.Fd()))
+}
+
+func (s *Spool) op(name string) error {
+	if s.cfg.fault == nil {
+		return nil
+	}
+	return s.cfg.fault(name)
+}
+
+// settledRoll is the size from which a segment that is settled as a whole is
+// not appended to any more, so that a restart has little to send again.
+const settledRoll = 256 << 10
+
+// writable gives the segment that takes the next n bytes.
+func (s *Spool) writable(q *queue, st *stream, n int64) (*segment, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(st.segs) > 0 {
+		seg := st.segs[len(st.segs)-1]
+		switch {
+		case seg.file == nil:
+		case seg.end != st.end, seg.size > 0 && seg.size+n > s.cfg.SegmentBytes,
+			seg.size > settledRoll && st.settled >= seg.end:
+			s.closeSegment(seg)
+			s.trimLocked(st)
+		default:
+			return seg, nil
+		}
+	}
+	path := filepath.Join(q.dir, segmentName(st.id, st.end))
+	if n := len(st.segs); n > 0 && st.segs[n-1].path == path {
+		// The last one took nothing: its first write failed.
+		if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return nil, fmt.Errorf("remove empty segment: %w", err)
+		}
+		st.segs = st.segs[:n-1]
+	}
+	if err := s.op("create"); err != nil {
+		return nil, err
+	}
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY|os.O_APPEND, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("create segment: %w", err)
+	}
+	if err := errors.Join(syncDir(q.dir), syncDir(filepath.Dir(q.dir)), syncDir(s.cfg.Dir)); err != nil {
+		_ = f.Close()
+		_ = os.Remove(path)
+		return nil, fmt.Errorf("create segment: %w", err)
+	}
+	seg := &segment{path: path, base: st.end, end: st.end, file: f}
+	st.segs = append(st.segs, seg)
+	return seg, nil
+}
+
+func (s *Spool) closeSegment(seg *segment) {
+	if seg.file != nil {
+		_ = seg.file.Close() // all that counts is synced already
+		seg.file = nil
+	}
+}
+
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	return d.Sync()
+}
+
+// Settled tells that every byte of the stream below upTo is secured. finished
+// means that it was the last of the stream, which is gone then.
+func (s *Spool) Settled(id string, upTo int64) (finished bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	st := s.streams[id]
+	if st == nil {
+		return false
+	}
+	st.settled = max(st.settled, upTo)
+	s.trimLocked(st)
+	if st.active || !st.endSent || st.settled < st.end {
+		return false
+	}
+	// Its End is settled as well: the ledger holds a position back that has an
+	// unsettled fact at it.
+	for len(st.segs) > 0 {
+		s.removeLocked(st)
+	}
+	_ = os.Remove(droppedPath(st))
+	st.q.streams = slices.DeleteFunc(st.q.streams, func(x *stream) bool { return x == st })
+	delete(s.streams, id)
+	return true
+}
+
+// trimLocked deletes the segments that are settled and not appended to.
+func (s *Spool) trimLocked(st *stream) {
+	for len(st.segs) > 1 && st.segs[0].file == nil && st.segs[0].end <= st.settled {
+		s.removeLocked(st)
+	}
+}
+
+// removeLocked deletes the stream's first segment.
+func (s *Spool) removeLocked(st *stream) {
+	seg := st.segs[0]
+	s.closeSegment(seg)
+	if err := os.Remove(seg.path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		s.log.Error("can't remove a spool segment; it will be sent again after a restart", "path", seg.path, "err", err)
+	}
+	s.used -= seg.size
+	st.segs = st.segs[1:]
+	close(s.room)
+	s.room = make(chan struct{})
+}
+
+// Resend asks that r be sent again.
+func (s *Spool) Resend(id string, r chunk.Range) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	st := s.streams[id]
+	switch {
+	case st == nil:
+		return
+	case r.Empty():
+		st.endSent = false
+	default:
+		st.resend = append(st.resend, r)
+	}
+	token(st.q.wake)
+}
+
+// Lag is how many bytes of an adaptor's records are not settled yet.
+func (s *Spool) Lag(adaptor string) int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var n int64
+	for _, st := range s.streams {
+		if st.q.key.Adaptor == adaptor {
+			n += st.end - max(st.settled, st.first())
+		}
+	}
+	return n
+}
+
+// first is the lowest offset that the stream still tells of.
+func (st *stream) first() int64 {
+	n := st.end
+	if len(st.segs) > 0 {
+		n = st.segs[0].base
+	}
+	if len(st.dropped) > 0 {
+		n = min(n, st.dropped[0].First)
+	}
+	return n
+}
+
+// Position is what is in one stream of the spool.
+type Position struct {
+	Stream, Type, Source string
+	Size, Sent, Settled  int64
+}
+
+// Positions gives an adaptor's streams.
+func (s *Spool) Positions(adaptor string) []Position {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var out []Position
+	for _, st := range s.streams {
+		if st.q.key.Adaptor == adaptor {
+			out = append(out, Position{st.id, st.q.key.Type, st.source, st.end, st.sent, st.settled})
+		}
+	}
+	slices.SortFunc(out, func(a, b Position) int {
+		if a.Stream < b.Stream {
+			return -1
+		}
+		return 1
+	})
+	return out
+}
+
+// Stats tells how the spool does.
+func (s *Spool) Stats() Stats {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	out := s.stats
+	out.Bytes = s.used
+	return out
+}
+
+// Close closes the files. Nothing is appended afterwards.
+func (s *Spool) Close() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, st := range s.streams {
+		for _, seg := range st.segs {
+			s.closeSegment(seg)
+		}
+	}
+}

@@ -1,0 +1,287 @@
+// Package ledger keeps account of what was posted and is not settled yet. It
+// asks collectors what became of it, tells each stream's source how far the
+// stream is settled, and asks the source to send again what nobody holds.
+//
+// A position moves only over contiguous settled ranges, and not to or past an
+// offset with a fact (Begin, End) that is not settled yet.
+package ledger
+
+import (
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/akupara/akupara/chunk"
+	"github.com/akupara/akupara/chunk/wire"
+)
+
+// Source is where a stream's bytes come from. The ledger calls it from one
+// goroutine, without holding locks.
+type Source interface {
+	// Settled tells that every byte of the stream below upTo is secured; also
+	// called, with upTo as before, when a fact there is.
+	Settled(stream string, upTo int64)
+	// Resend asks that r be sent again; an empty r asks for the facts at its
+	// offset.
+	Resend(stream string, r chunk.Range)
+}
+
+// Ledger is safe for concurrent use.
+type Ledger struct {
+	cfg Config
+	log *slog.Logger
+
+	mu       sync.Mutex
+	streams  map[string]*stream
+	segments map[segmentKey]*segment
+	entries  int           // streams in segments, ranges aside
+	less     chan struct{} // closed and replaced when entries fell
+	totals   Totals
+}
+
+// Config is how the ledger asks.
+type Config struct {
+	Every       time.Duration // between two rounds of asking
+	ResendAfter time.Duration // a collector away for so long: another is asked
+	MaxEntries  int           // streams in unsettled segments, above which Full holds; 0: 100,000
+}
+
+// Totals count since the start.
+type Totals struct {
+	Settled  int64 // bytes
+	Resent   int64 // bytes asked for again
+	Segments int   // that wait now
+}
+
+// New makes an empty ledger.
+func New(cfg Config, log *slog.Logger) *Ledger {
+	if cfg.MaxEntries == 0 {
+		cfg.MaxEntries = 100_000
+	}
+	return &Ledger{cfg: cfg, log: log, streams: map[string]*stream{}, segments: map[segmentKey]*segment{},
+		less: make(chan struct{})}
+}
+
+type stream struct {
+	source  Source
+	prefix  int64             // told to the source
+	settled chunk.Ranges      // beyond it
+	facts   map[fact]struct{} // sent and not settled
+}
+
+// fact is a chunk without length.
+type fact struct {
+	kind chunk.Kind
+	at   int64
+}
+
+type segmentKey struct{ collector, dataType, segment string }
+
+// segment is what one collector took into one of its segments.
+type segment struct {
+	maxBlock int
+	heard    time.Time // when a collector last told something of it
+	streams  map[string]*part
+}
+
+// part is what a segment holds of one stream.
+type part struct {
+	ranges chunk.Ranges
+	facts  []fact
+}
+
+// Open announces a stream whose bytes below from are settled or will never be
+// sent. A stream that is open already keeps its position.
+func (l *Ledger) Open(id string, src Source, from int64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if st := l.streams[id]; st != nil {
+		st.source = src
+		return
+	}
+	l.streams[id] = &stream{source: src, prefix: from}
+}
+
+// Close forgets a stream.
+func (l *Ledger) Close(id string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.streams, id)
+}
+
+// Sending must be called before a chunk may reach a collector.
+func (l *Ledger) Sending(c *chunk.Chunk) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	st := l.streams[c.Stream]
+	if st == nil {
+		return fmt.Errorf("stream %q was not opened before it was sent", c.Stream)
+	}
+	if c.Kind != chunk.Data && c.First == c.Last {
+		if st.facts == nil {
+			st.facts = map[fact]struct{}{}
+		}
+		st.facts[fact{c.Kind, c.First}] = struct{}{}
+	}
+	return nil
+}
+
+// Accepted notes the receipt that a collector gave for a batch.
+func (l *Ledger) Accepted(collector, dataType string, r wire.Receipt, entries []chunk.Entry) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	key := segmentKey{collector, dataType, r.Segment}
+	seg := l.segments[key]
+	if seg == nil {
+		seg = &segment{streams: map[string]*part{}}
+		l.segments[key] = seg
+	}
+	seg.maxBlock = max(seg.maxBlock, r.Block)
+	seg.heard = time.Now()
+	for i := range entries {
+		e := &entries[i]
+		p := seg.streams[e.Stream]
+		if p == nil {
+			p = &part{}
+			seg.streams[e.Stream] = p
+			l.entries++
+		}
+		if e.First == e.Last {
+			if e.Kind != chunk.Data {
+				p.facts = append(p.facts, fact{e.Kind, e.First})
+			}
+			continue
+		}
+		p.ranges = p.ranges.Add(e.Range())
+	}
+}
+
+// Full tells whether so much is unsettled that no more should be sent; wait is
+// closed when that may have changed.
+func (l *Ledger) Full() (wait <-chan struct{}, full bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.less, l.entries >= l.cfg.MaxEntries
+}
+
+// Idle tells whether nothing waits to be settled.
+func (l *Ledger) Idle() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.segments) == 0
+}
+
+// Totals tells how the ledger does.
+func (l *Ledger) Totals() Totals {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	t := l.totals
+	t.Segments = len(l.segments)
+	return t
+}
+
+// call is something to tell a source once the lock is released.
+type call struct {
+	source Source
+	stream string
+	upTo   int64
+	resend chunk.Range
+	again  bool // Resend, not Settled
+}
+
+func (c *call) do() {
+	if c.again {
+		c.source.Resend(c.stream, c.resend)
+	} else {
+		c.source.Settled(c.stream, c.upTo)
+	}
+}
+
+// answered applies what a collector told of a segment, asked with block. A
+// segment that grew meanwhile is asked for again.
+func (l *Ledger) answered(key segmentKey, block int, state wire.State) []call {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	seg := l.segments[key]
+	if seg == nil {
+		return nil
+	}
+	seg.heard = time.Now()
+	if seg.maxBlock != block || state == wire.Spooled {
+		return nil
+	}
+	var calls []call
+	for id, p := range seg.streams {
+		st := l.streams[id]
+		if st == nil {
+			continue // forgotten by its adaptor
+		}
+		if state == wire.Settled {
+			calls = append(calls, l.settle(id, st, p)...)
+		} else {
+			calls = append(calls, l.resend(id, st, p)...)
+		}
+	}
+	l.entries -= len(seg.streams)
+	delete(l.segments, key)
+	close(l.less)
+	l.less = make(chan struct{})
+	return calls
+}
+
+// settle puts p into the stream's settled set and moves its position.
+func (l *Ledger) settle(id string, st *stream, p *part) []call {
+	for _, r := range p.ranges {
+		l.totals.Settled += r.Len()
+		st.settled = st.settled.Add(chunk.Range{First: max(r.First, st.prefix), Last: r.Last})
+	}
+	tell := false
+	for _, f := range p.facts {
+		if _, waits := st.facts[f]; waits {
+			delete(st.facts, f)
+			tell = true
+		}
+	}
+	upTo := st.prefix
+	if len(st.settled) > 0 && st.settled[0].First <= st.prefix {
+		upTo = st.settled[0].Last
+	}
+	for f := range st.facts {
+		if f.at <= upTo {
+			upTo = st.prefix // held back until the fact is settled
+		}
+	}
+	if upTo > st.prefix {
+		st.prefix, tell = upTo, true
+		st.settled = slices.Clone(st.settled[1:])
+	}
+	if !tell {
+		return nil
+	}
+	return []call{{source: st.source, stream: id, upTo: st.prefix}}
+}
+
+// resend asks for what of p is not settled by another sending.
+func (l *Ledger) resend(id string, st *stream, p *part) []call {
+	var calls []call
+	for _, r := range p.ranges {
+		r.First = max(r.First, st.prefix)
+		for _, m := range st.settled.Missing(r) {
+			if m.Empty() {
+				continue
+			}
+			l.totals.Resent += m.Len()
+			calls = append(calls, call{source: st.source, stream: id, resend: m, again: true})
+		}
+	}
+	asked := map[int64]bool{}
+	for _, f := range p.facts {
+		if _, waits := st.facts[f]; waits && !asked[f.at] {
+			asked[f.at] = true
+			calls = append(calls, call{source: st.source, stream: id, resend: chunk.Range{First: f.at, Last: f.at}, again: true})
+		}
+	}
+	return calls
+}

@@ -1,0 +1,197 @@
+package ship
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/akupara/akupara/agentd/internal/collectors"
+	"github.com/akupara/akupara/chunk"
+	"github.com/akupara/akupara/daemon"
+	"github.com/klauspost/compress/zstd"
+)
+
+// Run posts batches until ctx is done. What was not taken by then is sent
+// again by its source after the next start.
+func (s *Shipper) Run(ctx context.Context) error {
+	enc, err := chunk.NewEncoder()
+	if err != nil {
+		return fmt.Errorf("create zstd encoder: %w", err)
+	}
+	defer enc.Close()
+	stop := context.AfterFunc(ctx, func() {
+		s.mu.Lock()
+		s.stopped = true
+		s.mu.Unlock()
+		s.work.Broadcast()
+	})
+	defer stop()
+	var wg sync.WaitGroup
+	for range s.cfg.Posts {
+		wg.Go(func() { s.worker(ctx, enc) })
+	}
+	wg.Wait()
+	return nil
+}
+
+func (s *Shipper) worker(ctx context.Context, enc *zstd.Encoder) {
+	var frame []byte
+	for {
+		b := s.take()
+		if b == nil {
+			return
+		}
+		if b.builder != nil {
+			frame = s.compress(b, enc, frame)
+		}
+		if !s.deliver(ctx, b) && ctx.Err() == nil {
+			if b.refused == 1 { // from now on its frame is its own
+				b.Frame, b.Block = slices.Clone(b.Frame), nil
+			}
+			s.done(b, false)
+			continue
+		}
+		if cap(frame) > keepRaw {
+			frame = nil
+		}
+		s.done(b, true)
+	}
+}
+
+// take waits for a batch to post; nil means that it is time to stop.
+func (s *Shipper) take() *batch {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for {
+		if s.stopped {
+			return nil
+		}
+		now := time.Now()
+		for i, b := range s.parked {
+			if !b.due.After(now) {
+				s.parked = append(s.parked[:i], s.parked[i+1:]...)
+				s.busy++
+				return b
+			}
+		}
+		if len(s.queue) > 0 {
+			b := s.queue[0]
+			s.queue[0] = nil
+			s.queue = s.queue[1:]
+			s.busy++
+			s.changed()
+			return b
+		}
+		s.work.Wait()
+	}
+}
+
+// compress finishes the batch into frame's memory, gives its builder back and
+// the part of the budget that compression freed.
+func (s *Shipper) compress(b *batch, enc *zstd.Encoder, frame []byte) []byte {
+	builder := b.builder
+	raw := builder.RawLen()
+	b.Batch = builder.Finish(enc, frame)
+	b.builder = nil
+	if raw <= keepRaw {
+		o := s.openOf(b.dataType)
+		o.mu.Lock()
+		if len(o.free) < s.cfg.Posts {
+			o.free = append(o.free, builder)
+		}
+		o.mu.Unlock()
+	}
+	if less := b.held - int64(len(b.Frame)); less > 0 {
+		b.held -= less
+		s.release(less)
+	}
+	return b.Frame
+}
+
+// deliver posts the batch until it is taken; false means that it was refused,
+// or that ctx is done.
+func (s *Shipper) deliver(ctx context.Context, b *batch) bool {
+	for ctx.Err() == nil {
+		started := time.Now()
+		url, wait := s.list.Pick(started)
+		if wait > 0 {
+			_ = daemon.Sleep(ctx, wait)
+			continue
+		}
+		receipt, err := s.poster.Post(ctx, url, b.Frame)
+		switch refused, isRefused := collectors.IsRefused(err); {
+		case err == nil:
+			if s.list.Worked(url) {
+				s.log.Info("a collector takes data again", "collector", url)
+			}
+			s.ledger.Accepted(url, b.Type, receipt, b.Entries)
+			return true
+		case ctx.Err() != nil:
+			return false
+		case isRefused:
+			s.refuse(b, url, refused)
+			return false
+		default:
+			s.count(func(st *Stats) { st.Failures++ })
+			if s.list.Failed(url, started, time.Now()) {
+				s.log.Warn("a collector does not take data; its batches go to another, or wait", "collector", url, "err", err)
+			}
+		}
+	}
+	return false
+}
+
+// refuse parks a batch that would be refused again: its data is kept, and
+// tried again slowly, in case the collector's mind or config changes.
+func (s *Shipper) refuse(b *batch, url string, refused *collectors.Refused) {
+	s.count(func(st *Stats) { st.Refusals++ })
+	b.refused++
+	if b.refused == 1 {
+		e := b.Entries[0]
+		s.log.Error("a collector refused a batch; the agent keeps its data and tries again slowly",
+			"collector", url, "type", b.Type, "reason", refused.Reason, "status", refused.Status,
+			"chunks", len(b.Entries), "source", e.Source, "stream", e.Stream, "first", e.First, "last", e.Last)
+	}
+	every := min(s.cfg.RetryEvery<<min(b.refused-1, 3), 60*s.cfg.RetryEvery)
+	b.due = time.Now().Add(every + rand.N(every/4+1))
+}
+
+// done accounts for a batch that a worker is finished with: gone for good, or
+// parked.
+func (s *Shipper) done(b *batch, gone bool) {
+	if gone {
+		s.release(b.held)
+	}
+	s.mu.Lock()
+	was := b.refused > 1 || b.refused == 1 && gone // counted in refused already
+	switch {
+	case gone && was:
+		s.refused[b.dataType]--
+	case !gone && !was:
+		s.refused[b.dataType]++
+	}
+	if gone {
+		s.stats.Batches++
+		s.stats.Raw += int64(b.RawLen)
+		s.stats.Wire += int64(len(b.Frame))
+	} else {
+		s.parked = append(s.parked, b)
+		time.AfterFunc(time.Until(b.due), s.work.Broadcast)
+	}
+	s.busy--
+	idle := s.busy == 0 && len(s.queue) == 0
+	s.changed()
+	s.mu.Unlock()
+	if idle {
+		s.leaveAll() // nothing is in flight: what there is leaves at once
+	}
+}
+
+func (s *Shipper) count(f func(*Stats)) {
+	s.mu.Lock()
+	f(&s.stats)
+	s.mu.Unlock()
+}

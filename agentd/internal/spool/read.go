@@ -1,0 +1,363 @@
+package spool
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/akupara/akupara/chunk"
+)
+
+// Run sends what is in the spool, and what is appended, until ctx is done.
+func (s *Spool) Run(ctx context.Context, out Out) {
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	for {
+		s.mu.Lock()
+		for _, q := range s.queues {
+			if !q.running {
+				q.running = true
+				wg.Go(func() {
+					sender := sender{s: s, q: q, out: out}
+					sender.run(ctx)
+					sender.cur.close()
+				})
+			}
+		}
+		s.mu.Unlock()
+		select {
+		case <-s.fresh:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// sender sends one queue's streams.
+type sender struct {
+	s   *Spool
+	q   *queue
+	out Out
+	cur cursor
+}
+
+func (t *sender) run(ctx context.Context) {
+	for pause := time.Duration(0); ; {
+		worked, err := t.step(ctx)
+		switch {
+		case ctx.Err() != nil:
+			return
+		case err != nil:
+			if pause == 0 {
+				t.s.log.Error("can't read the agent's spool; trying again", "adaptor", t.q.key.Adaptor, "type", t.q.key.Type, "err", err)
+			}
+			pause = min(max(2*pause, 100*time.Millisecond), 10*time.Second)
+		case worked:
+			pause = 0
+			continue
+		default:
+			pause = 0
+		}
+		var again <-chan time.Time
+		if pause > 0 {
+			again = time.After(pause)
+		}
+		select {
+		case <-t.q.wake:
+		case <-again:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// step does one thing that is due, oldest stream first.
+func (t *sender) step(ctx context.Context) (worked bool, err error) {
+	st, job := t.next()
+	if st == nil {
+		return false, nil
+	}
+	return true, job(ctx, st)
+}
+
+type job func(ctx context.Context, st *stream) error
+
+func (t *sender) next() (*stream, job) {
+	s := t.s
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, st := range t.q.streams {
+		if !st.opened {
+			if st.first() == st.end && st.active {
+				continue // nothing in it yet
+			}
+			st.opened = true
+			st.settled = st.first()
+			t.out.Open(st.id, st.settled)
+		}
+		switch {
+		case len(st.tell) > 0:
+			r := st.tell[0]
+			st.tell = st.tell[1:]
+			return st, func(ctx context.Context, st *stream) error { return t.fact(ctx, st, chunk.Dropped, r, fullReason) }
+		case len(st.resend) > 0:
+			r := st.resend[0]
+			st.resend = st.resend[1:]
+			return st, func(ctx context.Context, st *stream) error { return t.again(ctx, st, r) }
+		case st.sent < st.end:
+			return st, t.onward
+		case !st.active && !st.endSent:
+			return st, t.finish
+		}
+	}
+	return nil, nil
+}
+
+const fullReason = "the agent's spool was full"
+
+// onward sends the record at st.sent.
+func (t *sender) onward(ctx context.Context, st *stream) error {
+	t.s.mu.Lock()
+	off, seg, until := st.sent, st.at(st.sent), st.end
+	var untold chunk.Ranges
+	if seg == nil { // a hole: dropped on purpose, or a file that is gone
+		for _, x := range st.segs {
+			if x.base > off {
+				until = x.base
+				break
+			}
+		}
+		untold = st.dropped.Missing(chunk.Range{First: off, Last: until})
+		st.sent = until
+	}
+	t.s.mu.Unlock()
+	if seg == nil {
+		return t.lost(ctx, st, untold)
+	}
+	c, err := t.cur.record(seg, off)
+	switch {
+	case err == nil:
+	case errors.Is(err, errDamaged) || errors.Is(err, os.ErrNotExist):
+		r, still := t.skip(st, seg, off)
+		if !still {
+			return nil // drop_oldest took it meanwhile, and tells so
+		}
+		t.s.quarantine(seg, t.cur.pos)
+		t.s.log.Error("the agent's spool is damaged; the records are lost", "path", seg.path, "bytes", r.Len(), "err", err)
+		return t.lost(ctx, st, chunk.Ranges{r})
+	default:
+		return err
+	}
+	if _, still := t.skip(st, seg, c.Last); !still {
+		return nil
+	}
+	return t.send(ctx, st, &c)
+}
+
+// skip moves st.sent, to upTo or, where that is where it stands, to the
+// segment's end. still is false when the segment is gone meanwhile.
+func (t *sender) skip(st *stream, seg *segment, upTo int64) (r chunk.Range, still bool) {
+	t.s.mu.Lock()
+	defer t.s.mu.Unlock()
+	if st.at(st.sent) != seg {
+		return r, false
+	}
+	r = chunk.Range{First: st.sent, Last: upTo}
+	if r.Empty() {
+		r.Last = seg.end
+	}
+	st.sent = r.Last
+	return r, true
+}
+
+// at is the segment that holds an offset, nil where none does.
+func (st *stream) at(off int64) *segment {
+	for _, seg := range st.segs {
+		if seg.base <= off && off < seg.end {
+			return seg
+		}
+	}
+	return nil
+}
+
+// again sends the records of r once more, and tells of those that are gone.
+func (t *sender) again(ctx context.Context, st *stream, r chunk.Range) error {
+	for off := r.First; off < r.Last; {
+		t.s.mu.Lock()
+		seg, until := st.at(off), r.Last
+		for _, x := range st.segs {
+			if x.base > off {
+				until = min(until, x.base)
+				break
+			}
+		}
+		if seg != nil {
+			until = min(until, seg.end)
+		}
+		t.s.mu.Unlock()
+		if seg == nil {
+			if err := t.fact(ctx, st, chunk.Dropped, chunk.Range{First: off, Last: until}, fullReason); err != nil {
+				return err
+			}
+			off = until
+			continue
+		}
+		c, err := t.cur.record(seg, off)
+		switch {
+		case err == nil:
+			if err := t.send(ctx, st, &c); err != nil {
+				return err
+			}
+			off = c.Last
+		case errors.Is(err, os.ErrNotExist), errors.Is(err, errDamaged):
+			t.s.quarantine(seg, t.cur.pos)
+			if err := t.lost(ctx, st, chunk.Ranges{{First: off, Last: until}}); err != nil {
+				return err
+			}
+			off = until
+		default:
+			t.s.Resend(st.id, chunk.Range{First: off, Last: r.Last})
+			return err
+		}
+	}
+	return nil
+}
+
+func (t *sender) finish(ctx context.Context, st *stream) error {
+	if err := t.fact(ctx, st, chunk.End, chunk.Range{First: st.end, Last: st.end}, ""); err != nil {
+		return err
+	}
+	t.s.mu.Lock()
+	st.endSent = true
+	t.s.mu.Unlock()
+	return nil
+}
+
+func (t *sender) lost(ctx context.Context, st *stream, rs chunk.Ranges) error {
+	for _, r := range rs {
+		if err := t.fact(ctx, st, chunk.Lost, r, "the agent's spool was damaged"); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (t *sender) fact(ctx context.Context, st *stream, kind chunk.Kind, r chunk.Range, reason string) error {
+	t.s.mu.Lock()
+	c := chunk.Chunk{Kind: kind, Host: st.host, Source: st.source, First: r.First, Last: r.Last, Time: time.Now(), Reason: reason}
+	t.s.mu.Unlock()
+	if c.Host == "" {
+		c.Host = t.s.cfg.Host
+	}
+	return t.send(ctx, st, &c)
+}
+
+func (t *sender) send(ctx context.Context, st *stream, c *chunk.Chunk) error {
+	c.Type, c.Stream = t.q.key.Type, st.id
+	t.s.mu.Lock()
+	if c.Source != "" {
+		st.host, st.source = c.Host, c.Source
+	}
+	t.s.mu.Unlock()
+	if err := t.out.Send(ctx, c); err != nil {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		return fmt.Errorf("send %v of stream %s: %w", c.Range(), st.id, err)
+	}
+	return nil
+}
+
+// cursor reads records of one segment file after the other.
+type cursor struct {
+	seg  *segment
+	file *os.File
+	pos  int64 // of the next frame in the file
+	next int64 // what that frame starts with in the stream
+	buf  []byte
+}
+
+func (c *cursor) close() {
+	if c.file != nil {
+		_ = c.file.Close()
+	}
+	c.file, c.seg = nil, nil
+}
+
+// record gives the record that holds off. It is valid until the next call.
+// After errDamaged, pos is where the damage starts.
+func (c *cursor) record(seg *segment, off int64) (chunk.Chunk, error) {
+	if c.seg != seg {
+		c.close()
+		c.pos, c.next = 0, seg.base
+		f, err := os.Open(seg.path)
+		if err != nil {
+			return chunk.Chunk{}, fmt.Errorf("open segment: %w", err)
+		}
+		c.seg, c.file = seg, f
+	}
+	if off < c.next {
+		c.pos, c.next = 0, seg.base
+	}
+	for {
+		rec, n, err := c.frame(c.pos)
+		if err == nil && rec.First != c.next {
+			err = errDamaged
+		}
+		if err != nil {
+			c.close()
+			return chunk.Chunk{}, err
+		}
+		c.pos, c.next = c.pos+n, rec.Last
+		if rec.Last > off {
+			return rec, nil
+		}
+	}
+}
+
+// frame reads the frame at pos and gives its length in the file.
+func (c *cursor) frame(pos int64) (chunk.Chunk, int64, error) {
+	var head [frameHead]byte
+	if err := readAt(c.file, head[:], pos); err != nil {
+		return chunk.Chunk{}, 0, err
+	}
+	n, err := frameLen(head[:])
+	if err != nil {
+		return chunk.Chunk{}, 0, err
+	}
+	// A lying length must not allocate more than there is.
+	if n > cap(c.buf) {
+		info, err := c.file.Stat()
+		if err != nil {
+			return chunk.Chunk{}, 0, fmt.Errorf("stat segment: %w", err)
+		}
+		if pos+frameHead+int64(n) > info.Size() {
+			return chunk.Chunk{}, 0, errDamaged
+		}
+		c.buf = make([]byte, n)
+	}
+	payload := c.buf[:n]
+	if cap(c.buf) > 1<<20 {
+		c.buf = nil // large ones are rare: not kept
+	}
+	if err := readAt(c.file, payload, pos+frameHead); err != nil {
+		return chunk.Chunk{}, 0, err
+	}
+	rec, err := parsePayload(head[:], payload)
+	return rec, frameHead + int64(n), err
+}
+
+func readAt(f *os.File, b []byte, pos int64) error {
+	_, err := f.ReadAt(b, pos)
+	if errors.Is(err, io.EOF) {
+		return errDamaged
+	}
+	if err != nil {
+		return fmt.Errorf("read segment: %w", err)
+	}
+	return nil
+}

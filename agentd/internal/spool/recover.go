@@ -1,0 +1,246 @@
+package spool
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+
+	"github.com/akupara/akupara/chunk"
+)
+
+const quarantineDir = "_quarantine" // no adaptor's name starts so
+
+func segmentName(stream string, base int64) string { return fmt.Sprintf("%s-%020d.seg", stream, base) }
+
+var (
+	segmentRE = regexp.MustCompile(`^([0-9a-f]{38})-([0-9]{20})\.seg$`)
+	droppedRE = regexp.MustCompile(`^([0-9a-f]{38})\.dropped$`)
+)
+
+// recover finds the streams of earlier starts. Only each stream's last segment
+// can be torn, and only it is read; damage elsewhere shows when it is sent.
+func (s *Spool) recover() error {
+	adaptors, err := os.ReadDir(s.cfg.Dir)
+	if err != nil {
+		return err
+	}
+	for _, a := range adaptors {
+		if !a.IsDir() || a.Name() == quarantineDir {
+			continue
+		}
+		types, err := os.ReadDir(filepath.Join(s.cfg.Dir, a.Name()))
+		if err != nil {
+			return err
+		}
+		for _, t := range types {
+			if !t.IsDir() || chunk.CheckType(t.Name()) != nil {
+				continue
+			}
+			if err := s.recoverQueue(Key{a.Name(), t.Name()}); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (s *Spool) recoverQueue(k Key) error {
+	dir := filepath.Join(s.cfg.Dir, k.Adaptor, k.Type)
+	entries, err := os.ReadDir(dir) // by name: by stream's age, then by offset
+	if err != nil {
+		return err
+	}
+	var q *queue
+	get := func(id string) *stream {
+		if q == nil {
+			q = s.queueLocked(k)
+		}
+		st := s.streams[id]
+		if st == nil {
+			st = &stream{id: id, q: q}
+			s.streams[id] = st
+			q.streams = append(q.streams, st)
+		}
+		return st
+	}
+	for _, e := range entries {
+		path := filepath.Join(dir, e.Name())
+		if m := segmentRE.FindStringSubmatch(e.Name()); m != nil {
+			info, err := e.Info()
+			if err != nil {
+				return err
+			}
+			base, err := strconv.ParseInt(m[2], 10, 64)
+			if err != nil {
+				s.log.Warn("a file in the spool has an impossible name; it is left alone", "path", path)
+				continue
+			}
+			st := get(m[1])
+			st.segs = append(st.segs, &segment{path: path, base: base, end: base, size: info.Size()})
+		} else if m := droppedRE.FindStringSubmatch(e.Name()); m != nil {
+			if err := s.recoverDropped(get(m[1]), path); err != nil {
+				return err
+			}
+		} else {
+			s.log.Warn("a file in the spool is none of its own; it is left alone", "path", path)
+		}
+	}
+	if q == nil {
+		return nil
+	}
+	q.streams = slices.DeleteFunc(q.streams, func(st *stream) bool {
+		if err = errors.Join(err, s.recoverStream(st)); err != nil {
+			return false
+		}
+		if len(st.segs) == 0 && len(st.dropped) == 0 {
+			_ = os.Remove(droppedPath(st)) // nothing of it was ever sent
+			delete(s.streams, st.id)
+			return true
+		}
+		return false
+	})
+	return err
+}
+
+func (s *Spool) recoverStream(st *stream) error {
+	for i, seg := range st.segs {
+		if i+1 < len(st.segs) {
+			seg.end = st.segs[i+1].base
+			// drop_oldest of a single record leaves a hole before the next.
+			for _, r := range st.dropped {
+				if r.Last == seg.end && r.First >= seg.base {
+					seg.end = r.First
+				}
+			}
+		} else if err := s.recoverLast(seg); err != nil {
+			return err
+		}
+		if seg.end > seg.base {
+			st.end = seg.end
+			s.used += seg.size
+		}
+	}
+	st.segs = slices.DeleteFunc(st.segs, func(seg *segment) bool {
+		if seg.end == seg.base {
+			_ = os.Remove(seg.path)
+			return true
+		}
+		return false
+	})
+	for _, r := range st.dropped {
+		st.end = max(st.end, r.Last)
+	}
+	st.sent = st.first()
+	if len(st.segs) > 0 {
+		st.sent = st.segs[0].base
+	}
+	return nil
+}
+
+// recoverLast reads a stream's last segment up to its last whole frame; what
+// follows is moved to quarantine.
+func (s *Spool) recoverLast(seg *segment) error {
+	cur := cursor{seg: seg}
+	var err error
+	if cur.file, err = os.Open(seg.path); err != nil {
+		return fmt.Errorf("open segment: %w", err)
+	}
+	defer cur.close()
+	for pos := int64(0); ; {
+		if pos == seg.size {
+			return nil
+		}
+		c, n, err := cur.frame(pos)
+		if err == nil && (c.First != seg.end || c.Last <= c.First) {
+			err = errDamaged
+		}
+		if errors.Is(err, errDamaged) {
+			s.quarantine(seg, pos)
+			seg.size = pos
+			return s.cut(seg.path, pos)
+		}
+		if err != nil {
+			return err
+		}
+		seg.end = c.Last
+		pos += n
+	}
+}
+
+func (s *Spool) cut(path string, size int64) error {
+	f, err := os.OpenFile(path, os.O_WRONLY, 0)
+	if err != nil {
+		return fmt.Errorf("cut segment: %w", err)
+	}
+	if err := errors.Join(f.Truncate(size), f.Sync(), f.Close()); err != nil {
+		return fmt.Errorf("cut segment: %w", err)
+	}
+	return nil
+}
+
+func (s *Spool) recoverDropped(st *stream, path string) error {
+	info, err := os.Stat(path)
+	if err != nil {
+		return err
+	}
+	cur := cursor{}
+	if cur.file, err = os.Open(path); err != nil {
+		return err
+	}
+	defer cur.close()
+	for pos := int64(0); pos < info.Size(); {
+		c, n, err := cur.frame(pos)
+		if errors.Is(err, errDamaged) {
+			s.quarantine(&segment{path: path}, pos)
+			return s.cut(path, pos)
+		}
+		if err != nil {
+			return err
+		}
+		st.host, st.source = c.Host, c.Source
+		st.dropped = st.dropped.Add(c.Range())
+		pos += n
+	}
+	st.tell = slices.Clone(st.dropped)
+	return nil
+}
+
+// quarantine copies a segment's bytes from pos on to the quarantine.
+func (s *Spool) quarantine(seg *segment, pos int64) {
+	dir := filepath.Join(s.cfg.Dir, quarantineDir)
+	to := filepath.Join(dir, fmt.Sprintf("%s.%d", filepath.Base(seg.path), pos))
+	n, err := copyFrom(seg.path, pos, dir, to)
+	if err != nil {
+		s.log.Error("can't copy damaged bytes to quarantine", "path", seg.path, "offset", pos, "err", err)
+		return
+	}
+	s.log.Warn("damaged bytes in the agent's spool are in quarantine", "path", seg.path, "offset", pos, "bytes", n, "copy", to)
+	s.mu.Lock()
+	s.stats.Quarantined += n
+	s.mu.Unlock()
+}
+
+func copyFrom(path string, pos int64, dir, to string) (int64, error) {
+	from, err := os.Open(path)
+	if err != nil {
+		return 0, err
+	}
+	defer from.Close()
+	if _, err := from.Seek(pos, io.SeekStart); err != nil {
+		return 0, err
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return 0, err
+	}
+	f, err := os.OpenFile(to, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+	if err != nil {
+		return 0, err
+	}
+	n, err := io.Copy(f, from)
+	return n, errors.Join(err, f.Sync(), f.Close(), syncDir(dir))
+}

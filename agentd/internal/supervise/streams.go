@@ -1,0 +1,107 @@
+package supervise
+
+import (
+	"context"
+
+	"github.com/akupara/akupara/adaptors"
+	"github.com/akupara/akupara/agentd/internal/spool"
+	"github.com/akupara/akupara/checkpoints"
+	"github.com/akupara/akupara/chunk"
+)
+
+// streams gives a replayable adaptor its part of the checkpoints, and lets the
+// ledger know what is opened.
+type streams struct{ u *unit }
+
+// Known implements adaptors.Streams.
+func (s streams) Known() []adaptors.Stream {
+	stored := s.u.env.Checkpoints.Streams(s.u.spec.Name)
+	out := make([]adaptors.Stream, len(stored))
+	for i, st := range stored {
+		out[i] = adaptors.Stream(st)
+		s.u.env.Ledger.Open(st.ID, s.u, st.Settled)
+	}
+	return out
+}
+
+// Open implements adaptors.Streams.
+func (s streams) Open(ctx context.Context, st adaptors.Stream) (adaptors.Stream, error) {
+	stored, err := s.u.env.Checkpoints.Open(ctx, s.u.spec.Name, checkpoints.Stream(st))
+	if err != nil {
+		return adaptors.Stream{}, err
+	}
+	s.u.env.Ledger.Open(stored.ID, s.u, stored.Settled)
+	return adaptors.Stream(stored), nil
+}
+
+// Update implements adaptors.Streams.
+func (s streams) Update(st adaptors.Stream) error {
+	return s.u.env.Checkpoints.Update(checkpoints.Stream(st))
+}
+
+// Sent implements adaptors.Streams.
+func (s streams) Sent(id string, end int64, fingerprint uint64) error {
+	return s.u.env.Checkpoints.Sent(id, end, fingerprint)
+}
+
+// Forget implements adaptors.Streams.
+func (s streams) Forget(id string) error {
+	s.u.env.Ledger.Close(id)
+	return s.u.env.Checkpoints.Forget(id)
+}
+
+// replayer gives the adaptor while it runs: one that is started later reads on
+// from its checkpoint, and so sends by itself what is not settled.
+func (u *unit) replayer() adaptors.Replayer {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if !u.running {
+		return nil
+	}
+	r, _ := u.adaptor.(adaptors.Replayer)
+	return r
+}
+
+// Settled implements ledger.Source.
+func (u *unit) Settled(stream string, upTo int64) {
+	if err := u.env.Checkpoints.Settled(stream, upTo); err != nil {
+		u.env.Log.Error("can't write a checkpoint; after a restart more is sent again than need be",
+			"adaptor", u.spec.Name, "stream", stream, "err", err)
+	}
+	if r := u.replayer(); r != nil {
+		r.Settled(stream, upTo)
+	}
+}
+
+// Resend implements ledger.Source.
+func (u *unit) Resend(stream string, r chunk.Range) {
+	u.env.Log.Warn("nobody holds what was sent; it is sent again", "adaptor", u.spec.Name, "stream", stream,
+		"first", r.First, "last", r.Last)
+	if a := u.replayer(); a != nil {
+		a.Resend(stream, r)
+	}
+}
+
+func (u *unit) spoolKey(dataType string) spool.Key {
+	return spool.Key{Adaptor: u.spec.Name, Type: dataType}
+}
+
+// SpoolOut joins the agent's spool to the ledger and the shipper.
+type SpoolOut struct {
+	adaptors.Output
+	Ledger Ledger
+	Spool  *spool.Spool
+}
+
+// Open implements spool.Out.
+func (o *SpoolOut) Open(stream string, from int64) { o.Ledger.Open(stream, o, from) }
+
+// Settled implements ledger.Source.
+func (o *SpoolOut) Settled(stream string, upTo int64) {
+	if o.Spool.Settled(stream, upTo) {
+		o.Ledger.Close(stream)
+	}
+}
+
+// Resend implements ledger.Source.
+func (o *SpoolOut) Resend(stream string, r chunk.Range) { o.Spool.Resend(stream, r) }

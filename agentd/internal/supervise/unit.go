@@ -1,0 +1,247 @@
+package supervise
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"math"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"github.com/akupara/akupara/adaptors"
+	"github.com/akupara/akupara/chunk"
+	"github.com/akupara/akupara/daemon"
+)
+
+// State is how an adaptor is, for people.
+type State string
+
+const (
+	Running State = "running"
+	Stopped State = "stopped" // by a person
+	Failed  State = "failed"  // it returned an error, and is started again by itself
+	Waiting State = "waiting" // it runs, and waits for what takes its chunks
+)
+
+// waitingAfter is how long a chunk is not taken before the adaptor counts as
+// Waiting.
+const waitingAfter = time.Second
+
+// unit is one adaptor with all that the supervisor keeps of it.
+type unit struct {
+	spec    Spec
+	adaptor adaptors.Adaptor
+	env     *Env
+
+	mu      sync.Mutex
+	want    bool // to run
+	removed bool
+	running bool          // inside adaptor.Run
+	cancel  func()        // ends the run
+	nudge   chan struct{} // gets a token when want or removed changed
+	idle    chan struct{} // closed while no run is on; replaced when one starts
+	lastErr string
+	failed  bool
+	sending int       // calls of Send that are on
+	since   time.Time // since when there is one that waits
+	rate    rate
+}
+
+func newUnit(spec Spec, env *Env, want bool) (*unit, error) {
+	a, err := spec.Kind.New(spec.Config)
+	if err != nil {
+		return nil, fmt.Errorf("make adaptor %s: %w", spec.Name, err)
+	}
+	if _, ok := a.(adaptors.Replayer); ok != spec.Kind.Replayable {
+		return nil, fmt.Errorf("make adaptor %s: kind %s says replayable: %t, which its adaptor is not", spec.Name, spec.Kind.Name, spec.Kind.Replayable)
+	}
+	u := &unit{spec: spec, adaptor: a, env: env, want: want, nudge: make(chan struct{}, 1), idle: make(chan struct{})}
+	close(u.idle)
+	return u, nil
+}
+
+// loop runs the adaptor whenever it is wanted, until ctx is done or the unit
+// is removed.
+func (u *unit) loop(ctx context.Context) {
+	log := u.env.Log.With("adaptor", u.spec.Name, "kind", u.spec.Kind.Name)
+	backoff := daemon.Backoff{}
+	for {
+		runCtx, ok := u.begin(ctx)
+		if !ok {
+			return
+		}
+		if runCtx == nil {
+			select {
+			case <-u.nudge:
+			case <-ctx.Done():
+			}
+			continue
+		}
+		started := time.Now()
+		err := u.run(runCtx)
+		wanted := runCtx.Err() == nil
+		u.end(err, wanted)
+		if !wanted {
+			continue
+		}
+		if time.Since(started) > time.Minute {
+			backoff.Reset()
+		}
+		pause := backoff.Next()
+		log.Error("an adaptor failed; it is started again", "err", err, "after", pause.Round(time.Millisecond))
+		t := time.NewTimer(pause)
+		select {
+		case <-t.C:
+		case <-u.nudge:
+		case <-ctx.Done():
+		}
+		t.Stop()
+	}
+}
+
+// begin gives the context of a run that is to start, nil where none is wanted;
+// ok is false when the unit is at its end.
+func (u *unit) begin(ctx context.Context) (runCtx context.Context, ok bool) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.removed || ctx.Err() != nil {
+		return nil, false
+	}
+	if !u.want {
+		return nil, true
+	}
+	runCtx, u.cancel = context.WithCancel(ctx)
+	u.running, u.failed = true, false
+	u.idle = make(chan struct{})
+	return runCtx, true
+}
+
+func (u *unit) end(err error, wanted bool) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.cancel()
+	u.running, u.failed = false, wanted
+	if wanted {
+		u.lastErr = err.Error()
+	}
+	close(u.idle)
+}
+
+// run is the adaptor's Run; a panic of it harms no other.
+func (u *unit) run(ctx context.Context) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
+		} else if err == nil && ctx.Err() == nil {
+			err = errors.New("it ended by itself")
+		}
+	}()
+	return u.adaptor.Run(ctx, adaptors.Env{
+		Name: u.spec.Name, Type: u.spec.Type, Host: u.env.Host,
+		Log:     u.env.Log.With("adaptor", u.spec.Name),
+		Out:     output{u},
+		Streams: streams{u},
+	})
+}
+
+// set changes what is wanted, and gives a channel that is closed once no run
+// is on.
+func (u *unit) set(want, removed bool) <-chan struct{} {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.want, u.removed = want, u.removed || removed
+	if !want && u.running {
+		u.cancel()
+	}
+	if want {
+		u.failed = false
+	}
+	select {
+	case u.nudge <- struct{}{}:
+	default:
+	}
+	return u.idle
+}
+
+func (u *unit) state(now time.Time) State {
+	switch {
+	case !u.want:
+		return Stopped
+	case u.failed:
+		return Failed
+	case u.sending > 0 && now.Sub(u.since) > waitingAfter:
+		return Waiting
+	}
+	return Running
+}
+
+// output is the adaptor's way out: to the shipper, or by the spool.
+type output struct{ u *unit }
+
+// Send implements adaptors.Output.
+func (o output) Send(ctx context.Context, c *chunk.Chunk) error {
+	u, own := o.u, *c // the caller's chunk stays as it is
+	if own.Host == "" {
+		own.Host = u.env.Host
+	}
+	if own.Type == "" {
+		own.Type = u.spec.Type
+	}
+	own.Tags = withTags(own.Tags, u.spec.Tags)
+	u.mu.Lock()
+	if u.sending++; u.sending == 1 {
+		u.since = time.Now()
+	}
+	u.mu.Unlock()
+	err := u.take(ctx, &own)
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.sending--
+	u.since = time.Now()
+	if err == nil {
+		u.rate.add(len(own.Body), u.since)
+	}
+	return err
+}
+
+func (u *unit) take(ctx context.Context, c *chunk.Chunk) error {
+	if u.spec.Kind.Replayable {
+		return u.env.Out.Send(ctx, c)
+	}
+	return u.env.Spool.Append(ctx, u.spoolKey(c.Type), u.spec.WhenFull, c)
+}
+
+// withTags puts the config's tags beside the chunk's own, which win.
+func withTags(own, config map[string]string) map[string]string {
+	if len(config) == 0 {
+		return own
+	}
+	if len(own) == 0 {
+		return config
+	}
+	all := maps.Clone(config)
+	maps.Copy(all, own)
+	return all
+}
+
+// rate is a mean of bytes per second that forgets within some ten seconds.
+type rate struct {
+	perSecond float64
+	at        time.Time
+}
+
+const rateWindow = 10 * time.Second
+
+func (r *rate) add(n int, now time.Time) {
+	r.perSecond = r.get(now) + float64(n)/rateWindow.Seconds()
+	r.at = now
+}
+
+func (r *rate) get(now time.Time) float64 {
+	if r.at.IsZero() {
+		return 0
+	}
+	return r.perSecond * math.Exp(-float64(now.Sub(r.at))/float64(rateWindow))
+}
