@@ -19,13 +19,12 @@ func (l *Log) Publish(ctx context.Context, n int, data []byte) error {
 	id := newID()
 	tmp := l.temp("tmp", id)
 	if err := l.write(ctx, path.Join(tmp, id, claimed), data); err != nil {
-		l.discard(ctx, tmp)
+		_ = l.fs.Remove(ctx, tmp)
 		return fmt.Errorf("prepare version %d: %w", n, err)
 	}
 	err := l.fs.Rename(ctx, tmp, l.claim(n))
 	// From here on the outcome matters more than the caller's hurry.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), l.patience)
-	defer cancel()
+	ctx = context.WithoutCancel(ctx)
 	if err != nil {
 		ours, err := l.settleClaim(ctx, n, id, tmp, err)
 		if err != nil {
@@ -42,7 +41,7 @@ func (l *Log) Publish(ctx context.Context, n int, data []byte) error {
 // ours. Once the source is removed, a rename that is still under way can't
 // succeed any more, so what is seen then is final.
 func (l *Log) settleClaim(ctx context.Context, n int, id, tmp string, cause error) (ours bool, err error) {
-	err = l.insist(ctx, func() error {
+	err = l.insist(func() error {
 		if err := l.fs.Remove(ctx, tmp); err != nil {
 			return err
 		}
@@ -60,7 +59,7 @@ func (l *Log) settleClaim(ctx context.Context, n int, id, tmp string, cause erro
 func (l *Log) publish(ctx context.Context, n int, id string, data []byte) error {
 	file := path.Join(l.claim(n), id, claimed)
 	published := false
-	err := l.insist(ctx, func() error {
+	err := l.insist(func() error {
 		newest, err := l.list(ctx)
 		if err != nil {
 			return err
@@ -82,9 +81,8 @@ func (l *Log) publish(ctx context.Context, n int, id string, data []byte) error 
 			return err
 		}
 		if waiting {
-			l.discard(ctx, l.claim(n))
 			published = false
-			return nil
+			return l.fs.Remove(ctx, l.claim(n))
 		}
 		published, err = l.isOurs(ctx, n, data)
 		return err
@@ -113,36 +111,22 @@ func (l *Log) isOurs(ctx context.Context, n int, data []byte) (bool, error) {
 	return bytes.Equal(got, data), err
 }
 
-// insist tries until it succeeds or ctx is done.
-func (l *Log) insist(ctx context.Context, try func() error) error {
+// insist tries until it succeeds or patience is at its end; at least once.
+func (l *Log) insist(try func() error) error {
 	const maxWait = 2 * time.Second
+	deadline := time.Now().Add(l.Patience)
 	for wait := 50 * time.Millisecond; ; wait = min(2*wait, maxWait) {
 		err := try()
-		if err == nil {
-			return nil
-		}
-		t := time.NewTimer(wait)
-		select {
-		case <-t.C:
-		case <-ctx.Done():
-			t.Stop()
+		if err == nil || time.Now().Add(wait).After(deadline) {
 			return err
 		}
-	}
-}
-
-// discard takes a directory of claims away as a whole and then removes it. It
-// may fail: Sweep finds what is left.
-func (l *Log) discard(ctx context.Context, dir string) {
-	dead := l.temp("dead", newID())
-	if err := l.fs.Rename(ctx, dir, dead); err == nil {
-		_ = l.fs.Remove(ctx, dead)
+		<-time.After(wait)
 	}
 }
 
 // Sweep removes what committers left behind and claims that were published,
-// both older than the given age, oldest versions first. It gives how many
-// directories it removed.
+// both older than the given age, oldest versions first. It gives how many it
+// removed.
 func (l *Log) Sweep(ctx context.Context, olderThan time.Duration) (int, error) {
 	newest, err := l.list(ctx)
 	if err != nil {
@@ -168,16 +152,20 @@ func (l *Log) Sweep(ctx context.Context, olderThan time.Duration) (int, error) {
 			old[n] = in.Path
 			lowest = min(lowest, n)
 		case n == 0:
-			l.discard(ctx, in.Path)
+			if err := l.fs.Remove(ctx, in.Path); err != nil {
+				return removed, fmt.Errorf("remove what a committer left: %w", err)
+			}
 			removed++
 		}
 	}
 	for n := lowest; n < newest && len(old) > 0; n++ {
 		if p, ok := old[n]; ok {
 			delete(old, n)
-			l.discard(ctx, p)
+			if err := l.fs.Remove(ctx, p); err != nil {
+				return removed, fmt.Errorf("remove claim: %w", err)
+			}
 			removed++
 		}
 	}
-	return removed, ctx.Err()
+	return removed, nil
 }

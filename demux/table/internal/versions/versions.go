@@ -7,14 +7,14 @@
 //	_claims/tmp-ID/ID/metadata.json   what committer ID wants to publish
 //	_claims/vN/ID/metadata.json       ID owns version N; not published yet
 //	_claims/vN/ID/                    version N is published
-//	_claims/dead-…, _claims/hint-…    to be removed
+//	_claims/hint-ID                   the next version-hint.text
 //
 // A claim is made by renaming a directory that is not empty: of many, one
 // succeeds, and the directory's child names the winner, also to one whose reply
 // was lost. From then on the version is decided; publishing it is a rename that
 // anybody may do, so a committer that dies or stalls blocks nobody. A claim is
-// never empty, is never emptied, and leaves its place only by a rename: so
-// nobody ever takes half of one for a whole.
+// never empty, is never emptied, and is removed at once: so nobody ever takes
+// its place while it stands, or half of one for a whole.
 package versions
 
 import (
@@ -50,13 +50,13 @@ const maxMetadata = 256 << 20
 type Log struct {
 	fs  store.FS
 	dir string // the table's directory
-	// patience is how long an unclear outcome is looked into before it is
-	// given up as ErrUnknown, also after the caller's context is done.
-	patience time.Duration
+	// Patience is how long Publish looks into an unclear outcome before it
+	// gives up as ErrUnknown, also after its caller's context is done.
+	Patience time.Duration
 }
 
 // New gives the log of the table in dir. It touches nothing.
-func New(fs store.FS, dir string) *Log { return &Log{fs: fs, dir: dir, patience: 30 * time.Second} }
+func New(fs store.FS, dir string) *Log { return &Log{fs: fs, dir: dir, Patience: 30 * time.Second} }
 
 // Path is where version n lies, relative to the store's root.
 func (l *Log) Path(n int) string { return path.Join(l.dir, Name(n)) }
