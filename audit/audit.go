@@ -54,7 +54,7 @@ const MaxOverlaps = 1000
 // Range is a part of a stream: [First, Last). Of a row that was written twice,
 // Last is where the next row of its stream begins.
 type Range struct {
-	Type   string `json:"type"`
+	Type   string `json:"-"` // the data type; streams have ids that are unique without it
 	Host   string `json:"host"`
 	Source string `json:"source"`
 	Stream string `json:"stream"`

@@ -1,0 +1,159 @@
+// Package web is the REST API over a store: SQL, tables, runs, the audit, and
+// the agents' own APIs passed on.
+//
+//	POST   /v1/query       SQL as text/plain, or {"sql": "…"} as application/json;
+//	                       the answer by Accept: application/json (an array of objects),
+//	                       application/x-ndjson, text/csv, application/vnd.apache.parquet
+//	GET    /v1/tables      what tables there are, with columns, files, rows, times
+//	GET    /v1/runs        what the demux did; without a demux what the tables remember
+//	POST   /v1/runs        {"type": "…"} or nothing: start a demux run now
+//	GET    /v1/schedules   when the demux runs
+//	GET    /v1/audit       what is covered and what is missing
+//	GET    /v1/agents      the agents that are configured
+//	ANY    /v1/agents/{host}/adaptors…   as the agent's own /v1/adaptors…
+//	GET    /healthz /readyz /metrics
+//
+// Errors are {"error": "…"}. A result that fails when part of it is already
+// sent ends in a broken connection, never as if it were whole.
+package web
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/gin-gonic/gin"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/akupara/akupara/daemon"
+	"github.com/akupara/akupara/query"
+	"github.com/akupara/akupara/store"
+)
+
+// Deps is what the web part is given by its process.
+type Deps struct {
+	FS       store.FS
+	BaseURI  string        // of the store, as other engines name it
+	Engine   *query.Engine // the caller closes it after Run
+	Log      *slog.Logger
+	Registry *prometheus.Registry // nil: the web part makes its own
+}
+
+// Server is the web part.
+type Server struct {
+	cfg     Config
+	deps    Deps
+	health  *daemon.Health
+	metrics *metrics
+	busy    chan struct{} // holds one token for each query that runs
+	demux   *upstream     // nil: there is none
+	agents  map[string]*upstream
+	server  *daemon.Server
+
+	once   sync.Once
+	listen chan struct{}
+}
+
+// New checks what it is given and starts nothing.
+func New(cfg Config, deps Deps) (*Server, error) {
+	if deps.FS == nil || deps.Engine == nil || deps.Log == nil {
+		return nil, errors.New("the web part needs a store, a query engine and a log")
+	}
+	if deps.Registry == nil {
+		deps.Registry = daemon.NewRegistry()
+	}
+	s := &Server{
+		cfg: cfg, deps: deps, health: daemon.NewHealth(), metrics: newMetrics(deps.Registry),
+		busy: make(chan struct{}, max(1, cfg.Queries)), agents: map[string]*upstream{},
+		listen: make(chan struct{}),
+	}
+	if cfg.Demux != "" {
+		s.demux = newUpstream("the demux", "http://"+string(cfg.Demux))
+		if network, address := cfg.Demux.Split(); network == "unix" {
+			s.demux = newUnixUpstream("the demux", address)
+		}
+	}
+	for _, a := range cfg.Agents {
+		s.agents[a.Host] = newUpstream("the agent of "+a.Host, a.URL.String())
+	}
+	network, address := cfg.Listen.Split()
+	s.server = daemon.NewServer(daemon.ServerConfig{
+		Name: "web", Network: network, Address: address, Handler: s.Handler(), Log: deps.Log, Health: s.health,
+		WriteTimeout: max(time.Minute, 2*cfg.Timeout.Std()),
+	})
+	return s, nil
+}
+
+// Run serves until ctx is done.
+func (s *Server) Run(ctx context.Context) error {
+	if err := s.server.Listen(); err != nil {
+		return err
+	}
+	s.once.Do(func() { close(s.listen) })
+	return s.server.Run(ctx)
+}
+
+// Listening is closed when requests are taken.
+func (s *Server) Listening() <-chan struct{} { return s.listen }
+
+// Addr is where the server listens, once Listening is closed.
+func (s *Server) Addr() net.Addr { return s.server.Addr() }
+
+// Handler gives all routes.
+func (s *Server) Handler() http.Handler {
+	e := daemon.NewEngine(s.deps.Log)
+	e.UseRawPath = true // an adaptor's name may hold an escaped slash
+	e.UnescapePathValues = false
+	daemon.Ops(e, s.deps.Registry, s.health)
+	g := e.Group("", daemon.Guard())
+	g.GET("/", s.index)
+	g.POST("/v1/query", s.query)
+	g.GET("/v1/tables", s.tables)
+	g.GET("/v1/runs", s.runs)
+	g.POST("/v1/runs", s.startRun)
+	g.GET("/v1/schedules", s.schedules)
+	g.GET("/v1/audit", s.audit)
+	g.GET("/v1/agents", s.listAgents)
+	for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodDelete} {
+		g.Handle(method, "/v1/agents/:host/*rest", s.passToAgent)
+	}
+	return e
+}
+
+func (s *Server) index(c *gin.Context) {
+	c.JSON(http.StatusOK, gin.H{
+		"name": "akupara web",
+		"endpoints": []string{
+			"POST /v1/query", "GET /v1/tables", "GET /v1/runs", "POST /v1/runs", "GET /v1/schedules", "GET /v1/audit",
+			"GET /v1/agents", "GET /v1/agents/{host}/adaptors", "GET /healthz", "GET /readyz", "GET /metrics",
+		},
+		"example": `curl -d 'show tables' http://` + c.Request.Host + `/v1/query`,
+	})
+}
+
+// metrics are the web part's own.
+type metrics struct {
+	queries *prometheus.CounterVec
+	seconds prometheus.Histogram
+	rows    prometheus.Counter
+	fetched prometheus.Counter
+}
+
+func newMetrics(reg prometheus.Registerer) *metrics {
+	m := &metrics{
+		queries: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "akupara_web_queries_total", Help: "Queries by outcome: ok, refused (the statement's fault), busy, failed.",
+		}, []string{"outcome"}),
+		seconds: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "akupara_web_query_seconds", Help: "How long queries took that succeeded.", Buckets: prometheus.ExponentialBuckets(0.005, 4, 9),
+		}),
+		rows:    prometheus.NewCounter(prometheus.CounterOpts{Name: "akupara_web_query_rows_total", Help: "Rows of results."}),
+		fetched: prometheus.NewCounter(prometheus.CounterOpts{Name: "akupara_web_query_fetched_files_total", Help: "Data files that had to be read from the store."}),
+	}
+	reg.MustRegister(m.queries, m.seconds, m.rows, m.fetched)
+	return m
+}
