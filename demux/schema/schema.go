@@ -94,8 +94,7 @@ func Find(cols []Column, name string) int {
 // ids are not used again.
 func Plan(existing, wanted []Column, maxID int) []Column {
 	out := append([]Column(nil), existing...)
-	fresh := len(existing) == 0
-	if fresh {
+	if len(existing) == 0 {
 		out = Common()
 	}
 	taken := make(map[string]bool, len(out)+len(wanted))
@@ -109,21 +108,17 @@ func Plan(existing, wanted []Column, maxID int) []Column {
 			out = append(out, c)
 		}
 	}
-	// A new table's ids are given to the top level first, then to the keys and
-	// values of maps; a column added later gets all of its own at once.
 	for i := range out {
 		maxID = max(maxID, out[i].ID, out[i].KeyID, out[i].ValueID)
 	}
+	// A map's keys and values are numbered right after the map: so does
+	// iceberg-go number a new table's columns, and added ones.
 	for i := len(existing); i < len(out); i++ {
 		maxID++
 		out[i].ID = maxID
-		if !fresh {
-			maxID = out[i].numberMap(maxID)
-		}
-	}
-	if fresh {
-		for i := range out {
-			maxID = out[i].numberMap(maxID)
+		if out[i].Type == Map {
+			out[i].KeyID, out[i].ValueID = maxID+1, maxID+2
+			maxID += 2
 		}
 	}
 	return out
@@ -137,12 +132,4 @@ func take(taken map[string]bool, c *Column) {
 	if c.Type == Map {
 		taken[name+".key"], taken[name+".value"] = true, true
 	}
-}
-
-func (c *Column) numberMap(maxID int) int {
-	if c.Type == Map {
-		c.KeyID, c.ValueID = maxID+1, maxID+2
-		maxID += 2
-	}
-	return maxID
 }

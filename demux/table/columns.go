@@ -2,7 +2,6 @@ package table
 
 import (
 	"fmt"
-	"slices"
 
 	iceberg "github.com/apache/iceberg-go"
 
@@ -70,8 +69,13 @@ func checkPlanned(sc *iceberg.Schema, planned []schema.Column) error {
 	if err != nil {
 		return err
 	}
-	if !slices.Equal(got, planned) {
-		return fmt.Errorf("columns are %+v, planned were %+v", got, planned)
+	if len(got) != len(planned) {
+		return fmt.Errorf("the table would have %d columns, planned were %d", len(got), len(planned))
+	}
+	for i := range got {
+		if got[i] != planned[i] {
+			return fmt.Errorf("column %d would be %+v, planned was %+v", i, got[i], planned[i])
+		}
 	}
 	return nil
 }

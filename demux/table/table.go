@@ -46,8 +46,8 @@ const (
 	propSwept    = "akupara.swept"    // when orphans were last removed
 )
 
-// Table is one version of a table. It does not change, and is safe for
-// concurrent use.
+// Table is one version of a table. It does not change (but for Patient), and
+// is safe for concurrent use.
 type Table struct {
 	fs       store.FS
 	baseURI  string
@@ -153,6 +153,13 @@ func List(ctx context.Context, fsys store.FS) ([]string, error) {
 	}
 	slices.Sort(out)
 	return out, nil
+}
+
+// Patient sets how long Commit looks into an unclear outcome before it gives up
+// with ErrUnknown, also after its context is done (30 s by default), and gives t.
+func (t *Table) Patient(d time.Duration) *Table {
+	t.log.Patience = d
+	return t
 }
 
 // Type is the data type.
