@@ -37,6 +37,7 @@ type Builder struct {
 	faults []byte // what the current row's parse_error will say
 	text   []byte // scratch
 	clean1 []byte // scratch
+	out    *gather
 }
 
 // run is a range of rows with one origin: those of one call of Origin. The

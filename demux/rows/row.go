@@ -1,11 +1,10 @@
 package rows
 
 import (
+	"bytes"
 	"slices"
 	"strconv"
 	"unicode/utf8"
-
-	"github.com/akupara/akupara/demux/schema"
 )
 
 // Level is a row's level; the zero value is null.
@@ -29,7 +28,7 @@ func (l Level) String() string { return levelNames[l] }
 // Origin tells where the rows that follow come from.
 func (b *Builder) Origin(host, source, stream string, tags map[string]string) {
 	r := run{firstRow: len(b.ts)}
-	r.host, r.source, r.stream = b.origin(schema.Host, host), b.origin(schema.Source, source), b.origin(schema.Stream, stream)
+	r.host, r.source, r.stream = b.origin(host), b.origin(source), b.origin(stream)
 	if n := len(b.runs); n > 0 && len(tags) == 0 {
 		p := &b.runs[n-1]
 		if p.host == r.host && p.source == r.source && p.stream == r.stream && len(p.tags) == 0 {
@@ -43,14 +42,13 @@ func (b *Builder) Origin(host, source, stream string, tags map[string]string) {
 		})
 	}
 	slices.SortFunc(r.tags, func(x, y tag) int {
-		return slices.Compare(b.arena.get(b.tagKeys.refs[x.key]), b.arena.get(b.tagKeys.refs[y.key]))
+		return bytes.Compare(b.arena.get(b.tagKeys.refs[x.key]), b.arena.get(b.tagKeys.refs[y.key]))
 	})
 	b.runs = append(b.runs, r)
 }
 
-func (b *Builder) origin(_, v string) uint32 {
-	b.text = escape(b.text[:0], append(b.clean1[:0], v...))
-	return b.origins.intern(&b.arena, b.text)
+func (b *Builder) origin(v string) uint32 {
+	return b.origins.intern(&b.arena, escape(nil, []byte(v)))
 }
 
 // Row begins a row: ts in microseconds, seq the offset in the stream. Every

@@ -1,0 +1,264 @@
+package rows
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"sort"
+	"strings"
+
+	"github.com/akupara/akupara/demux/rows/internal/parquetfile"
+	"github.com/akupara/akupara/demux/schema"
+)
+
+// gather brings the columns' values into the files' order, one row group and
+// column at a time. It keeps its memory from file to file.
+type gather struct {
+	b            *Builder
+	w            *parquetfile.Writer
+	order, runOf []uint32
+
+	rows            []uint32 // of the group, in order
+	minRow, maxRow  uint32   // of the group
+	at              []uint32 // where a row's value is, plus one, counted from minRow
+	vi              []uint32 // where the present values are
+	nums            []uint64
+	def, rep, zeros []byte
+	idx             []int32
+	local           []int32 // index in the group's dictionary of a table's entry, plus one
+	used            []uint32
+
+	keyIDs, valueIDs []uint32
+}
+
+// group writes one row group.
+func (g *gather) group(cols []schema.Column, rows []uint32) error {
+	g.rows, g.minRow, g.maxRow = rows, slices.Min(rows), slices.Max(rows)
+	if len(g.zeros) < len(rows) {
+		g.zeros = make([]byte, len(rows))
+	}
+	g.w.BeginGroup()
+	for i := range cols {
+		if err := g.column(&cols[i]); err != nil {
+			return err
+		}
+	}
+	return g.w.EndGroup(len(rows))
+}
+
+func (g *gather) column(c *schema.Column) error {
+	b := g.b
+	all := parquetfile.Levels{N: len(g.rows)}
+	switch c.Name {
+	case schema.TS:
+		g.w.Longs(all, g.pick(b.ts))
+	case schema.Seq:
+		g.w.Longs(all, g.pick(b.seq))
+	case schema.Host:
+		g.origin(func(r *run) uint32 { return r.host })
+	case schema.Source:
+		g.origin(func(r *run) uint32 { return r.source })
+	case schema.Stream:
+		g.origin(func(r *run) uint32 { return r.stream })
+	case schema.Level:
+		g.level()
+	case schema.Message:
+		g.values(b.message, false)
+	case schema.ParseError:
+		g.values(b.parseError, false)
+	case schema.Tags:
+		g.tags()
+	case schema.Attributes:
+		g.attributes()
+	default:
+		own := b.byName[strings.ToLower(c.Name)]
+		if own == nil || own.typ == 0 || own.len() == 0 {
+			g.null(c)
+			return nil
+		}
+		if own.typ != c.Type {
+			return fmt.Errorf("column %s is a %v in the table, the rows hold a %v", c.Name, c.Type, own.typ)
+		}
+		g.values(own, true)
+	}
+	return nil
+}
+
+// null writes a column that no row has a value of.
+func (g *gather) null(c *schema.Column) {
+	lv := parquetfile.Levels{N: len(g.rows), Def: g.zeros[:len(g.rows)], Rep: g.zeros[:len(g.rows)]}
+	switch c.Type {
+	case schema.String:
+		g.w.Strings(lv, 0, false, nil)
+	case schema.Map:
+		g.w.Strings(lv, 0, false, nil)
+		g.w.Strings(lv, 0, false, nil)
+	case schema.Boolean:
+		g.w.Bools(lv, nil)
+	default:
+		g.w.Longs(lv, nil)
+	}
+}
+
+func (g *gather) pick(from []int64) []uint64 {
+	g.nums = g.nums[:0]
+	for _, r := range g.rows {
+		g.nums = append(g.nums, uint64(from[r]))
+	}
+	return g.nums
+}
+
+func (g *gather) origin(of func(*run) uint32) {
+	b := g.b
+	g.valueIDs = g.valueIDs[:0]
+	last, id := uint32(math.MaxUint32), uint32(0)
+	for _, r := range g.rows {
+		if k := g.runOf[r]; k != last {
+			last, id = k, of(&b.runs[k])
+		}
+		g.valueIDs = append(g.valueIDs, id)
+	}
+	g.dictionary(parquetfile.Levels{N: len(g.rows)}, &b.origins, g.valueIDs)
+}
+
+func (g *gather) level() {
+	g.def, g.valueIDs = g.def[:0], g.valueIDs[:0]
+	for _, r := range g.rows {
+		l := g.b.level[r]
+		if l == NoLevel {
+			g.def = append(g.def, 0)
+			continue
+		}
+		g.def = append(g.def, 1)
+		g.valueIDs = append(g.valueIDs, uint32(l))
+	}
+	var seen [len(levelNames)]int32
+	var names [][]byte
+	g.idx = g.idx[:0]
+	for _, l := range g.valueIDs {
+		if seen[l] == 0 {
+			names = append(names, []byte(levelNames[l]))
+			seen[l] = int32(len(names))
+		}
+		g.idx = append(g.idx, seen[l]-1)
+	}
+	g.w.Dictionary(g.levels(len(g.valueIDs)), g.idx, len(names), func(i int) []byte { return names[i] })
+}
+
+// levels gives those of a column with the given number of values.
+func (g *gather) levels(values int) parquetfile.Levels {
+	lv := parquetfile.Levels{N: len(g.rows)}
+	if values < lv.N {
+		lv.Def = g.def
+	}
+	return lv
+}
+
+// find fills def and vi for the group's rows.
+func (g *gather) find(c *Column) {
+	n := c.len()
+	if c.rows == nil && n > int(g.maxRow) { // all rows have a value, at their own place
+		g.vi = append(g.vi[:0], g.rows...)
+		return
+	}
+	g.def, g.vi = g.def[:0], g.vi[:0]
+	if c.rows == nil {
+		for _, r := range g.rows {
+			if int(r) < n {
+				g.def, g.vi = append(g.def, 1), append(g.vi, r)
+			} else {
+				g.def = append(g.def, 0)
+			}
+		}
+		return
+	}
+	lo, hi := g.locate(c.rows)
+	for _, r := range g.rows {
+		if at := g.at[r-g.minRow]; at != 0 {
+			g.def, g.vi = append(g.def, 1), append(g.vi, at-1)
+		} else {
+			g.def = append(g.def, 0)
+		}
+	}
+	g.forget(c.rows[lo:hi])
+}
+
+// locate notes in at where the rows of the group have their first value, and
+// gives the range of values looked at; forget undoes it.
+func (g *gather) locate(rows []uint32) (lo, hi int) {
+	if n := int(g.maxRow-g.minRow) + 1; len(g.at) < n {
+		g.at = make([]uint32, n)
+	}
+	lo = sort.Search(len(rows), func(i int) bool { return rows[i] >= g.minRow })
+	for hi = lo; hi < len(rows) && rows[hi] <= g.maxRow; hi++ {
+		if at := &g.at[rows[hi]-g.minRow]; *at == 0 {
+			*at = uint32(hi) + 1
+		}
+	}
+	return lo, hi
+}
+
+func (g *gather) forget(rows []uint32) {
+	for _, r := range rows {
+		g.at[r-g.minRow] = 0
+	}
+}
+
+// values writes a column of the run.
+func (g *gather) values(c *Column, bounded bool) {
+	g.find(c)
+	lv := g.levels(len(g.vi))
+	if c.typ == schema.String {
+		g.strings(lv, &c.strs, g.vi, bounded)
+		return
+	}
+	g.nums = g.nums[:0]
+	for _, i := range g.vi {
+		g.nums = append(g.nums, c.nums[i])
+	}
+	switch c.typ {
+	case schema.Double:
+		g.w.Doubles(lv, g.nums)
+	case schema.Boolean:
+		g.w.Bools(lv, g.nums)
+	default:
+		g.w.Longs(lv, g.nums)
+	}
+}
+
+// strings writes values of t; vi is overwritten.
+func (g *gather) strings(lv parquetfile.Levels, t *table, vi []uint32, bounded bool) {
+	for k, i := range vi {
+		vi[k] = uint32(t.entry(int(i)))
+	}
+	if !t.plain && g.dictionary(lv, t, vi) {
+		return
+	}
+	g.w.Strings(lv, len(vi), bounded, func(i int) []byte { return g.b.arena.get(t.refs[vi[i]]) })
+}
+
+// dictionary writes entries of t as a dictionary and indexes. It does not, and
+// gives false, where few entries repeat.
+func (g *gather) dictionary(lv parquetfile.Levels, t *table, entries []uint32) bool {
+	if len(g.local) < len(t.refs) {
+		g.local = make([]int32, len(t.refs)+len(t.refs)/4)
+	}
+	g.used, g.idx = g.used[:0], g.idx[:0]
+	for _, e := range entries {
+		at := g.local[e]
+		if at == 0 {
+			g.used = append(g.used, e)
+			at = int32(len(g.used))
+			g.local[e] = at
+		}
+		g.idx = append(g.idx, at-1)
+	}
+	for _, e := range g.used {
+		g.local[e] = 0
+	}
+	if len(g.used) > 16 && len(g.used)*4 > len(entries)*3 {
+		return false
+	}
+	g.w.Dictionary(lv, g.idx, len(g.used), func(i int) []byte { return g.b.arena.get(t.refs[g.used[i]]) })
+	return true
+}

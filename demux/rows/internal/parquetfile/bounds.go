@@ -1,0 +1,141 @@
+package parquetfile
+
+import (
+	"bytes"
+	"encoding/binary"
+	"math"
+
+	"github.com/akupara/akupara/demux/schema"
+	"github.com/parquet-go/parquet-go/format"
+)
+
+// bounds are the least and the greatest value, of the type that the leaf has.
+type bounds struct {
+	any          bool
+	minNum       int64
+	maxNum       int64
+	minF, maxF   float64
+	minStr       []byte
+	maxStr       []byte
+	unknown      bool // strings whose bounds nobody needs
+	nulls, nans  int64
+	values, size int64
+}
+
+func (b *bounds) num(v int64) {
+	if !b.any {
+		b.any, b.minNum, b.maxNum = true, v, v
+	}
+	b.minNum, b.maxNum = min(b.minNum, v), max(b.maxNum, v)
+}
+
+func (b *bounds) double(v float64) {
+	if v != v {
+		b.nans++
+		return
+	}
+	if !b.any {
+		b.any, b.minF, b.maxF = true, v, v
+	}
+	b.minF, b.maxF = min(b.minF, v), max(b.maxF, v)
+}
+
+// str keeps v: it must not change before the file's end, or be copied.
+func (b *bounds) str(v []byte) {
+	switch {
+	case !b.any:
+		b.any, b.minStr, b.maxStr = true, v, v
+	case bytes.Compare(v, b.minStr) < 0:
+		b.minStr = v
+	case bytes.Compare(v, b.maxStr) > 0:
+		b.maxStr = v
+	}
+}
+
+// merge adds the bounds of another group.
+func (b *bounds) merge(o *bounds) {
+	b.nulls += o.nulls
+	b.nans += o.nans
+	b.values += o.values
+	b.size += o.size
+	b.unknown = b.unknown || o.unknown
+	if !o.any {
+		return
+	}
+	if !b.any {
+		b.any, b.minNum, b.maxNum, b.minF, b.maxF = true, o.minNum, o.maxNum, o.minF, o.maxF
+		b.minStr, b.maxStr = o.minStr, o.maxStr
+		return
+	}
+	b.minNum, b.maxNum = min(b.minNum, o.minNum), max(b.maxNum, o.maxNum)
+	b.minF, b.maxF = min(b.minF, o.minF), max(b.maxF, o.maxF)
+	if bytes.Compare(o.minStr, b.minStr) < 0 {
+		b.minStr = o.minStr
+	}
+	if bytes.Compare(o.maxStr, b.maxStr) > 0 {
+		b.maxStr = o.maxStr
+	}
+}
+
+// maxFooterString is the longest string that a row group's statistics keep:
+// the footer must not grow with the records.
+const maxFooterString = 64
+
+// footer gives the statistics of a row group's leaf.
+func (b *bounds) footer(t format.Type) format.Statistics {
+	s := format.Statistics{NullCount: b.nulls}
+	if !b.any || b.unknown {
+		return s
+	}
+	switch t {
+	case format.Int64:
+		s.MinValue, s.MaxValue = plainLong(uint64(b.minNum)), plainLong(uint64(b.maxNum))
+	case format.Double:
+		if b.nans == 0 {
+			lo, hi := b.signed()
+			s.MinValue, s.MaxValue = plainLong(math.Float64bits(lo)), plainLong(math.Float64bits(hi))
+		}
+	case format.Boolean:
+		s.MinValue, s.MaxValue = schema.BoolBound(b.minNum != 0), schema.BoolBound(b.maxNum != 0)
+	default:
+		// An empty value would be left out by the encoder: as no bound.
+		if len(b.minStr) > 0 && len(b.minStr) <= maxFooterString && len(b.maxStr) <= maxFooterString {
+			s.MinValue, s.MaxValue = append([]byte{}, b.minStr...), append([]byte{}, b.maxStr...)
+		}
+	}
+	return s
+}
+
+// signed gives the bounds of doubles with the sign that a zero may have.
+func (b *bounds) signed() (lo, hi float64) {
+	lo, hi = b.minF, b.maxF
+	if lo == 0 {
+		lo = math.Copysign(0, -1)
+	}
+	if hi == 0 {
+		hi = 0
+	}
+	return lo, hi
+}
+
+// encode gives the file's statistics of the leaf to its ColumnStats.
+func (b *bounds) encode(l *leaf) {
+	s := l.stats
+	s.Size, s.Values, s.Nulls, s.NaNs = b.size, b.values, b.nulls, b.nans
+	if !b.any || b.unknown || l.maxRep > 0 {
+		return
+	}
+	switch l.col.Type {
+	case schema.Double:
+		lo, hi := b.signed()
+		s.Lower, s.Upper = schema.DoubleBound(lo), schema.DoubleBound(hi)
+	case schema.Boolean:
+		s.Lower, s.Upper = schema.BoolBound(b.minNum != 0), schema.BoolBound(b.maxNum != 0)
+	case schema.String:
+		s.Lower, s.Upper = schema.StringLower(string(b.minStr)), schema.StringUpper(string(b.maxStr))
+	default:
+		s.Lower, s.Upper = schema.LongBound(b.minNum), schema.LongBound(b.maxNum)
+	}
+}
+
+func plainLong(v uint64) []byte { return binary.LittleEndian.AppendUint64(nil, v) }

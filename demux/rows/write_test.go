@@ -1,0 +1,393 @@
+package rows
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"math"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/parquet-go/parquet-go"
+
+	"github.com/akupara/akupara/demux/schema"
+)
+
+type memFile struct {
+	bytes.Buffer
+	hour   int64
+	closed int
+}
+
+func (m *memFile) Close() error { m.closed++; return nil }
+
+// writeAll writes b's rows into memory.
+func writeAll(t testing.TB, b *Builder, cols []schema.Column, l Layout) ([]File, []*memFile) {
+	t.Helper()
+	var mem []*memFile
+	files, err := b.WriteFiles(context.Background(), func(_ context.Context, hour int64, n int) (io.WriteCloser, string, error) {
+		if n != len(mem) {
+			t.Errorf("file number: got %d, want %d", n, len(mem))
+		}
+		f := &memFile{hour: hour}
+		mem = append(mem, f)
+		return f, fmt.Sprintf("f%d.parquet", n), nil
+	}, cols, l)
+	if err != nil {
+		t.Fatalf("write files: %v", err)
+	}
+	for i, m := range mem {
+		if m.closed != 1 {
+			t.Errorf("file %d was closed %d times, want once", i, m.closed)
+		}
+		if got, want := files[i].Stats.Size, int64(m.Len()); got != want {
+			t.Errorf("file %d: stats say %d bytes, it has %d", i, got, want)
+		}
+	}
+	return files, mem
+}
+
+// read gives a file's rows, as parquet-go reads them: values as strings, null
+// as "<nil>".
+func read(t testing.TB, m *memFile) []map[string]string {
+	t.Helper()
+	f, err := parquet.OpenFile(bytes.NewReader(m.Bytes()), int64(m.Len()))
+	if err != nil {
+		t.Fatalf("open: %v", err)
+	}
+	paths := f.Schema().Columns()
+	r := parquet.NewReader(f)
+	defer r.Close()
+	buf := make([]parquet.Row, 1)
+	var out []map[string]string
+	for {
+		n, err := r.ReadRows(buf)
+		if n == 0 {
+			if err != io.EOF {
+				t.Fatalf("read: %v", err)
+			}
+			break
+		}
+		row, key := map[string]string{}, []string{}
+		for _, v := range buf[0] {
+			switch p := paths[v.Column()]; {
+			case len(p) == 1 && v.IsNull():
+				row[p[0]] = "<nil>"
+			case len(p) == 1:
+				row[p[0]] = v.String()
+			case v.IsNull():
+				key = key[:0]
+			case p[2] == "key":
+				if v.RepetitionLevel() == 0 {
+					key = key[:0]
+				}
+				key = append(key, v.String())
+			default:
+				row[p[0]] += key[0] + "=" + v.String() + " "
+				key = key[1:]
+			}
+		}
+		out = append(out, row)
+	}
+	if int64(len(out)) != f.NumRows() {
+		t.Fatalf("got %d rows, the footer says %d", len(out), f.NumRows())
+	}
+	return out
+}
+
+func plan(b *Builder) []schema.Column { return schema.Plan(nil, b.Columns(), 0) }
+
+func TestWhatIsWrittenIsReadBack(t *testing.T) {
+	b := NewBuilder(Options{})
+	b.Origin("h1", "/a", "s1", map[string]string{"pod": "x", "zone": "eu"})
+	b.Row(2_000_000, 10)
+	b.SetLevel(Warn)
+	b.Message([]byte("second"))
+	b.Column("n").Long(7)
+	b.Column("f").Double(1.5, []byte("1.5"))
+	b.Column("ok").Bool(true)
+	b.Column("name").String([]byte("anna"))
+	b.Attr("k", []byte("v"))
+	b.Attr("k", []byte("w"))
+	b.Origin("h2", "/b", "s2", nil)
+	b.Row(1_000_000, 0)
+	b.Fail("broken")
+	b.Message([]byte("a\xffb\\"))
+	cols := plan(b)
+	files, mem := writeAll(t, b, cols, Layout{})
+	if len(mem) != 1 {
+		t.Fatalf("got %d files, want 1", len(mem))
+	}
+	got := read(t, mem[0])
+	if len(got) != 2 {
+		t.Fatalf("got %d rows, want 2", len(got))
+	}
+	for i, want := range []map[string]string{
+		{"ts": "1000000", "host": "h2", "source": "/b", "stream": "s2", "seq": "0", "message": `a\xffb\\`,
+			"parse_error": `broken; message is not UTF-8: its bytes that are none stand as \xNN, its backslashes doubled`,
+			"level":       "<nil>", "n": "<nil>"},
+		{"ts": "2000000", "host": "h1", "level": "WARN", "n": "7", "f": "1.5", "ok": "true", "name": "anna", "parse_error": "<nil>",
+			"attributes": "k=v k#2=w ", "tags": "pod=x zone=eu "},
+	} {
+		for k, v := range want {
+			if s := got[i][k]; s != v {
+				t.Errorf("row %d, %s: got %s, want %s", i, k, s, v)
+			}
+		}
+	}
+	st := files[0].Stats
+	if st.Records != 2 || st.MinTS != 1_000_000 || st.MaxTS != 2_000_000 || b.Failed() != 1 {
+		t.Errorf("stats: got %+v and %d failed", st, b.Failed())
+	}
+	n := st.Columns[slices.IndexFunc(st.Columns, func(c schema.ColumnStats) bool { return c.ID == cols[schema.Find(cols, "n")].ID })]
+	if n.Values != 2 || n.Nulls != 1 || !bytes.Equal(n.Lower, schema.LongBound(7)) || !bytes.Equal(n.Upper, schema.LongBound(7)) {
+		t.Errorf("statistics of n: got %+v", n)
+	}
+}
+
+func atoi(s string) int64 {
+	n, _ := strconv.ParseInt(s, 10, 64)
+	return n
+}
+
+func TestEveryLeafCarriesItsFieldID(t *testing.T) {
+	b := NewBuilder(Options{})
+	b.Origin("h", "s", "x", nil)
+	b.Row(0, 0)
+	b.Column("n").Long(1)
+	cols := plan(b)
+	_, mem := writeAll(t, b, cols, Layout{})
+	f, err := parquet.OpenFile(bytes.NewReader(mem[0].Bytes()), int64(mem[0].Len()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []int
+	var walk func(c *parquet.Column)
+	walk = func(c *parquet.Column) {
+		if id := c.ID(); id != 0 {
+			got = append(got, id)
+		}
+		for _, k := range c.Columns() {
+			walk(k)
+		}
+	}
+	walk(f.Root())
+	want := []int{1, 2, 3, 4, 5, 6, 7, 8, 9, 12, 13, 10, 14, 15, 11}
+	if !slices.Equal(got, want) {
+		t.Errorf("field ids: got %v, want %v", got, want)
+	}
+}
+
+func TestFilesAreSortedAndDoNotOverlap(t *testing.T) {
+	rnd := rand.New(rand.NewPCG(7, 7))
+	b := NewBuilder(Options{})
+	const n = 20000
+	type key struct {
+		ts, seq int64
+		stream  string
+	}
+	var want []key
+	for i := range n {
+		if i%100 == 0 {
+			b.Origin("h", "/x", fmt.Sprintf("s%d", rnd.IntN(5)), nil)
+		}
+		k := key{rnd.Int64N(3*hourMicros/1000) * 1000, int64(i), string(b.arena.get(b.origins.refs[b.runs[len(b.runs)-1].stream]))}
+		if i%3 == 0 {
+			k.ts = 5_000_000_000 // many rows of one time
+		}
+		b.Row(k.ts-hourMicros, k.seq)
+		b.Column("n").Long(k.seq)
+		if i%7 == 0 {
+			b.Column("sparse").String(fmt.Appendf(nil, "v%d", i))
+		}
+		k.ts -= hourMicros
+		want = append(want, k)
+	}
+	slices.SortFunc(want, func(x, y key) int {
+		if x.ts != y.ts {
+			return int(x.ts - y.ts)
+		}
+		if c := strings.Compare(x.stream, y.stream); c != 0 {
+			return c
+		}
+		return int(x.seq - y.seq)
+	})
+	files, mem := writeAll(t, b, plan(b), Layout{FileBytes: 8 << 10, GroupRows: 500})
+	if len(files) < 6 {
+		t.Errorf("got %d files, want several an hour", len(files))
+	}
+	at := 0
+	for i, m := range mem {
+		if i > 0 && files[i].Stats.MinTS <= files[i-1].Stats.MaxTS {
+			t.Errorf("file %d starts at %d, the one before ends at %d", i, files[i].Stats.MinTS, files[i-1].Stats.MaxTS)
+		}
+		for _, row := range read(t, m) {
+			w := want[at]
+			at++
+			got := key{atoi(row["ts"]), atoi(row["seq"]), row["stream"]}
+			if got != w || atoi(row["n"]) != w.seq || Hour(got.ts) != files[i].Hour {
+				t.Fatalf("row %d in hour %d: got %+v and n %v, want %+v", at, files[i].Hour, got, row["n"], w)
+			}
+			wantSparse := "<nil>"
+			if w.seq%7 == 0 {
+				wantSparse = fmt.Sprintf("v%d", w.seq)
+			}
+			if s := row["sparse"]; s != wantSparse {
+				t.Fatalf("row %d: sparse is %s, want %s", at, s, wantSparse)
+			}
+		}
+	}
+	if at != n {
+		t.Errorf("got %d rows, want %d", at, n)
+	}
+}
+
+func TestTypesWiden(t *testing.T) {
+	put := map[string]func(c *Column){
+		"1": func(c *Column) { c.Long(1) }, "1.5": func(c *Column) { c.Double(1.5, []byte("1.5")) },
+		"2.0": func(c *Column) { c.Double(2, []byte("2.0")) }, "x": func(c *Column) { c.String([]byte("x")) },
+		"true": func(c *Column) { c.Bool(true) }, "big": func(c *Column) { c.Long(math.MaxInt64) },
+		"text": func(c *Column) { c.Text([]byte("[1,2]")) },
+	}
+	for _, tc := range []struct {
+		puts string
+		typ  schema.Type
+		want string
+	}{
+		{"1 1", schema.Long, "1 1"},
+		{"1 1.5", schema.Double, "1 1.5"},
+		{"1.5 1", schema.Double, "1.5 1"},
+		{"1 2.0", schema.Double, "1 2"},
+		{"big 1.5", schema.String, "9223372036854775807 1.5"},
+		{"1.5 big", schema.String, "1.5 9223372036854775807"},
+		{"1 x", schema.String, "1 x"},
+		{"x 1", schema.String, "x 1"},
+		{"true 1", schema.String, "true 1"},
+		{"1 true", schema.String, "1 true"},
+		{"true true", schema.Boolean, "true true"},
+		{"1 text", schema.String, "1 [1,2]"},
+		{"1.5 x 1 true", schema.String, "1.5 x 1 true"},
+	} {
+		b := NewBuilder(Options{})
+		b.Origin("h", "s", "x", nil)
+		for i, p := range strings.Fields(tc.puts) {
+			b.Row(int64(i), int64(i))
+			put[p](b.Column("c"))
+		}
+		cols := b.Columns()
+		if len(cols) != 1 || cols[0].Type != tc.typ {
+			t.Errorf("%s: got %+v, want a %v", tc.puts, cols, tc.typ)
+		}
+		_, mem := writeAll(t, b, plan(b), Layout{})
+		var got []string
+		for _, r := range read(t, mem[0]) {
+			got = append(got, r["c"])
+			if r["attributes"] != "" {
+				t.Errorf("%s: attributes are %v, want none", tc.puts, r["attributes"])
+			}
+		}
+		if s := strings.Join(got, " "); s != tc.want {
+			t.Errorf("%s: got %q, want %q", tc.puts, s, tc.want)
+		}
+	}
+}
+
+func TestWhatDoesNotFitATablesColumnGoesToAttributes(t *testing.T) {
+	b := NewBuilder(Options{Existing: schema.Plan(nil, []schema.Column{{Name: "n", Type: schema.Long}, {Name: "b", Type: schema.Boolean}}, 0)})
+	b.Origin("h", "s", "x", nil)
+	for i, put := range []func(){
+		func() { b.Column("n").Double(1.5, []byte("1.5")) },
+		func() { b.Column("n").String([]byte("x")) },
+		func() { b.Column("n").Double(3, []byte("3.0")) },
+		func() { b.Column("b").Long(4) },
+		func() { b.Column("n").Long(5); b.Column("n").Long(6) },
+	} {
+		b.Row(int64(i), 0)
+		put()
+	}
+	for _, name := range []string{"N", "TS", "Host", "message", "attributes", "", "a\nb", "x\xff"} {
+		if c := b.Column(name); c != nil {
+			t.Errorf("column %q: got one, want none", name)
+		}
+	}
+	_, mem := writeAll(t, b, plan(b), Layout{})
+	var got []string
+	for _, r := range read(t, mem[0]) {
+		got = append(got, r["n"]+" "+r["b"]+" "+r["attributes"])
+	}
+	want := []string{"<nil> <nil> n=1.5 ", "<nil> <nil> n=x ", "3 <nil> ", "<nil> <nil> b=4 ", "5 <nil> n=6 "}
+	if !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+func TestColumnsAreBounded(t *testing.T) {
+	b := NewBuilder(Options{MaxColumns: 12})
+	b.Origin("h", "s", "x", nil)
+	b.Row(0, 0)
+	for i := range 5 {
+		if c := b.Column(fmt.Sprint("c", i)); (c != nil) != (i < 2) {
+			t.Errorf("column %d beside ten common ones, of 12: got %v", i, c)
+		} else if c != nil {
+			c.Long(1)
+		}
+	}
+	if got := len(b.Columns()); got != 2 {
+		t.Errorf("got %d columns, want 2", got)
+	}
+}
+
+func TestResetStartsAnew(t *testing.T) {
+	b := NewBuilder(Options{})
+	for range 3 {
+		b.Reset()
+		b.Origin("h", "s", "x", nil)
+		for i := range 3000 {
+			b.Row(int64(i), int64(i))
+			b.Message(fmt.Appendf(nil, "m%d", i))
+			b.Column("c").String(fmt.Appendf(nil, "v%d", i%5))
+		}
+		_, mem := writeAll(t, b, plan(b), Layout{})
+		for i, r := range read(t, mem[0]) {
+			if m, c := r["message"], r["c"]; m != fmt.Sprint("m", i) || c != fmt.Sprint("v", i%5) {
+				t.Fatalf("row %d: got %s and %s", i, m, c)
+			}
+		}
+	}
+}
+
+func TestAFailingFileIsReported(t *testing.T) {
+	b := NewBuilder(Options{})
+	b.Origin("h", "s", "x", nil)
+	b.Row(0, 0)
+	files, err := b.WriteFiles(context.Background(), func(context.Context, int64, int) (io.WriteCloser, string, error) {
+		return failing{}, "p", nil
+	}, plan(b), Layout{})
+	if err == nil || !strings.Contains(err.Error(), "p: disk full") || len(files) != 1 {
+		t.Errorf("got %v and %v, want the disk's error and the file that was begun", files, err)
+	}
+}
+
+type failing struct{}
+
+func (failing) Write([]byte) (int, error) { return 0, fmt.Errorf("disk full") }
+func (failing) Close() error              { return nil }
+
+// keepFiles writes the files of a test where AKUPARA_KEEP_PARQUET says, for a
+// look by other readers.
+func keepFiles(t testing.TB, mem []*memFile) {
+	dir := os.Getenv("AKUPARA_KEEP_PARQUET")
+	for i, m := range mem {
+		if dir != "" {
+			if err := os.WriteFile(filepath.Join(dir, fmt.Sprintf("%s-%d.parquet", t.Name(), i)), m.Bytes(), 0o644); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+}
