@@ -125,7 +125,8 @@ configure() {
 
 # ---- processes
 
-java_args=(-Xmx256m -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -Djava.net.preferIPv4Stack=true
+# WebHDFS defines classes at run time, by a door that Java 17 keeps shut.
+java_args=(-Xmx256m --add-opens=java.base/java.lang=ALL-UNNAMED -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -Djava.net.preferIPv4Stack=true
 	"-Dhadoop.home.dir=$state" "-Dhadoop.log.dir=$state/logs" -cp "$state/conf:$lib/*")
 
 pid_of() { cat "$state/pids/$1" 2>/dev/null || true; }

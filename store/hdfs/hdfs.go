@@ -111,6 +111,9 @@ func New(uri string, opts Options) (*FS, error) {
 	}, nil
 }
 
+// User is who acts on HDFS.
+func (f *FS) User() string { return f.opts.User }
+
 // Close ends idle connections; those of open files end with the files.
 func (f *FS) Close() error {
 	f.mu.Lock()
