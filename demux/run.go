@@ -61,6 +61,14 @@ func (d *Demux) runType(ctx context.Context, dataType string) (rep Report, err e
 		return rep, err
 	}
 	defer release()
+	if err := d.sweep(ctx, dataType); err != nil {
+		return rep, err
+	}
+	defer func() {
+		if err != nil {
+			d.swept.forget(dataType) // the failed run may have left files
+		}
+	}()
 	for conflicts := 0; ; {
 		more, err := d.runSinks(ctx, dataType, &rep)
 		switch {
@@ -78,6 +86,34 @@ func (d *Demux) runType(ctx context.Context, dataType string) (rep Report, err e
 			return rep, err
 		}
 	}
+}
+
+// sweepEvery is how often a table is searched for what dead runs left behind,
+// beside the first run of a process and the one after a failure.
+const sweepEvery = time.Hour
+
+// sweep removes what runs that died left behind. It needs the lease: it would
+// make the run of another process fail.
+func (d *Demux) sweep(ctx context.Context, dataType string) error {
+	if !d.swept.due(dataType, sweepEvery) {
+		return nil
+	}
+	t, err := table.Open(ctx, d.fs, d.baseURI, dataType)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("open table %s: %w", dataType, err)
+	}
+	n, err := t.RemoveOrphans(ctx, 0)
+	if err != nil {
+		return err
+	}
+	if n > 0 {
+		d.log.Info("removed what dead runs left behind", "type", dataType, "files", n)
+	}
+	d.swept.note(dataType)
+	return nil
 }
 
 // runSinks takes the oldest sink files up to maxSinks and tells whether there
@@ -367,7 +403,7 @@ func (r *run) write(ctx context.Context, b *rows.Builder, columns []schema.Colum
 		}
 		return w, p, nil
 	}
-	written, err := b.WriteFiles(ctx, columns, rows.Layout{}, create)
+	written, err := b.WriteFiles(ctx, create, columns, rows.Layout{})
 	files := make([]table.DataFile, len(written))
 	for i, f := range written {
 		files[i] = table.DataFile{Path: f.Path, Hour: int(f.Hour), Stats: f.Stats}
