@@ -1,58 +1,181 @@
 // Package collectord is the collector: it takes batches from agents, keeps
 // them in a spool on its own disk until they lie in the store as sink files,
 // and tells agents how far each batch has come.
+//
+//	POST /v1/batches   validate → append to the type's open segment → fsync → "spooled"
+//	clock              seal by size, age or idleness
+//	uploads            sealed segment → sink file → remove the segment: "settled"
+//
+// It remembers nothing but its spool: what was published, the store tells.
 package collectord
 
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
-	"net/http"
+	"path/filepath"
+	"sync/atomic"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/semaphore"
 
+	"github.com/akupara/akupara/collectord/internal/identity"
+	"github.com/akupara/akupara/collectord/internal/published"
+	"github.com/akupara/akupara/collectord/internal/spool"
+	"github.com/akupara/akupara/collectord/internal/upload"
+	"github.com/akupara/akupara/daemon"
 	"github.com/akupara/akupara/store"
 )
 
 // Collector is one collector over one data directory.
 type Collector struct {
+	cfg     Config
+	fs      store.FS
+	dir     string
+	disk    spool.Disk
+	log     *slog.Logger
+	reg     *prometheus.Registry
+	metrics *metrics
+	memory  *semaphore.Weighted // bodies, in bytes
+	buffers buffers
+	started chan struct{}
+	parts   atomic.Pointer[parts] // set when started is closed
+}
+
+// parts are what exists only while the collector runs.
+type parts struct {
+	identity identity.Identity
+	spool    *spool.Spool
+	uploader *upload.Uploader
+	files    *published.Files
+	server   *daemon.Server
 }
 
 // New prepares a collector that keeps its spool in dataDir/collector and
 // publishes into fs. It validates, touches nothing outside and starts nothing.
-// Metrics are registered in reg.
+// Metrics are registered in reg, which is also what /metrics serves.
 func New(cfg Config, fs store.FS, dataDir string, log *slog.Logger, reg *prometheus.Registry) (*Collector, error) {
-	return nil, errors.New("not built yet")
+	if fs == nil {
+		return nil, errors.New("collector: no store")
+	}
+	if dataDir == "" {
+		return nil, errors.New("collector: no data_dir")
+	}
+	if err := cfg.check(); err != nil {
+		return nil, fmt.Errorf("collector: %w", err)
+	}
+	c := &Collector{
+		cfg: cfg, fs: fs, dir: filepath.Join(dataDir, "collector"), disk: spool.LocalDisk{}, log: log, reg: reg,
+		memory:  semaphore.NewWeighted(int64(cfg.MaxInFlight)),
+		started: make(chan struct{}),
+	}
+	c.metrics = newMetrics(reg, c.Status)
+	return c, nil
 }
 
 // Run opens the spool, repairs what a crash left, listens and works until ctx
 // is done. Then it fails readyz, refuses new work, finishes what is in flight,
 // seals, uploads under a deadline and returns nil; the rest stays in the spool.
 // It fails when the data directory is in use or broken, or the address is
-// taken; never because the store is away.
-func (c *Collector) Run(ctx context.Context) error { return nil }
+// taken; never because the store is away. Call it once.
+func (c *Collector) Run(ctx context.Context) error {
+	lock, err := daemon.LockDir(c.dir, "akupara collector")
+	if err != nil {
+		return fmt.Errorf("start the collector: %w", err)
+	}
+	defer lock.Unlock()
+	id, changed, err := identity.Next(c.dir, identity.MachineID())
+	if err != nil {
+		return fmt.Errorf("start the collector: %w", err)
+	}
+	if changed != "" {
+		c.log.Warn("the collector got a new id", "id", id.ID, "reason", changed)
+	}
+	p := &parts{identity: id, files: published.New(c.fs)}
+	p.uploader = upload.New(upload.Options{
+		FS: c.fs, Collector: id.ID, Instance: id.Instance(), Workers: c.cfg.Uploads, Drain: c.cfg.Drain.Std(),
+		Log: c.log, Metrics: c.metrics.upload, Published: p.files.Put,
+	})
+	p.spool, err = spool.Open(spool.Options{
+		Dir: c.dir, Collector: id.Instance(),
+		MaxBytes: int64(c.cfg.Spool.Bytes), KeepFree: float64(c.cfg.Spool.KeepFree),
+		SealBytes: int64(c.cfg.Seal.Bytes), SealAge: c.cfg.Seal.Age.Std(), SealIdle: c.cfg.Seal.Idle.Std(),
+		MaxOpen: c.cfg.MaxTypes, Disk: c.disk, Log: c.log, Metrics: c.metrics.spool, OnSealed: p.uploader.Add,
+	})
+	if err != nil {
+		return fmt.Errorf("start the collector: %w", err)
+	}
+	health := daemon.NewHealth()
+	health.AddCheck("collector", p.spool.Ready)
+	p.server = daemon.NewServer(daemon.ServerConfig{
+		Name: "collector", Address: c.cfg.Listen, Handler: c.routes(p, health), Log: c.log, Health: health,
+		MaxHeader: 16 << 10,
+	})
+	if err := p.server.Listen(); err != nil {
+		return fmt.Errorf("start the collector: %w", err)
+	}
+	c.parts.Store(p)
+	close(c.started)
+	st := p.spool.Status()
+	c.log.Info("collector started", "id", id.ID, "dir", c.dir, "found_segments", st.Sealed, "found_bytes", st.Bytes)
+	var g daemon.Group // stopped last to first
+	g.Add("upload", func(ctx context.Context) error { return p.uploader.Run(ctx, p.spool) })
+	g.Add("spool", p.spool.Run)
+	g.Add("server", p.server.Run)
+	if err := g.Run(ctx); err != nil {
+		return fmt.Errorf("run the collector: %w", err)
+	}
+	if left := p.spool.Status(); left.Bytes > 0 {
+		c.log.Info("collector stopped; the rest of its spool is uploaded by its next start", "segments", left.Sealed+left.Open, "bytes", left.Bytes)
+	}
+	return nil
+}
 
 // Started is closed once the collector listens.
-func (c *Collector) Started() <-chan struct{} { return nil }
+func (c *Collector) Started() <-chan struct{} { return c.started }
 
 // Addr is the address that the collector listens on, "" before Started.
-func (c *Collector) Addr() string { return "" }
-
-// Handler is the collector's HTTP API, for tests without a listener. It works
-// only while Run runs.
-func (c *Collector) Handler() http.Handler { return nil }
-
-// Status is what the spool holds now. It is also served at GET /v1/status.
-func (c *Collector) Status() Status { return Status{} }
+func (c *Collector) Addr() string {
+	if p := c.parts.Load(); p != nil {
+		return p.server.Addr().String()
+	}
+	return ""
+}
 
 // Status tells what a collector has taken and not yet published.
 type Status struct {
 	Collector        string  `json:"collector"`
+	Ready            string  `json:"ready"` // "ok", or why no data is taken
 	OpenSegments     int     `json:"open_segments"`
 	SealedSegments   int     `json:"sealed_segments"`    // waiting for the store
 	WaitingBytes     int64   `json:"waiting_bytes"`      // in open and sealed segments
 	OldestAgeSeconds float64 `json:"oldest_age_seconds"` // since the oldest of them was opened
 	QuarantinedBytes int64   `json:"quarantined_bytes"`  // in the quarantine directory
-	Ready            string  `json:"ready"`              // "ok", or why no data is taken
 	LastUploadError  string  `json:"last_upload_error,omitempty"`
+}
+
+// Status is what the spool holds now. It is also served at GET /v1/status.
+func (c *Collector) Status() Status {
+	p := c.parts.Load()
+	if p == nil {
+		return Status{Ready: "not started"}
+	}
+	held := p.spool.Status()
+	st := Status{
+		Collector: p.identity.ID, Ready: "ok",
+		OpenSegments: held.Open, SealedSegments: held.Sealed,
+		WaitingBytes: held.Bytes, QuarantinedBytes: held.Quarantined,
+	}
+	if err := p.spool.Ready(); err != nil {
+		st.Ready = err.Error()
+	}
+	if !held.Oldest.IsZero() {
+		st.OldestAgeSeconds = max(0, time.Since(held.Oldest).Seconds())
+	}
+	if err := p.uploader.LastError(); err != nil {
+		st.LastUploadError = err.Error()
+	}
+	return st
 }

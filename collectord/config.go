@@ -1,6 +1,8 @@
 package collectord
 
 import (
+	"errors"
+	"fmt"
 	"time"
 
 	"github.com/akupara/akupara/chunk"
@@ -55,6 +57,24 @@ func DefaultConfig() Config {
 		Uploads:     4,
 		Drain:       config.Duration(10 * time.Second),
 	}
+}
+
+// check holds the config against what the decoder's limits can't express, and
+// against the limits themselves where no decoder was used.
+func (c *Config) check() error {
+	switch {
+	case c.Listen == "":
+		return errors.New("listen is missing; want host:port")
+	case c.Seal.Bytes <= 0 || c.Seal.Age <= 0 || c.Seal.Idle <= 0:
+		return errors.New("seal: bytes, age and idle must be above zero")
+	case c.Spool.Bytes < chunk.MaxFrameLen:
+		return fmt.Errorf("spool.bytes is %v; it must be at least %v, one batch", c.Spool.Bytes, config.Size(chunk.MaxFrameLen))
+	case c.MaxInFlight < chunk.MaxFrameLen:
+		return fmt.Errorf("max_in_flight is %v; it must be at least %v, one batch", c.MaxInFlight, config.Size(chunk.MaxFrameLen))
+	case c.MaxTypes < 1 || c.Uploads < 1:
+		return errors.New("max_types and uploads must be at least 1")
+	}
+	return nil
 }
 
 // Two bounds that the tags above rely on: the largest frame fits each budget.

@@ -142,13 +142,6 @@ func (s *Spool) Run(ctx context.Context) error {
 	}
 }
 
-// Refuse makes the spool refuse batches from now on, before Run ends.
-func (s *Spool) Refuse() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.stopped = true
-}
-
 // Ready is nil while batches are taken, or says why not.
 func (s *Spool) Ready() error {
 	s.mu.Lock()
