@@ -66,10 +66,14 @@ func dir(dataType string) string { return path.Join(store.Tables, dataType) }
 // nothing in the store. The first commit planned from it creates the table.
 //
 // baseURI is the store's root as other engines name it, such as
-// "hdfs://host:8020/akupara" or "file:///var/lib/akupara/store".
+// "hdfs://host:8020/akupara" or "file:///var/lib/akupara/store"; an absolute
+// path is a file:// one. It is written into the tables that are made.
 func New(fs store.FS, baseURI, dataType string) (*Table, error) {
 	if err := chunk.CheckType(dataType); err != nil {
 		return nil, err
+	}
+	if path.IsAbs(baseURI) {
+		baseURI = "file://" + baseURI
 	}
 	if !strings.Contains(baseURI, "://") {
 		return nil, fmt.Errorf("store URI %q: must have a scheme, such as file:// or hdfs://", baseURI)

@@ -19,7 +19,7 @@ import (
 
 const dirT = "tables/t"
 
-func open(t *testing.T) store.FS {
+func onDisk(t *testing.T) store.FS {
 	t.Helper()
 	fs, err := local.New(t.TempDir())
 	if err != nil {
@@ -57,7 +57,7 @@ func wantData(t *testing.T, l *Log, n int, want string) {
 }
 
 func TestNewestIsFoundWhateverTheHintSays(t *testing.T) {
-	fs := open(t)
+	fs := onDisk(t)
 	l := newLog(fs)
 	wantNewest(t, l, 0)
 	for n := 1; n <= 5; n++ {
@@ -84,7 +84,7 @@ func TestNewestIsFoundWhateverTheHintSays(t *testing.T) {
 }
 
 func TestSecondCommitterOfAVersionLoses(t *testing.T) {
-	l := newLog(open(t))
+	l := newLog(onDisk(t))
 	publish(t, l, 1, "a")
 	if err := l.Publish(t.Context(), 1, []byte("b")); !errors.Is(err, ErrLost) {
 		t.Fatalf("publish version 1 again: got %v, want ErrLost", err)
@@ -97,7 +97,7 @@ func TestSecondCommitterOfAVersionLoses(t *testing.T) {
 }
 
 func TestDeadCommittersClaimIsPublishedByTheNext(t *testing.T) {
-	fs := open(t)
+	fs := onDisk(t)
 	l := newLog(fs)
 	publish(t, l, 1, "a")
 	storetest.Put(t, fs, l.claim(2)+"/dead/"+claimed, []byte("b"))
@@ -113,7 +113,7 @@ func TestDeadCommittersClaimIsPublishedByTheNext(t *testing.T) {
 }
 
 func TestFirstVersionIsPublishedForADeadCommitterToo(t *testing.T) {
-	fs := open(t)
+	fs := onDisk(t)
 	l := newLog(fs)
 	storetest.Put(t, fs, l.claim(1)+"/dead/"+claimed, []byte("a"))
 	if got, err := l.Settle(t.Context()); err != nil || got != 1 {
@@ -124,7 +124,7 @@ func TestFirstVersionIsPublishedForADeadCommitterToo(t *testing.T) {
 
 // A claim may be made where an old, published one was cleaned away.
 func TestStaleClaimIsNeverPublished(t *testing.T) {
-	fs := open(t)
+	fs := onDisk(t)
 	l := newLog(fs)
 	for n := 1; n <= 3; n++ {
 		publish(t, l, n, fmt.Sprint(n))
@@ -155,7 +155,7 @@ func TestStaleClaimIsNeverPublished(t *testing.T) {
 }
 
 func TestSweepSparesTheYoungAndTheNewest(t *testing.T) {
-	fs := open(t)
+	fs := onDisk(t)
 	l := newLog(fs)
 	for n := 1; n <= 3; n++ {
 		publish(t, l, n, fmt.Sprint(n))
@@ -175,7 +175,7 @@ func TestSweepSparesTheYoungAndTheNewest(t *testing.T) {
 }
 
 func TestUnclearOutcomeIsSaidToBeUnclear(t *testing.T) {
-	f := storetest.NewFaulty(open(t))
+	f := storetest.NewFaulty(onDisk(t))
 	l := newLog(f)
 	publish(t, l, 1, "a")
 	away := errors.New("the store is away")
@@ -299,10 +299,12 @@ func (c *committer) once(l *Log, run string) bool {
 }
 
 func TestEachRunIsCommittedOnceThroughPausesAndKills(t *testing.T) {
+	eachRunOnce(t, onDisk(t), 4, 15)
+}
+
+func eachRunOnce(t *testing.T, fs store.FS, committers, each int) {
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
-	const committers, each = 4, 15
-	fs := open(t)
 	var wg sync.WaitGroup
 	kills := make([]int, committers)
 	for i := range committers {
@@ -347,7 +349,7 @@ func TestEachRunIsCommittedOnceThroughPausesAndKills(t *testing.T) {
 func TestCrashAtEveryWriteOfAPublication(t *testing.T) {
 	for _, when := range []storetest.When{storetest.Before, storetest.After, storetest.Torn} {
 		for k := 0; ; k++ {
-			fs := open(t)
+			fs := onDisk(t)
 			publish(t, newLog(fs), 1, "a")
 			f := storetest.NewFaulty(fs)
 			f.CrashAt(k, when)
