@@ -1,0 +1,196 @@
+// Package command is the adaptor that runs a program, without a shell: at
+// intervals, each run's output one record; or for ever, each line a record.
+package command
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/akupara/akupara/adaptors"
+	"github.com/akupara/akupara/chunk"
+	"github.com/akupara/akupara/config"
+)
+
+// Config is the kind's own part of an adaptor's config.
+type Config struct {
+	Command []string        `config:"command,required"`       // program and arguments
+	Every   config.Duration `config:"every"`                  // from start to start; not given: the program runs for ever
+	Timeout config.Duration `config:"timeout"`                // of one run; 0: Every, at least a minute; not for programs that run for ever
+	Max     config.Size     `config:"max_output" max:"16MiB"` // bytes of a run's output, or of a line, that are kept
+}
+
+// Validate implements config.Validator.
+func (c *Config) Validate(n config.Node) config.Problems {
+	var out config.Problems
+	if node := n.Get("command"); node.Given() && (len(c.Command) == 0 || c.Command[0] == "") {
+		out = append(out, node.Problemf("it names no program; want [program, argument, …]"))
+	}
+	if node := n.Get("every"); node.Given() && c.Every.Std() < 100*time.Millisecond {
+		out = append(out, node.Problemf("%v is too short; at least 100ms", c.Every))
+	}
+	if node := n.Get("timeout"); node.Given() && c.Every == 0 {
+		out = append(out, node.Problemf("a program without \"every\" runs for ever"))
+	}
+	if node := n.Get("max_output"); node.Given() && c.Max < 1024 {
+		out = append(out, node.Problemf("%d is too little; at least 1KiB", int64(c.Max)))
+	}
+	return out
+}
+
+// Program is the program that is run: the agent allows some over REST only.
+func (c *Config) Program() string {
+	if len(c.Command) == 0 {
+		return ""
+	}
+	return c.Command[0]
+}
+
+// DefaultConfig is what holds where a key is not given.
+func DefaultConfig() Config { return Config{Max: chunk.MaxBody} }
+
+// Kind describes the kind to the agent.
+func Kind() adaptors.Kind {
+	return adaptors.Kind{
+		Name:    "command",
+		Summary: "runs a program at intervals, or for ever",
+		NewConfig: func() any {
+			c := DefaultConfig()
+			return &c
+		},
+		New: func(cfg any) (adaptors.Adaptor, error) {
+			c, ok := cfg.(*Config)
+			if !ok {
+				return nil, fmt.Errorf("create command: its config is a %T", cfg)
+			}
+			return New(*c)
+		},
+	}
+}
+
+// Adaptor runs one program.
+type Adaptor struct {
+	cfg    Config
+	source string
+
+	mu      sync.Mutex
+	lastErr string
+}
+
+// New makes an adaptor; it runs nothing.
+func New(cfg Config) (*Adaptor, error) {
+	if cfg.Program() == "" {
+		return nil, fmt.Errorf("create command: no program")
+	}
+	if cfg.Max <= 0 || cfg.Max > chunk.MaxBody {
+		cfg.Max = chunk.MaxBody
+	}
+	if cfg.Timeout == 0 {
+		cfg.Timeout = max(cfg.Every, config.Duration(time.Minute))
+	}
+	source := strings.Join(cfg.Command, " ")
+	if len(source) > 4096 {
+		source = strings.ToValidUTF8(source[:4096], "")
+	}
+	return &Adaptor{cfg: cfg, source: source}, nil
+}
+
+// Status implements adaptors.Adaptor.
+func (a *Adaptor) Status() adaptors.Status {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return adaptors.Status{LastErr: a.lastErr}
+}
+
+func (a *Adaptor) setErr(text string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.lastErr = text
+}
+
+// Run implements adaptors.Adaptor. It fails when the program can't be started,
+// and when one that should run for ever ends.
+func (a *Adaptor) Run(ctx context.Context, env adaptors.Env) error {
+	if a.cfg.Every == 0 {
+		return a.stream(ctx, env)
+	}
+	t := time.NewTicker(a.cfg.Every.Std())
+	defer t.Stop()
+	for {
+		if err := a.once(ctx, env); err != nil {
+			return err
+		}
+		select {
+		case <-t.C:
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+// maxStderr is how many bytes of a run's standard error are kept.
+const maxStderr = 2048
+
+// once makes one run, and sends its output as one record. What goes wrong in
+// the program is told in the record's tags and in the status.
+func (a *Adaptor) once(ctx context.Context, env adaptors.Env) error {
+	started := time.Now()
+	runCtx, cancel := context.WithTimeout(ctx, a.cfg.Timeout.Std())
+	defer cancel()
+	stdout := &capture{limit: int(a.cfg.Max)}
+	stderr := &capture{limit: maxStderr}
+	p, err := start(runCtx, a.cfg.Command, stdout, stderr)
+	if err != nil {
+		return err
+	}
+	code, err := p.wait()
+	if ctx.Err() != nil {
+		return nil // the agent stops, not the program
+	}
+	c := chunk.Chunk{Source: a.source, Time: started, Tags: map[string]string{}, Body: stdout.kept}
+	var wrong []string
+	if stdout.lost > 0 {
+		c.Tags["truncated"] = fmt.Sprintf("%d bytes more", stdout.lost)
+		wrong = append(wrong, fmt.Sprintf("its output is longer than %d bytes by %d", a.cfg.Max, stdout.lost))
+	}
+	switch {
+	case runCtx.Err() != nil:
+		c.Tags["timeout"] = a.cfg.Timeout.String()
+		wrong = append(wrong, fmt.Sprintf("it was ended after %v", a.cfg.Timeout))
+	case code != 0:
+		c.Tags["exit_code"] = fmt.Sprint(code)
+		wrong = append(wrong, fmt.Sprintf("exit code %d", code))
+	case err != nil:
+		wrong = append(wrong, err.Error())
+	}
+	if len(wrong) > 0 && len(stderr.kept) > 0 {
+		text := strings.ToValidUTF8(strings.TrimSpace(string(stderr.kept)), "�")
+		c.Tags["stderr"] = text
+		wrong = append(wrong, text)
+	}
+	a.setErr(strings.Join(wrong, "; "))
+	if len(c.Body) == 0 {
+		return nil // nothing was said: there is no record
+	}
+	c.Borders = []int64{int64(len(c.Body))}
+	if err := env.Out.Send(ctx, &c); err != nil && ctx.Err() == nil {
+		return fmt.Errorf("send a run of %s: %w", a.cfg.Program(), err)
+	}
+	return nil
+}
+
+// capture keeps the first bytes that are written to it and counts the others.
+type capture struct {
+	limit int
+	kept  []byte
+	lost  int64
+}
+
+func (c *capture) Write(b []byte) (int, error) {
+	n := min(len(b), c.limit-len(c.kept))
+	c.kept = append(c.kept, b[:n]...)
+	c.lost += int64(len(b) - n)
+	return len(b), nil
+}
