@@ -2,6 +2,10 @@
 package parse
 
 import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/akupara/akupara/chunk"
@@ -29,11 +33,47 @@ type Parser interface {
 	Parse(c *chunk.Chunk, keep chunk.Ranges, b *rows.Builder)
 }
 
+// parsers gives a format's constructor by its parser's name.
+func parsers() map[string]func() format {
+	m := map[string]func() format{
+		"raw":  func() format { return rawFormat{} },
+		"json": func() format { return newJSON() },
+	}
+	for name, cols := range metrics() {
+		m[name] = func() format { return newJSON(cols...) }
+	}
+	return m
+}
+
 // New makes the parser of that name.
-func New(name string, o Options) (Parser, error) { panic("not written yet") }
+func New(name string, o Options) (Parser, error) {
+	f, ok := parsers()[name]
+	if !ok {
+		return nil, fmt.Errorf("parser %q is not known; known are %s", name, strings.Join(Names(), ", "))
+	}
+	r := newReader(f(), o)
+	r.wantsEmpty = name == "raw"
+	return r, nil
+}
 
 // Names gives the names of all parsers, sorted.
-func Names() []string { return nil }
+func Names() []string { return slices.Sorted(maps.Keys(parsers())) }
 
-// DefaultFor names the parser of a data type for which the config names none.
-func DefaultFor(dataType string) string { return "raw" }
+// DefaultFor names the parser of a data type for which the config names none:
+// the metrics' types and df have their own, everything else is raw.
+func DefaultFor(dataType string) string {
+	if _, ok := metrics()[dataType]; ok || dataType == "df" {
+		return dataType
+	}
+	return "raw"
+}
+
+// rawFormat takes each record as its message.
+type rawFormat struct{}
+
+func (rawFormat) begin(*reader) {}
+
+func (rawFormat) record(r *reader, rec []byte) {
+	r.row()
+	r.b.Message(rec)
+}

@@ -1,0 +1,477 @@
+package parse
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math"
+	"math/bits"
+	"strconv"
+	"unicode/utf16"
+	"unicode/utf8"
+)
+
+// scanner reads a JSON object (RFC 8259) in one pass and gives its values to a
+// jsonFormat, without a tree between. It is lenient in one thing: control
+// characters in strings are taken as they are.
+type scanner struct {
+	s   []byte
+	i   int
+	f   *jsonFormat
+	buf []byte // unescaped strings of the record
+}
+
+const (
+	maxDepth  = 500 // of nested values
+	maxDotted = 16  // of nested objects that become dotted columns
+)
+
+var errEnd = errors.New("it ends too early")
+
+// object reads s, which must be one object.
+func (p *scanner) object(f *jsonFormat, s []byte) error {
+	p.s, p.i, p.f, p.buf = bytes.TrimPrefix(s, []byte("\ufeff")), 0, f, p.buf[:0]
+	p.space()
+	if p.peek() != '{' {
+		return errors.New("it is no object")
+	}
+	if err := p.members(f.root, 1); err != nil {
+		return err
+	}
+	if p.space(); p.i < len(p.s) {
+		return p.unexpected()
+	}
+	return nil
+}
+
+func (p *scanner) unexpected() error {
+	if p.i >= len(p.s) {
+		return errEnd
+	}
+	return fmt.Errorf("unexpected %q at byte %d", p.s[p.i], p.i)
+}
+
+func (p *scanner) peek() byte {
+	if p.i < len(p.s) {
+		return p.s[p.i]
+	}
+	return 0
+}
+
+func (p *scanner) space() {
+	for p.i < len(p.s) {
+		switch p.s[p.i] {
+		case ' ', '\t', '\n', '\r':
+			p.i++
+		default:
+			return
+		}
+	}
+}
+
+// members reads an object, its members going to the nodes below parent.
+func (p *scanner) members(parent *node, depth int) error {
+	p.i++ // {
+	if p.space(); p.peek() == '}' {
+		p.i++
+		return nil
+	}
+	for {
+		if p.peek() != '"' {
+			return p.unexpected()
+		}
+		key, err := p.string()
+		if err != nil {
+			return err
+		}
+		if p.peek() != ':' {
+			if p.space(); p.peek() != ':' {
+				return p.unexpected()
+			}
+		}
+		p.i++
+		p.space()
+		n := p.f.child(parent, key, len(p.f.fields))
+		if err := p.value(n, depth); err != nil {
+			return err
+		}
+		if c := p.peek(); c != ',' && c != '}' {
+			p.space()
+		}
+		switch p.peek() {
+		case ',':
+			p.i++
+			p.space()
+		case '}':
+			p.i++
+			return nil
+		default:
+			return p.unexpected()
+		}
+	}
+}
+
+func (p *scanner) value(n *node, depth int) error {
+	start := p.i
+	switch c := p.peek(); c {
+	case '"':
+		v, err := p.string()
+		if err != nil {
+			return err
+		}
+		p.f.add(n, kindString, v, 0)
+	case '{':
+		if depth < maxDotted && !p.emptyObject() {
+			return p.members(n, depth+1)
+		}
+		if err := p.skip(depth); err != nil {
+			return err
+		}
+		p.f.add(n, kindText, p.s[start:p.i], 0)
+	case '[':
+		if err := p.skip(depth); err != nil {
+			return err
+		}
+		p.f.add(n, kindText, p.s[start:p.i], 0)
+	case 't':
+		p.f.add(n, kindBool, []byte("true"), 1)
+		return p.literal("true")
+	case 'f':
+		p.f.add(n, kindBool, []byte("false"), 0)
+		return p.literal("false")
+	case 'n':
+		return p.literal("null")
+	default:
+		k, num, err := p.number()
+		if err != nil {
+			return err
+		}
+		p.f.add(n, k, p.s[start:p.i], num)
+	}
+	return nil
+}
+
+// emptyObject tells whether the object here has no members: then it is kept as
+// text, since it has no column of its own.
+func (p *scanner) emptyObject() bool {
+	for _, c := range p.s[p.i+1:] {
+		switch c {
+		case ' ', '\t', '\n', '\r':
+		default:
+			return c == '}'
+		}
+	}
+	return false
+}
+
+func (p *scanner) literal(want string) error {
+	if len(p.s)-p.i < len(want) || string(p.s[p.i:p.i+len(want)]) != want {
+		return p.unexpected()
+	}
+	p.i += len(want)
+	return nil
+}
+
+// skip reads a value and drops it.
+func (p *scanner) skip(depth int) error {
+	if depth > maxDepth {
+		return fmt.Errorf("more than %d levels at byte %d", maxDepth, p.i)
+	}
+	switch c := p.peek(); c {
+	case '"':
+		_, err := p.quoted()
+		return err
+	case '{', '[':
+		p.i++
+		end := c + 2 // in ASCII, both closing brackets follow after one other
+		if p.space(); p.peek() == end {
+			p.i++
+			return nil
+		}
+		for {
+			if c == '{' {
+				if p.peek() != '"' {
+					return p.unexpected()
+				}
+				if _, err := p.quoted(); err != nil {
+					return err
+				}
+				if p.space(); p.peek() != ':' {
+					return p.unexpected()
+				}
+				p.i++
+				p.space()
+			}
+			if err := p.skip(depth + 1); err != nil {
+				return err
+			}
+			p.space()
+			switch p.peek() {
+			case ',':
+				p.i++
+				p.space()
+			case end:
+				p.i++
+				return nil
+			default:
+				return p.unexpected()
+			}
+		}
+	case 't':
+		return p.literal("true")
+	case 'f':
+		return p.literal("false")
+	case 'n':
+		return p.literal("null")
+	}
+	_, _, err := p.number()
+	return err
+}
+
+const (
+	ones  = 0x0101010101010101
+	highs = 0x8080808080808080
+)
+
+// quoted reads a string and gives whether it has escapes; it ends after the
+// closing quote.
+func (p *scanner) quoted() (escapes bool, err error) {
+	s, i := p.s, p.i+1
+	for {
+		// The first byte that is a quote or a backslash, eight at a time.
+		for ; i+8 <= len(s); i += 8 {
+			x := binary.LittleEndian.Uint64(s[i:])
+			q, b := x^('"'*ones), x^('\\'*ones)
+			if m := ((q-ones)&^q | (b-ones)&^b) & highs; m != 0 {
+				i += bits.TrailingZeros64(m) / 8
+				break
+			}
+		}
+		for i < len(s) && s[i] != '"' && s[i] != '\\' {
+			i++
+		}
+		if i >= len(s) {
+			p.i = i
+			return false, errEnd
+		}
+		if s[i] == '"' {
+			p.i = i + 1
+			return escapes, nil
+		}
+		escapes = true
+		n := 2
+		if i+1 >= len(s) {
+			p.i = i
+			return false, errEnd
+		}
+		switch s[i+1] {
+		case '"', '\\', '/', 'b', 'f', 'n', 'r', 't':
+		case 'u':
+			if n = 6; hex4(s, i+2) < 0 {
+				p.i = i
+				return false, p.unexpected()
+			}
+		default:
+			p.i = i
+			return false, p.unexpected()
+		}
+		i += n
+	}
+}
+
+// string reads a string and gives its content, which stays as it is until the
+// next object.
+func (p *scanner) string() ([]byte, error) {
+	start := p.i + 1
+	escapes, err := p.quoted()
+	if err != nil {
+		return nil, err
+	}
+	if raw := p.s[start : p.i-1 : p.i-1]; !escapes {
+		return raw, nil
+	}
+	at := len(p.buf)
+	p.buf = unescape(p.buf, p.s[start:p.i-1])
+	return p.buf[at:len(p.buf):len(p.buf)], nil
+}
+
+// unescape appends the content of a valid string. Half a surrogate pair is no
+// character: it stays as it was written.
+func unescape(dst, s []byte) []byte {
+	for len(s) > 0 {
+		i := bytes.IndexByte(s, '\\')
+		if i < 0 {
+			return append(dst, s...)
+		}
+		dst = append(dst, s[:i]...)
+		s = s[i:]
+		c := s[1]
+		if c != 'u' {
+			switch c {
+			case 'b':
+				c = '\b'
+			case 'f':
+				c = '\f'
+			case 'n':
+				c = '\n'
+			case 'r':
+				c = '\r'
+			case 't':
+				c = '\t'
+			}
+			dst, s = append(dst, c), s[2:]
+			continue
+		}
+		r, n := rune(hex4(s, 2)), 6
+		if utf16.IsSurrogate(r) {
+			if len(s) >= 12 && s[6] == '\\' && s[7] == 'u' {
+				if full := utf16.DecodeRune(r, rune(hex4(s, 8))); full != utf8.RuneError {
+					r, n = full, 12
+				}
+			}
+			if n == 6 {
+				dst, s = append(dst, s[:6]...), s[6:]
+				continue
+			}
+		}
+		dst, s = utf8.AppendRune(dst, r), s[n:]
+	}
+	return dst
+}
+
+// hex4 reads four hexadecimal digits at s[i:]; -1 means that they are not there.
+func hex4(s []byte, i int) int {
+	if i+4 > len(s) {
+		return -1
+	}
+	v := 0
+	for _, c := range s[i : i+4] {
+		switch {
+		case c >= '0' && c <= '9':
+			c -= '0'
+		case c >= 'a' && c <= 'f':
+			c -= 'a' - 10
+		case c >= 'A' && c <= 'F':
+			c -= 'A' - 10
+		default:
+			return -1
+		}
+		v = v<<4 | int(c)
+	}
+	return v
+}
+
+// number reads a number. What neither a long nor a double holds exactly is
+// text.
+func (p *scanner) number() (kind, uint64, error) {
+	s, start := p.s, p.i
+	i := start
+	if i < len(s) && s[i] == '-' {
+		i++
+	}
+	var mant uint64
+	intAt := i
+	for ; i < len(s) && s[i]-'0' < 10; i++ {
+		mant = mant*10 + uint64(s[i]-'0')
+	}
+	nd := i - intAt
+	if nd == 0 || nd > 1 && s[intAt] == '0' {
+		p.i = min(i, len(s))
+		return 0, 0, p.unexpected()
+	}
+	frac := 0
+	if i < len(s) && s[i] == '.' {
+		fracAt := i + 1
+		for i++; i < len(s) && s[i]-'0' < 10; i++ {
+			mant = mant*10 + uint64(s[i]-'0')
+		}
+		if frac = i - fracAt; frac == 0 {
+			p.i = i
+			return 0, 0, p.unexpected()
+		}
+	}
+	if i < len(s) && (s[i] == 'e' || s[i] == 'E') {
+		return p.exponent(start, i)
+	}
+	p.i = i
+	neg := s[start] == '-'
+	if frac == 0 && !(neg && mant == 0) {
+		if nd <= 18 {
+			if neg {
+				return kindLong, uint64(-int64(mant)), nil
+			}
+			return kindLong, mant, nil
+		}
+		if v, err := strconv.ParseInt(string(s[start:i]), 10, 64); err == nil {
+			return kindLong, uint64(v), nil
+		}
+		return p.float(start)
+	}
+	if nd+frac <= 15 && frac <= 22 {
+		// Both are exact as doubles, so their quotient is the nearest one.
+		f := float64(mant) / pow10(frac)
+		if neg {
+			f = -f
+		}
+		return kindDouble, math.Float64bits(f), nil
+	}
+	return p.float(start)
+}
+
+func pow10(n int) float64 {
+	return [...]float64{
+		1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11,
+		1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22,
+	}[n]
+}
+
+func (p *scanner) exponent(start, i int) (kind, uint64, error) {
+	s := p.s
+	i++
+	if i < len(s) && (s[i] == '+' || s[i] == '-') {
+		i++
+	}
+	at := i
+	for i < len(s) && s[i]-'0' < 10 {
+		i++
+	}
+	p.i = i
+	if i == at {
+		return 0, 0, p.unexpected()
+	}
+	return p.float(start)
+}
+
+// float reads s[start:p.i] as a double, or as text where the double nearest
+// to it would be written with other digits.
+func (p *scanner) float(start int) (kind, uint64, error) {
+	raw := p.s[start:p.i]
+	f, err := strconv.ParseFloat(string(raw), 64)
+	if err != nil {
+		return kindText, 0, nil
+	}
+	var a, b [64]byte
+	if len(raw) > 40 || string(significant(a[:0], raw)) != string(significant(b[:0], strconv.AppendFloat(nil, f, 'e', -1, 64))) {
+		return kindText, 0, nil
+	}
+	return kindDouble, math.Float64bits(f), nil
+}
+
+// significant appends a number's digits without the zeros at both ends.
+func significant(dst, num []byte) []byte {
+	for _, c := range num {
+		if c == 'e' || c == 'E' {
+			break
+		}
+		if c >= '0' && c <= '9' && (c != '0' || len(dst) > 0) {
+			dst = append(dst, c)
+		}
+	}
+	for len(dst) > 0 && dst[len(dst)-1] == '0' {
+		dst = dst[:len(dst)-1]
+	}
+	return dst
+}
+
+func (d *field) double() float64 { return math.Float64frombits(d.num) }
