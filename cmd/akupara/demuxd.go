@@ -1,0 +1,28 @@
+package main
+
+import (
+	"context"
+
+	"github.com/akupara/akupara/daemon"
+	"github.com/akupara/akupara/demux"
+	"github.com/gin-gonic/gin"
+)
+
+// demuxDaemon is the scheduler with its API, where it has one.
+type demuxDaemon struct {
+	scheduler *demux.Scheduler
+	engine    *gin.Engine
+	health    *daemon.Health
+	server    *daemon.Server // nil: no API
+}
+
+func (d *demuxDaemon) run(ctx context.Context) error {
+	if d.server == nil {
+		return d.scheduler.Run(ctx)
+	}
+	demux.NewAPI(ctx, d.scheduler, d.engine)
+	var g daemon.Group
+	g.Add("scheduler", d.scheduler.Run)
+	g.Add("API", d.server.Run)
+	return g.Run(ctx)
+}

@@ -1,0 +1,123 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/akupara/akupara/audit"
+	"github.com/akupara/akupara/daemon"
+	"github.com/akupara/akupara/query"
+	"github.com/akupara/akupara/store"
+	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
+)
+
+func (a *app) query() *cobra.Command {
+	var format string
+	c := &cobra.Command{
+		Use:   `query "SQL"`,
+		Short: "Ask the tables by SQL (DuckDB)",
+		Long: `Answers one statement over the tables of the store, each named as its data type
+(in double quotes where it has a -). It reads beside live daemons. Conditions on
+ts keep it from reading the files that can't match. "show tables" and
+"describe TYPE" work, too.`,
+		Example: `  akupara query "show tables"
+  akupara query "select level, count(*) from hadoop where ts > now() - interval 1 hour group by all"
+  akupara query --format jsonl "select * from syslog where message like '%refused%'" | jq .`,
+		Args: cobra.ExactArgs(1),
+	}
+	c.Flags().StringVar(&format, "format", "table", "`FORMAT` of the answer: "+strings.Join(query.Formats[:], ", "))
+	_ = c.RegisterFlagCompletionFunc("format", cobra.FixedCompletions(query.Formats[:], cobra.ShellCompDirectiveNoFileComp))
+	return a.command(c, func(ctx context.Context, args []string) error {
+		if !slices.Contains(query.Formats[:], format) {
+			return usagef("--format %q: allowed are %s", format, strings.Join(query.Formats[:], ", "))
+		}
+		return a.withEngine(ctx, func(ctx context.Context, p parts, e *query.Engine) error {
+			out := bufio.NewWriterSize(a.stdout, 256<<10)
+			if _, err := e.Query(ctx, args[0], format, out); err != nil {
+				return err
+			}
+			return out.Flush()
+		})
+	})
+}
+
+func (a *app) audit() *cobra.Command {
+	var asJSON bool
+	c := &cobra.Command{
+		Use:   "audit",
+		Short: "Prove what is covered, and list what is missing",
+		Long: `Compares, stream by stream, what the tables and the sink files hold with the
+offsets known: bytes missing below the highest one are gaps, rows written twice
+are overlaps. The exit code is 1 when there is one of either.`,
+		Example: `  akupara audit
+  akupara audit --json | jq .gaps`,
+	}
+	c.Flags().BoolVar(&asJSON, "json", false, "print one JSON object")
+	return a.command(c, func(ctx context.Context, _ []string) error {
+		return a.withEngine(ctx, func(ctx context.Context, p parts, e *query.Engine) error {
+			report, err := audit.Run(ctx, p.fs, p.Store.V.String(), e)
+			if err != nil {
+				return err
+			}
+			if asJSON {
+				enc := json.NewEncoder(a.stdout)
+				enc.SetEscapeHTML(false)
+				err = enc.Encode(report)
+			} else {
+				err = report.WriteText(a.stdout)
+			}
+			if err != nil {
+				return fmt.Errorf("write report: %w", err)
+			}
+			if !report.OK() {
+				return errFound
+			}
+			return nil
+		})
+	})
+}
+
+// withEngine opens a query engine on the site; SIGINT cancels what it does.
+func (a *app) withEngine(ctx context.Context, use func(ctx context.Context, p parts, e *query.Engine) error) error {
+	p, err := a.parts(slog.LevelWarn)
+	if err != nil {
+		return err
+	}
+	if err := p.mustExist(); err != nil {
+		return err
+	}
+	ctx, stop := daemon.Signals(ctx, p.log, func() { os.Exit(exitFailed) })
+	defer stop()
+	e, err := openEngine(p.fs, p.Store.V.String(), query.Options{CacheDir: p.cacheDir()})
+	if err != nil {
+		return err
+	}
+	defer e.Close()
+	return use(ctx, p, e)
+}
+
+func openEngine(fs store.FS, uri string, opts query.Options) (*query.Engine, error) {
+	e, err := query.Open(fs, uri, opts)
+	if err != nil {
+		return nil, fmt.Errorf("open query engine: %w", err)
+	}
+	return e, nil
+}
+
+// cacheDir is where queries keep copies of files; a temporary one ("") where
+// this user may not write to the data directory.
+func (s site) cacheDir() string {
+	dir := filepath.Join(s.dataDir, "cache")
+	if os.MkdirAll(dir, 0o750) != nil || unix.Access(dir, unix.W_OK) != nil {
+		return ""
+	}
+	return dir
+}

@@ -1,0 +1,270 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net"
+	"net/url"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/akupara/akupara/agentd"
+	"github.com/akupara/akupara/cmd/akupara/internal/discover"
+	"github.com/akupara/akupara/cmd/akupara/internal/embedded"
+	"github.com/akupara/akupara/collectord"
+	"github.com/akupara/akupara/config"
+	"github.com/akupara/akupara/daemon"
+	"github.com/akupara/akupara/demux"
+	"github.com/akupara/akupara/store"
+	"github.com/akupara/akupara/web"
+	"github.com/spf13/cobra"
+)
+
+// At the first start, until there are tables and people know them, everything
+// is quick: sink files are sealed after firstSeal, and demuxed every
+// firstDemux, for firstMinutes.
+const (
+	firstSeal    = 2 * time.Second
+	firstDemux   = 5 * time.Second
+	firstMinutes = 3 * time.Minute
+)
+
+func (a *app) up() *cobra.Command {
+	var port uint16
+	var logs string
+	c := &cobra.Command{
+		Use:   "up",
+		Short: "Collect this machine's logs and metrics, everything in one process",
+		Long: `Runs an agent, a collector, a demux and the web part in one process, on loopback.
+
+Without --config it looks for text files in /var/log, gives each a type by a
+look at its first lines, collects them with this machine's metrics into the data
+directory, and writes the config that it made up there, as akupara.yaml. Types
+are tables; their sink files are kept for 7 days after the tables hold them.`,
+		Example: `  akupara up
+  akupara up --data /srv/akupara --port 9870
+  akupara up --config /etc/akupara.yaml`,
+	}
+	c.Flags().Uint16Var(&port, "port", embedded.FirstPort, "first of four `PORT`s on loopback, without --config")
+	c.Flags().StringVar(&logs, "logs", "/var/log", "`DIR` of the log files, without --config")
+	_ = c.MarkFlagDirname("logs")
+	return a.command(c, func(ctx context.Context, _ []string) error {
+		if port == 0 || port > 65532 {
+			return usagef("--port %d: allowed are 1 to 65532", port)
+		}
+		if a.configFile != "" && (c.Flags().Changed("port") || c.Flags().Changed("logs")) {
+			return usagef("--port and --logs are for the embedded default; with --config the file says it")
+		}
+		return a.runUp(ctx, int(port), logs)
+	})
+}
+
+// everything is a whole site in one process.
+type everything struct {
+	parts
+	found     discover.Result
+	first     bool // there are no tables yet
+	agent     agentd.Config
+	collector collectord.Config
+	demux     demux.Config
+	web       web.Config
+}
+
+func (a *app) runUp(ctx context.Context, port int, logs string) error {
+	log, err := a.logger(slog.LevelWarn)
+	if err != nil {
+		return err
+	}
+	u := everything{}
+	u.log = log
+	if a.configFile == "" {
+		dir, err := filepath.Abs(a.dataDir)
+		if err != nil {
+			return fmt.Errorf("data directory: %w", err)
+		}
+		lock, err := daemon.LockDir(dir, "akupara up")
+		if err != nil {
+			return err
+		}
+		defer lock.Unlock()
+		if u.found, err = a.writeConfig(dir, port, logs); err != nil {
+			return err
+		}
+	}
+	if u.site, err = a.mustLoad(); err != nil {
+		return err
+	}
+	if u.fs, err = u.openStore(); err != nil {
+		return err
+	}
+	if err := a.refuse(u.decode()); err != nil {
+		return err
+	}
+	if err := u.checkPorts(a.configFile); err != nil {
+		return err
+	}
+	tables, err := u.fs.List(ctx, store.Tables)
+	u.first = err == nil && len(tables) == 0
+
+	var g daemon.Group
+	g.Add("collector", u.runCollector)
+	warmup := demux.Warmup{}
+	if u.first {
+		warmup = demux.Warmup{Every: firstDemux, For: firstMinutes}
+	}
+	g.Add("demux", u.parts.demux(u.demux, warmup).run)
+	u.addWeb(&g, u.web)
+	agent, err := u.parts.agent(u.agent)
+	if err != nil {
+		return err
+	}
+	g.Add("readme of the store", u.readme)
+	g.Add("agent", agent.Run) // stops first: the collector still takes what it drains
+	g.Add("welcome", func(ctx context.Context) error { return a.welcome(ctx, &u, agent.Listening()) })
+	return u.run(ctx, &g)
+}
+
+// writeConfig looks for log files and writes the config into dir, unless the
+// one there is the user's own.
+func (a *app) writeConfig(dir string, port int, logs string) (discover.Result, error) {
+	name := filepath.Join(dir, embedded.ConfigName)
+	old, err := os.ReadFile(name)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return discover.Result{}, fmt.Errorf("read config: %w", err)
+	}
+	if err == nil && !embedded.IsOurs(old) {
+		return discover.Result{}, nil
+	}
+	root, err := filepath.Abs(logs)
+	if err != nil {
+		return discover.Result{}, fmt.Errorf("folder of log files: %w", err)
+	}
+	o := discover.Options{Root: root, Exclude: []string{dir}, Known: embedded.KnownTypes(old)}
+	for _, w := range []any{a.stdout, a.stderr} {
+		if f, ok := w.(*os.File); ok {
+			o.Own = append(o.Own, f)
+		}
+	}
+	found, err := discover.Find(o)
+	if err != nil {
+		return found, err
+	}
+	host, _ := os.Hostname() // without a name the agent has a default of its own
+	return found, replaceFile(name, embedded.Config(dir, port, cmp.Or(host, "localhost"), found))
+}
+
+// replaceFile writes a file whole or not at all.
+func replaceFile(name string, data []byte) error {
+	tmp, err := os.CreateTemp(filepath.Dir(name), ".tmp-*")
+	if err != nil {
+		return fmt.Errorf("write %s: %w", name, err)
+	}
+	_, err = tmp.Write(data)
+	err = errors.Join(err, tmp.Chmod(0o644), tmp.Sync(), tmp.Close())
+	if err == nil {
+		err = os.Rename(tmp.Name(), name)
+	}
+	if err != nil {
+		_ = os.Remove(tmp.Name()) // the error to tell is the one before
+		return fmt.Errorf("write %s: %w", name, err)
+	}
+	return nil
+}
+
+// decode reads all sections, and connects the web part with what runs beside
+// it where the config does not say.
+func (u *everything) decode() config.Problems {
+	var problems, p config.Problems
+	u.agent, p = decodeAgent(u.Agent)
+	problems = append(problems, p...)
+	u.collector, p = decodeCollector(u.Collector)
+	problems = append(problems, p...)
+	u.demux, p = decodeDemux(u.Demux)
+	problems = append(problems, p...)
+	u.web, p = decodeWeb(u.Web)
+	problems = append(problems, p...)
+	if u.demux.Listen == "" {
+		u.demux.Listen = config.Addr(fmt.Sprintf("127.0.0.1:%d", embedded.FirstPort+3))
+	}
+	if u.web.Demux == "" {
+		u.web.Demux = u.demux.Listen
+	}
+	if network, address := u.agent.Listen.Split(); len(u.web.Agents) == 0 && network == "tcp" {
+		host, _ := os.Hostname()
+		u.web.Agents = []web.Agent{{
+			Host: cmp.Or(u.agent.Host, host, "localhost"),
+			URL:  config.URL{URL: &url.URL{Scheme: "http", Host: address}},
+		}}
+	}
+	return problems
+}
+
+// checkPorts finds out before anything starts, so that the message can say
+// what to do.
+func (u *everything) checkPorts(configFile string) error {
+	for _, s := range []struct {
+		key  string
+		addr config.Addr
+	}{
+		{"collector.listen", config.Addr(u.collector.Listen)}, {"agent.listen", u.agent.Listen},
+		{"web.listen", u.web.Listen}, {"demux.listen", u.demux.Listen},
+	} {
+		network, address := s.addr.Split()
+		if network != "tcp" {
+			continue
+		}
+		l, err := net.Listen(network, address)
+		if err == nil {
+			l.Close()
+			continue
+		}
+		where := fmt.Sprintf("change %s in %s", s.key, u.Name)
+		if u.embedded {
+			where = "start with another --port"
+		}
+		if configFile == "" && !u.embedded {
+			where += ", which is your own"
+		}
+		return fmt.Errorf("%s, %s: %w: stop what listens there, or %s", s.key, address, cause(err), where)
+	}
+	return nil
+}
+
+// cause is the system's own error, without what stands beside it already.
+func cause(err error) error {
+	var sys *os.SyscallError
+	if errors.As(err, &sys) {
+		return sys.Err
+	}
+	return err
+}
+
+// runCollector runs a quick collector at first, if this is the first start,
+// and then the one that the config asks for. The agent waits the moment that
+// the change takes.
+func (u *everything) runCollector(ctx context.Context) error {
+	if u.first {
+		quick := u.collector
+		quick.Seal.Age = min(quick.Seal.Age, config.Duration(firstSeal))
+		quick.Seal.Idle = min(quick.Seal.Idle, config.Duration(firstSeal))
+		c, err := u.parts.collector(quick)
+		if err != nil {
+			return err
+		}
+		firstCtx, cancel := context.WithTimeout(ctx, firstMinutes)
+		defer cancel()
+		if err := c.Run(firstCtx); err != nil || ctx.Err() != nil {
+			return err
+		}
+	}
+	c, err := u.parts.collector(u.collector)
+	if err != nil {
+		return err
+	}
+	return c.Run(ctx)
+}
