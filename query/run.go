@@ -7,7 +7,9 @@ import (
 	"io/fs"
 	"maps"
 	"path/filepath"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -256,3 +258,21 @@ func (q *session) check(sql string) ([]duck.Column, error) {
 	}
 	return s.Columns(), nil
 }
+
+// unwrapped gives an error of a statement that stands on the second line of
+// ours: its lines are counted from its own.
+func unwrapped(err error) error {
+	var d *duck.Error
+	if !errors.As(err, &d) {
+		return err
+	}
+	return &duck.Error{Kind: d.Kind, Msg: lineRE.ReplaceAllStringFunc(d.Msg, func(s string) string {
+		n, err := strconv.Atoi(lineRE.FindStringSubmatch(s)[1])
+		if err != nil || n < 2 {
+			return s
+		}
+		return fmt.Sprintf("LINE %d:", n-1)
+	})}
+}
+
+var lineRE = regexp.MustCompile(`(?m)^LINE (\d+):`)

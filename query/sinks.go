@@ -18,31 +18,32 @@ type rowSink struct {
 
 func (s *rowSink) touched() bool { return s.begun }
 
-func (s *rowSink) write(ctx context.Context, q *session, prefix, sql string) (n int64, err error) {
+func (s *rowSink) write(ctx context.Context, q *session, prefix, sql string) (int64, error) {
 	cols, err := q.check(sql)
 	if err != nil {
 		return 0, err
 	}
-	var shown []Column
-	if prefix == "" {
-		sql, shown = output.Select(sql, cols)
-	} else {
-		sql = prefix + " " + sql
-		shown = []Column{{Name: "explain_key"}, {Name: "explain_value"}}
+	if prefix != "" {
+		return s.copy(ctx, q, prefix+" "+sql, []Column{{Name: "explain_key"}, {Name: "explain_value", Kind: output.Block}})
 	}
+	wrapped, shown := output.Select(sql, cols)
+	n, err := s.copy(ctx, q, wrapped, shown)
+	return n, unwrapped(err)
+}
+
+func (s *rowSink) copy(ctx context.Context, q *session, sql string, cols []Column) (n int64, err error) {
 	rows, err := q.conn.Query(ctx, sql)
 	if err != nil {
 		return 0, err
 	}
 	defer func() {
-		if cerr := rows.Close(); err == nil && cerr != nil {
+		if cerr := rows.Close(); err == nil {
 			err = cerr
 		}
 	}()
 	for rows.Next() {
-		if !s.begun {
-			s.begun = true
-			if err := s.out.Begin(shown); err != nil {
+		if n == 0 {
+			if err := s.begin(cols); err != nil {
 				return n, err
 			}
 		}
@@ -56,9 +57,8 @@ func (s *rowSink) write(ctx context.Context, q *session, prefix, sql string) (n 
 	if err := rows.Err(); err != nil {
 		return n, err
 	}
-	if !s.begun {
-		s.begun = true
-		if err := s.out.Begin(shown); err != nil {
+	if n == 0 {
+		if err := s.begin(cols); err != nil {
 			return n, err
 		}
 	}
@@ -66,6 +66,14 @@ func (s *rowSink) write(ctx context.Context, q *session, prefix, sql string) (n 
 		return n, fmt.Errorf("write result: %w", err)
 	}
 	return n, nil
+}
+
+func (s *rowSink) begin(cols []Column) error {
+	s.begun = true
+	if err := s.out.Begin(cols); err != nil {
+		return fmt.Errorf("write result: %w", err)
+	}
+	return nil
 }
 
 // parquetSink lets DuckDB write a file of its own in the cache, and copies it.
@@ -93,7 +101,7 @@ func (s *parquetSink) write(ctx context.Context, q *session, prefix, sql string)
 	}
 	err := q.conn.Exec(ctx, fmt.Sprintf("COPY (SELECT * FROM (\n%s\n) q%s) TO %s (FORMAT parquet, COMPRESSION zstd)", sql, limit, quote(path)))
 	if err != nil {
-		return 0, err
+		return 0, unwrapped(err)
 	}
 	n, _, err := q.conn.Int(ctx, "SELECT CAST(sum(num_rows) AS VARCHAR) FROM parquet_file_metadata("+quote(escapeGlob(path))+")")
 	if err != nil {

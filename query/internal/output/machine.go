@@ -36,11 +36,7 @@ func (c *csv) Row(cells []duck.Cell) error {
 		if cell.Null {
 			continue
 		}
-		text := cell.Text
-		if c.kinds[i] == Number {
-			text, _ = number(text)
-		}
-		c.field(text)
+		c.field(shown(cell, c.kinds[i]))
 	}
 	_, err := c.w.WriteString("\r\n")
 	return err
@@ -130,8 +126,11 @@ func (j *jsonWriter) value(cell duck.Cell, kind Kind) {
 			return
 		}
 		text = s
-	case Bool, JSON:
+	case Bool:
 		j.w.WriteString(text)
+		return
+	case JSON:
+		j.w.WriteString(value(text))
 		return
 	}
 	j.w.Write(appendString(j.w.AvailableBuffer(), text))

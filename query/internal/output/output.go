@@ -5,7 +5,8 @@
 //	TIMESTAMP WITH TIME ZONE   2006-01-02T15:04:05.000000Z (RFC 3339, UTC)
 //	other timestamps           2006-01-02T15:04:05[.…], which name no zone
 //	numbers                    digits as they are, HUGEINT and DECIMAL without loss
-//	NaN, infinities            NaN, Infinity, -Infinity; strings in JSON, which has no such numbers
+//	NaN, infinities            NaN, Infinity, -Infinity; strings in JSON, which has no such numbers,
+//	                           also within a MAP, LIST or STRUCT
 //	MAP, LIST, STRUCT, …       JSON
 //	BLOB                       base64
 //	all others                 as DuckDB shows them
@@ -33,6 +34,7 @@ const (
 	Number      // also NaN and the infinities
 	Bool        // true or false
 	JSON        // any JSON value
+	Block       // lines that belong together: a plan
 )
 
 // Column is a column of a result.
@@ -125,4 +127,55 @@ func number(s string) (text string, plain bool) {
 		return "-Infinity", false
 	}
 	return s, true
+}
+
+// value gives a JSON text as one line of JSON as others read it: DuckDB writes
+// numbers that JSON has not, and keeps the line breaks of what it was given.
+func value(s string) string {
+	if strings.ContainsAny(s, "\r\n") {
+		s = strings.NewReplacer("\r", " ", "\n", " ").Replace(s) // in a string they are escaped
+	}
+	if !strings.Contains(s, "NaN") && !strings.Contains(s, "Infinity") {
+		return s
+	}
+	var b strings.Builder
+	inString := false
+	for i := 0; i < len(s); i++ {
+		switch {
+		case inString && s[i] == '\\' && i+1 < len(s):
+			b.WriteByte(s[i])
+			i++
+		case s[i] == '"':
+			inString = !inString
+		case !inString:
+			if word := notNumber(s[i:]); word != "" {
+				b.WriteString(`"` + word + `"`)
+				i += len(word) - 1
+				continue
+			}
+		}
+		b.WriteByte(s[i])
+	}
+	return b.String()
+}
+
+func notNumber(s string) string {
+	for _, word := range []string{"NaN", "Infinity", "-Infinity"} {
+		if strings.HasPrefix(s, word) {
+			return word
+		}
+	}
+	return ""
+}
+
+// shown is a cell's text where it stands on its own; it is not null.
+func shown(cell duck.Cell, kind Kind) string {
+	switch kind {
+	case Number:
+		text, _ := number(cell.Text)
+		return text
+	case JSON:
+		return value(cell.Text)
+	}
+	return cell.Text
 }

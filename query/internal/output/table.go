@@ -35,6 +35,13 @@ func (t *table) Begin(cols []Column) error {
 }
 
 func (t *table) Row(cells []duck.Cell) error {
+	for i, c := range t.cols {
+		if c.Kind == Block { // what stands beside it only names it
+			t.set = true
+			_, err := t.w.WriteString(strings.TrimRight(printable(cells[i].Text, true), "\n") + "\n")
+			return err
+		}
+	}
 	row := make([]string, len(cells))
 	for i, cell := range cells {
 		row[i] = t.text(i, cell)
@@ -59,11 +66,8 @@ func (t *table) text(i int, cell duck.Cell) string {
 	limit := maxWidth
 	if len(t.cols) == 1 {
 		limit = onlyOne
-		if t.cols[0].Kind == Text && strings.Contains(cell.Text, "\n") {
-			return printable(cell.Text, true) // a plan, a stack trace
-		}
 	}
-	return cut(printable(cell.Text, false), limit)
+	return cut(printable(shown(cell, t.cols[i].Kind), false), limit)
 }
 
 // printable makes control characters visible, so that a log line can't drive
