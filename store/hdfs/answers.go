@@ -148,6 +148,9 @@ func explain(op, p string, err error) error {
 	if err == nil {
 		return nil
 	}
+	if p == "" {
+		p = "the root"
+	}
 	if m := remoteMessage(err); m != "" {
 		return fmt.Errorf("%s %s on HDFS: %s: %w", op, p, m, err)
 	}

@@ -84,8 +84,9 @@ type reader struct {
 
 func (r *reader) Size() int64 { return r.size }
 
-// ReadAt reads from the replicas in turn until one answers. Each piece is
-// bounded in time.
+// ReadAt reads from the replicas in turn until one answers. When none does, the
+// NameNode is asked once more where they are: it knows them only some time
+// after the file was closed, and they move.
 func (r *reader) ReadAt(b []byte, off int64) (int, error) {
 	if off < 0 {
 		return 0, fmt.Errorf("read %s: negative offset %d", r.path, off)
@@ -99,11 +100,24 @@ func (r *reader) ReadAt(b []byte, off int64) (int, error) {
 	}
 	r.places <- struct{}{}
 	defer func() { <-r.places }()
-	c, err := r.take(off)
+	done, err := r.readAt(b, off, false)
+	if err != nil && !errors.Is(err, fs.ErrClosed) {
+		var n int
+		n, err = r.readAt(b[done:], off+int64(done), true)
+		done += n
+	}
+	if err != nil {
+		return done, err
+	}
+	return done, end
+}
+
+// readAt reads all of b, which is inside the file. Anew means by a new cursor.
+func (r *reader) readAt(b []byte, off int64, anew bool) (done int, err error) {
+	c, err := r.take(off, anew)
 	if err != nil {
 		return 0, err
 	}
-	done := 0
 	for done < len(b) {
 		n, err := c.read(b[done:min(done+readPiece, len(b))], off+int64(done), r.fs)
 		done += n
@@ -114,7 +128,7 @@ func (r *reader) ReadAt(b []byte, off int64) (int, error) {
 		}
 	}
 	r.put(c)
-	return done, end
+	return done, nil
 }
 
 func (c *cursor) read(b []byte, off int64, f *FS) (int, error) {
@@ -136,13 +150,16 @@ func (c *cursor) read(b []byte, off int64, f *FS) (int, error) {
 }
 
 // take gives the idle cursor that stands at off, or any, or a new one.
-func (r *reader) take(off int64) (*cursor, error) {
+func (r *reader) take(off int64, anew bool) (*cursor, error) {
 	r.mu.Lock()
 	if r.closed {
 		r.mu.Unlock()
 		return nil, fmt.Errorf("read %s: %w", r.path, fs.ErrClosed)
 	}
 	for i, c := range r.idle {
+		if anew {
+			break
+		}
 		if c.pos == off || i == len(r.idle)-1 {
 			r.idle = append(r.idle[:i:i], r.idle[i+1:]...)
 			r.mu.Unlock()

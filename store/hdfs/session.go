@@ -234,6 +234,7 @@ type conn struct {
 	s        *session
 	namenode bool
 	limit    time.Duration
+	first    error // guarded by s.mu
 }
 
 func (c *conn) Read(b []byte) (int, error) {
@@ -258,12 +259,20 @@ func (c *conn) fail(err error) error {
 	if err == nil {
 		return nil
 	}
-	if c.namenode {
-		c.s.mu.Lock()
-		c.s.broken = true
-		c.s.mu.Unlock()
+	c.s.mu.Lock()
+	first := c.first
+	if first == nil {
+		c.first = err
 	}
+	if c.namenode {
+		c.s.broken = true
+	}
+	c.s.mu.Unlock()
 	c.Close()
+	if first != nil {
+		// "Closed" would hide why, and that it was ours.
+		return fmt.Errorf("the connection to %s broke: %w", c.RemoteAddr(), first)
+	}
 	return err
 }
 
