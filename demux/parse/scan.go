@@ -135,11 +135,15 @@ func (p *scanner) value(n *node, depth int) error {
 		}
 		p.f.add(n, kindText, p.s[start:p.i], 0)
 	case 't':
-		p.f.add(n, kindBool, []byte("true"), 1)
-		return p.literal("true")
+		if err := p.literal("true"); err != nil {
+			return err
+		}
+		p.f.add(n, kindBool, p.s[start:p.i], 1)
 	case 'f':
-		p.f.add(n, kindBool, []byte("false"), 0)
-		return p.literal("false")
+		if err := p.literal("false"); err != nil {
+			return err
+		}
+		p.f.add(n, kindBool, p.s[start:p.i], 0)
 	case 'n':
 		return p.literal("null")
 	default:

@@ -33,6 +33,7 @@ type Builder struct {
 	byName map[string]*Column // by the name in lower case
 	own    []*Column          // all of byName but the common ones, as asked for
 	begun  int                // own columns with a value or a fixed type
+	spare  map[string]*Column // those before the last Reset: their memory is used again
 
 	faults []byte // what the current row's parse_error will say
 	text   []byte // scratch
@@ -82,6 +83,10 @@ func (b *Builder) ResetTo(o Options) {
 		t.reset()
 	}
 	b.attrs.rows = b.attrs.rows[:0]
+	b.spare = map[string]*Column{}
+	for _, c := range b.own {
+		b.spare[c.name] = c
+	}
 	b.byName, b.own, b.begun = map[string]*Column{}, nil, 0
 	for _, c := range schema.Common() {
 		b.byName[c.Name] = nil
@@ -117,6 +122,14 @@ func (b *Builder) add(key string, c *Column) *Column {
 	if c.typ != 0 {
 		c.order = b.begun
 		b.begun++
+	}
+	if old := b.spare[c.name]; old != nil {
+		old.strs.reset()
+		c.strs, c.nums, c.gaps = old.strs, old.nums[:0], old.gaps[:0]
+		if old.rows != nil {
+			c.gaps = old.rows[:0]
+		}
+		delete(b.spare, c.name)
 	}
 	b.byName[key] = c
 	b.own = append(b.own, c)

@@ -19,6 +19,7 @@ type Column struct {
 	// rows are those of the values, ascending; nil means the rows 0, 1, 2, …
 	// without a gap. A column that is rarely filled costs nothing elsewhere.
 	rows []uint32
+	gaps []uint32 // memory for rows
 	last int      // row of the last value; -1 if none
 	nums []uint64 // of a Long, a Double (its bits) or a Boolean
 	strs table    // of a String
@@ -43,11 +44,13 @@ func (c *Column) claim() bool {
 	if c.rows != nil {
 		c.rows = append(c.rows, uint32(row))
 	} else if row != c.last+1 { // the first gap
-		c.rows = make([]uint32, c.last+1, c.last+16)
-		for i := range c.rows {
-			c.rows[i] = uint32(i)
+		if c.rows = c.gaps[:0]; c.rows == nil {
+			c.rows = make([]uint32, 0, c.last+16)
 		}
-		c.rows = append(c.rows, uint32(row))
+		for i := range c.last + 1 {
+			c.rows = append(c.rows, uint32(i))
+		}
+		c.rows, c.gaps = append(c.rows, uint32(row)), nil
 	}
 	c.last = row
 	return true
@@ -179,7 +182,7 @@ func (c *Column) toString() {
 		}
 		c.strs.add(&c.b.arena, t)
 	}
-	c.typ, c.nums = schema.String, nil
+	c.typ, c.nums = schema.String, c.nums[:0]
 }
 
 // AppendDouble writes the shortest text that reads back as v.
@@ -191,5 +194,5 @@ func AppendDouble(b []byte, v float64) []byte {
 }
 
 func (c *Column) bytes() int64 {
-	return int64(cap(c.rows))*4 + int64(cap(c.nums))*8 + c.strs.bytes()
+	return int64(cap(c.rows)+cap(c.gaps))*4 + int64(cap(c.nums))*8 + c.strs.bytes()
 }
