@@ -6,9 +6,11 @@ type Kind struct {
 	Name    string // as in the config's "kind:"
 	Summary string // one line for people
 	// NewConfig gives a pointer to a new config struct that holds the kind's
-	// defaults. Its yaml tags are the kind's own keys, beside the common ones
-	// (name, kind, type, delivery, tags, when_full). Where the pointer has a
-	// method Validate() error, it is called after decoding.
+	// defaults. Its config tags are the kind's own keys, beside the common ones
+	// (name, kind, type, delivery, tags, when_full). It may implement
+	// config.Validator. Where its adaptors run a program that the config names,
+	// it has a method Program() string: over REST only the programs that the
+	// agent's config lists are allowed.
 	NewConfig func() any
 	// New makes an adaptor from what NewConfig gave, decoded and valid. It
 	// touches nothing outside and starts nothing.

@@ -1,0 +1,143 @@
+// Command agentd is the agent alone: static, without cgo, for every node.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"runtime/debug"
+
+	"github.com/akupara/akupara/adaptors/all"
+	"github.com/akupara/akupara/agentd"
+	"github.com/akupara/akupara/config"
+	"github.com/akupara/akupara/daemon"
+)
+
+// version is set by the linker.
+var version = "development"
+
+// errUsage is told already; the exit code is all that is left to say.
+var errUsage = errors.New("wrong usage")
+
+func main() {
+	switch err := run(context.Background(), os.Args[1:], os.Stdout, os.Stderr); {
+	case err == nil:
+	case errors.Is(err, errUsage):
+		os.Exit(2)
+	default:
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+const usage = `agentd collects what this machine's files, commands and counters say, and
+sends it to a collector. It is the same agent as "akupara agent".
+
+Usage:
+  agentd --config FILE
+
+Flags:
+`
+
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+	flags := flag.NewFlagSet("agentd", flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	flags.Usage = func() {
+		fmt.Fprint(flags.Output(), usage)
+		flags.PrintDefaults()
+	}
+	path := flags.String("config", "", "the config `file`; its keys data_dir and agent are used")
+	format := flags.String("log-format", "text", "text or json")
+	showVersion := flags.Bool("version", false, "print the version and exit")
+	for _, arg := range args {
+		if arg == "--help" || arg == "-help" || arg == "-h" {
+			flags.SetOutput(stdout)
+		}
+	}
+	switch err := flags.Parse(args); {
+	case errors.Is(err, flag.ErrHelp):
+		return nil
+	case err != nil:
+		return errUsage
+	case *showVersion:
+		_, err := fmt.Fprintln(stdout, "agentd", version)
+		return err
+	case flags.NArg() > 0:
+		fmt.Fprintf(stderr, "agentd: argument %q is not known; see agentd --help\n", flags.Arg(0))
+		return errUsage
+	case *path == "":
+		fmt.Fprintln(stderr, "agentd: --config FILE is missing; see agentd --help")
+		return errUsage
+	}
+	log, err := daemon.NewLogger(stderr, *format, slog.LevelInfo)
+	if err != nil {
+		fmt.Fprintln(stderr, "agentd:", err)
+		return errUsage
+	}
+	cfg, dir, err := load(*path)
+	if err != nil {
+		return err
+	}
+	limitMemory(cfg)
+	agent, err := agentd.New(cfg, agentd.Deps{Dir: filepath.Join(dir, "agent"), Kinds: all.Kinds(), Log: log})
+	if err != nil {
+		return err
+	}
+	ctx, stop := daemon.Signals(ctx, log, func() { os.Exit(1) })
+	defer stop()
+	return agent.Run(ctx)
+}
+
+// file is the part of a config file that the agent needs. The other daemons'
+// sections may stand in it and are theirs to check; a store need not.
+type file struct {
+	DataDir   string      `config:"data_dir,required"`
+	Agent     config.Node `config:"agent,required"`
+	Store     config.Node `config:"store"`
+	Collector config.Node `config:"collector"`
+	Demux     config.Node `config:"demux"`
+	Web       config.Node `config:"web"`
+}
+
+// load gives the agent's section and the data directory. Its error is all the
+// problems, one a line.
+func load(path string) (agentd.Config, string, error) {
+	r, err := os.Open(path)
+	if err != nil {
+		return agentd.Config{}, "", fmt.Errorf("read config: %w", err)
+	}
+	defer r.Close()
+	data, err := io.ReadAll(io.LimitReader(r, config.MaxBytes+1))
+	if err != nil {
+		return agentd.Config{}, "", fmt.Errorf("read config: %w", err)
+	}
+	root, problems := config.Parse(path, data)
+	if err := problems.Err(); err != nil {
+		return agentd.Config{}, "", err
+	}
+	var f file
+	problems = config.Decode(root, &f)
+	var cfg agentd.Config
+	if f.Agent.Given() {
+		var more config.Problems
+		cfg, more = agentd.Decode(f.Agent, all.Kinds())
+		problems = append(problems, more...)
+	}
+	if f.DataDir == "" && root.Get("data_dir").Given() {
+		problems = append(problems, root.Get("data_dir").Problemf("it is empty; want the path of a folder"))
+	}
+	return cfg, f.DataDir, problems.Err()
+}
+
+// limitMemory tells the garbage collector to work harder once the process is
+// larger than its buffer and what else an agent needs.
+func limitMemory(cfg agentd.Config) {
+	if os.Getenv("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(int64(cfg.Buffer) + 32<<20)
+	}
+}
