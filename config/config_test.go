@@ -259,7 +259,7 @@ func TestStoreURIs(t *testing.T) {
 		"hdfs://user@host:8020/x":     `NameNode "user@host:8020": the host "user@host" has characters that no host has`,
 	} {
 		var s Store
-		got := ""
+		var got string
 		if err := s.UnmarshalText([]byte(in)); err != nil {
 			got = err.Error()
 		} else {

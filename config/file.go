@@ -105,7 +105,7 @@ func (s *Store) UnmarshalText(text []byte) error {
 	hosts, dir, _ := strings.Cut(rest, "/")
 	dir, err := url.PathUnescape("/" + dir)
 	if err != nil {
-		return fmt.Errorf("its path can't be read: %v", err)
+		return fmt.Errorf("its path can't be read: %w", err)
 	}
 	out := Store{scheme, hosts, path.Clean(dir)}
 	switch {

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"net/url"
@@ -135,7 +136,7 @@ func (u *URL) UnmarshalText(text []byte) error {
 	v, err := url.Parse(string(text))
 	switch {
 	case err != nil:
-		if cause, ok := err.(*url.Error); ok {
+		if cause := new(url.Error); errors.As(err, &cause) {
 			err = cause.Err
 		}
 		return err

@@ -137,6 +137,6 @@ func (s *Server) Run(ctx context.Context) error {
 		s.cfg.Log.Warn("requests were cut off", "server", s.cfg.Name, "after", s.cfg.Drain)
 		srv.Close()
 	}
-	<-served
+	_ = <-served // http.ErrServerClosed
 	return nil
 }

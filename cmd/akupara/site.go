@@ -120,16 +120,15 @@ const readmeName = "README.md"
 // old, and waits for a store that is away.
 func writeReadme(ctx context.Context, st store.FS, log *slog.Logger) error {
 	var wait daemon.Backoff
-	for {
+	for ctx.Err() == nil {
 		err := tryReadme(ctx, st)
-		if err == nil || ctx.Err() != nil {
-			return nil
+		if err == nil {
+			break
 		}
 		log.Debug("the store's README can't be written yet", "error", err)
-		if wait.Wait(ctx) != nil {
-			return nil
-		}
+		_ = wait.Wait(ctx) // the loop looks at ctx
 	}
+	return nil
 }
 
 func tryReadme(ctx context.Context, st store.FS) error {

@@ -91,7 +91,7 @@ func (a *app) runUp(ctx context.Context, port int, logs string) error {
 		if err != nil {
 			return err
 		}
-		defer lock.Unlock()
+		defer func() { _ = lock.Unlock() }() // the process is about to end
 		if u.found, err = a.writeConfig(dir, port, logs); err != nil {
 			return err
 		}
