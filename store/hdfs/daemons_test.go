@@ -18,6 +18,7 @@ func TestFaultsOfRealDaemons(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starts and kills a cluster of its own")
 	}
+	t.Parallel()
 	c := storetest.StartCluster(t)
 	opts := hdfs.Options{Timeout: timeout, BlockSize: mib}
 	store := func(t *testing.T) *hdfs.FS { return open(t, c.URI()+"/"+t.Name(), opts) }

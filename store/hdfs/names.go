@@ -8,6 +8,7 @@ import (
 	"os"
 	"path"
 	"sort"
+	"strings"
 	"time"
 
 	"github.com/colinmarc/hdfs/v2"
@@ -101,7 +102,7 @@ func (f *FS) Rename(ctx context.Context, from, to string) error {
 			}
 			err = s.client.Rename(f.abs(from), f.abs(to))
 		}
-		return err
+		return conflict(err)
 	})
 	if err == nil || isFact(err) || id == 0 {
 		return err
@@ -114,23 +115,18 @@ func (f *FS) Rename(ctx context.Context, from, to string) error {
 func (f *FS) settle(ctx context.Context, from, to string, id uint64, renameErr error) error {
 	end := time.Now().Add(settleTimeouts * f.opts.Timeout)
 	for {
-		var source, target uint64
+		var target uint64
 		err := f.with(ctx, "look for", to, func(s *session) (err error) {
 			// Whatever was sent before has happened by the time of the barrier.
 			if _, err = s.barrier(); err != nil {
 				return hide(err)
 			}
-			if target, err = inodeAt(s, f.abs(to)); err == nil {
-				source, err = inodeAt(s, f.abs(from))
-			}
+			target, err = inodeAt(s, f.abs(to))
 			return err
 		})
 		switch {
 		case err == nil && target == id:
 			return nil
-		case err == nil && source == id && target != 0 && isAnswer(renameErr):
-			// The NameNode's name for this is a plain IOException.
-			return fmt.Errorf("%w: %w", fs.ErrExist, renameErr)
 		case err == nil:
 			return renameErr
 		case ctx.Err() != nil || !time.Now().Before(end):
@@ -172,6 +168,16 @@ func noParent(err error) error {
 	var remote hdfs.Error
 	if errors.As(err, &remote) && remote.Exception() == "org.apache.hadoop.fs.ParentNotDirectoryException" {
 		return fmt.Errorf("a file is in the place of a directory: %w", fs.ErrNotExist)
+	}
+	return err
+}
+
+// conflict recognises that the target of a rename is in the way: for the
+// NameNode that is a plain IOException (FSDirRenameOp.validateOverwrite).
+func conflict(err error) error {
+	m := remoteMessage(err)
+	if strings.Contains(m, "rename destination directory is not empty") || strings.Contains(m, "must both be directories") {
+		return fmt.Errorf("%w: %w", fs.ErrExist, err)
 	}
 	return err
 }

@@ -23,6 +23,7 @@ const (
 // proxied opens a store whose connections all pass through a proxy.
 func proxied(t *testing.T) (s *hdfs.FS, p *storetest.Proxy, nameNode string, dataNodes []string) {
 	t.Helper()
+	t.Parallel() // they wait for time-outs most of the time
 	uri := storetest.SharedCluster(t)
 	u, err := url.Parse(uri)
 	if err != nil {

@@ -134,6 +134,10 @@ func (c *Cluster) AwaitReady() {
 	defer cancel()
 	for {
 		err := ready(ctx, c.http())
+		// A node that was killed and started counts as live before it is.
+		for n := 1; n <= DataNodes && err == nil; n++ {
+			err = jmx(ctx, c.dataNodeHTTP(n), "DataNode,name=DataNodeInfo", `\"ActorState\":\"RUNNING\"`)
+		}
 		if err == nil {
 			return
 		}
@@ -151,6 +155,14 @@ func (c *Cluster) SetSpaceQuota(dir string, bytes int64) {
 	c.t.Helper()
 	c.webHDFS(http.MethodPut, dir, "op=MKDIRS")
 	c.webHDFS(http.MethodPut, dir, fmt.Sprintf("op=SETQUOTA&storagespacequota=%d&namespacequota=1000000", bytes))
+}
+
+func (c *Cluster) dataNodeHTTP(n int) string {
+	base := c.ports
+	if base == 0 {
+		base = 9800
+	}
+	return "http://127.0.0.1:" + strconv.Itoa(base+10*n+1)
 }
 
 func (c *Cluster) webHDFS(method, path, query string) {
@@ -207,10 +219,16 @@ func missing(t testing.TB, what string, out []byte, err error) {
 }
 
 // ready asks the NameNode whether all DataNodes are live and none is stale.
-func ready(ctx context.Context, http_ string) error {
+func ready(ctx context.Context, address string) error {
+	return jmx(ctx, address, "NameNode,name=FSNamesystemState", `"FSState" : "Operational"`,
+		fmt.Sprintf(`"NumLiveDataNodes" : %d`, DataNodes), `"NumStaleDataNodes" : 0`)
+}
+
+// jmx checks that a daemon's bean has all of want in it.
+func jmx(ctx context.Context, address, bean string, want ...string) error {
 	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, http_+"/jmx?qry=Hadoop:service=NameNode,name=FSNamesystemState", nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address+"/jmx?qry=Hadoop:service="+bean, nil)
 	if err != nil {
 		return err
 	}
@@ -223,9 +241,9 @@ func ready(ctx context.Context, http_ string) error {
 	if err != nil {
 		return err
 	}
-	for _, want := range []string{`"FSState" : "Operational"`, fmt.Sprintf(`"NumLiveDataNodes" : %d`, DataNodes), `"NumStaleDataNodes" : 0`} {
-		if !strings.Contains(string(body), want) {
-			return fmt.Errorf("the NameNode does not say %s", want)
+	for _, w := range want {
+		if !strings.Contains(string(body), w) {
+			return fmt.Errorf("%s at %s does not say %s", bean, address, w)
 		}
 	}
 	return nil
