@@ -45,6 +45,10 @@ func (s *Spool) recoverType(dataType string) error {
 	slices.SortFunc(files, func(a, b fs.DirEntry) int { return strings.Compare(filepath.Ext(b.Name()), filepath.Ext(a.Name())) })
 	for _, f := range files {
 		path := filepath.Join(dir, f.Name())
+		if filepath.Ext(path) == tempExt {
+			_ = s.Disk.Remove(path) // half of a copy
+			continue
+		}
 		id, sealed, err := parseName(f.Name())
 		if err == nil && s.segments[key{dataType, id}] != nil {
 			err = fmt.Errorf("segment %s has another file", id)
@@ -86,7 +90,7 @@ func (s *Spool) recoverSegment(dataType string, id store.Segment, path string, s
 		return err
 	}
 	g := &Segment{
-		Type: dataType, ID: id, Opened: opened, Recovered: true, lastWrite: time.Now(),
+		Type: dataType, ID: id, Opened: opened, lastWrite: time.Now(),
 		path: path, sealed: sealed, size: e.bytes, blocks: e.blocks, durable: e, tail: e.bytes < info.Size(),
 	}
 	s.segments[key{dataType, id}] = g

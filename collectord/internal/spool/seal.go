@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"github.com/akupara/akupara/store"
 )
 
 // finishAll seals what was detached from its route. Only Run calls it.
@@ -105,31 +107,70 @@ func (s *Spool) forget(g *Segment) error {
 	return nil
 }
 
-// Rename gives a sealed segment a new id, for when the store holds another file
-// under the old one (a disk was cloned). Agents that ask for the old id are told
-// what that other file holds.
-func (s *Spool) Rename(g *Segment) (*Segment, error) {
-	from := g.where()
-	id := s.newID(time.Now())
-	to := filepath.Join(filepath.Dir(from), string(id)+sealedExt)
-	err := s.Disk.Rename(from, to)
-	if err == nil {
-		err = s.Disk.SyncDir(filepath.Dir(to))
+// Split moves a sealed segment's batches from block from on into a segment of
+// its own, and removes the rest. It is for when the store holds, under the
+// segment's name, a file with the first from blocks and no more, or other ones
+// (a disk was cloned, or a failed one came back). Agents that ask for the old
+// id are told what that file holds. The new id follows from the old one: after
+// a crash in between the same is made again, or found, and nil given for it.
+func (s *Spool) Split(g *Segment, from int) (*Segment, error) {
+	id := store.Segment(fmt.Sprintf("%s.%d", g.ID, from))
+	if _, known := s.Lookup(g.Type, id); known {
+		return nil, s.Remove(g)
 	}
+	n, err := s.split(g, from, id)
 	if err != nil {
-		return nil, fmt.Errorf("rename segment %s: %w", g.ID, err)
+		return nil, fmt.Errorf("split segment %s: %w", g.ID, err)
 	}
-	g.mu.Lock()
-	n := &Segment{
-		Type: g.Type, ID: id, Opened: g.Opened, Recovered: g.Recovered, lastWrite: g.lastWrite,
-		path: to, sealed: true, size: g.size, blocks: g.blocks, durable: g.durable, tail: g.tail,
-	}
-	g.mu.Unlock()
 	s.mu.Lock()
-	delete(s.segments, key{g.Type, g.ID})
 	s.segments[key{n.Type, n.ID}] = n
+	s.bytes += n.durable.bytes
 	s.mu.Unlock()
-	return n, nil
+	return n, s.Remove(g)
+}
+
+func (s *Spool) split(g *Segment, from int, id store.Segment) (*Segment, error) {
+	frames, err := g.OpenFrames()
+	if err != nil {
+		return nil, err
+	}
+	defer frames.Close()
+	if from >= len(frames.At) {
+		return nil, fmt.Errorf("it has %d blocks, none behind %d", len(frames.At), from)
+	}
+	begin, size := frames.Starts[from], g.Size()
+	n := &Segment{
+		Type: g.Type, ID: id, Opened: g.Opened, lastWrite: time.Now(), sealed: true,
+	}
+	if err := n.ID.Check(); err != nil {
+		return nil, err
+	}
+	n.durable = extent{bytes: size - begin, blocks: len(frames.At) - from}
+	n.size, n.blocks = n.durable.bytes, n.durable.blocks
+	dir := filepath.Dir(g.where())
+	n.path = filepath.Join(dir, string(n.ID)+sealedExt)
+	temp := filepath.Join(dir, string(n.ID)+tempExt)
+	if err := s.copyTo(temp, io.NewSectionReader(frames, begin, size-begin)); err != nil {
+		return nil, err
+	}
+	if err := s.Disk.Rename(temp, n.path); err != nil {
+		return nil, err
+	}
+	return n, s.Disk.SyncDir(dir)
+}
+
+// copyTo writes a file, whole and durable but for its name.
+func (s *Spool) copyTo(name string, from io.Reader) error {
+	// A crash may have left a part of the same copy.
+	if err := s.Disk.Remove(name); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	out, err := s.Disk.Create(name)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(struct{ io.Writer }{out}, from)
+	return errors.Join(err, out.Sync(), out.Close())
 }
 
 // Repair reads a sealed segment to its first damage, and moves the rest to
@@ -175,20 +216,14 @@ func (s *Spool) setAside(g *Segment) error {
 		return fmt.Errorf("quarantine: %w", err)
 	}
 	defer f.Close()
-	if _, err := f.Seek(size, io.SeekStart); err != nil {
-		return fmt.Errorf("quarantine: %w", err)
-	}
-	to := filepath.Join(dir, fmt.Sprintf("%s.%d.damaged", g.ID, size))
-	// A crash may have left a part of the same copy.
-	if err := s.Disk.Remove(to); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return fmt.Errorf("quarantine: %w", err)
-	}
-	out, err := s.Disk.Create(to)
+	info, err := f.Stat()
 	if err != nil {
 		return fmt.Errorf("quarantine: %w", err)
 	}
-	n, err := io.Copy(struct{ io.Writer }{out}, f)
-	if err = errors.Join(err, out.Sync(), out.Close()); err == nil {
+	n := info.Size() - size
+	to := filepath.Join(dir, fmt.Sprintf("%s.%d.damaged", g.ID, size))
+	err = s.copyTo(to, io.NewSectionReader(f, size, n))
+	if err == nil {
 		err = s.Disk.SyncDir(dir)
 	}
 	if err == nil {

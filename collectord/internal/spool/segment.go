@@ -17,14 +17,14 @@ import (
 const (
 	openExt   = ".open"
 	sealedExt = ".sealed"
+	tempExt   = ".tmp" // being made by Split
 )
 
 // Segment is one file of the spool. It is safe for concurrent use.
 type Segment struct {
-	Type      string
-	ID        store.Segment
-	Opened    time.Time
-	Recovered bool // found at the start: its sink file may be published already
+	Type   string
+	ID     store.Segment
+	Opened time.Time
 
 	file File // nil once sealed
 
@@ -158,8 +158,9 @@ func (g *Segment) rest() {
 // Frames is a sealed segment opened for reading.
 type Frames struct {
 	*os.File
-	Index chunk.Index
-	At    []int64 // where each block of the index starts in the file
+	Index  chunk.Index
+	Starts []int64 // where each frame starts in the file
+	At     []int64 // where each block of the index starts in the file
 	// Largest is the length of the longest block.
 	Largest int
 }
@@ -178,6 +179,7 @@ func (g *Segment) OpenFrames() (*Frames, error) {
 	frames := &Frames{File: f, Index: chunk.Index{Type: g.Type, Segment: string(g.ID)}}
 	e, err := walk(f, g.Size(), g.Type, func(off int64, h *chunk.FrameHeader) {
 		frames.Index.AddFrame(h)
+		frames.Starts = append(frames.Starts, off)
 		frames.At = append(frames.At, off+int64(h.BlockAt))
 		frames.Largest = max(frames.Largest, h.BlockLen)
 	})

@@ -15,9 +15,16 @@ import (
 	"github.com/akupara/akupara/store"
 )
 
-// errTaken says that a file of the segment's name is published that does not
-// hold the segment's batches.
-var errTaken = errors.New("the name is taken")
+// takenError says that a file of the segment's name is published that does not
+// hold all of the segment's batches, but the first common ones.
+type takenError struct {
+	common int
+	reason error
+}
+
+func (e *takenError) Error() string {
+	return fmt.Sprintf("the name is taken by a file that has the first %d of the segment's batches: %v", e.common, e.reason)
+}
 
 const (
 	writeSize  = 1 << 20 // bytes of one write to the store
@@ -56,7 +63,7 @@ func (u *Uploader) attempt(ctx context.Context, seg *spool.Segment) (blocks int,
 }
 
 // find looks for the segment's sink file, first in raw/ and then in archive/,
-// where files go from there. errTaken means that it is another's.
+// where files go from there. A takenError means that it is another's.
 func (u *Uploader) find(ctx context.Context, seg *spool.Segment, index *chunk.Index) (blocks int, found bool, err error) {
 	for _, area := range []string{store.Raw, store.Archive} {
 		path := store.SinkPath(area, seg.Type, seg.ID)
@@ -82,22 +89,21 @@ func (u *Uploader) holds(ctx context.Context, path string, index *chunk.Index) (
 	defer r.Close()
 	sink, err := chunk.ReadSink(r, r.Size())
 	if errors.Is(err, chunk.ErrInvalid) {
-		return 0, fmt.Errorf("%w: %w", errTaken, err)
+		return 0, &takenError{reason: err}
 	}
 	if err != nil {
 		return 0, err
 	}
 	if sink.Damage != nil {
-		return 0, fmt.Errorf("%w: %w", errTaken, sink.Damage)
+		return 0, &takenError{reason: sink.Damage}
 	}
 	have, want := sink.Index.Blocks, index.Blocks
-	if len(have) < len(want) {
-		return 0, fmt.Errorf("%w: it has %d blocks, the segment %d", errTaken, len(have), len(want))
+	common := 0
+	for common < min(len(have), len(want)) && have[common].Len == want[common].Len && have[common].CRC == want[common].CRC {
+		common++
 	}
-	for i := range want {
-		if have[i].Len != want[i].Len || have[i].CRC != want[i].CRC {
-			return 0, fmt.Errorf("%w: its block %d differs", errTaken, i)
-		}
+	if common < len(want) {
+		return 0, &takenError{common, fmt.Errorf("it has %d blocks, the segment %d", len(have), len(want))}
 	}
 	return len(have), nil
 }

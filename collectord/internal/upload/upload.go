@@ -10,7 +10,6 @@ package upload
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"sync"
 	"time"
@@ -26,7 +25,7 @@ import (
 // Spool is what an Uploader does with segments; spool.Spool documents it.
 type Spool interface {
 	Remove(*spool.Segment) error
-	Rename(*spool.Segment) (*spool.Segment, error)
+	Split(seg *spool.Segment, from int) (*spool.Segment, error)
 	Repair(*spool.Segment) (gone bool, err error)
 }
 
@@ -89,7 +88,7 @@ func (u *Uploader) LastError() error {
 }
 
 type result struct {
-	seg *spool.Segment // as it is called now
+	seg *spool.Segment // what is to be tried again
 	err error
 }
 
@@ -179,19 +178,23 @@ func (u *Uploader) settle(q *queue, r result) {
 	}
 }
 
-// publish makes one attempt. The segment that it returns is the same, but for
-// its id where it had to be given a new one.
+// publish makes one attempt. The segment that it returns is the same, or what
+// is left of it under another id.
 func (u *Uploader) publish(ctx context.Context, seg *spool.Segment) (*spool.Segment, error) {
 	blocks, err := u.attempt(ctx, seg)
+	var taken *takenError
 	switch {
-	case errors.Is(err, errTaken):
-		u.Log.Error("the store holds another file under a segment's name; the segment gets a new one",
+	case errors.As(err, &taken):
+		u.Log.Error("the store holds another file under a segment's name; what that lacks gets a new name",
 			"type", seg.Type, "segment", seg.ID, "error", err)
-		renamed, err := u.spool.Rename(seg)
-		if err != nil {
-			return seg, err
+		rest, splitErr := u.spool.Split(seg, taken.common)
+		switch {
+		case rest != nil:
+			return rest, errors.Join(err, splitErr)
+		case splitErr == nil:
+			return seg, nil // a segment of its own holds the rest already
 		}
-		return renamed, fmt.Errorf("upload segment %s again as %s: %w", seg.ID, renamed.ID, errTaken)
+		return seg, errors.Join(err, splitErr)
 	case errors.Is(err, spool.ErrDamaged):
 		gone, repairErr := u.spool.Repair(seg)
 		if gone && repairErr == nil {
