@@ -348,7 +348,16 @@ func (c *cursor) frame(pos int64) (chunk.Chunk, int64, error) {
 		return chunk.Chunk{}, 0, err
 	}
 	rec, err := parsePayload(head[:], payload)
-	return rec, frameHead + int64(n), err
+	if err != nil {
+		return rec, 0, err
+	}
+	// What could not be sent must not be tried for ever.
+	whole := rec
+	whole.Type, whole.Stream = "any", "any"
+	if whole.Check() != nil {
+		return rec, 0, errDamaged
+	}
+	return rec, frameHead + int64(n), nil
 }
 
 func readAt(f *os.File, b []byte, pos int64) error {

@@ -1,0 +1,202 @@
+package spool
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"github.com/akupara/akupara/chunk"
+)
+
+var errCrash = errors.New("crash")
+
+// A spool whose k-th disk operation and all later ones fail is what a crash
+// leaves behind. Whatever was acknowledged must be sent after a restart, once
+// per offset, and nothing else but what was being appended.
+func TestCrashAtEveryOperationLosesNothingThatWasAcknowledged(t *testing.T) {
+	const records = 6
+	for k := 0; ; k++ {
+		dir := t.TempDir()
+		ops := 0
+		cfg := Config{Dir: dir, SegmentBytes: 120}
+		cfg.fault = func(string) error {
+			if ops++; ops > k {
+				return errCrash
+			}
+			return nil
+		}
+		s := open(t, cfg)
+		var acked []string
+		for i := range records {
+			body := fmt.Sprintf("record %d", i)
+			if err := s.Append(context.Background(), key, Block, record(body)); err != nil {
+				break
+			}
+			acked = append(acked, body)
+		}
+		// No Close, which a crash does not do either.
+		again, o := open(t, Config{Dir: dir}), newOut()
+		stop := start(t, again, o)
+		add(t, again, Block, "new")
+		want := append(slices.Clone(acked), "new")
+		got := bodies(o.wait(t, fmt.Sprintf("k=%d", k), data(len(want))))
+		stop()
+		inFlight := fmt.Sprintf("record %d", len(acked))
+		got = slices.DeleteFunc(got, func(b string) bool { return b == inFlight && len(got) == len(want)+1 })
+		if !slices.Equal(got, want) {
+			t.Fatalf("k=%d: sent %q, want %q", k, got, want)
+		}
+		if len(acked) == records {
+			return
+		}
+	}
+}
+
+// A torn tail of any length is quarantined, and all before it is sent.
+func TestTornTailIsQuarantinedAtEveryLength(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, Config{Dir: dir})
+	add(t, s, Block, "first", "second", "third")
+	s.Close()
+	path := files(t, dir)[0]
+	whole, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	frames := []int{0}
+	for pos := 0; pos < len(whole); {
+		n, err := frameLen(whole[pos:])
+		if err != nil {
+			t.Fatal(err)
+		}
+		pos += frameHead + n
+		frames = append(frames, pos)
+	}
+	records := []string{"first", "second", "third"}
+	for cut := range len(whole) + 1 {
+		dir := t.TempDir()
+		to := filepath.Join(dir, "disk", "df", filepath.Base(path))
+		if err := errors.Join(os.MkdirAll(filepath.Dir(to), 0o700), os.WriteFile(to, whole[:cut], 0o600)); err != nil {
+			t.Fatal(err)
+		}
+		n := 0
+		for n < 3 && frames[n+1] <= cut {
+			n++
+		}
+		s, o := open(t, Config{Dir: dir}), newOut()
+		stop := start(t, s, o)
+		want := records[:n]
+		if n > 0 {
+			o.wait(t, fmt.Sprintf("cut at %d", cut), ended(1))
+		}
+		stop()
+		if got := bodies(o.chunks); !slices.Equal(got, want) {
+			t.Fatalf("cut at %d: sent %q, want %q", cut, got, want)
+		}
+		if got, want := s.Stats().Quarantined, int64(cut-frames[n]); got != want {
+			t.Errorf("cut at %d: %d bytes in quarantine, want %d", cut, got, want)
+		}
+	}
+}
+
+// Damage in a segment that is not the last is found when it is sent.
+func TestDamagedSegmentIsToldAsLostAndTheRestIsSent(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, Config{Dir: dir, SegmentBytes: 100})
+	for i := range 6 { // two to a segment
+		add(t, s, Block, fmt.Sprintf("record %d", i))
+	}
+	s.Close()
+	names := files(t, dir)
+	b, err := os.ReadFile(names[1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	b[frameHead+20] ^= 1
+	if err := os.WriteFile(names[1], b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s, o := open(t, Config{Dir: dir}), newOut()
+	start(t, s, o)
+	got := o.wait(t, "the rest and its End", ended(1))
+	var lost, kept chunk.Ranges
+	for _, c := range got {
+		if c.Kind == chunk.Lost {
+			lost = lost.Add(c.Range())
+		} else if c.Kind == chunk.Data {
+			kept = kept.Add(c.Range())
+		}
+	}
+	if lost.Len() == 0 || lost.Len()+kept.Len() != 48 || kept.Len() == 0 {
+		t.Errorf("kept %v, lost %v; want them to share 48 bytes", kept, lost)
+	}
+	if s.Stats().Quarantined == 0 {
+		t.Error("nothing is in quarantine")
+	}
+}
+
+func FuzzRecord(f *testing.F) {
+	for _, c := range []*chunk.Chunk{record("body\n"), record(""), {Kind: chunk.Dropped, First: 1, Last: 9, Reason: "full"}} {
+		f.Add(appendFrame(nil, c))
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if len(b) < frameHead {
+			return
+		}
+		n, err := frameLen(b)
+		if err != nil || len(b) < frameHead+n {
+			return
+		}
+		// The CRC is not the fuzzer's to find.
+		head := make([]byte, frameHead)
+		copy(head, appendCRC(b[frameHead:frameHead+n]))
+		c, err := parsePayload(head, b[frameHead:frameHead+n])
+		if err != nil {
+			return
+		}
+		again := appendFrame(nil, &c)
+		d, err := parsePayload(again, again[frameHead:])
+		if err != nil || fmt.Sprint(c) != fmt.Sprint(d) {
+			t.Errorf("%+v became %+v: %v", c, d, err)
+		}
+	})
+}
+
+// A segment file of any bytes is opened, sent and ended without a panic.
+func FuzzSegmentFile(f *testing.F) {
+	r := record("body\n")
+	r.Last = 5
+	f.Add(appendFrame(nil, r))
+	f.Add([]byte("junk"))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		dir := t.TempDir()
+		path := filepath.Join(dir, "disk", "df", segmentName("00000000000000000000000000000000000000", 0))
+		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o700), os.WriteFile(path, b, 0o600)); err != nil {
+			t.Fatal(err)
+		}
+		s, err := Open(Config{Dir: dir, MaxBytes: 1 << 20}, slog.New(slog.DiscardHandler))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.Close()
+		if len(s.streams) == 0 {
+			return
+		}
+		o := newOut()
+		stop := start(t, s, o)
+		defer stop()
+		o.wait(t, "the End", ended(1))
+	})
+}
+
+// appendCRC makes the head of a frame with this payload.
+func appendCRC(payload []byte) []byte {
+	b := binary.LittleEndian.AppendUint32(nil, uint32(len(payload)))
+	return binary.LittleEndian.AppendUint32(b, chunk.CRC(payload))
+}
