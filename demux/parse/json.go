@@ -35,10 +35,27 @@ const (
 	numRoles    = roleMessage + 2
 )
 
-var roles = map[string]role{ //nolint:gochecknoglobals // constant
-	"ts": roleTime, "time": roleTime + 1, "timestamp": roleTime + 2, "@timestamp": roleTime + 3,
-	"level": roleLevel, "severity": roleLevel + 1,
-	"message": roleMessage, "msg": roleMessage + 1,
+// roleOf gives what a top-level key is for.
+func roleOf(key string) role {
+	switch key {
+	case "ts":
+		return roleTime
+	case "time":
+		return roleTime + 1
+	case "timestamp":
+		return roleTime + 2
+	case "@timestamp":
+		return roleTime + 3
+	case "level":
+		return roleLevel
+	case "severity":
+		return roleLevel + 1
+	case "message":
+		return roleMessage
+	case "msg":
+		return roleMessage + 1
+	}
+	return roleColumn
 }
 
 // node is a key at its place among the nested keys.
@@ -207,7 +224,7 @@ func (f *jsonFormat) child(parent *node, key []byte, guess int) *node {
 	if parent.parent != nil || parent.key != "" {
 		n.name = parent.name + "." + n.key
 	} else {
-		n.role = roles[n.key]
+		n.role = roleOf(n.key)
 	}
 	if f.nodes >= maxNodes || len(n.name) > 1<<10 {
 		return n // not remembered: there may be no end of them

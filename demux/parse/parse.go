@@ -36,8 +36,12 @@ type Parser interface {
 // parsers gives a format's constructor by its parser's name.
 func parsers() map[string]func() format {
 	m := map[string]func() format{
-		"raw":  func() format { return rawFormat{} },
-		"json": func() format { return newJSON() },
+		"raw":      func() format { return rawFormat{} },
+		"json":     func() format { return newJSON() },
+		"syslog":   func() format { return &syslogFormat{} },
+		"log4j":    func() format { return &log4jFormat{} },
+		"combined": func() format { return &combinedFormat{} },
+		"df":       func() format { return &dfFormat{} },
 	}
 	for name, cols := range metrics() {
 		m[name] = func() format { return newJSON(cols...) }

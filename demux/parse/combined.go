@@ -1,0 +1,247 @@
+package parse
+
+import (
+	"bytes"
+	"strconv"
+
+	"github.com/akupara/akupara/demux/rows"
+	"github.com/akupara/akupara/demux/schema"
+)
+
+// combinedFormat parses the access logs of Apache and nginx: the common and
+// the combined log format, a virtual host before them. What follows is kept in
+// attributes as "extra", a request line that is none as "request". A line of
+// Apache's error log among them is read as log4jFormat reads it, thread and
+// module going to attributes.
+type combinedFormat struct {
+	gen                                                  int
+	client, ident, user, method, path, protocol, referer *rows.Column
+	status, size, agent                                  *rows.Column
+	buf                                                  []byte
+}
+
+func (f *combinedFormat) begin(r *reader) {
+	if f.gen == r.b.Generation() {
+		return
+	}
+	f.gen = r.b.Generation()
+	text := func(name string) *rows.Column { return r.b.Typed(name, schema.String) }
+	f.client, f.ident, f.user = text("client"), text("ident"), text("user")
+	f.method, f.path, f.protocol = text("method"), text("path"), text("protocol")
+	f.status, f.size = r.b.Typed("status", schema.Long), r.b.Typed("size", schema.Long)
+	f.referer, f.agent = text("referer"), text("user_agent")
+}
+
+// access are the parts of a line, as written.
+type access struct {
+	vhost, client, ident, user  []byte
+	time, request, status, size []byte
+	hasReferer                  bool
+	referer, agent, extra       []byte
+}
+
+func (f *combinedFormat) record(r *reader, rec []byte) {
+	if rec[0] == '[' {
+		if t, n := apacheTime(rec, &r.zone); n > 0 {
+			f.errorLine(r, rec, t, n)
+			return
+		}
+	}
+	a, why := splitAccess(rec)
+	t := instant{}
+	if why == "" {
+		if t = accessTime(a.time, &r.zone); !t.ok {
+			why = "its time is none"
+		}
+	}
+	if why != "" {
+		r.fail(rec, "not an access log line: "+why)
+		return
+	}
+	r.row()
+	r.setTime(t, "time", a.time)
+	if a.vhost != nil {
+		r.b.Attr("vhost", a.vhost)
+	}
+	f.text(f.client, a.client)
+	f.text(f.ident, a.ident)
+	f.text(f.user, a.user)
+	f.request(r, a.request)
+	f.number(f.status, a.status)
+	f.number(f.size, a.size)
+	if a.hasReferer {
+		f.text(f.referer, a.referer)
+		f.text(f.agent, a.agent)
+	}
+	if len(a.extra) > 0 {
+		r.b.Attr("extra", a.extra)
+	}
+}
+
+// text takes a value; "-" is null.
+func (f *combinedFormat) text(c *rows.Column, v []byte) {
+	if len(v) == 0 || len(v) == 1 && v[0] == '-' {
+		return
+	}
+	if bytes.IndexByte(v, '\\') >= 0 {
+		f.buf = f.buf[:0]
+		for i := 0; i < len(v); i++ {
+			if v[i] == '\\' && i+1 < len(v) && (v[i+1] == '"' || v[i+1] == '\\') {
+				i++
+			}
+			f.buf = append(f.buf, v[i])
+		}
+		v = f.buf
+	}
+	c.String(v)
+}
+
+func (f *combinedFormat) number(c *rows.Column, v []byte) {
+	if len(v) == 1 && v[0] == '-' {
+		return
+	}
+	if n, err := strconv.ParseInt(string(v), 10, 64); err == nil {
+		c.Long(n)
+		return
+	}
+	c.String(v) // no number: it goes to attributes
+}
+
+// request takes "METHOD path protocol" apart.
+func (f *combinedFormat) request(r *reader, v []byte) {
+	if len(v) == 0 || string(v) == "-" {
+		return
+	}
+	sp, last := bytes.IndexByte(v, ' '), bytes.LastIndexByte(v, ' ')
+	if sp <= 0 {
+		r.b.Attr("request", v)
+		return
+	}
+	for _, c := range v[:sp] {
+		if (c < 'A' || c > 'Z') && (c < 'a' || c > 'z') && c != '-' && c != '_' {
+			r.b.Attr("request", v)
+			return
+		}
+	}
+	f.text(f.method, v[:sp])
+	if last > sp && bytes.HasPrefix(v[last+1:], []byte("HTTP/")) {
+		f.text(f.protocol, v[last+1:])
+	} else {
+		last = len(v)
+	}
+	f.text(f.path, v[sp+1:last])
+}
+
+// splitAccess takes a line apart, or says why it can't.
+func splitAccess(s []byte) (a access, why string) {
+	open := bytes.Index(s, []byte(" ["))
+	if open < 0 {
+		return a, "there is no [time]"
+	}
+	head := bytes.Fields(s[:open])
+	switch {
+	case len(head) == 4 && string(head[2]) == "-": // vhost client - user
+		a.vhost, head = head[0], head[1:]
+	case len(head) > 3: // a user's name with spaces
+		_, user, _ := bytes.Cut(s[:open], []byte(" "))
+		_, user, _ = bytes.Cut(user, []byte(" "))
+		head = [][]byte{head[0], head[1], user}
+	case len(head) < 3:
+		return a, "there are no client, ident and user before the time"
+	}
+	a.client, a.ident, a.user = head[0], head[1], head[2]
+	s = s[open+2:]
+	end := bytes.IndexByte(s, ']')
+	if end < 0 {
+		return a, "its [time] has no end"
+	}
+	a.time, s = s[:end], bytes.TrimLeft(s[end+1:], " ")
+	var ok bool
+	if a.request, s, ok = quotedField(s); !ok {
+		return a, "there is no request in quotes"
+	}
+	a.status, s = plainField(s)
+	a.size, s = plainField(s)
+	if len(a.status) != 3 && string(a.status) != "-" || len(a.size) == 0 {
+		return a, "there are no status and size after the request"
+	}
+	if ref, rest, ok := quotedField(s); ok {
+		if agent, rest, ok := quotedField(rest); ok {
+			a.hasReferer, a.referer, a.agent, s = true, ref, agent, rest
+		}
+	}
+	a.extra = s
+	return a, ""
+}
+
+func plainField(s []byte) (field, rest []byte) {
+	i := bytes.IndexByte(s, ' ')
+	if i < 0 {
+		return s, nil
+	}
+	return s[:i], bytes.TrimLeft(s[i:], " ")
+}
+
+// quotedField reads a field in quotes; a quote within it has a backslash.
+func quotedField(s []byte) (field, rest []byte, ok bool) {
+	if len(s) == 0 || s[0] != '"' {
+		return nil, s, false
+	}
+	for i := 1; i < len(s); i++ {
+		switch s[i] {
+		case '\\':
+			i++
+		case '"':
+			return s[1:i], bytes.TrimLeft(s[i+1:], " "), true
+		}
+	}
+	return nil, s, false
+}
+
+// accessTime reads "10/Oct/2000:13:55:36 -0700".
+func accessTime(s []byte, z *zone) instant {
+	if len(s) < 20 || s[2] != '/' || s[6] != '/' || s[11] != ':' || s[14] != ':' || s[17] != ':' {
+		if t, n := isoTime(s, z); n == len(s) {
+			return t
+		}
+		return instant{}
+	}
+	secs, ok := seconds(digits(s, 7, 4), month(s[3:]), digits(s, 0, 2), digits(s, 12, 2), digits(s, 15, 2), digits(s, 18, 2))
+	micros, finer, n := fraction(s[20:])
+	off, k, local := zoneOffset(s[20+n:])
+	if !ok || 20+n+k != len(s) {
+		return instant{}
+	}
+	if local {
+		secs = z.utc(secs)
+	}
+	return instant{micros: (secs-off)*1_000_000 + micros, finer: finer, ok: true}
+}
+
+// errorLine reads a line of Apache's error log.
+func (f *combinedFormat) errorLine(r *reader, rec []byte, t instant, n int) {
+	r.row()
+	r.setTime(t, "time", rec[:n])
+	s := bytes.TrimLeft(rec[n:], " ")
+	for len(s) > 0 && s[0] == '[' {
+		k := bracket(s)
+		if k == 0 {
+			break
+		}
+		in := s[1 : k-1]
+		module, lvl, _ := bytes.Cut(in, []byte(":"))
+		switch {
+		case isLevel(in):
+			r.setLevel(in, "level")
+		case isLevel(lvl):
+			r.setLevel(lvl, "level")
+			r.b.Attr("logger", module)
+		case bytes.HasPrefix(in, []byte("client ")):
+			f.client.String(in[len("client "):])
+		default:
+			r.b.Attr("thread", in)
+		}
+		s = bytes.TrimLeft(s[k:], " ")
+	}
+	r.b.Message(s)
+}
