@@ -1,0 +1,342 @@
+// Package adaptortest is the conformance suite of adaptors, and the far side
+// of one in tests: an Output that records and checks what it is given, and
+// Streams in memory that survive the adaptor.
+package adaptortest
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/akupara/akupara/adaptors"
+	"github.com/akupara/akupara/chunk"
+)
+
+// Recorder is the agent as an adaptor sees it. It keeps all chunks it took and
+// notes every broken rule: a chunk that fails Check, a byte of a stream that is
+// not open or was not journalled as sent, a range sent again with other bytes
+// (I2), facts that contradict data. It is safe for concurrent use.
+type Recorder struct {
+	mu       sync.Mutex
+	changed  chan struct{} // closed and renewed at each change
+	streams  map[string]*recorded
+	known    map[string]*adaptors.Stream
+	order    []string
+	opened   int
+	life     int // of the agent: calls of an earlier one are refused
+	problems []string
+	chunks   []chunk.Chunk // without bodies, in the order taken
+	refuse   func(c *chunk.Chunk) error
+	openErr  error
+}
+
+// recorded is what came of one stream.
+type recorded struct {
+	source string
+	data   []byte
+	have   chunk.Ranges
+	facts  []chunk.Chunk
+	ended  bool
+	pieces []chunk.Chunk // data chunks, without bodies
+}
+
+// NewRecorder makes an empty one.
+func NewRecorder() *Recorder {
+	return &Recorder{streams: map[string]*recorded{}, known: map[string]*adaptors.Stream{}, changed: make(chan struct{})}
+}
+
+// errKilled is what a killed adaptor gets from its agent.
+var errKilled = errors.New("the agent of this adaptor was killed")
+
+// link is one life of the agent: what an adaptor is given.
+type link struct {
+	r    *Recorder
+	life int
+}
+
+// Env gives an adaptor its agent. name and log are the caller's to add.
+func (r *Recorder) Env() adaptors.Env {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	l := &link{r, r.life}
+	return adaptors.Env{Name: "test", Type: "test", Host: "host", Out: l, Streams: l}
+}
+
+// Kill ends this life of the agent: whoever holds an Env from before can
+// change nothing any more, as after SIGKILL. What was journalled stays.
+func (r *Recorder) Kill() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.life++
+	r.signal()
+}
+
+// Refuse lets Send fail with what f gives, before the chunk is taken; nil
+// takes everything again. f may block.
+func (r *Recorder) Refuse(f func(c *chunk.Chunk) error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.refuse = f
+}
+
+// FailOpen lets Open fail.
+func (r *Recorder) FailOpen(err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.openErr = err
+}
+
+func (r *Recorder) signal() {
+	close(r.changed)
+	r.changed = make(chan struct{})
+}
+
+// Changed is closed when something arrives.
+func (r *Recorder) Changed() <-chan struct{} {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.changed
+}
+
+func (r *Recorder) problem(format string, args ...any) {
+	r.problems = append(r.problems, fmt.Sprintf(format, args...))
+}
+
+// Send implements adaptors.Output.
+func (l *link) Send(ctx context.Context, c *chunk.Chunk) error {
+	r := l.r
+	r.mu.Lock()
+	refuse := r.refuse
+	r.mu.Unlock()
+	if refuse != nil {
+		if err := refuse(c); err != nil {
+			return err
+		}
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if l.life != r.life {
+		return errKilled
+	}
+	defer r.signal()
+	if err := c.Check(); err != nil {
+		r.problem("an invalid chunk: %v", err)
+		return err
+	}
+	st := r.known[c.Stream]
+	if st == nil {
+		r.problem("stream %s was not open when %v %v was sent", c.Stream, c.Kind, c.Range())
+		return nil
+	}
+	if c.Kind == chunk.Data && st.Sent < c.Last {
+		r.problem("stream %s: %v was sent, but journalled only to %d", c.Stream, c.Range(), st.Sent)
+	}
+	rec := r.streams[c.Stream]
+	if rec == nil {
+		rec = &recorded{source: c.Source}
+		r.streams[c.Stream] = rec
+	}
+	rec.take(r, c)
+	bare := *c
+	bare.Body, bare.Borders = nil, slices.Clone(c.Borders)
+	r.chunks = append(r.chunks, bare)
+	return nil
+}
+
+func (rec *recorded) take(r *Recorder, c *chunk.Chunk) {
+	if c.Source != rec.source {
+		r.problem("stream %s changed its source from %s to %s", c.Stream, rec.source, c.Source)
+	}
+	bare := *c
+	bare.Body, bare.Borders = nil, slices.Clone(c.Borders)
+	if c.Kind != chunk.Data {
+		rec.facts = append(rec.facts, bare)
+		rec.ended = rec.ended || c.Kind == chunk.End
+		return
+	}
+	rec.pieces = append(rec.pieces, bare)
+	for _, both := range rec.have.Covered(c.Range()) {
+		if !bytes.Equal(rec.data[both.First:both.Last], c.Body[both.First-c.First:both.Last-c.First]) {
+			r.problem("stream %s: %v was sent again with other bytes", c.Stream, both)
+		}
+	}
+	if n := c.Last - int64(len(rec.data)); n > 0 {
+		rec.data = append(rec.data, make([]byte, n)...)
+	}
+	copy(rec.data[c.First:], c.Body)
+	rec.have = rec.have.Add(c.Range())
+}
+
+// Known implements adaptors.Streams.
+func (l *link) Known() []adaptors.Stream { return l.r.Known() }
+
+// Known gives all streams that are stored, in the order they were opened.
+func (r *Recorder) Known() []adaptors.Stream {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var out []adaptors.Stream
+	for _, id := range r.order {
+		if s := r.known[id]; s != nil {
+			out = append(out, *s)
+		}
+	}
+	return out
+}
+
+// Open implements adaptors.Streams.
+func (l *link) Open(ctx context.Context, s adaptors.Stream) (adaptors.Stream, error) {
+	r := l.r
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if err := errors.Join(ctx.Err(), r.openErr); err != nil {
+		return adaptors.Stream{}, err
+	}
+	if l.life != r.life {
+		return adaptors.Stream{}, errKilled
+	}
+	defer r.signal()
+	r.opened++
+	s.ID = fmt.Sprintf("s%d", r.opened)
+	s.Settled = max(s.Settled, s.Begin)
+	r.known[s.ID] = &s
+	r.order = append(r.order, s.ID)
+	return s, nil
+}
+
+func (l *link) change(id string, f func(s *adaptors.Stream)) error {
+	r := l.r
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if l.life != r.life {
+		return errKilled
+	}
+	s := r.known[id]
+	if s == nil {
+		return fmt.Errorf("stream %q: no such stream", id)
+	}
+	f(s)
+	r.signal()
+	return nil
+}
+
+// Update implements adaptors.Streams.
+func (l *link) Update(s adaptors.Stream) error {
+	return l.change(s.ID, func(k *adaptors.Stream) { k.Source, k.Identity, k.Ended = s.Source, s.Identity, s.Ended })
+}
+
+// Sent implements adaptors.Streams.
+func (l *link) Sent(id string, end int64, fingerprint uint64) error {
+	return l.change(id, func(k *adaptors.Stream) { k.Sent, k.Tail = end, fingerprint })
+}
+
+// Forget implements adaptors.Streams.
+func (l *link) Forget(id string) error {
+	return l.change(id, func(*adaptors.Stream) { delete(l.r.known, id) })
+}
+
+// Settle secures everything that came: it moves the stored positions and tells
+// the adaptor, which may be nil.
+func (r *Recorder) Settle(a adaptors.Replayer) {
+	r.mu.Lock()
+	upTo := map[string]int64{}
+	for id, rec := range r.streams {
+		s := r.known[id]
+		if s == nil {
+			continue
+		}
+		have := slices.Clone(rec.have)
+		for _, f := range rec.facts {
+			have = have.Add(f.Range())
+		}
+		for _, h := range have {
+			if h.First <= s.Settled {
+				s.Settled = max(s.Settled, h.Last)
+			}
+		}
+		upTo[id] = s.Settled
+	}
+	r.mu.Unlock()
+	if a != nil {
+		for id, n := range upTo {
+			a.Settled(id, n)
+		}
+	}
+}
+
+// Forgive takes everything back that came of a stream's range, as if the
+// collector that had it were gone with its disk.
+func (r *Recorder) Forgive(stream string, rg chunk.Range) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if rec := r.streams[stream]; rec != nil {
+		rec.have = rec.have.Remove(rg)
+	}
+}
+
+// Problems gives the rules that were broken.
+func (r *Recorder) Problems() []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.problems)
+}
+
+// Chunks gives what was taken, without bodies, in order.
+func (r *Recorder) Chunks() []chunk.Chunk {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.chunks)
+}
+
+// Facts gives the facts of one kind that came, in order.
+func (r *Recorder) Facts(kind chunk.Kind) []chunk.Chunk {
+	var out []chunk.Chunk
+	for _, c := range r.Chunks() {
+		if c.Kind == kind {
+			out = append(out, c)
+		}
+	}
+	return out
+}
+
+// Streams gives the ids of the streams of which data came, sorted by source.
+func (r *Recorder) Streams() []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.SortedFunc(maps.Keys(r.streams), func(a, b string) int {
+		return strings.Compare(r.streams[a].source+a, r.streams[b].source+b)
+	})
+}
+
+// Content gives all bytes that came of all streams, each byte of a stream
+// once: what the table would hold. Streams follow in the order they were
+// opened; holes are left out.
+func (r *Recorder) Content() string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var out strings.Builder
+	for n := range r.opened {
+		if rec := r.streams[fmt.Sprintf("s%d", n+1)]; rec != nil {
+			for _, h := range rec.have {
+				out.Write(rec.data[h.First:h.Last])
+			}
+		}
+	}
+	return out.String()
+}
+
+// Lines counts the lines of Content.
+func (r *Recorder) Lines() map[string]int {
+	out := map[string]int{}
+	for line := range strings.Lines(r.Content()) {
+		out[strings.TrimSuffix(line, "\n")]++
+	}
+	return out
+}

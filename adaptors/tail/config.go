@@ -1,0 +1,106 @@
+// Package tail is the adaptor that follows files: all that match its paths,
+// through renames, truncation and deletion, also those that happened while it
+// was not running, each byte of each file once.
+//
+// It is split into which files there are (internal/find), which of them is
+// which (internal/ident and match.go), where records end (internal/cut) and
+// the reading of one (stream.go, read.go). One goroutine decides (run.go), a
+// few read.
+package tail
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/akupara/akupara/adaptors"
+	"github.com/akupara/akupara/chunk"
+	"github.com/akupara/akupara/config"
+)
+
+// Config is the kind's own part of an adaptor's config.
+type Config struct {
+	Paths         []config.Glob   `config:"paths,required"`
+	Exclude       []config.Glob   `config:"exclude"`
+	Start         string          `config:"start" oneof:"beginning|end"` // of files present at the very first start
+	RecordStart   config.Regexp   `config:"record_start"`                // first line of a multi-line record
+	RecordTimeout config.Duration `config:"record_timeout" min:"10ms"`   // a still file ends its last multi-line record
+	MaxRecord     config.Size     `config:"max_record" min:"4KiB" max:"8MiB"`
+	Watch         string          `config:"watch" oneof:"auto|poll"`
+	Rescan        config.Duration `config:"rescan" min:"10ms"` // how often all folders are looked through
+}
+
+// DefaultConfig is what holds where a key is not given.
+func DefaultConfig() Config {
+	return Config{
+		Start:         "beginning",
+		RecordTimeout: config.Duration(2 * time.Second),
+		MaxRecord:     1 << 20,
+		Watch:         "auto",
+		Rescan:        config.Duration(10 * time.Second),
+	}
+}
+
+// Kind describes the kind to the agent.
+func Kind() adaptors.Kind {
+	return adaptors.Kind{
+		Name:    "tail",
+		Summary: "follows files through renames, truncation and deletion",
+		NewConfig: func() any {
+			c := DefaultConfig()
+			return &c
+		},
+		New: func(cfg any) (adaptors.Adaptor, error) {
+			c, ok := cfg.(*Config)
+			if !ok {
+				return nil, fmt.Errorf("create tail: its config is a %T", cfg)
+			}
+			return New(*c)
+		},
+		Replayable: true,
+	}
+}
+
+// New makes an adaptor; zero values in cfg mean the defaults. It touches
+// nothing outside.
+func New(cfg Config) (*Adaptor, error) {
+	def := DefaultConfig()
+	if len(cfg.Paths) == 0 {
+		return nil, fmt.Errorf("create tail: no paths")
+	}
+	if cfg.Start == "" {
+		cfg.Start = def.Start
+	}
+	if cfg.RecordTimeout == 0 {
+		cfg.RecordTimeout = def.RecordTimeout
+	}
+	if cfg.MaxRecord == 0 {
+		cfg.MaxRecord = def.MaxRecord
+	}
+	if cfg.MaxRecord > chunk.MaxBody/2 {
+		return nil, fmt.Errorf("create tail: max_record %v: at most %v are allowed", cfg.MaxRecord, config.Size(chunk.MaxBody/2))
+	}
+	if cfg.Rescan == 0 {
+		cfg.Rescan = def.Rescan
+	}
+	return &Adaptor{cfg: cfg, times: defaultTimes(), mail: newMail()}, nil
+}
+
+// times are the waits that tests shorten.
+type times struct {
+	still    time.Duration // a renamed or unlinked file's last line is taken as it is (rule 6)
+	linger   time.Duration // an unlinked file that somebody may still write to is given up
+	hold     time.Duration // a still copy of a file is taken for a file of its own
+	missing  time.Duration // a file not found for so long: what was not settled of it counts as lost
+	forget   time.Duration // and then its stream is forgotten
+	retry    time.Duration // after an error with one file
+	poll     time.Duration // between scans when folders can't be watched
+	throttle time.Duration // between looks at the watcher's events
+}
+
+func defaultTimes() times {
+	return times{
+		still: 5 * time.Second, linger: time.Minute, hold: 5 * time.Second,
+		missing: 10 * time.Minute, forget: 7 * 24 * time.Hour,
+		retry: time.Second, poll: time.Second, throttle: 5 * time.Millisecond,
+	}
+}

@@ -1,0 +1,202 @@
+package tail
+
+import (
+	"bytes"
+	"io"
+	"path/filepath"
+	"time"
+
+	"github.com/akupara/akupara/adaptors/tail/internal/ident"
+)
+
+// held is a file that is so far the same as another one that is being
+// followed.
+type held struct {
+	key   ident.Key
+	size  int64
+	since time.Time // still since then
+	next  time.Time // look again
+}
+
+// copyOf finds the lost stream whose bytes the file holds. covered says that
+// it holds only bytes that were sent: the copy was made before the last of
+// them were written to the original, and nothing of it is to be read.
+func (r *run) copyOf(c *candidate, f io.ReaderAt) (s *stream, covered bool) {
+	for _, s := range r.sortedLost() {
+		if s.sent == 0 || !s.ident.SameHead(c.head) || s.ident.Birth != 0 && c.info.Birth != 0 && c.info.Birth < s.ident.Birth {
+			continue
+		}
+		near := related(s.ident.Path, c.path)
+		if !near && s.ident.HeadLen < ident.MaxHead {
+			continue
+		}
+		same, err := s.sameBytes(f, c.info.Size)
+		if err != nil {
+			continue
+		}
+		if same {
+			return s, false
+		}
+		if near && s.reason != "" && c.info.Size < s.sent {
+			return s, true
+		}
+	}
+	return nil, false
+}
+
+// hold tells whether the file may be a copy on its way, and must wait.
+func (r *run) hold(c *candidate, f io.ReaderAt) bool {
+	var of *stream
+	originals(c.path, func(path string) bool {
+		s := r.byPath[path]
+		if s == nil {
+			return false
+		}
+		if !s.busy && s.ident.Birth != 0 && c.info.Birth != 0 && c.info.Birth < s.ident.Birth {
+			return false
+		}
+		if samePrefix(path, f, c.info.Size) {
+			of = s
+			return true
+		}
+		return false
+	})
+	h := r.held[c.path]
+	if of == nil {
+		delete(r.held, c.path)
+		return false
+	}
+	now := time.Now()
+	if h == nil || h.key != c.info.Key() || h.size != c.info.Size {
+		h = &held{key: c.info.Key(), size: c.info.Size, since: now}
+		r.held[c.path] = h
+	}
+	if now.Sub(h.since) >= r.times.hold {
+		delete(r.held, c.path)
+		return false
+	}
+	h.next = now.Add(max(r.times.hold/20, time.Millisecond))
+	return true
+}
+
+// samePrefix tells whether the file at path starts with all that f holds, as
+// far as a look at f's first and last KiB tells.
+func samePrefix(path string, f io.ReaderAt, size int64) bool {
+	original, err := openFile(path)
+	if err != nil {
+		return false
+	}
+	defer func() { _ = original.Close() }()
+	for _, at := range [...]int64{0, max(0, size-ident.MaxHead)} {
+		a, b := make([]byte, min(size, ident.MaxHead)), make([]byte, min(size, ident.MaxHead))
+		if _, err := original.ReadAt(a, at); err != nil && err != io.EOF {
+			return false
+		}
+		if _, err := f.ReadAt(b, at); err != nil && err != io.EOF {
+			return false
+		}
+		if !bytes.Equal(a, b) {
+			return false
+		}
+	}
+	return true
+}
+
+// replaced parts a stream from its file, whose bytes are others now: it was
+// truncated. The stream goes on in a copy, where there is one.
+func (r *run) replaced(s *stream) {
+	path, key := s.path, s.key
+	r.close(s)
+	r.detach(s)
+	delete(r.live, s)
+	delete(r.waiting, s)
+	s.windowed = false
+	if s.id == "" { // nothing was sent
+		r.drop(s)
+		if s.mustOpen && r.firstStart {
+			r.opening--
+		}
+		r.checkIf(path)
+		return
+	}
+	s.path, s.lostAt = "", time.Now()
+	s.reason = "the file was truncated or replaced"
+	s.lostTo = max(s.sent, s.goodSize)
+	r.lost[s] = true
+	r.known[key] = true
+	// The copy may have appeared unseen until now.
+	r.find.ScanBelow(filepath.Dir(s.ident.Path), r.check)
+	for held := range r.held {
+		r.check(held)
+	}
+	if r.lost[s] {
+		r.finishReplaced(s)
+	}
+	r.checkIf(path)
+}
+
+func (r *run) checkIf(path string) {
+	if path != "" {
+		r.check(path)
+	}
+}
+
+// finishReplaced ends a stream whose bytes are nowhere any more.
+func (r *run) finishReplaced(s *stream) {
+	delete(r.lost, s)
+	r.live[s] = true
+	s.gone, s.lostTo = true, max(s.lostTo, s.sent)
+	r.board.show(s, s.source)
+	r.enqueue(s)
+}
+
+// vanished parts a stream from its file, which is not where it was. It may be
+// found again.
+func (r *run) vanished(s *stream) {
+	if s.gone {
+		return
+	}
+	path := s.path
+	r.close(s)
+	r.detach(s)
+	delete(r.live, s)
+	delete(r.waiting, s)
+	s.path, s.windowed = "", false
+	if s.id == "" {
+		if s.mustOpen && r.firstStart {
+			r.opening--
+		}
+		r.drop(s)
+	} else {
+		s.lostAt, s.told = time.Now(), false
+		r.lost[s] = true
+		r.board.hide(s)
+	}
+	r.checkIf(path)
+}
+
+// missing decides about a stream whose file was not found for some time. What
+// was sent and is not settled counts as lost after a while: nobody can send it
+// again. The stream itself is remembered for days, so that a file that comes
+// back (a mount, a restored folder) is not read twice.
+func (r *run) missing(s *stream, now time.Time) {
+	if now.Sub(s.lostAt) < r.times.missing {
+		return
+	}
+	if s.ident.Gone == 0 {
+		id := s.ident
+		id.Gone = now.Unix()
+		r.remember(s, id)
+	}
+	reason := "the file was deleted or moved away before all of it was secured"
+	switch {
+	case now.Sub(time.Unix(s.ident.Gone, 0)) >= r.times.forget:
+		s.reason = reason
+		r.finishReplaced(s)
+	case !s.told && (s.off < max(s.sent, s.goodSize) || s.hasResend()):
+		delete(r.lost, s)
+		r.live[s] = true
+		s.telling, s.reason = true, reason
+		r.enqueue(s)
+	}
+}

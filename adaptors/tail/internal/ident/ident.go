@@ -1,0 +1,196 @@
+// Package ident tells files apart and finds them again: by inode and birth
+// time where they can be trusted, and by fingerprints of their bytes always.
+// Neither device numbers (they change at a reboot) nor paths take part.
+package ident
+
+import (
+	"encoding/json"
+	"fmt"
+	"hash/crc64"
+	"io"
+	"io/fs"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	MaxHead = 1024 // bytes of a file's head that are fingerprinted
+	MaxTail = 256  // bytes before a position that are fingerprinted
+)
+
+var table = crc64.MakeTable(crc64.ECMA)
+
+// Sum is the fingerprint of b.
+func Sum(b []byte) uint64 { return crc64.Checksum(b, table) }
+
+// Info is what the file system tells of a file.
+type Info struct {
+	Dev, Ino uint64
+	Birth    int64 // Unix nanoseconds; 0 where the file system has none
+	Modified int64 // Unix nanoseconds
+	Size     int64
+	Links    uint32
+	Mode     fs.FileMode
+}
+
+// Key tells live files of one machine apart, as long as one of them is open.
+type Key struct{ Dev, Ino uint64 }
+
+// Key is the file's key.
+func (i *Info) Key() Key { return Key{i.Dev, i.Ino} }
+
+// Stat follows symlinks.
+func Stat(path string) (Info, error) { return statx(unix.AT_FDCWD, path, 0) }
+
+// Fstat tells about an open file.
+func Fstat(f *os.File) (Info, error) { return statx(int(f.Fd()), "", unix.AT_EMPTY_PATH) }
+
+func statx(dirfd int, path string, flags int) (Info, error) {
+	var st unix.Statx_t
+	for {
+		err := unix.Statx(dirfd, path, flags, unix.STATX_BASIC_STATS|unix.STATX_BTIME, &st)
+		if err == unix.EINTR {
+			continue
+		}
+		if err != nil {
+			return Info{}, &fs.PathError{Op: "statx", Path: path, Err: err}
+		}
+		break
+	}
+	i := Info{
+		Dev: unix.Mkdev(st.Dev_major, st.Dev_minor), Ino: st.Ino, Modified: st.Mtime.Sec*1e9 + int64(st.Mtime.Nsec),
+		Size: int64(st.Size), Links: st.Nlink, Mode: mode(st.Mode),
+	}
+	if st.Mask&unix.STATX_BTIME != 0 {
+		i.Birth = st.Btime.Sec*1e9 + int64(st.Btime.Nsec)
+	}
+	return i, nil
+}
+
+func mode(m uint16) fs.FileMode {
+	switch uint32(m) & unix.S_IFMT {
+	case unix.S_IFREG:
+		return 0
+	case unix.S_IFDIR:
+		return fs.ModeDir
+	case unix.S_IFIFO:
+		return fs.ModeNamedPipe
+	case unix.S_IFSOCK:
+		return fs.ModeSocket
+	case unix.S_IFCHR:
+		return fs.ModeDevice | fs.ModeCharDevice
+	case unix.S_IFBLK:
+		return fs.ModeDevice
+	}
+	return fs.ModeIrregular
+}
+
+// Identity is what is stored of a file to find it again.
+type Identity struct {
+	Path    string `json:"path"` // where it was seen last
+	Ino     uint64 `json:"ino"`
+	Birth   int64  `json:"birth,omitempty"`
+	HeadLen int    `json:"head_len"` // bytes that Head covers, at most MaxHead
+	Head    uint64 `json:"head"`
+	Gone    int64  `json:"gone,omitempty"` // since when the file is not found, Unix seconds
+}
+
+// Encode gives the stored form.
+func (id *Identity) Encode() []byte {
+	b, err := json.Marshal(id)
+	if err != nil {
+		panic(fmt.Sprintf("ident: %v", err)) // plain fields only
+	}
+	return b
+}
+
+// Decode reads the stored form.
+func Decode(b []byte) (Identity, error) {
+	var id Identity
+	if err := json.Unmarshal(b, &id); err != nil {
+		return Identity{}, fmt.Errorf("decode a file's identity: %w", err)
+	}
+	if id.HeadLen < 0 || id.HeadLen > MaxHead {
+		return Identity{}, fmt.Errorf("decode a file's identity: a head of %d bytes", id.HeadLen)
+	}
+	return id, nil
+}
+
+// New makes the identity of an open file.
+func New(path string, info *Info, head []byte) Identity {
+	head = head[:min(len(head), MaxHead)]
+	return Identity{Path: path, Ino: info.Ino, Birth: info.Birth, HeadLen: len(head), Head: Sum(head)}
+}
+
+// SameInode tells whether the file system says it is the same file.
+func (id *Identity) SameInode(info *Info) bool {
+	return id.Ino == info.Ino && (id.Birth == info.Birth || id.Birth == 0 || info.Birth == 0)
+}
+
+// SameHead tells whether head, the first bytes of a file, starts as the file
+// did. A head that is shorter than the stored one does not.
+func (id *Identity) SameHead(head []byte) bool {
+	return len(head) >= id.HeadLen && Sum(head[:id.HeadLen]) == id.Head
+}
+
+// ReadHead reads the first bytes of a file, at most MaxHead.
+func ReadHead(f io.ReaderAt) ([]byte, error) {
+	b := make([]byte, MaxHead)
+	n, err := f.ReadAt(b, 0)
+	if err == io.EOF {
+		err = nil
+	}
+	return b[:n], err
+}
+
+// SameTail tells whether the bytes before pos have the fingerprint tail. A
+// file that is shorter has not.
+func SameTail(f io.ReaderAt, pos int64, tail uint64) (bool, error) {
+	w, err := Window(f, pos)
+	if err == io.EOF {
+		return false, nil
+	}
+	return err == nil && Sum(w) == tail, err
+}
+
+// Window reads the up to MaxTail bytes before pos. io.EOF says that the file
+// is shorter than pos.
+func Window(f io.ReaderAt, pos int64) ([]byte, error) {
+	b := make([]byte, min(pos, MaxTail))
+	n, err := f.ReadAt(b, pos-int64(len(b)))
+	if n == len(b) {
+		return b, nil
+	}
+	return nil, err
+}
+
+// FirstData is the offset of the first byte that is not NUL, looked for past
+// holes and in the first MiB of data; the file's size when there is none.
+// A writer that does not append leaves such a hole after a truncation.
+func FirstData(f *os.File, size int64) (int64, error) {
+	pos, err := unix.Seek(int(f.Fd()), 0, unix.SEEK_DATA)
+	if err == unix.ENXIO {
+		return size, nil
+	}
+	if err != nil {
+		pos = 0 // a file system without holes
+	}
+	buf := make([]byte, 64<<10)
+	for limit := pos + 1<<20; pos < limit; {
+		n, err := f.ReadAt(buf, pos)
+		for i := range n {
+			if buf[i] != 0 {
+				return pos + int64(i), nil
+			}
+		}
+		pos += int64(n)
+		if err == io.EOF {
+			return pos, nil
+		}
+		if err != nil {
+			return 0, err
+		}
+	}
+	return pos, nil
+}

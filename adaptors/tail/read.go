@@ -1,0 +1,392 @@
+package tail
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/akupara/akupara/adaptors"
+	"github.com/akupara/akupara/adaptors/tail/internal/cut"
+	"github.com/akupara/akupara/adaptors/tail/internal/ident"
+	"github.com/akupara/akupara/chunk"
+)
+
+const (
+	readBytes = 512 << 10 // of one read, and thereby of most chunks
+	turnBytes = 8 << 20   // that one stream may send before others get their turn
+)
+
+// outcome says how a stream's turn ended.
+type outcome int
+
+const (
+	idle     outcome = iota // nothing more for now
+	more                    // there is more to read
+	replaced                // the file's bytes are no longer the stream's
+	vanished                // the path leads to another file, or to none
+	away                    // what is missing of a lost file was told
+)
+
+// result is what a reader reports of a turn.
+type result struct {
+	s    *stream
+	how  outcome
+	wake time.Duration // look again after so long without an event; 0: no need
+	err  error         // try again later
+}
+
+// reader gives streams their turns. Several run side by side, each with one
+// stream at a time.
+type reader struct {
+	env     adaptors.Env
+	cutter  cut.Cutter
+	times   times
+	recordT time.Duration // a still file ends its last multi-line record
+	buffers *sync.Pool    // of *[]byte, readBytes and a window long
+	borders []int64
+}
+
+func (r *reader) turn(ctx context.Context, s *stream) result {
+	res, err := r.tryTurn(ctx, s)
+	res.s, res.err = s, err
+	return res
+}
+
+func (r *reader) tryTurn(ctx context.Context, s *stream) (result, error) {
+	if s.id != "" {
+		if err := r.facts(ctx, s); err != nil {
+			return result{}, err
+		}
+	}
+	if s.telling {
+		return result{how: away}, r.tellLost(ctx, s)
+	}
+	if s.gone {
+		return result{}, r.finish(ctx, s)
+	}
+	if s.f == nil {
+		if how, err := s.reopen(); how != idle || err != nil {
+			return result{how: how}, err
+		}
+	}
+	if err := r.resend(ctx, s); err != nil {
+		return result{}, err
+	}
+	if err := s.look(); err != nil {
+		return result{}, err
+	}
+	if s.info.Size < s.off {
+		return result{how: replaced}, nil
+	}
+	if s.id == "" {
+		if s.info.Size == 0 {
+			return result{}, nil
+		}
+		how, err := r.open(ctx, s)
+		if how == idle && err == nil {
+			how = more // the run must know the id before a receipt can come
+		}
+		return result{how: how}, err
+	}
+	how, err := r.read(ctx, s)
+	if err != nil || how != idle {
+		return result{how: how}, err
+	}
+	return r.rest(ctx, s)
+}
+
+// look takes note of the file's size and links.
+func (s *stream) look() error {
+	info, err := ident.Fstat(s.f)
+	if err != nil {
+		return fmt.Errorf("look at %s: %w", s.path, err)
+	}
+	s.info = info
+	if info.Size != s.seenSize {
+		s.seenSize, s.grewAt = info.Size, time.Now()
+	}
+	s.size.Store(info.Size)
+	return nil
+}
+
+// reopen opens the stream's file again and makes sure that it is still the
+// same one.
+func (s *stream) reopen() (outcome, error) {
+	f, err := openFile(s.path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return vanished, nil
+	}
+	if err != nil {
+		return idle, err
+	}
+	how, err := s.attach(f)
+	if how != idle || err != nil {
+		return how, errors.Join(err, f.Close())
+	}
+	return idle, nil
+}
+
+// attach takes an open file if it is the stream's own.
+func (s *stream) attach(f *os.File) (outcome, error) {
+	info, err := ident.Fstat(f)
+	if err != nil {
+		return idle, fmt.Errorf("look at %s: %w", s.path, err)
+	}
+	if !info.Mode.IsRegular() {
+		return vanished, nil
+	}
+	if s.id == "" { // nothing else is known of it that could differ
+		if info.Key() != s.key {
+			return vanished, nil
+		}
+		s.f, s.info = f, info
+		return idle, nil
+	}
+	if !s.ident.SameInode(&info) {
+		return vanished, nil
+	}
+	same, err := s.sameBytes(f, info.Size)
+	if err != nil {
+		return idle, fmt.Errorf("compare %s with what was sent of it: %w", s.path, err)
+	}
+	if !same {
+		return replaced, nil
+	}
+	s.f, s.info = f, info
+	return idle, nil
+}
+
+// sameBytes tells whether a file holds what was sent of the stream, as far as
+// fingerprints tell.
+func (s *stream) sameBytes(f io.ReaderAt, size int64) (bool, error) {
+	if size < s.sent || size < s.off {
+		return false, nil
+	}
+	head, err := ident.ReadHead(f)
+	if err != nil || !s.ident.SameHead(head) {
+		return false, err
+	}
+	if s.sent == 0 { // no tail
+		return true, nil
+	}
+	return ident.SameTail(f, s.sent, s.tail)
+}
+
+// openFile opens for reading, never blocks on a FIFO and follows symlinks.
+func openFile(path string) (*os.File, error) {
+	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_CLOEXEC|unix.O_NOCTTY, 0)
+	if err != nil {
+		return nil, &fs.PathError{Op: "open", Path: path, Err: err}
+	}
+	// A regular file is always ready: clear the flag, so that os.File keeps
+	// it away from the poller.
+	if err := unix.SetNonblock(fd, false); err != nil {
+		_ = unix.Close(fd)
+		return nil, &fs.PathError{Op: "open", Path: path, Err: err}
+	}
+	return os.NewFile(uintptr(fd), path), nil
+}
+
+// open stores the stream, durably, before its first byte is sent.
+func (r *reader) open(ctx context.Context, s *stream) (outcome, error) {
+	head, err := ident.ReadHead(s.f)
+	if err != nil {
+		return idle, fmt.Errorf("read the head of %s: %w", s.path, err)
+	}
+	if len(head) == 0 {
+		return replaced, nil // truncated since
+	}
+	if head[0] == 0 && s.begin == 0 {
+		if s.begin, err = ident.FirstData(s.f, s.info.Size); err != nil {
+			return idle, fmt.Errorf("look for the first data of %s: %w", s.path, err)
+		}
+	}
+	s.source = s.path
+	s.ident = ident.New(s.path, &s.info, head)
+	before, err := ident.Window(s.f, s.begin)
+	if err == io.EOF {
+		return replaced, nil
+	}
+	if err != nil {
+		return idle, fmt.Errorf("read %s before %d: %w", s.path, s.begin, err)
+	}
+	s.off, s.sent, s.tail = s.begin, s.begin, ident.Sum(before)
+	st, err := r.env.Streams.Open(ctx, s.stored())
+	if err != nil {
+		return idle, fmt.Errorf("open a stream for %s: %w", s.path, err)
+	}
+	s.setID(st.ID)
+	s.settled.Store(s.begin)
+	s.read.Store(s.begin)
+	s.beginSent = s.begin == 0
+	return idle, nil
+}
+
+// facts tells where the stream begins, if that is not known yet.
+func (r *reader) facts(ctx context.Context, s *stream) error {
+	if s.beginSent {
+		return nil
+	}
+	if err := r.fact(ctx, s, chunk.Begin, chunk.Range{First: s.begin, Last: s.begin}, "reading began here"); err != nil {
+		return err
+	}
+	s.beginSent = true
+	return nil
+}
+
+func (r *reader) fact(ctx context.Context, s *stream, kind chunk.Kind, rg chunk.Range, reason string) error {
+	c := r.chunk(s, rg)
+	c.Kind, c.Reason = kind, reason
+	if err := r.env.Out.Send(ctx, &c); err != nil {
+		return fmt.Errorf("send a fact (%v) of %s: %w", kind, s.source, err)
+	}
+	return nil
+}
+
+func (r *reader) chunk(s *stream, rg chunk.Range) chunk.Chunk {
+	return chunk.Chunk{
+		Type: r.env.Type, Host: r.env.Host, Source: s.source, Stream: s.id,
+		First: rg.First, Last: rg.Last, Time: time.Now(),
+	}
+}
+
+// read sends what the file holds past off, up to the last record's border.
+func (r *reader) read(ctx context.Context, s *stream) (outcome, error) {
+	lent := r.buffers.Get().(*[]byte)
+	defer r.buffers.Put(lent)
+	buf := *lent
+	for turn := 0; turn < turnBytes; {
+		if s.off >= s.info.Size {
+			return s.verify()
+		}
+		n, eof, how, err := r.readOnce(ctx, s, buf, cut.None)
+		if how != idle || err != nil {
+			return how, err
+		}
+		if n == 0 && !eof { // one record, longer than the buffer
+			if want := r.cutter.Max + ident.MaxTail; len(buf) < want {
+				buf = make([]byte, want)
+				continue
+			}
+		}
+		if eof {
+			return idle, nil
+		}
+		turn += n
+	}
+	return more, nil
+}
+
+// verify makes sure that a file that did not grow was not written anew.
+func (s *stream) verify() (outcome, error) {
+	if !s.windowed {
+		return idle, nil
+	}
+	w, err := ident.Window(s.f, s.off)
+	if err == io.EOF || err == nil && ident.Sum(w) != s.window {
+		return replaced, nil
+	}
+	if err != nil {
+		return idle, fmt.Errorf("read %s before %d: %w", s.path, s.off, err)
+	}
+	return idle, nil
+}
+
+// readOnce reads once, together with the bytes before off, which tell whether
+// the file is still what it was, and sends what is cut off. eof says that the
+// file's end was seen.
+func (r *reader) readOnce(ctx context.Context, s *stream, buf []byte, flush cut.Flush) (sent int, eof bool, how outcome, err error) {
+	before := int(min(s.off, ident.MaxTail))
+	n, err := s.f.ReadAt(buf, s.off-int64(before))
+	if err != nil && err != io.EOF {
+		return 0, false, idle, fmt.Errorf("read %s at %d: %w", s.path, s.off, err)
+	}
+	eof = err == io.EOF
+	if n < before || s.windowed && ident.Sum(buf[:before]) != s.window {
+		return 0, eof, replaced, nil
+	}
+	s.goodSize = s.info.Size
+	midLine := before > 0 && s.off > s.begin && buf[before-1] != '\n'
+	for at := before; ; {
+		c := r.cutter.Next(buf[at:n], midLine, flush, r.borders)
+		if c.Borders != nil {
+			r.borders = c.Borders[:0]
+		}
+		if c.N == 0 {
+			return sent, eof, idle, nil
+		}
+		end := at + c.N
+		if err := r.send(ctx, s, buf[:end], c); err != nil {
+			return sent, eof, idle, err
+		}
+		midLine = buf[end-1] != '\n'
+		sent += c.N
+		at = end
+	}
+}
+
+var partTags = map[cut.Part]map[string]string{
+	cut.First:  {"part": "first"},
+	cut.Middle: {"part": "middle"},
+	cut.Last:   {"part": "last"},
+}
+
+// send journals and hands over one chunk: the last c.N bytes of buf, which
+// also holds what comes before them.
+func (r *reader) send(ctx context.Context, s *stream, buf []byte, c cut.Cut) error {
+	end := s.off + int64(c.N)
+	window := ident.Sum(buf[len(buf)-int(min(end, ident.MaxTail)):])
+	if end > s.sent {
+		if err := r.growHead(s, end); err != nil {
+			return err
+		}
+		if err := r.env.Streams.Sent(s.id, end, window); err != nil {
+			return fmt.Errorf("journal what is sent of %s: %w", s.source, err)
+		}
+		s.sent, s.tail = end, window
+	}
+	ch := r.chunk(s, chunk.Range{First: s.off, Last: end})
+	ch.Tags, ch.Borders, ch.Body = partTags[c.Part], c.Borders, buf[len(buf)-c.N:]
+	if err := r.env.Out.Send(ctx, &ch); err != nil {
+		return fmt.Errorf("send %v of %s: %w", ch.Range(), s.source, err)
+	}
+	s.off, s.window, s.windowed = end, window, true
+	s.read.Store(end)
+	return nil
+}
+
+// growHead lets the stored fingerprint of the head grow with the file until
+// it is full, in a few steps.
+func (r *reader) growHead(s *stream, end int64) error {
+	have := s.ident.HeadLen
+	if n := int(min(end, ident.MaxHead)); have == ident.MaxHead || n < 2*have && n < ident.MaxHead {
+		return nil
+	}
+	head, err := ident.ReadHead(s.f)
+	if err != nil {
+		return fmt.Errorf("read the head of %s: %w", s.path, err)
+	}
+	if len(head) <= have || !s.ident.SameHead(head) {
+		return nil // not what it was: the next read finds out
+	}
+	id := s.ident
+	id.HeadLen, id.Head = len(head), ident.Sum(head)
+	return r.update(s, id)
+}
+
+func (r *reader) update(s *stream, id ident.Identity) error {
+	st := s.stored()
+	st.Identity = id.Encode()
+	if err := r.env.Streams.Update(st); err != nil {
+		return fmt.Errorf("store what is known of %s: %w", s.source, err)
+	}
+	s.ident = id
+	return nil
+}

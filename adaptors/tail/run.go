@@ -1,0 +1,517 @@
+package tail
+
+import (
+	"container/list"
+	"context"
+	"errors"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/fsnotify/fsnotify"
+	"golang.org/x/sys/unix"
+
+	"github.com/akupara/akupara/adaptors"
+	"github.com/akupara/akupara/adaptors/tail/internal/cut"
+	"github.com/akupara/akupara/adaptors/tail/internal/find"
+	"github.com/akupara/akupara/adaptors/tail/internal/ident"
+)
+
+// readers is how many streams are read side by side.
+const readers = 8
+
+// run is one life of the adaptor: one goroutine that decides which file is
+// which stream and whose turn it is, and the readers.
+type run struct {
+	cfg   Config
+	env   adaptors.Env
+	times times
+	mail  *mail
+	board *board
+	find  *find.Finder
+
+	live   map[*stream]bool      // that have a file, or are being finished
+	byKey  map[ident.Key]*stream // live ones that have a file
+	byPath map[string]*stream
+	byID   map[string]*stream // live and lost ones
+	lost   map[*stream]bool   // stored ones whose file is not found
+	held   map[string]*held   // by path: files that may be copies
+	known  map[ident.Key]bool // files that were followed before a truncation
+
+	ready   []*stream // whose turn it is
+	waiting map[*stream]bool
+	open    *list.List // of *stream, those with an open file; least recently used first
+	maxOpen int
+
+	firstStart bool // and the streams of the files present are not all open yet
+	opening    int  // how many of these there are
+
+	work    chan *stream
+	done    chan result
+	scanNow bool // something happened that only a scan makes clear
+}
+
+// marker is the Source of the stored stream that says that the adaptor was
+// started before. Nothing is ever sent of it.
+const marker = "(first start)"
+
+func newRun(a *Adaptor, env adaptors.Env) (*run, error) {
+	if env.Log == nil {
+		return nil, errors.New("run tail: no logger")
+	}
+	return &run{
+		cfg: a.cfg, env: env, times: a.times, mail: a.mail, board: newBoard(),
+		live: map[*stream]bool{}, byKey: map[ident.Key]*stream{}, byPath: map[string]*stream{}, byID: map[string]*stream{},
+		lost: map[*stream]bool{}, held: map[string]*held{}, known: map[ident.Key]bool{}, waiting: map[*stream]bool{},
+		open: list.New(), maxOpen: descriptors(),
+		work: make(chan *stream), done: make(chan result),
+	}, nil
+}
+
+// descriptors is how many files may be kept open: half of what the process may
+// have, so that other adaptors and the network find some.
+func descriptors() int {
+	var lim unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &lim); err != nil {
+		return 256
+	}
+	return int(min(max(lim.Cur/2, 16), 8192))
+}
+
+// loop runs until ctx is done.
+func (r *run) loop(ctx context.Context) error {
+	var include, exclude []string
+	for _, g := range r.cfg.Paths {
+		include = append(include, string(g))
+	}
+	for _, g := range r.cfg.Exclude {
+		exclude = append(exclude, string(g))
+	}
+	finder, err := find.New(include, exclude, r.cfg.Watch != "poll", r.env.Log)
+	if err != nil {
+		return err
+	}
+	r.find = finder
+	defer func() { _ = finder.Close() }()
+
+	ctx, cancel := context.WithCancel(ctx)
+	var wg sync.WaitGroup
+	buffers := &sync.Pool{New: func() any {
+		b := make([]byte, readBytes+ident.MaxTail)
+		return &b
+	}}
+	for range readers {
+		rd := &reader{
+			env: r.env, times: r.times, recordT: r.cfg.RecordTimeout.Std(), buffers: buffers,
+			cutter: cut.Cutter{Start: r.cfg.RecordStart.Regexp, Max: int(r.cfg.MaxRecord)},
+		}
+		wg.Go(func() { r.serve(ctx, rd) })
+	}
+	defer func() {
+		cancel()
+		wg.Wait()
+		for e := r.open.Front(); e != nil; e = e.Next() {
+			_ = e.Value.(*stream).f.Close()
+		}
+		for s := range r.live {
+			if s.lru == nil && s.f != nil { // opened in a turn that was not reported any more
+				_ = s.f.Close()
+			}
+		}
+	}()
+	r.restore()
+	r.begin(ctx)
+	return r.events(ctx)
+}
+
+func (r *run) serve(ctx context.Context, rd *reader) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case s := <-r.work:
+			res := rd.turn(ctx, s)
+			select {
+			case r.done <- res:
+			case <-ctx.Done():
+				return
+			}
+		}
+	}
+}
+
+// events reacts to whatever happens.
+func (r *run) events(ctx context.Context) error {
+	rescan := time.NewTimer(r.rescanEvery())
+	tick := time.NewTimer(0)
+	pause := time.NewTimer(0) // between looks at the watcher: events of busy files merge meanwhile
+	housekeeping := time.NewTicker(max(r.times.missing/10, 10*time.Millisecond))
+	defer func() { rescan.Stop(); tick.Stop(); pause.Stop(); housekeeping.Stop() }()
+	var events <-chan fsnotify.Event
+	for {
+		var work chan *stream
+		var next *stream
+		for len(r.ready) > 0 && !r.live[r.ready[0]] { // dropped since it was queued
+			r.ready[0].queued = false
+			r.ready = r.ready[1:]
+		}
+		if len(r.ready) > 0 {
+			work, next = r.work, r.ready[0]
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case work <- next:
+			r.ready = r.ready[1:]
+			next.queued, next.busy = false, true
+		case res := <-r.done:
+			r.finishTurn(ctx, res)
+		case <-pause.C:
+			events = r.find.Events()
+		case ev, ok := <-events:
+			if !ok {
+				return errors.New("the watcher of folders was closed")
+			}
+			r.event(ev)
+			if r.drainEvents() {
+				events = nil
+				pause.Reset(r.times.throttle)
+			}
+		case err := <-r.find.Errors():
+			if !errors.Is(err, fsnotify.ErrEventOverflow) {
+				r.env.Log.Warn("watching folders failed; looking through all of them", "err", err)
+			}
+			r.scanNow = true
+		case <-rescan.C:
+			r.scanNow = true
+		case <-tick.C:
+		case <-housekeeping.C:
+			r.housekeep()
+		case <-r.mail.wake:
+			r.readMail()
+		}
+		if r.scanNow {
+			r.scanNow = false
+			r.scan()
+			rescan.Reset(r.rescanEvery())
+		}
+		r.wakeUp(tick)
+	}
+}
+
+func (r *run) rescanEvery() time.Duration {
+	if r.find.Blind() {
+		return min(r.cfg.Rescan.Std(), r.times.poll)
+	}
+	return r.cfg.Rescan.Std()
+}
+
+// drainEvents takes what else is there at once. It tells that the watcher is
+// to be left alone for a moment.
+func (r *run) drainEvents() bool {
+	for range 4096 {
+		select {
+		case ev, ok := <-r.find.Events():
+			if !ok {
+				return true
+			}
+			r.event(ev)
+		default:
+			return true
+		}
+	}
+	return true
+}
+
+func (r *run) event(ev fsnotify.Event) {
+	path := filepath.Clean(ev.Name)
+	s := r.byPath[path]
+	switch {
+	case ev.Op == fsnotify.Write && s != nil:
+		r.enqueue(s)
+	case s != nil || r.find.Match(path):
+		r.check(path)
+	case !r.find.Below(path):
+	case ev.Has(fsnotify.Remove) || ev.Has(fsnotify.Rename):
+		if r.find.Watched(path) {
+			r.find.Unwatch(path)
+			r.scanNow = true
+		}
+	case ev.Has(fsnotify.Create) || ev.Has(fsnotify.Chmod): // a folder that is new, or whose permissions have changed
+		r.find.ScanBelow(path, r.check)
+	}
+}
+
+// scan looks through all folders, and for files that are gone.
+func (r *run) scan() {
+	seen := map[string]bool{}
+	r.find.Scan(func(path string) {
+		if !seen[path] {
+			seen[path] = true
+			r.check(path)
+		}
+	})
+	for path := range r.byPath {
+		if !seen[path] {
+			r.check(path)
+		}
+	}
+	for path := range r.held {
+		if !seen[path] {
+			r.check(path)
+		}
+	}
+	r.board.skippedOnly(seen)
+}
+
+// enqueue gives a stream a turn, as soon as a reader is free.
+func (r *run) enqueue(s *stream) {
+	if s.busy {
+		s.again = true
+	} else if !s.queued && r.live[s] {
+		s.queued = true
+		r.ready = append(r.ready, s)
+	}
+}
+
+// wakeUp queues the streams and looks at the copies whose time has come, and
+// sets the timer for the next.
+func (r *run) wakeUp(tick *time.Timer) {
+	now := time.Now()
+	next := time.Hour
+	for s := range r.waiting {
+		if d := s.wakeAt.Sub(now); d > 0 {
+			next = min(next, d)
+			continue
+		}
+		delete(r.waiting, s)
+		r.enqueue(s)
+	}
+	for path, h := range r.held {
+		if d := h.next.Sub(now); d > 0 {
+			next = min(next, d)
+			continue
+		}
+		r.check(path)
+		if h := r.held[path]; h != nil {
+			next = min(next, max(time.Millisecond, h.next.Sub(now)))
+		}
+	}
+	tick.Reset(next)
+}
+
+// finishTurn takes a stream back from its reader.
+func (r *run) finishTurn(ctx context.Context, res result) {
+	s := res.s
+	s.busy = false
+	if s.id != "" {
+		r.byID[s.id] = s
+	}
+	r.keepOpen(s)
+	if s.newPath != nil {
+		path := *s.newPath
+		s.newPath = nil
+		if r.setPath(s, path); !r.live[s] {
+			return
+		}
+	}
+	if res.err != nil && ctx.Err() == nil {
+		if r.board.fail(s, res.err) {
+			r.env.Log.Warn("a file can't be read on; trying again", "file", s.path, "stream", s.id, "err", res.err)
+		}
+		s.wakeAt = time.Now().Add(r.times.retry)
+		r.waiting[s] = true
+		s.again = false
+		return
+	}
+	r.board.well(s)
+	r.openedFirst(ctx, s)
+	switch res.how {
+	case replaced:
+		r.replaced(s)
+		return
+	case vanished:
+		r.vanished(s)
+		return
+	case away:
+		delete(r.live, s)
+		s.telling, s.told, s.reason = false, true, ""
+		r.lost[s] = true
+		r.scanNow = true // its file may have been passed over meanwhile
+		return
+	}
+	if res.wake > 0 {
+		s.wakeAt = time.Now().Add(res.wake)
+		r.waiting[s] = true
+	}
+	if res.how == more || s.again || s.hasResend() {
+		s.again = false
+		r.enqueue(s)
+		return
+	}
+	r.settle(s)
+}
+
+// keepOpen counts the stream among those with an open file, and closes the
+// file that was used least recently when there are too many.
+func (r *run) keepOpen(s *stream) {
+	switch {
+	case s.f == nil && s.lru != nil:
+		r.open.Remove(s.lru)
+		s.lru = nil
+	case s.f != nil && s.lru == nil:
+		s.lru = r.open.PushBack(s)
+	case s.f != nil:
+		r.open.MoveToBack(s.lru)
+	}
+	for e := r.open.Front(); e != nil && r.open.Len() > r.maxOpen; {
+		old := e.Value.(*stream)
+		e = e.Next()
+		// What has no path can't be opened again.
+		if old != s && !old.busy && !old.gone && old.path != "" {
+			r.close(old)
+		}
+	}
+}
+
+func (r *run) close(s *stream) {
+	if s.f == nil {
+		return
+	}
+	_ = s.f.Close() // only read from
+	s.f = nil
+	if s.lru != nil {
+		r.open.Remove(s.lru)
+		s.lru = nil
+	}
+}
+
+// readMail takes receipts and requests to send again.
+func (r *run) readMail() {
+	for id, l := range r.mail.take() {
+		s := r.byID[id]
+		if s == nil {
+			continue // forgotten, or of an earlier life
+		}
+		if l.settled > s.settled.Load() {
+			s.settled.Store(l.settled)
+		}
+		if l.receipts > 0 && s.endSent.Load() {
+			s.endMoved = true
+		}
+		if len(l.resend) > 0 {
+			s.addResend(l.resend)
+			if s.told = false; !r.lost[s] { // else when its file is found, or counts as missing
+				r.enqueue(s)
+			}
+		}
+		if !s.busy {
+			r.settle(s)
+		}
+	}
+}
+
+// settle forgets a stream that is finished and secured whole.
+func (r *run) settle(s *stream) {
+	if s.busy || !s.finished() || s.queued || s.hasResend() || !s.endMoved || s.settled.Load() < s.off {
+		return
+	}
+	if s.f != nil { // somebody wrote on to the deleted file
+		if info, err := ident.Fstat(s.f); err == nil && info.Links == 0 && info.Size > s.off {
+			s.gone, s.ended, s.endMoved = false, false, false
+			s.endSent.Store(false)
+			r.enqueue(s)
+			return
+		}
+	}
+	if err := r.env.Streams.Forget(s.id); err != nil {
+		r.env.Log.Warn("can't forget a finished stream; trying at the next start", "stream", s.id, "err", err)
+	}
+	r.drop(s)
+}
+
+// drop lets go of a stream.
+func (r *run) drop(s *stream) {
+	r.close(s)
+	r.detach(s)
+	delete(r.live, s)
+	delete(r.lost, s)
+	delete(r.waiting, s)
+	delete(r.byID, s.id)
+	r.board.hide(s)
+}
+
+// detach takes the file away from the stream, for lookups.
+func (r *run) detach(s *stream) {
+	if r.byKey[s.key] == s {
+		delete(r.byKey, s.key)
+	}
+	if r.byPath[s.path] == s {
+		delete(r.byPath, s.path)
+	}
+}
+
+// setPath notes where a stream's file is now.
+func (r *run) setPath(s *stream, path string) {
+	if s.busy {
+		s.newPath = &path
+		if r.byPath[s.path] == s && s.path != path {
+			delete(r.byPath, s.path)
+		}
+		if path != "" {
+			r.byPath[path] = s
+		}
+		s.again = true
+		return
+	}
+	if r.byPath[s.path] == s && s.path != path {
+		delete(r.byPath, s.path)
+	}
+	if path == "" && s.f == nil {
+		s.path = path
+		r.vanished(s)
+		return
+	}
+	s.path = path
+	r.board.show(s, shownPath(s))
+	if path != "" {
+		r.byPath[path] = s
+		if s.id != "" && s.ident.Path != path {
+			id := s.ident
+			id.Path, id.Gone = path, 0
+			r.remember(s, id)
+		}
+	}
+	r.enqueue(s)
+}
+
+func shownPath(s *stream) string {
+	if s.path == "" {
+		return s.source
+	}
+	return s.path
+}
+
+// remember stores a new identity. An error costs no data: the identity finds
+// the file by its bytes all the same.
+func (r *run) remember(s *stream, id ident.Identity) {
+	s.ident = id
+	if err := r.env.Streams.Update(s.stored()); err != nil {
+		r.env.Log.Warn("can't store where a file is now", "file", s.path, "stream", s.id, "err", err)
+	}
+}
+
+// housekeep looks after streams whose files are away.
+func (r *run) housekeep() {
+	now := time.Now()
+	for s := range r.live {
+		// Renamed to where nothing matches, and nobody writes there any more.
+		if s.path == "" && !s.busy && !s.gone && s.f != nil && now.Sub(s.grewAt) > r.times.missing && s.info.Links > 0 &&
+			s.off == s.info.Size && s.settled.Load() >= s.off {
+			r.vanished(s)
+		}
+	}
+	for s := range r.lost {
+		r.missing(s, now)
+	}
+}

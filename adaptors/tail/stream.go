@@ -1,0 +1,163 @@
+package tail
+
+import (
+	"container/list"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/akupara/akupara/adaptors"
+	"github.com/akupara/akupara/adaptors/tail/internal/ident"
+	"github.com/akupara/akupara/chunk"
+)
+
+// stream is one generation of one file. While it is busy, a reader alone
+// touches it; else the run's goroutine alone. The last two groups are shared.
+type stream struct {
+	id     string // empty until it is opened, with the first byte
+	source string // the path the file had when the stream was opened
+	ident  ident.Identity
+	path   string // where the file is now; empty: nowhere that matches
+	f      *os.File
+	info   ident.Info // as last seen
+	key    ident.Key  // of its file
+
+	begin     int64  // the stream starts here
+	mustOpen  bool   // open it although there is no byte to send yet
+	beginSent bool   // or there is nothing to tell
+	sent      int64  // journalled
+	tail      uint64 // fingerprint before sent
+	off       int64  // read and handed over
+	window    uint64 // fingerprint before off
+	windowed  bool   // window is known
+
+	// gone: the bytes at off and past it can't be read any more. What lies
+	// below lostTo was there.
+	gone   bool
+	lostTo int64
+	reason string
+	ended  bool // journalled as ended
+
+	seenSize int64     // size at the last look
+	goodSize int64     // size when the file was last known to be the stream's
+	grewAt   time.Time // when it was seen to change, at the earliest the start
+
+	// The run's own, also while the stream is busy.
+	busy     bool
+	queued   bool
+	again    bool // something happened while it was busy
+	newPath  *string
+	wakeAt   time.Time
+	lru      *list.Element // of open files
+	lostAt   time.Time     // since when it has no file, in the list of lost ones
+	told     bool          // what was not settled of it was reported as lost
+	telling  bool          // just being reported
+	endMoved bool          // a receipt came after the End was sent
+
+	size, read, settled atomic.Int64
+	endSent             atomic.Bool
+
+	mu     sync.Mutex
+	shown  string // id, for a status
+	resend []chunk.Range
+}
+
+func (s *stream) setID(id string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.id, s.shown = id, id
+}
+
+// idNow is the id, also while a reader may be opening the stream.
+func (s *stream) idNow() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.shown
+}
+
+// stored is what the checkpoint has to know.
+func (s *stream) stored() adaptors.Stream {
+	return adaptors.Stream{
+		ID: s.id, Source: s.source, Identity: s.ident.Encode(), Begin: s.begin,
+		Settled: s.settled.Load(), Sent: s.sent, Tail: s.tail, Ended: s.ended,
+	}
+}
+
+// restore makes the stream that a checkpoint speaks of; its file is to be
+// found.
+func restore(k adaptors.Stream, id ident.Identity, now time.Time) *stream {
+	s := &stream{
+		id: k.ID, source: k.Source, ident: id, begin: k.Begin, sent: max(k.Sent, k.Begin), tail: k.Tail,
+		off: k.Settled, ended: k.Ended, grewAt: now, lostAt: now,
+		beginSent: k.Begin == 0 || k.Settled > k.Begin,
+	}
+	s.shown = k.ID
+	s.settled.Store(k.Settled)
+	s.read.Store(k.Settled)
+	s.size.Store(max(k.Sent, k.Settled))
+	s.seenSize = s.size.Load()
+	s.goodSize = s.seenSize
+	return s
+}
+
+// moved tells that the file has left the path it was found at first: it was
+// renamed, unlinked or is a copy that took the stream over.
+func (s *stream) moved() bool { return s.path == "" || s.path != s.source }
+
+// finished tells that nothing of the stream is left to be read or told.
+func (s *stream) finished() bool { return s.gone && s.ended && s.endSent.Load() }
+
+// related tells whether copy is a name that rotation by copying gives the file
+// path: app.log.1, app.log-20260131 or app-20260131.log for app.log.
+func related(path, copy string) bool {
+	if path == copy || filepath.Dir(path) != filepath.Dir(copy) {
+		return false
+	}
+	name, copyName := filepath.Base(path), filepath.Base(copy)
+	if strings.HasPrefix(copyName, name) {
+		return true
+	}
+	ext := filepath.Ext(name)
+	return ext != "" && filepath.Ext(copyName) == ext && strings.HasPrefix(copyName, strings.TrimSuffix(name, ext))
+}
+
+var rotated = regexp.MustCompile(`(\.\d+|[-.]\d{8}|\.old)$`)
+
+// rotatedName tells that a file's name alone says that it was rotated.
+func rotatedName(path string) bool { return rotated.MatchString(filepath.Base(path)) }
+
+// originals calls f with each path that copy may be a rotation's copy of.
+func originals(copy string, f func(path string) bool) {
+	dir, name := filepath.Split(copy)
+	ext := filepath.Ext(name)
+	for n := len(name) - 1; n > 0; n-- {
+		if f(dir+name[:n]) || ext != "" && f(dir+name[:n]+ext) {
+			return
+		}
+	}
+}
+
+// takeResend empties the list of ranges to be sent again.
+func (s *stream) takeResend() []chunk.Range {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	out := s.resend
+	s.resend = nil
+	return out
+}
+
+func (s *stream) addResend(rs []chunk.Range) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.resend = append(s.resend, rs...)
+}
+
+func (s *stream) hasResend() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.resend) > 0
+}
