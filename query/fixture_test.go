@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io/fs"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -118,7 +119,9 @@ func newWorld(t *testing.T) *world {
 }
 
 // engine opens the store as one on the local disk.
-func (w *world) engine(opts Options) *Engine { return w.open("file://"+w.root, opts) }
+func (w *world) engine(opts Options) *Engine {
+	return w.open((&url.URL{Scheme: "file", Path: w.root}).String(), opts)
+}
 
 // remote opens the store as one whose files must be fetched.
 func (w *world) remote(opts Options) *Engine { return w.open("hdfs://nowhere:8020/store", opts) }
@@ -221,3 +224,10 @@ func lines(t *testing.T, e *Engine, sql string) string {
 }
 
 func day(n, hour int) time.Time { return time.Date(2026, 3, n, hour, 0, 0, 0, time.UTC) }
+
+// writeNothing fails when something is written.
+type writeNothing struct{}
+
+func (writeNothing) Write(p []byte) (int, error) { return 0, fmt.Errorf("unexpected output %q", p) }
+
+func contains(s, part string) bool { return strings.Contains(s, part) }

@@ -106,11 +106,19 @@ func open(fs store.FS, baseURI string, opts Options, tables catalog) (_ *Engine,
 	if u, err := url.Parse(baseURI); err == nil && u.Scheme == "file" {
 		e.local = filepath.Clean(u.Path)
 	}
+	if disk, ok := fs.(interface{ Root() string }); ok {
+		e.local = disk.Root()
+	}
 	defer func() {
 		if err != nil {
 			e.Close()
 		}
 	}()
+	if e.local != "" {
+		if e.local, err = filepath.Abs(e.local); err != nil {
+			return nil, fmt.Errorf("find the store's directory: %w", err)
+		}
+	}
 	dir := e.opts.CacheDir
 	if dir == "" {
 		if e.tempDir, err = os.MkdirTemp("", "akupara-query-"); err != nil {
@@ -145,9 +153,13 @@ func (e *Engine) lockDown(cacheDir string) error {
 		return err
 	}
 	defer c.Close()
-	dirs := []string{quote(cacheDir + "/")}
+	var dirs []string
+	allow := func(dir string) { // a pattern is checked before it is expanded, and so is what it gives
+		dirs = append(dirs, quote(dir+"/"), quote(escapeGlob(dir)+"/"))
+	}
+	allow(cacheDir)
 	if e.local != "" {
-		dirs = append(dirs, quote(filepath.Join(e.local, store.Tables)+"/"))
+		allow(filepath.Join(e.local, store.Tables))
 	}
 	for _, set := range []string{
 		"TimeZone = 'UTC'",

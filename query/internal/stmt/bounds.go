@@ -52,7 +52,7 @@ func joined(from map[string]any) (leaves []map[string]any, ok bool) {
 	case text(from["type"]) != "JOIN":
 		return []map[string]any{from}, true
 	case !slices.Contains([]string{"REGULAR", "CROSS"}, text(from["ref_type"])),
-		!slices.Contains([]string{"INNER", "LEFT", "RIGHT", "OUTER"}, text(from["join_type"])):
+		!slices.Contains([]string{"INNER", "LEFT", "RIGHT", "FULL", "OUTER"}, text(from["join_type"])):
 		return nil, false
 	}
 	left, ok := joined(object(from["left"]))

@@ -1,0 +1,72 @@
+package query_test
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/akupara/akupara/query"
+	"github.com/akupara/akupara/query/querytest"
+)
+
+func csv(t *testing.T, e *query.Engine, sql string) string {
+	t.Helper()
+	var b bytes.Buffer
+	if _, err := e.Query(t.Context(), sql, "csv", &b); err != nil {
+		t.Fatalf("%s: %v", sql, err)
+	}
+	_, rows, _ := strings.Cut(b.String(), "\r\n")
+	return strings.ReplaceAll(strings.TrimSuffix(rows, "\r\n"), "\r\n", "|")
+}
+
+func TestTablesThatADemuxCommittedAreRead(t *testing.T) {
+	s := querytest.New(t)
+	e := s.Engine(t, query.Options{})
+	first := `{"ts":"2026-03-01T01:00:00Z","level":"warn","message":"one","user":{"name":"ann"},"n":1}
+{"ts":"2026-03-01T02:00:00.5Z","level":"error","message":"two","n":2}
+`
+	s.Commit(t, "json", querytest.Data("my-app", "s1", 0, first))
+	if got, want := csv(t, e, `select ts, level, message, "user.name", n, seq from "my-app" order by ts`),
+		"2026-03-01T01:00:00.000000Z,WARN,one,ann,1,0|2026-03-01T02:00:00.500000Z,ERROR,two,,2,"+fmt.Sprint(strings.Index(first, "\n")+1); got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+	// A column more, values that do not fit, lines that are none.
+	s.Commit(t, "json", querytest.Data("my-app", "s2", 0, `{"ts":"2026-03-01T03:00:00Z","ok":true,"n":"many","HOST":"x"}
+no json
+`))
+	if got, want := csv(t, e, `select ok, n, attributes['n'], attributes['HOST'], message, parse_error is null from "my-app" where stream = 's2' order by seq`),
+		"true,,many,x,,true|,,,,no json,false"; got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+	if got, want := csv(t, e, `select count(*), count(ok), count("user.name"), sum(n) from "my-app"`), "4,1,1,3"; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+	if got, want := csv(t, e, "show tables"), "my-app"; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+	var b bytes.Buffer
+	sum, err := e.Query(t.Context(), `select count(*) from "my-app" where ts between '2026-03-01 01:30:00' and '2026-03-01 02:30:00'`, "csv", &b)
+	if err != nil || sum.Files != 1 || !strings.HasSuffix(b.String(), "\r\n1\r\n") {
+		t.Errorf("got %q from %d files, %v; want 1 row from 1 file", b.String(), sum.Files, err)
+	}
+}
+
+func TestAQueryDoesNotSeeWhatIsCommittedBesideIt(t *testing.T) {
+	s := querytest.New(t)
+	e := s.Engine(t, query.Options{})
+	s.Commit(t, "raw", querytest.Data("app", "s1", 0, "one\ntwo\n"))
+	rows := 0
+	_, err := e.Each(t.Context(), "select message from app union all select message from app", func([]query.Column, []query.Cell) error {
+		if rows++; rows == 1 {
+			s.Commit(t, "raw", querytest.Data("app", "s1", 8, "three\n"))
+		}
+		return nil
+	})
+	if err != nil || rows != 4 {
+		t.Errorf("got %d rows, %v; want 4", rows, err)
+	}
+	if got := csv(t, e, "select count(*) from app"); got != "3" {
+		t.Errorf("afterwards: got %s rows, want 3", got)
+	}
+}

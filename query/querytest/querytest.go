@@ -1,0 +1,172 @@
+// Package querytest fills stores for tests of what reads them: sink files as a
+// collector publishes them, and tables as a demux commits them.
+package querytest
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/url"
+	"testing"
+	"time"
+
+	"github.com/akupara/akupara/chunk"
+	"github.com/akupara/akupara/demux/coverage"
+	"github.com/akupara/akupara/demux/parse"
+	"github.com/akupara/akupara/demux/rows"
+	"github.com/akupara/akupara/demux/table"
+	"github.com/akupara/akupara/query"
+	"github.com/akupara/akupara/store"
+	"github.com/akupara/akupara/store/local"
+	"github.com/akupara/akupara/store/storetest"
+)
+
+// Store is a store on the local disk.
+type Store struct {
+	FS  *local.FS
+	URI string
+	Dir string
+	n   int
+}
+
+// New makes an empty store.
+func New(t testing.TB) *Store {
+	t.Helper()
+	dir := t.TempDir()
+	l, err := local.New(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &Store{FS: l, URI: (&url.URL{Scheme: "file", Path: dir}).String(), Dir: dir}
+}
+
+// Engine opens a query engine over the store.
+func (s *Store) Engine(t testing.TB, opts query.Options) *query.Engine {
+	t.Helper()
+	if opts.CacheDir == "" {
+		opts.CacheDir = t.TempDir()
+	}
+	e, err := query.Open(s.FS, s.URI, opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := e.Close(); err != nil {
+			t.Errorf("close engine: %v", err)
+		}
+	})
+	return e
+}
+
+// Start is the time that chunks are read at unless they say their own.
+var Start = time.Date(2026, 3, 1, 10, 0, 0, 0, time.UTC)
+
+// Data makes a chunk of lines that starts at the given offset.
+func Data(dataType, stream string, first int64, body string) chunk.Chunk {
+	return chunk.Chunk{
+		Type: dataType, Host: "h1", Source: "/var/log/" + stream, Stream: stream,
+		First: first, Last: first + int64(len(body)), Time: Start, Body: []byte(body),
+	}
+}
+
+// Fact makes a chunk without a body.
+func Fact(dataType, stream string, kind chunk.Kind, first, last int64) chunk.Chunk {
+	return chunk.Chunk{
+		Type: dataType, Kind: kind, Host: "h1", Source: "/var/log/" + stream, Stream: stream,
+		First: first, Last: last, Time: Start, Reason: "told",
+	}
+}
+
+// Commit parses the chunks and commits their rows and facts to the table of
+// their type, in one run. It does not ask what the table holds already: the
+// same chunk twice gives its rows twice.
+func (s *Store) Commit(t testing.TB, parser string, chunks ...chunk.Chunk) *table.Table {
+	t.Helper()
+	dataType := chunks[0].Type
+	tbl, err := table.Open(t.Context(), s.FS, s.URI, dataType)
+	if errors.Is(err, fs.ErrNotExist) {
+		tbl, err = table.New(s.FS, s.URI, dataType)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := parse.New(parser, parse.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := rows.NewBuilder(rows.Options{Existing: tbl.Columns()})
+	delta := coverage.Set{}
+	for i := range chunks {
+		c := &chunks[i]
+		st := delta.Stream(c.Stream, c.Host, c.Source)
+		if c.Kind != chunk.Data {
+			st.Tell(c.Kind, c.Range())
+			continue
+		}
+		p.Parse(c, nil, b)
+		st.Cover(c.Range(), chunk.CRC(c.Body))
+	}
+	s.n++
+	commit := table.Commit{RunID: fmt.Sprintf("run-%d", s.n), Columns: b.Columns(), Delta: delta}
+	if b.Len() > 0 {
+		create := func(ctx context.Context, hour int64, n int) (io.WriteCloser, string, error) {
+			path := table.DataPath(dataType, int(hour), commit.RunID, n)
+			w, err := s.FS.Create(ctx, path)
+			return w, path, err
+		}
+		files, err := b.WriteFiles(t.Context(), create, tbl.PlanColumns(b.Columns()), rows.Layout{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range files {
+			commit.Files = append(commit.Files, table.DataFile{Path: f.Path, Hour: int(f.Hour), Stats: f.Stats})
+		}
+	}
+	if tbl, err = tbl.Commit(t.Context(), commit); err != nil {
+		t.Fatal(err)
+	}
+	return tbl
+}
+
+// Publish writes a sink file of the chunks to raw/, a batch each, and gives its
+// path.
+func (s *Store) Publish(t testing.TB, chunks ...chunk.Chunk) string {
+	t.Helper()
+	enc, err := chunk.NewEncoder()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer enc.Close()
+	s.n++
+	segment := store.NewSegment(Start, "c1", uint64(s.n))
+	index := chunk.Index{Type: chunks[0].Type, Segment: string(segment)}
+	var blocks [][]byte
+	for i := range chunks {
+		b := chunk.NewBuilder("agent-1", chunks[i].Type)
+		if err := b.Add(&chunks[i]); err != nil {
+			t.Fatal(err)
+		}
+		batch := b.Finish(enc, nil)
+		index.Add(&batch)
+		blocks = append(blocks, batch.Block)
+	}
+	var out bytes.Buffer
+	w, err := chunk.NewSinkWriter(&out, &index)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, blk := range blocks {
+		if err := w.WriteBlock(blk); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.Finish(); err != nil {
+		t.Fatal(err)
+	}
+	path := store.SinkPath(store.Raw, chunks[0].Type, segment)
+	storetest.Put(t, s.FS, path, out.Bytes())
+	return path
+}
