@@ -16,6 +16,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"path/filepath"
 	"sync"
 	"time"
@@ -140,7 +141,7 @@ func (a *Agent) open() (*parts, error) {
 	}
 	p := &parts{checkpoints: store, spool: sp}
 	p.client = collectors.NewClient(postTimeout, askTimeout, a.cfg.Posts)
-	p.asker = asker{p.client, collectors.NewList(urls)}
+	p.asker = asker{p.client, collectors.NewList(urls, rand.IntN(len(urls)))}
 	p.ledger = ledger.New(ledger.Config{Every: a.cfg.Poll.Std(), ResendAfter: a.cfg.ResendAfter.Std()}, log)
 	p.shipper = ship.New(ship.Config{Agent: store.AgentID(), Budget: int64(a.cfg.Buffer), Posts: a.cfg.Posts},
 		p.client, p.asker.List, p.ledger, log)

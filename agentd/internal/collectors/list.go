@@ -27,13 +27,13 @@ type member struct {
 	until    time.Time // left alone
 }
 
-// NewList starts at a random member, so that agents spread.
-func NewList(urls []string) *List {
-	l := &List{}
+// NewList starts at the member of that number; agents start at a random one, so
+// that they spread.
+func NewList(urls []string, first int) *List {
+	l := &List{current: first % len(urls)}
 	for _, u := range urls {
 		l.members = append(l.members, &member{url: u})
 	}
-	l.current = rand.IntN(len(urls))
 	return l
 }
 

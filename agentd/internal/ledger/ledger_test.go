@@ -1,0 +1,274 @@
+package ledger
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/akupara/akupara/chunk"
+	"github.com/akupara/akupara/chunk/wire"
+)
+
+// source notes what it is told.
+type source struct{ told []string }
+
+func (s *source) Settled(stream string, upTo int64) {
+	s.told = append(s.told, fmt.Sprintf("%s settled %d", stream, upTo))
+}
+
+func (s *source) Resend(stream string, r chunk.Range) {
+	s.told = append(s.told, fmt.Sprintf("%s resend %v", stream, r))
+}
+
+func (s *source) take() []string {
+	slices.Sort(s.told)
+	out := s.told
+	s.told = nil
+	return out
+}
+
+// world is the collectors as the ledger sees them: by collector and segment.
+type world struct {
+	states map[string]wire.State
+	away   map[string]bool
+	all    []string
+	during func() // called within a question
+}
+
+func newWorld(collectors ...string) *world {
+	return &world{states: map[string]wire.State{}, away: map[string]bool{}, all: collectors}
+}
+
+func (w *world) States(_ context.Context, collector string, queries []wire.Query) ([]wire.State, error) {
+	if w.during != nil {
+		w.during()
+	}
+	if w.away[collector] {
+		return nil, errors.New("connection refused")
+	}
+	var out []wire.State
+	for _, q := range queries {
+		s, ok := w.states[collector+" "+q.Segment]
+		if !ok {
+			s = wire.Unknown
+		}
+		out = append(out, s)
+	}
+	return out, nil
+}
+
+func (w *world) Others(collector string) []string {
+	return slices.DeleteFunc(slices.Clone(w.all), func(c string) bool { return c == collector })
+}
+
+func newLedger() *Ledger {
+	return New(Config{Every: time.Second, ResendAfter: 30 * time.Second}, slog.New(slog.DiscardHandler))
+}
+
+func data(stream string, first, last int64) chunk.Entry {
+	return chunk.Entry{Stream: stream, First: first, Last: last}
+}
+
+func receipt(segment string, block int) wire.Receipt {
+	return wire.Receipt{Segment: segment, Block: block, State: wire.Spooled}
+}
+
+func expect(t *testing.T, s *source, want ...string) {
+	t.Helper()
+	if got := s.take(); !slices.Equal(got, want) {
+		t.Errorf("the source was told %q, want %q", got, want)
+	}
+}
+
+func TestPositionMovesOnlyOverContiguousSettledRanges(t *testing.T) {
+	l, src, w := newLedger(), &source{}, newWorld("a")
+	l.Open("s", src, 100)
+	l.Accepted("a", "x", receipt("one", 0), []chunk.Entry{data("s", 100, 200)})
+	l.Accepted("a", "x", receipt("two", 0), []chunk.Entry{data("s", 200, 300)})
+	l.Accepted("a", "x", receipt("three", 0), []chunk.Entry{data("s", 300, 400)})
+	w.states["a one"], w.states["a two"], w.states["a three"] = wire.Spooled, wire.Settled, wire.Spooled
+	l.Round(context.Background(), w)
+	expect(t, src) // [200,300) alone moves nothing
+	w.states["a one"] = wire.Settled
+	l.Round(context.Background(), w)
+	expect(t, src, "s settled 300")
+	w.states["a three"] = wire.Settled
+	l.Round(context.Background(), w)
+	expect(t, src, "s settled 400")
+	if !l.Idle() {
+		t.Error("all is settled, but the ledger is not idle")
+	}
+}
+
+func TestUnknownIsSentAgainAndNeverSettled(t *testing.T) {
+	l, src, w := newLedger(), &source{}, newWorld("a")
+	l.Open("s", src, 0)
+	l.Accepted("a", "x", receipt("one", 0), []chunk.Entry{data("s", 0, 10), data("s", 20, 30)})
+	l.Accepted("a", "x", receipt("two", 0), []chunk.Entry{data("s", 5, 10)})
+	w.states["a two"] = wire.Settled
+	l.Round(context.Background(), w)
+	l.Round(context.Background(), w)
+	got := src.take()
+	// What was settled by another sending is not asked for, where that was
+	// known in time.
+	ok := slices.Equal(got, []string{"s resend [0,10)", "s resend [20,30)"}) ||
+		slices.Equal(got, []string{"s resend [0,5)", "s resend [20,30)"})
+	if !ok {
+		t.Errorf("told %q, want the unknown ranges to be sent again", got)
+	}
+	l.Accepted("a", "x", receipt("three", 0), []chunk.Entry{data("s", 0, 30)})
+	w.states["a three"] = wire.Settled
+	l.Round(context.Background(), w)
+	expect(t, src, "s settled 30")
+}
+
+func TestFactHoldsThePositionBack(t *testing.T) {
+	l, src, w := newLedger(), &source{}, newWorld("a")
+	l.Open("s", src, 0)
+	end := chunk.Chunk{Kind: chunk.End, Stream: "s", First: 10, Last: 10}
+	if err := l.Sending(&end); err != nil {
+		t.Fatal(err)
+	}
+	l.Accepted("a", "x", receipt("one", 0), []chunk.Entry{data("s", 0, 10)})
+	w.states["a one"] = wire.Settled
+	l.Round(context.Background(), w)
+	expect(t, src) // its End is on the way
+	l.Accepted("a", "x", receipt("two", 0), []chunk.Entry{{Kind: chunk.End, Stream: "s", First: 10, Last: 10}})
+	l.Round(context.Background(), w) // two is unknown
+	expect(t, src, "s resend [10,10)")
+	l.Accepted("a", "x", receipt("three", 0), []chunk.Entry{{Kind: chunk.End, Stream: "s", First: 10, Last: 10}})
+	w.states["a three"] = wire.Settled
+	l.Round(context.Background(), w)
+	expect(t, src, "s settled 10")
+}
+
+func TestSettledFactIsToldThoughThePositionStays(t *testing.T) {
+	l, src, w := newLedger(), &source{}, newWorld("a")
+	l.Open("s", src, 0)
+	end := chunk.Chunk{Kind: chunk.End, Stream: "s"}
+	if err := l.Sending(&end); err != nil {
+		t.Fatal(err)
+	}
+	l.Accepted("a", "x", receipt("one", 0), []chunk.Entry{{Kind: chunk.End, Stream: "s"}})
+	w.states["a one"] = wire.Settled
+	l.Round(context.Background(), w)
+	expect(t, src, "s settled 0")
+}
+
+func TestLostAndDroppedRangesCountAsSettled(t *testing.T) {
+	l, src, w := newLedger(), &source{}, newWorld("a")
+	l.Open("s", src, 0)
+	l.Accepted("a", "x", receipt("one", 0), []chunk.Entry{data("s", 0, 10), {Kind: chunk.Lost, Stream: "s", First: 10, Last: 15},
+		{Kind: chunk.Dropped, Stream: "s", First: 15, Last: 20}, data("s", 20, 30)})
+	w.states["a one"] = wire.Settled
+	l.Round(context.Background(), w)
+	expect(t, src, "s settled 30")
+}
+
+func TestBlockTakenWhileItsSegmentWasAskedForIsNotSettledByTheAnswer(t *testing.T) {
+	l, src, w := newLedger(), &source{}, newWorld("a")
+	l.Open("s", src, 0)
+	l.Accepted("a", "x", receipt("one", 0), []chunk.Entry{data("s", 0, 10)})
+	w.states["a one"] = wire.Settled
+	w.during = func() { l.Accepted("a", "x", receipt("one", 1), []chunk.Entry{data("s", 10, 20)}) }
+	l.Round(context.Background(), w)
+	expect(t, src)
+	w.during = nil
+	l.Round(context.Background(), w)
+	expect(t, src, "s settled 20")
+}
+
+func TestCollectorThatIsAwayForTooLong(t *testing.T) {
+	for name, test := range map[string]struct {
+		away   []string   // beside a
+		state  wire.State // at b
+		told   []string
+		before time.Duration
+	}{
+		"another tells that it is settled": {state: wire.Settled, told: []string{"s settled 10"}},
+		"another does not know it":         {state: wire.Unknown, told: []string{"s resend [0,10)"}},
+		"nobody can be asked":              {away: []string{"b"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				l, src, w := newLedger(), &source{}, newWorld("a", "b")
+				w.states["b one"] = test.state
+				w.away["a"] = true
+				for _, b := range test.away {
+					w.away[b] = true
+				}
+				l.Open("s", src, 0)
+				l.Accepted("a", "x", receipt("one", 0), []chunk.Entry{data("s", 0, 10)})
+				ctx, cancel := context.WithCancel(context.Background())
+				go l.Run(ctx, w)
+				time.Sleep(29 * time.Second) // of the bubble's clock
+				synctest.Wait()
+				if len(src.told) > 0 {
+					t.Errorf("told %q before 30 s", src.told)
+				}
+				time.Sleep(5 * time.Second)
+				synctest.Wait()
+				cancel()
+				synctest.Wait()
+				expect(t, src, test.told...)
+			})
+		})
+	}
+}
+
+func TestAnswersThatMakeNoSenseAreNoAnswers(t *testing.T) {
+	l, src, w := newLedger(), &source{}, newWorld("a")
+	l.Open("s", src, 0)
+	l.Accepted("a", "x", receipt("one", 0), []chunk.Entry{data("s", 0, 10)})
+	w.states["a one"] = "perhaps"
+	l.Round(context.Background(), w)
+	expect(t, src)
+	if l.Idle() {
+		t.Error("the segment is forgotten")
+	}
+}
+
+func TestForgottenStreamIsNotTold(t *testing.T) {
+	l, src, w := newLedger(), &source{}, newWorld("a")
+	l.Open("s", src, 0)
+	l.Accepted("a", "x", receipt("one", 0), []chunk.Entry{data("s", 0, 10)})
+	l.Close("s")
+	l.Round(context.Background(), w)
+	expect(t, src)
+	if err := l.Sending(&chunk.Chunk{Stream: "s"}); err == nil || !strings.Contains(err.Error(), "not opened") {
+		t.Errorf("a chunk of a closed stream: %v, want an error", err)
+	}
+}
+
+func TestLedgerIsFullAtItsBound(t *testing.T) {
+	l := New(Config{MaxEntries: 3}, slog.New(slog.DiscardHandler))
+	w := newWorld("a")
+	for i := range 3 {
+		id := fmt.Sprint("s", i)
+		l.Open(id, &source{}, 0)
+		if _, full := l.Full(); full {
+			t.Errorf("full with %d entries, want 3", i)
+		}
+		l.Accepted("a", "x", receipt("one", i), []chunk.Entry{data(id, 0, 10)})
+	}
+	wait, full := l.Full()
+	if !full {
+		t.Fatal("not full at its bound")
+	}
+	w.states["a one"] = wire.Settled
+	l.Round(context.Background(), w)
+	select {
+	case <-wait:
+	default:
+		t.Error("nobody is told that there is room again")
+	}
+	if _, full := l.Full(); full {
+		t.Error("full although all is settled")
+	}
+}

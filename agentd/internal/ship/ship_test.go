@@ -1,0 +1,314 @@
+package ship
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/akupara/akupara/agentd/internal/collectors"
+	"github.com/akupara/akupara/agentd/internal/collectortest"
+	"github.com/akupara/akupara/chunk"
+	"github.com/akupara/akupara/chunk/wire"
+)
+
+// book is a ledger that takes everything.
+type book struct {
+	mu       sync.Mutex
+	accepted map[string]int // batches by collector
+}
+
+func (b *book) Sending(*chunk.Chunk) error { return nil }
+
+func (b *book) Full() (<-chan struct{}, bool) { return nil, false }
+
+func (b *book) Accepted(collector, _ string, _ wire.Receipt, _ []chunk.Entry) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.accepted == nil {
+		b.accepted = map[string]int{}
+	}
+	b.accepted[collector]++
+}
+
+type rig struct {
+	*Shipper
+	book *book
+	log  *bytes.Buffer
+}
+
+func start(t *testing.T, cfg Config, timeout time.Duration, urls ...string) *rig {
+	t.Helper()
+	if cfg.Budget == 0 {
+		cfg.Budget = 32 << 20
+	}
+	if cfg.Posts == 0 {
+		cfg.Posts = 4
+	}
+	cfg.Agent = "agent"
+	client := collectors.NewClient(timeout, timeout, 4)
+	t.Cleanup(client.Close)
+	r := &rig{book: &book{}, log: &bytes.Buffer{}}
+	r.Shipper = New(cfg, client, collectors.NewList(urls, 0), r.book, slog.New(slog.NewTextHandler(&lockedWriter{w: r.log}, nil)))
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- r.Run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("Run: %v", err)
+		}
+	})
+	return r
+}
+
+type lockedWriter struct {
+	mu sync.Mutex
+	w  *bytes.Buffer
+}
+
+func (l *lockedWriter) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.w.Write(b)
+}
+
+func piece(dataType string, first int64, body string) *chunk.Chunk {
+	return &chunk.Chunk{Type: dataType, Host: "h", Source: "/f", Stream: "s-" + dataType, First: first,
+		Last: first + int64(len(body)), Time: time.Now(), Body: []byte(body)}
+}
+
+func (r *rig) send(t *testing.T, c *chunk.Chunk) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 15*time.Second)
+	defer cancel()
+	if err := r.Send(ctx, c); err != nil {
+		t.Fatalf("send: %v", err)
+	}
+}
+
+func (r *rig) drain(t *testing.T) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 15*time.Second)
+	defer cancel()
+	if r.Drain(ctx); ctx.Err() != nil {
+		t.Fatal("not drained")
+	}
+}
+
+func covers(dataType string, n int64) func([]chunk.Chunk) bool {
+	return func(all []chunk.Chunk) bool {
+		var got chunk.Ranges
+		for _, c := range all {
+			if c.Type == dataType {
+				got = got.Add(c.Range())
+			}
+		}
+		return got.Contains(chunk.Range{First: 0, Last: n})
+	}
+}
+
+func TestFirstChunkLeavesAtOnceAndTheNextTogether(t *testing.T) {
+	c := collectortest.New(t, "a")
+	hold := make(chan struct{})
+	var held atomic.Int32
+	c.Answer(func(*chunk.Batch) (int, any) {
+		if held.Add(1) == 1 {
+			<-hold
+		}
+		return 0, nil
+	})
+	r := start(t, Config{BatchAge: time.Hour}, time.Minute, c.URL)
+	r.send(t, piece("x", 0, "one\n"))
+	for deadline := time.Now().Add(10 * time.Second); held.Load() == 0; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("the first chunk waits although no post is in flight")
+		}
+	}
+	for i := range 10 {
+		r.send(t, piece("x", int64(4+4*i), "two\n"))
+	}
+	close(hold)
+	c.Wait("all", covers("x", 44))
+	if got := c.Batches(); got != 2 {
+		t.Errorf("%d batches, want 2: the first at once, the others when its post was through", got)
+	}
+}
+
+func TestFullBatchAndOldBatchLeave(t *testing.T) {
+	c := collectortest.New(t, "a")
+	block := make(chan struct{})
+	t.Cleanup(func() { close(block) })
+	c.Answer(func(b *chunk.Batch) (int, any) {
+		if b.Type == "blocks" {
+			<-block
+		}
+		return 0, nil
+	})
+	r := start(t, Config{BatchBytes: 1000, BatchAge: 50 * time.Millisecond}, time.Minute, c.URL)
+	r.send(t, piece("blocks", 0, "x\n")) // a post is in flight from now on
+	r.send(t, piece("old", 0, "waits\n"))
+	c.Wait("the batch that is old enough", covers("old", 6))
+	r.send(t, piece("large", 0, strings.Repeat("y\n", 1000)))
+	c.Wait("the full batch", covers("large", 2000))
+}
+
+func TestFailuresGoToAnotherCollectorAndNothingIsLost(t *testing.T) {
+	garbage := func(*chunk.Batch) (int, any) { return 200, "no receipt" }
+	for name, answer := range map[string]func(*chunk.Batch) (int, any){
+		"503":               func(*chunk.Batch) (int, any) { return 503, wire.Error{Error: "spool full"} },
+		"429":               func(*chunk.Batch) (int, any) { return 429, wire.Error{Error: "slow down"} },
+		"no error body":     func(*chunk.Batch) (int, any) { return 500, "oops" },
+		"senseless receipt": garbage,
+		"empty receipt":     func(*chunk.Batch) (int, any) { return 200, wire.Receipt{} },
+	} {
+		t.Run(name, func(t *testing.T) {
+			bad, good := collectortest.New(t, "bad"), collectortest.New(t, "good")
+			bad.Answer(answer)
+			r := start(t, Config{}, 5*time.Second, bad.URL, good.URL)
+			for i := range 20 {
+				r.send(t, piece("x", int64(i*5), "line\n"))
+			}
+			good.Wait("all", covers("x", 100))
+			r.drain(t)
+		})
+	}
+}
+
+func TestHalfOpenAndDeadCollectorsAreLeft(t *testing.T) {
+	silent, err := net.Listen("tcp", "127.0.0.1:0") // takes connections, never answers
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	dead, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dead.Close()
+	good := collectortest.New(t, "good")
+	r := start(t, Config{}, 300*time.Millisecond, "http://"+silent.Addr().String(), "http://"+dead.Addr().String(), good.URL)
+	for i := range 20 {
+		r.send(t, piece("x", int64(i*5), "line\n"))
+	}
+	good.Wait("all", covers("x", 100))
+}
+
+func TestSlowCollectorIsBackPressureWithinTheBudget(t *testing.T) {
+	c := collectortest.New(t, "a")
+	release := make(chan struct{})
+	c.Answer(func(*chunk.Batch) (int, any) { <-release; return 0, nil })
+	const budget = 1 << 20
+	r := start(t, Config{Budget: budget, BatchBytes: 64 << 10, Posts: 2}, time.Minute, c.URL)
+	body := make([]byte, 16<<10)
+	for i := range body {
+		body[i] = byte(i * i >> 3)
+	}
+	sent := int64(0)
+	for {
+		ctx, cancel := context.WithTimeout(context.Background(), 300*time.Millisecond)
+		err := r.Send(ctx, piece("x", sent, string(body)))
+		cancel()
+		if errors.Is(err, context.DeadlineExceeded) {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if sent += int64(len(body)); sent > 4*budget {
+			t.Fatalf("%d bytes were taken with a budget of %d", sent, budget)
+		}
+		if held := r.Stats().Held; held > budget {
+			t.Fatalf("%d bytes are held with a budget of %d", held, budget)
+		}
+	}
+	close(release)
+	c.Wait("all that was taken", covers("x", sent))
+	r.drain(t)
+	if held := r.Stats().Held; held != 0 {
+		t.Errorf("%d bytes of the budget are still held when all is sent", held)
+	}
+}
+
+func TestRefusedBatchIsKeptToldOnceAndRetriedSlowly(t *testing.T) {
+	c := collectortest.New(t, "a")
+	var tries atomic.Int32
+	var take atomic.Bool
+	c.Answer(func(b *chunk.Batch) (int, any) {
+		if b.Type != "bad" || take.Load() {
+			return 0, nil
+		}
+		tries.Add(1)
+		return http.StatusUnprocessableEntity, wire.Error{Error: "no route for bad", Permanent: true}
+	})
+	r := start(t, Config{RetryEvery: 100 * time.Millisecond, BatchBytes: 10}, 5*time.Second, c.URL)
+	sent := int64(0)
+	for { // until the type's senders wait
+		ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
+		err := r.Send(ctx, piece("bad", sent, "refused line\n"))
+		cancel()
+		if err != nil {
+			break
+		}
+		if sent += 13; sent > 13*100 {
+			t.Fatal("a hundred refused batches were taken, want the senders of the type to wait")
+		}
+	}
+	// The others go on.
+	r.send(t, piece("good", 0, "line\n"))
+	c.Wait("the other type", covers("good", 5))
+	if n := int(tries.Load()); n > 60 {
+		t.Errorf("%d tries already: that is a tight loop", n)
+	}
+	parked := r.Stats().Parked
+	take.Store(true)
+	c.Wait("what was refused", covers("bad", sent))
+	r.drain(t)
+	if s := r.Stats(); s.Held != 0 || s.Parked != 0 {
+		t.Errorf("held %d, parked %d after all was taken; want none", s.Held, s.Parked)
+	}
+	if n := strings.Count(r.log.String(), "no route for bad"); n == 0 || n > parked+maxQueued+4 {
+		t.Errorf("the refusal was logged %d times for %d batches, want once each", n, parked)
+	}
+}
+
+func TestInvalidChunkIsTheSendersErrorAndHoldsNothing(t *testing.T) {
+	c := collectortest.New(t, "a")
+	r := start(t, Config{}, time.Second, c.URL)
+	bad := piece("x", 0, "line\n")
+	bad.Last = 99
+	if err := r.Send(context.Background(), bad); !errors.Is(err, chunk.ErrInvalid) {
+		t.Errorf("got %v, want ErrInvalid", err)
+	}
+	if held := r.Stats().Held; held != 0 {
+		t.Errorf("%d bytes are held", held)
+	}
+}
+
+func TestLargeChunksOfManySendersArriveWhole(t *testing.T) {
+	c := collectortest.New(t, "a")
+	r := start(t, Config{Budget: 20 << 20}, 30*time.Second, c.URL)
+	var wg sync.WaitGroup
+	for i := range 4 {
+		wg.Go(func() {
+			p := piece(fmt.Sprint("x", i%2), 0, strings.Repeat("0123456789abcde\n", 500_000))
+			p.Stream = fmt.Sprint("s", i)
+			r.send(t, p)
+		})
+	}
+	wg.Wait()
+	got := c.Wait("four chunks of 8 MB", func(all []chunk.Chunk) bool { return len(all) == 4 })
+	for _, g := range got {
+		if len(g.Body) != 8_000_000 {
+			t.Errorf("%d bytes came, want 8000000", len(g.Body))
+		}
+	}
+}
