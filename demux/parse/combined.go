@@ -51,7 +51,7 @@ func (f *combinedFormat) record(r *reader, rec []byte) {
 	t := instant{}
 	if why == "" {
 		if t = accessTime(a.time, &r.zone); !t.ok {
-			why = "its time is none"
+			why = "what stands in [] is no time"
 		}
 	}
 	if why != "" {
@@ -238,6 +238,8 @@ func (f *combinedFormat) errorLine(r *reader, rec []byte, t instant, n int) {
 			r.b.Attr("logger", module)
 		case bytes.HasPrefix(in, []byte("client ")):
 			f.client.String(in[len("client "):])
+			r.b.Message(s) // the client is part of the text, too
+			return
 		default:
 			r.b.Attr("thread", in)
 		}

@@ -2,6 +2,7 @@ package parse
 
 import (
 	"bytes"
+	"time"
 
 	"github.com/akupara/akupara/demux/rows"
 	"github.com/akupara/akupara/demux/schema"
@@ -58,7 +59,7 @@ func (f *log4jFormat) record(r *reader, rec []byte) {
 // logTime reads the time at the start of a record, with its brackets.
 func logTime(s []byte, z *zone) (instant, int) {
 	if z == nil {
-		z = &zone{known: true, minute: -1 << 62}
+		z = &zone{loc: time.UTC} // only asked whether a time is there
 	}
 	if len(s) > 1 && s[0] == '[' {
 		if t, n := apacheTime(s, z); n > 0 {
@@ -157,6 +158,7 @@ head:
 				logger, level = module, lvl
 			case bytes.HasPrefix(in, []byte("client ")):
 				r.b.Attr("client", in[len("client "):])
+				break head // Apache's; it is part of the text, too
 			case thread == nil && logger == nil && level != nil && first[at-1] == ']' && first[0] == '[': // [level][logger]
 				logger = in
 			case thread == nil:
@@ -195,7 +197,7 @@ head:
 	if level != nil {
 		r.setLevel(level, "level")
 	}
-	if logger == nil {
+	if logger == nil && (at == len(first) || first[at] != '[') {
 		var n int
 		if logger, n = loggerName(first[at:]); n > 0 {
 			at += n

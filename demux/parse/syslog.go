@@ -156,7 +156,7 @@ func lastSuch(r *reader, mon, day, h, m, sec int) (int64, bool) {
 
 // rest reads host, tag and message of an RFC 3164 line.
 func (f *syslogFormat) rest(r *reader, s []byte, hasHost bool) {
-	if hasHost {
+	if hasHost && !bytes.HasPrefix(s, []byte("last message repeated ")) {
 		if i := bytes.IndexByte(s, ' '); i > 0 && s[i-1] != ':' && bytes.IndexByte(s[:i], '[') < 0 {
 			f.hostname.String(s[:i])
 			s = bytes.TrimLeft(s[i:], " ")
@@ -176,6 +176,9 @@ func (f *syslogFormat) rest(r *reader, s []byte, hasHost bool) {
 // tag reads "app[pid]: ", "app: " or "app version: " at the start of s.
 func tag(s []byte) (app, pid []byte, n int) {
 	const longest = 128
+	if bytes.HasPrefix(s, []byte("-- ")) { // login's
+		n = len("-- ")
+	}
 	for n < len(s) && n < longest && s[n] > ' ' && s[n] != ':' && s[n] != '[' {
 		n++
 	}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/parquet-go/parquet-go"
 
+	"github.com/akupara/akupara/demux/rows/rowstest"
 	"github.com/akupara/akupara/demux/schema"
 )
 
@@ -51,50 +52,11 @@ func writeAll(t testing.TB, b *Builder, cols []schema.Column, l Layout) ([]File,
 	return files, mem
 }
 
-// read gives a file's rows, as parquet-go reads them: values as strings, null
-// as "<nil>".
 func read(t testing.TB, m *memFile) []map[string]string {
 	t.Helper()
-	f, err := parquet.OpenFile(bytes.NewReader(m.Bytes()), int64(m.Len()))
+	out, err := rowstest.Read(m.Bytes())
 	if err != nil {
-		t.Fatalf("open: %v", err)
-	}
-	paths := f.Schema().Columns()
-	r := parquet.NewReader(f)
-	defer r.Close()
-	buf := make([]parquet.Row, 1)
-	var out []map[string]string
-	for {
-		n, err := r.ReadRows(buf)
-		if n == 0 {
-			if err != io.EOF {
-				t.Fatalf("read: %v", err)
-			}
-			break
-		}
-		row, key := map[string]string{}, []string{}
-		for _, v := range buf[0] {
-			switch p := paths[v.Column()]; {
-			case len(p) == 1 && v.IsNull():
-				row[p[0]] = "<nil>"
-			case len(p) == 1:
-				row[p[0]] = v.String()
-			case v.IsNull():
-				key = key[:0]
-			case p[2] == "key":
-				if v.RepetitionLevel() == 0 {
-					key = key[:0]
-				}
-				key = append(key, v.String())
-			default:
-				row[p[0]] += key[0] + "=" + v.String() + " "
-				key = key[1:]
-			}
-		}
-		out = append(out, row)
-	}
-	if int64(len(out)) != f.NumRows() {
-		t.Fatalf("got %d rows, the footer says %d", len(out), f.NumRows())
+		t.Fatal(err)
 	}
 	return out
 }
@@ -129,8 +91,8 @@ func TestWhatIsWrittenIsReadBack(t *testing.T) {
 	for i, want := range []map[string]string{
 		{"ts": "1000000", "host": "h2", "source": "/b", "stream": "s2", "seq": "0", "message": `a\xffb\\`,
 			"parse_error": `broken; message is not UTF-8: its bytes that are none stand as \xNN, its backslashes doubled`,
-			"level":       "<nil>", "n": "<nil>"},
-		{"ts": "2000000", "host": "h1", "level": "WARN", "n": "7", "f": "1.5", "ok": "true", "name": "anna", "parse_error": "<nil>",
+			"level":       "<null>", "n": "<null>"},
+		{"ts": "2000000", "host": "h1", "level": "WARN", "n": "7", "f": "1.5", "ok": "true", "name": "anna", "parse_error": "<null>",
 			"attributes": "k=v k#2=w ", "tags": "pod=x zone=eu "},
 	} {
 		for k, v := range want {
@@ -238,7 +200,7 @@ func TestFilesAreSortedAndDoNotOverlap(t *testing.T) {
 			if got != w || atoi(row["n"]) != w.seq || Hour(got.ts) != files[i].Hour {
 				t.Fatalf("row %d in hour %d: got %+v and n %v, want %+v", at, files[i].Hour, got, row["n"], w)
 			}
-			wantSparse := "<nil>"
+			wantSparse := "<null>"
 			if w.seq%7 == 0 {
 				wantSparse = fmt.Sprintf("v%d", w.seq)
 			}
@@ -325,7 +287,7 @@ func TestWhatDoesNotFitATablesColumnGoesToAttributes(t *testing.T) {
 	for _, r := range read(t, mem[0]) {
 		got = append(got, r["n"]+" "+r["b"]+" "+r["attributes"])
 	}
-	want := []string{"<nil> <nil> n=1.5 ", "<nil> <nil> n=x ", "3 <nil> ", "<nil> <nil> b=4 ", "5 <nil> n=6 "}
+	want := []string{"<null> <null> n=1.5 ", "<null> <null> n=x ", "3 <null> ", "<null> <null> b=4 ", "5 <null> n=6 "}
 	if !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
 	}
