@@ -48,9 +48,22 @@ func Decode(n Node, into ...any) Problems {
 	return d.problems
 }
 
-type decoder struct{ problems Problems }
+type decoder struct {
+	problems Problems
+	// bad are the places of values that could not be decoded: what a Validator
+	// says about the default in their stead is not worth saying.
+	bad map[Pos]bool
+}
 
 func (d *decoder) fail(p Problem) { d.problems = append(d.problems, p) }
+
+func (d *decoder) failValue(n Node, format string, args ...any) {
+	if d.bad == nil {
+		d.bad = map[Pos]bool{}
+	}
+	d.bad[n.Pos()] = true
+	d.fail(n.Problemf(format, args...))
+}
 
 // field is a struct's field with what its tags say.
 type field struct {
@@ -108,7 +121,11 @@ func (d *decoder) structs(n Node, targets []reflect.Value) {
 	}
 	for _, t := range targets {
 		if v, ok := t.Addr().Interface().(Validator); ok {
-			d.problems = append(d.problems, v.Validate(n)...)
+			for _, p := range v.Validate(n) {
+				if !d.bad[p.Pos] {
+					d.fail(p)
+				}
+			}
 		}
 	}
 }
@@ -178,7 +195,7 @@ func newElem(t reflect.Type) reflect.Value {
 
 func (d *decoder) list(n Node, v reflect.Value, lim limits) {
 	if !n.isNull() && n.y.Kind != yaml.SequenceNode {
-		d.fail(n.Problemf("%s is not a list; want [%s, …]", n.shown(), wants(v.Type().Elem(), lim)))
+		d.failValue(n, "%s is not a list; want [%s, …]", n.shown(), wants(v.Type().Elem(), lim))
 		return
 	}
 	items := n.Items()
@@ -193,7 +210,7 @@ func (d *decoder) list(n Node, v reflect.Value, lim limits) {
 
 func (d *decoder) mapping(n Node, v reflect.Value, lim limits) {
 	if !n.isNull() && n.y.Kind != yaml.MappingNode {
-		d.fail(n.Problemf("%s is not a mapping of keys to values", n.shown()))
+		d.failValue(n, "%s is not a mapping of keys to values", n.shown())
 		return
 	}
 	out := reflect.MakeMap(v.Type())
@@ -207,24 +224,24 @@ func (d *decoder) mapping(n Node, v reflect.Value, lim limits) {
 
 func (d *decoder) text(n Node, v reflect.Value, lim limits) {
 	if n.isNull() || n.y.Kind != yaml.ScalarNode {
-		d.fail(n.Problemf("%s is not %s", n.shown(), wants(v.Type(), lim)))
+		d.failValue(n, "%s is not %s", n.shown(), wants(v.Type(), lim))
 		return
 	}
 	// The value is set only where all is well, so that a default stays.
 	p := reflect.New(v.Type())
 	if err := p.Interface().(encoding.TextUnmarshaler).UnmarshalText([]byte(n.y.Value)); err != nil {
-		d.fail(n.Problemf("%s is not %s: %s", n.shown(), wants(v.Type(), limits{}), oneLine(err)))
+		d.failValue(n, "%s is not %s: %s", n.shown(), wants(v.Type(), limits{}), oneLine(err))
 		return
 	}
 	if !lim.hold(n.y.Value, p.Elem()) {
-		d.fail(n.Problemf("%s is not allowed; want %s", n.shown(), wants(v.Type(), lim)))
+		d.failValue(n, "%s is not allowed; want %s", n.shown(), wants(v.Type(), lim))
 		return
 	}
 	v.Set(p.Elem())
 }
 
 func (d *decoder) scalar(n Node, v reflect.Value, lim limits) {
-	bad := func() { d.fail(n.Problemf("%s is not %s", n.shown(), wants(v.Type(), lim))) }
+	bad := func() { d.failValue(n, "%s is not %s", n.shown(), wants(v.Type(), lim)) }
 	if n.isNull() || n.y.Kind != yaml.ScalarNode {
 		bad()
 		return
@@ -234,7 +251,7 @@ func (d *decoder) scalar(n Node, v reflect.Value, lim limits) {
 		// A number is good as text, as in command: [sleep, 5]; true is not:
 		// it is more often meant for another key.
 		if n.y.ShortTag() == "!!bool" {
-			d.fail(n.Problemf("%s is not text; put it in quotes if it is meant", n.shown()))
+			d.failValue(n, "%s is not text; put it in quotes if it is meant", n.shown())
 			return
 		}
 		p.Elem().SetString(n.y.Value)
@@ -243,7 +260,7 @@ func (d *decoder) scalar(n Node, v reflect.Value, lim limits) {
 		return
 	}
 	if !lim.hold(n.y.Value, p.Elem()) {
-		d.fail(n.Problemf("%s is not allowed; want %s", n.shown(), wants(v.Type(), lim)))
+		d.failValue(n, "%s is not allowed; want %s", n.shown(), wants(v.Type(), lim))
 		return
 	}
 	v.Set(p.Elem())
