@@ -133,7 +133,8 @@ func open(fs store.FS, baseURI string, opts Options, tables catalog) (_ *Engine,
 	if e.use, err = e.cache.Use(); err != nil {
 		return nil, err
 	}
-	if e.db, err = duck.Open(nil); err != nil {
+	// Nothing may be downloaded, not even while it opens.
+	if e.db, err = duck.Open(map[string]string{"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"}); err != nil {
 		return nil, err
 	}
 	if err := e.lockDown(dir); err != nil {
@@ -167,8 +168,6 @@ func (e *Engine) lockDown(cacheDir string) error {
 		fmt.Sprintf("threads = %d", e.opts.Threads),
 		"temp_directory = " + quote(filepath.Join(e.use.Dir, "spill")),
 		fmt.Sprintf("max_temp_directory_size = '%dB'", e.opts.CacheBytes),
-		"autoinstall_known_extensions = false",
-		"autoload_known_extensions = false",
 		"allow_community_extensions = false",
 		"allow_unsigned_extensions = false",
 		"enable_logging = false",
