@@ -51,6 +51,39 @@ func TestLargeDirectoryIsListedWhole(t *testing.T) {
 	}
 }
 
+func TestReaderOfARenamedFileReadsOnOrSaysItIsGone(t *testing.T) {
+	s := open(t, storetest.SharedCluster(t), hdfs.Options{BlockSize: mib})
+	want := body(3 * mib)
+	storetest.Put(t, s, "raw", want)
+	r, err := s.Open(t.Context(), "raw")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	late, err := s.Open(t.Context(), "raw")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer late.Close()
+	got := make([]byte, len(want))
+	if _, err := r.ReadAt(got[:100], 0); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Rename(t.Context(), "raw", "archive"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.ReadAt(got, 0); err != nil || !bytes.Equal(got, want) {
+		t.Errorf("the reader that had begun: %v, want all bytes", err)
+	}
+	if _, err := late.ReadAt(got, 0); !errors.Is(err, fs.ErrNotExist) && !(err == nil && bytes.Equal(got, want)) {
+		t.Errorf("the reader that had not begun: %v, want all bytes or fs.ErrNotExist", err)
+	}
+	storetest.Put(t, s, "raw", []byte("another"))
+	if _, err := late.ReadAt(got, 0); err == nil && !bytes.Equal(got, want) {
+		t.Error("a reader has gone on to another file of the same name")
+	}
+}
+
 func TestUserOfEnvironmentActs(t *testing.T) {
 	t.Setenv("HADOOP_USER_NAME", "akupara-test-user")
 	s := open(t, storetest.SharedCluster(t), hdfs.Options{})

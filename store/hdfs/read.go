@@ -86,7 +86,8 @@ func (r *reader) Size() int64 { return r.size }
 
 // ReadAt reads from the replicas in turn until one answers. When none does, the
 // NameNode is asked once more where they are: it knows them only some time
-// after the file was closed, and they move.
+// after the file was closed, and they move. A file that was renamed or removed
+// may be read on, or be fs.ErrNotExist.
 func (r *reader) ReadAt(b []byte, off int64) (int, error) {
 	if off < 0 {
 		return 0, fmt.Errorf("read %s: negative offset %d", r.path, off)
@@ -175,12 +176,15 @@ func (r *reader) take(off int64, anew bool) (*cursor, error) {
 	}
 	release := s.guard(ctx, r.fs.callLimit())
 	c, err := r.fs.cursor(s, r.path)
+	if isFact(err) {
+		err = s.confirm(err, func() error { c, err = r.fs.cursor(s, r.path); return err })
+	}
 	release()
 	if err == nil && inode(c.fr.Stat()) != r.inode {
 		err = errors.New("another file has taken its place")
 	}
 	if err != nil {
-		err = s.because(hide(err))
+		err = s.because(err)
 		r.fs.done(s, err)
 		return nil, explain("read", r.path, err)
 	}
