@@ -198,15 +198,18 @@ await() { # LIVE
 	done
 }
 
+# In a session of its own: what ends the owner from the keyboard must not end it.
 watch_owner() {
 	[ -n "${AKUPARA_HDFS_OWNER:-}" ] || return 0
-	local owner=$AKUPARA_HDFS_OWNER
-	(
-		trap '' HUP
-		tail --pid="$owner" -f /dev/null
-		# Gone already where the owner stopped and removed its cluster itself.
-		[ -d "$state" ] && AKUPARA_HDFS_OWNER='' "$here/hdfs.sh" stop && rm -rf "$state"
-	) </dev/null >/dev/null 2>&1 9>&- &
+	setsid "$here/hdfs.sh" await-owner </dev/null >/dev/null 2>&1 9>&- &
+}
+
+await_owner() {
+	tail --pid="$AKUPARA_HDFS_OWNER" -f /dev/null
+	# Gone already where the owner stopped and removed its cluster itself.
+	[ -d "$state" ] || return 0
+	stop
+	rm -rf "$state"
 }
 
 start() {
@@ -276,6 +279,7 @@ start-namenode) start_namenode; await 0 ;;
 restart-namenode) end namenode KILL; start_namenode; await 1 ;;
 pause-namenode) sig namenode STOP ;;
 resume-namenode) sig namenode CONT ;;
+await-owner) await_owner ;; # not for people
 dfs) shift; tool org.apache.hadoop.fs.FsShell "$@" ;;
 dfsadmin) shift; tool org.apache.hadoop.hdfs.tools.DFSAdmin "$@" ;;
 *) usage ;;
