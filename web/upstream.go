@@ -7,6 +7,8 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -121,11 +123,18 @@ func (s *Server) passToAgent(c *gin.Context) {
 		return
 	}
 	rest := c.Param("rest")
-	if rest != "/adaptors" && !strings.HasPrefix(rest, "/adaptors/") || strings.Contains(rest+"/", "/../") || strings.Contains(rest+"/", "/./") {
+	if rest != "/adaptors" && !strings.HasPrefix(rest, "/adaptors/") || hasDots(rest) {
 		daemon.Refuse(c, http.StatusNotFound, "of an agent, only /v1/agents/%s/adaptors is passed on", c.Param("host"))
 		return
 	}
 	u.must(c, "/v1"+rest)
+}
+
+// hasDots reports whether an escaped path may lead out of where it starts.
+func hasDots(escaped string) bool {
+	p, err := url.PathUnescape(escaped)
+	return err != nil || slices.ContainsFunc(strings.FieldsFunc(p, func(r rune) bool { return r == '/' || r == '\\' }),
+		func(segment string) bool { return segment == "." || segment == ".." })
 }
 
 type agentInfo struct {
