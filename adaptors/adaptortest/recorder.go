@@ -315,6 +315,16 @@ func (r *Recorder) Streams() []string {
 	})
 }
 
+// Bytes gives what came of a stream, at its offsets; holes are NULs.
+func (r *Recorder) Bytes(stream string) []byte {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if rec := r.streams[stream]; rec != nil {
+		return slices.Clone(rec.data)
+	}
+	return nil
+}
+
 // Content gives all bytes that came of all streams, each byte of a stream
 // once: what the table would hold. Streams follow in the order they were
 // opened; holes are left out.
@@ -332,11 +342,18 @@ func (r *Recorder) Content() string {
 	return out.String()
 }
 
-// Lines counts the lines of Content.
+// Lines counts the lines that came, each byte of a stream once. A line ends at
+// its stream's end at the latest.
 func (r *Recorder) Lines() map[string]int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	out := map[string]int{}
-	for line := range strings.Lines(r.Content()) {
-		out[strings.TrimSuffix(line, "\n")]++
+	for _, rec := range r.streams {
+		for _, h := range rec.have {
+			for line := range strings.Lines(string(rec.data[h.First:h.Last])) {
+				out[strings.TrimSuffix(line, "\n")]++
+			}
+		}
 	}
 	return out
 }

@@ -16,6 +16,8 @@ type Adaptor struct {
 	times times
 	mail  *mail
 
+	maxOpen int // files kept open, at most; 0: as many as the process's limit allows
+
 	mu     sync.Mutex
 	status adaptors.Status
 	run    *run // nil while Run is not running

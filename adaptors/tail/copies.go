@@ -52,11 +52,16 @@ func (r *run) hold(c *candidate, f io.ReaderAt) bool {
 		if s == nil {
 			return false
 		}
-		if !s.busy && s.ident.Birth != 0 && c.info.Birth != 0 && c.info.Birth < s.ident.Birth {
+		if s.busy { // being read right now: compare afterwards
+			of = s
+			return true
+		}
+		if s.ident.Birth != 0 && c.info.Birth != 0 && c.info.Birth < s.ident.Birth {
 			return false
 		}
-		if samePrefix(path, f, c.info.Size) {
+		if s.mayBe(c, f) || samePrefix(path, f, c.info.Size) {
 			of = s
+			r.enqueue(s) // it may be truncated already
 			return true
 		}
 		return false
@@ -71,12 +76,25 @@ func (r *run) hold(c *candidate, f io.ReaderAt) bool {
 		h = &held{key: c.info.Key(), size: c.info.Size, since: now}
 		r.held[c.path] = h
 	}
-	if now.Sub(h.since) >= r.times.hold {
+	if now.Sub(h.since) >= r.times.hold && !of.busy {
 		delete(r.held, c.path)
 		return false
 	}
 	h.next = now.Add(max(r.times.hold/20, time.Millisecond))
 	return true
+}
+
+// mayBe tells whether a file that is new may hold the stream's bytes, by what
+// is known of them.
+func (s *stream) mayBe(c *candidate, f io.ReaderAt) bool {
+	if s.id == "" || !s.ident.SameHead(c.head) {
+		return false
+	}
+	if c.info.Size < s.sent {
+		return s.ident.HeadLen == ident.MaxHead
+	}
+	same, err := s.sameBytes(f, c.info.Size)
+	return err == nil && same
 }
 
 // samePrefix tells whether the file at path starts with all that f holds, as

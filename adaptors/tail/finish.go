@@ -50,6 +50,9 @@ func (r *reader) rest(ctx context.Context, s *stream) (result, error) {
 		}
 	}
 	if !unlinked {
+		if s.path == "" { // no event tells of what is written to it
+			return result{wake: r.times.poll}, nil
+		}
 		return result{}, nil
 	}
 	wait := r.times.linger
@@ -60,7 +63,7 @@ func (r *reader) rest(ctx context.Context, s *stream) (result, error) {
 		wait = r.times.still
 	}
 	if still < wait {
-		return result{wake: min(wait-still, r.times.still)}, nil
+		return result{wake: min(wait-still, r.times.still, r.times.poll)}, nil
 	}
 	// Bytes that came between the look and the lease are still to be read.
 	if err := s.look(); err != nil {
@@ -199,21 +202,19 @@ func (r *reader) resendOne(ctx context.Context, s *stream, rg chunk.Range) error
 		return nil
 	}
 	rg = rg.Intersect(chunk.Range{First: s.begin, Last: s.off}) // the rest is read anyway
-	size := int64(0)
-	if s.f != nil {
-		size = s.sameUpTo()
-	}
 	lent := r.buffers.Get().(*[]byte)
 	defer r.buffers.Put(lent)
 	buf := *lent
-	for !rg.Empty() && rg.Last <= size {
+	for !rg.Empty() && s.f != nil {
 		before := int(min(rg.First, ident.MaxTail))
 		want := before + int(min(rg.Len(), int64(len(buf)-before)))
 		n, err := s.f.ReadAt(buf[:want], rg.First-int64(before))
 		if err != nil && err != io.EOF {
 			return fmt.Errorf("read %s at %d again: %w", s.path, rg.First, err)
 		}
-		if n < want {
+		// Compared after the read: a truncation that was not noticed yet must
+		// not send new bytes as old ones.
+		if same, err := s.sameSent(); n < want || err != nil || !same {
 			break
 		}
 		flush := cut.None
@@ -242,15 +243,15 @@ func (r *reader) resendOne(ctx context.Context, s *stream, rg chunk.Range) error
 	return r.fact(ctx, s, chunk.Lost, rg, "the source destroyed it before it was secured")
 }
 
-// sameUpTo is the file's size if it still holds what was sent, else 0: a
-// truncation that was not noticed yet must not send new bytes as old ones.
-func (s *stream) sameUpTo() int64 {
+// sameSent tells whether the open file still holds what was sent of it.
+func (s *stream) sameSent() (bool, error) {
 	info, err := ident.Fstat(s.f)
 	if err != nil {
-		return 0
+		return false, fmt.Errorf("look at %s: %w", s.path, err)
 	}
-	if same, err := s.sameBytes(s.f, info.Size); err != nil || !same {
-		return 0
+	same, err := s.sameBytes(s.f, info.Size)
+	if err != nil {
+		return false, fmt.Errorf("compare %s with what was sent of it: %w", s.path, err)
 	}
-	return info.Size
+	return same, nil
 }

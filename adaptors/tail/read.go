@@ -82,7 +82,7 @@ func (r *reader) tryTurn(ctx context.Context, s *stream) (result, error) {
 	if err := s.look(); err != nil {
 		return result{}, err
 	}
-	if s.info.Size < s.off {
+	if s.info.Size < max(s.off, s.sent) {
 		return result{how: replaced}, nil
 	}
 	if s.id == "" {
@@ -311,6 +311,12 @@ func (r *reader) readOnce(ctx context.Context, s *stream, buf []byte, flush cut.
 	eof = err == io.EOF
 	if n < before || s.windowed && ident.Sum(buf[:before]) != s.window {
 		return 0, eof, replaced, nil
+	}
+	if s.off < s.sent { // these bytes were sent before: they must be the same ones
+		same, err := s.sameSent()
+		if err != nil || !same {
+			return 0, eof, replaced, err
+		}
 	}
 	s.goodSize = s.info.Size
 	midLine := before > 0 && s.off > s.begin && buf[before-1] != '\n'

@@ -2,10 +2,7 @@ package tail
 
 import (
 	"os"
-	"path/filepath"
 	"testing"
-
-	"github.com/akupara/akupara/config"
 )
 
 func (r *rig) with(watch string) *rig {
@@ -381,17 +378,4 @@ func TestSymlinksAreFollowedOnce(t *testing.T) {
 		r.ok(os.Symlink(r.path("out/b.log"), r.path("in/a.log")))
 		r.exactly()
 	})
-}
-
-func TestManyDescriptorsTakeTurns(t *testing.T) {
-	r := newRig(t)
-	r.cfg.Rescan = config.Duration(r.cfg.Rescan)
-	for i := range 40 {
-		r.write(filepath.Base(r.path("f"+string(rune('A'+i%26))+string(rune('a'+i/26))+".log")), r.lines(2))
-	}
-	a, err := New(r.cfg)
-	r.ok(err)
-	_ = a
-	r.start()
-	r.arrived()
 }

@@ -59,11 +59,15 @@ func newRun(a *Adaptor, env adaptors.Env) (*run, error) {
 	if env.Log == nil {
 		return nil, errors.New("run tail: no logger")
 	}
+	maxOpen := a.maxOpen
+	if maxOpen == 0 {
+		maxOpen = descriptors()
+	}
 	return &run{
 		cfg: a.cfg, env: env, times: a.times, mail: a.mail, board: newBoard(),
 		live: map[*stream]bool{}, byKey: map[ident.Key]*stream{}, byPath: map[string]*stream{}, byID: map[string]*stream{},
 		lost: map[*stream]bool{}, held: map[string]*held{}, known: map[ident.Key]bool{}, waiting: map[*stream]bool{},
-		open: list.New(), maxOpen: descriptors(),
+		open: list.New(), maxOpen: maxOpen,
 		work: make(chan *stream), done: make(chan result),
 	}, nil
 }

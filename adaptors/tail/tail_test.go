@@ -88,6 +88,11 @@ func (r *rig) startWith(times times) {
 		r.t.Fatal(err)
 	}
 	a.times = times
+	r.startAdaptor(a)
+}
+
+func (r *rig) startAdaptor(a *Adaptor) {
+	r.t.Helper()
 	env := r.rec.Env()
 	env.Log = slog.New(slog.DiscardHandler)
 	if testing.Verbose() {
@@ -201,10 +206,17 @@ func (r *rig) until(what string, is func() bool) {
 		case <-changed:
 		case <-look.C:
 		case <-deadline:
-			r.t.Fatalf("after %v: %s\n got: %v\nwant: %v\nstreams: %+v\nstatus: %+v", patience, what,
-				r.diff(), "no difference", r.rec.Known(), r.a.Status())
+			r.t.Fatalf("after %v: %s: %v\nstreams: %s\nstatus: %+v", patience, what, r.diff(), r.known(), r.a.Status())
 		}
 	}
+}
+
+func (r *rig) known() string {
+	var b strings.Builder
+	for _, s := range r.rec.Known() {
+		fmt.Fprintf(&b, "%s %s begin %d settled %d sent %d ended %v %s\n", s.ID, s.Source, s.Begin, s.Settled, s.Sent, s.Ended, s.Identity)
+	}
+	return b.String()
 }
 
 // diff tells which lines are missing, and which came too often or from nowhere.

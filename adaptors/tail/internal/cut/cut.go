@@ -109,6 +109,8 @@ func (c *Cutter) records(data []byte, flush Flush, borders []int64) Cut {
 		return Cut{N: int(borders[len(borders)-1]), Borders: borders}
 	case len(data) < c.Max:
 		return Cut{}
+	case end > 0 && end <= c.Max && c.Start.Match(data[end:]): // the next line is not whole, and long
+		return Cut{N: end, Borders: append(borders, int64(end))}
 	case end > 0 && end <= c.Max: // one record, longer than Max
 		return c.single(Cut{N: end, Part: First})
 	default:
