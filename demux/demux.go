@@ -36,6 +36,7 @@ type Demux struct {
 	builder *rows.Builder
 
 	types   keyed // one call at a time for each data type
+	swept   times // when each table was last swept
 	history history
 }
 
@@ -127,6 +128,34 @@ func (k *keyed) lock(name string) (unlock func()) {
 	k.mu.Unlock()
 	m.Lock()
 	return m.Unlock
+}
+
+// times notes when something was last done, by name.
+type times struct {
+	mu   sync.Mutex
+	last map[string]time.Time
+}
+
+func (t *times) due(name string, every time.Duration) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	last, ok := t.last[name]
+	return !ok || time.Since(last) >= every
+}
+
+func (t *times) note(name string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.last == nil {
+		t.last = map[string]time.Time{}
+	}
+	t.last[name] = time.Now()
+}
+
+func (t *times) forget(name string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	delete(t.last, name)
 }
 
 // history keeps the newest reports.

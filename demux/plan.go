@@ -30,8 +30,6 @@ type plan struct {
 	// finished are the files of which nothing is left to do: all of it is in
 	// the table, told or faulty.
 	finished []*sinkFile
-	// repeated counts the bytes that were sent again and are in the table.
-	repeated int64
 }
 
 func (p *plan) empty() bool { return len(p.tasks) == 0 && len(p.facts) == 0 }
@@ -100,7 +98,6 @@ func (b *backlog) keep(p *plan, f *sinkFile, block int, taken map[string]chunk.R
 			keep[j] = append(keep[j], taken[e.Stream].Missing(r)...)
 		}
 		taken[e.Stream] = taken[e.Stream].AddAll(keep[j])
-		p.repeated += e.Range().Len() - keep[j].Len()
 		wanted = wanted || len(keep[j]) > 0
 	}
 	if !wanted {

@@ -40,9 +40,6 @@ func TestWhatCameTwiceIsTakenOnce(t *testing.T) {
 	if got, want := p.tasks[1].keep[0], (chunk.Ranges{{First: 200, Last: 250}}); !slices.Equal(got, want) {
 		t.Errorf("of the second file got %v, want %v", got, want)
 	}
-	if p.repeated != 250 {
-		t.Errorf("repeated: got %d bytes, want 250", p.repeated)
-	}
 }
 
 // A file whose bytes are only planned, by way of another file, must stay: that

@@ -166,7 +166,6 @@ func (d *Demux) runBacklog(ctx context.Context, t *table.Table, b *backlog, rep 
 			b.drop(f)
 		}
 		if p.empty() {
-			rep.Repeated += p.repeated
 			return nil
 		}
 		r := &run{Demux: d, id: newRunID(t), table: t, plan: p, covered: b.covered, delta: coverage.Set{}, rep: rep}
@@ -191,6 +190,7 @@ func (d *Demux) retire(ctx context.Context, rep *Report, f *sinkFile) error {
 		return err
 	}
 	rep.Archived++
+	rep.Repeated += f.bytes() - f.used
 	return nil
 }
 
@@ -269,7 +269,6 @@ func (r *run) count(next *table.Table, b *rows.Builder, files []table.DataFile) 
 	r.rep.Records += int64(b.Len())
 	r.rep.ParseErrors += b.Failed()
 	r.rep.Bytes += r.bytes
-	r.rep.Repeated += r.plan.repeated
 	r.rep.Files += len(files)
 	for _, f := range files {
 		r.rep.FileBytes += f.Stats.Size
@@ -371,6 +370,7 @@ func (r *run) parseBlock(blk *block, parser parse.Parser, b *rows.Builder) {
 			}
 		}
 		r.bytes += keep.Len()
+		blk.task.file.used += keep.Len()
 	}
 }
 

@@ -23,6 +23,19 @@ type sinkFile struct {
 	// faults say which of its blocks can't go into the table, and why: damage,
 	// or bytes that contradict what the table holds.
 	faults []fault
+	used   int64 // bytes of it that became rows
+}
+
+// bytes is how many bytes of the streams the file holds.
+func (f *sinkFile) bytes() (n int64) {
+	for i := range f.sink.Index.Blocks {
+		for j := range f.sink.Index.Blocks[i].Entries {
+			if e := &f.sink.Index.Blocks[i].Entries[j]; e.Kind == chunk.Data {
+				n += e.Range().Len()
+			}
+		}
+	}
+	return n
 }
 
 // fault is what was left out of a run.

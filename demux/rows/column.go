@@ -194,5 +194,5 @@ func AppendDouble(b []byte, v float64) []byte {
 }
 
 func (c *Column) bytes() int64 {
-	return int64(cap(c.rows)+cap(c.gaps))*4 + int64(cap(c.nums))*8 + c.strs.bytes()
+	return int64(len(c.rows))*4 + int64(len(c.nums))*8 + c.strs.bytes()
 }

@@ -118,7 +118,7 @@ func (g *gather) origin(of func(*run) uint32) {
 		}
 		g.valueIDs = append(g.valueIDs, id)
 	}
-	g.dictionary(parquetfile.Levels{N: len(g.rows)}, &b.origins, g.valueIDs)
+	g.entries(parquetfile.Levels{N: len(g.rows)}, &b.origins, g.valueIDs, true)
 }
 
 func (g *gather) level() {
@@ -231,11 +231,20 @@ func (g *gather) strings(lv parquetfile.Levels, t *table, vi []uint32, bounded b
 	for k, i := range vi {
 		vi[k] = uint32(t.entry(int(i)))
 	}
-	if !t.plain && g.dictionary(lv, t, vi) {
-		return
-	}
-	g.w.Strings(lv, len(vi), bounded, func(i int) []byte { return g.b.arena.get(t.refs[vi[i]]) })
+	g.entries(lv, t, vi, bounded)
 }
+
+// entries writes values of t, given as their entries: by a dictionary where
+// that pays.
+func (g *gather) entries(lv parquetfile.Levels, t *table, entries []uint32, bounded bool) {
+	if t.plain || !g.dictionary(lv, t, entries) {
+		g.w.Strings(lv, len(entries), bounded, func(i int) []byte { return g.b.arena.get(t.refs[entries[i]]) })
+	}
+}
+
+// maxDictionary is the most bytes of a dictionary's entries: a dictionary is
+// one page.
+const maxDictionary = 4 << 20
 
 // dictionary writes entries of t as a dictionary and indexes. It does not, and
 // gives false, where few entries repeat.
@@ -253,10 +262,12 @@ func (g *gather) dictionary(lv parquetfile.Levels, t *table, entries []uint32) b
 		}
 		g.idx = append(g.idx, at-1)
 	}
+	size := 0
 	for _, e := range g.used {
 		g.local[e] = 0
+		size += int(t.refs[e].len)
 	}
-	if len(g.used) > 16 && len(g.used)*4 > len(entries)*3 {
+	if len(g.used) > 16 && len(g.used)*4 > len(entries)*3 || size > maxDictionary {
 		return false
 	}
 	g.w.Dictionary(lv, g.idx, len(g.used), func(i int) []byte { return g.b.arena.get(t.refs[g.used[i]]) })

@@ -78,17 +78,11 @@ func (g *gather) noPair() {
 
 func (g *gather) endMap(keys, vals *table) {
 	lv := parquetfile.Levels{N: len(g.def), Rep: g.rep, Def: g.def}
-	g.entries(lv, keys, g.keyIDs)
+	g.entries(lv, keys, g.keyIDs, false)
 	for i, d := range g.def {
 		if d == keyThere {
 			g.def[i] = valueThere
 		}
 	}
-	g.entries(lv, vals, g.valueIDs)
-}
-
-func (g *gather) entries(lv parquetfile.Levels, t *table, entries []uint32) {
-	if t.plain || !g.dictionary(lv, t, entries) {
-		g.w.Strings(lv, len(entries), false, func(i int) []byte { return g.b.arena.get(t.refs[entries[i]]) })
-	}
+	g.entries(lv, vals, g.valueIDs, false)
 }

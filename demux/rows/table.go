@@ -8,7 +8,7 @@ import "hash/maphash"
 type arena struct {
 	blocks [][]byte
 	cur    int // the block that is being filled
-	size   int64
+	used   int64 // bytes of all strings
 	seed   maphash.Seed
 }
 
@@ -26,10 +26,9 @@ func (a *arena) put(v []byte) ref {
 		}
 	}
 	if a.cur == len(a.blocks) {
-		n := max(arenaBlock, len(v))
-		a.blocks = append(a.blocks, make([]byte, 0, n))
-		a.size += int64(n)
+		a.blocks = append(a.blocks, make([]byte, 0, max(arenaBlock, len(v))))
 	}
+	a.used += int64(len(v))
 	b := a.blocks[a.cur]
 	a.blocks[a.cur] = append(b, v...)
 	return ref{uint32(a.cur), uint32(len(b)), uint32(len(v))}
@@ -48,7 +47,7 @@ func (a *arena) reset() {
 		}
 	}
 	clear(a.blocks[len(kept):])
-	a.blocks, a.cur, a.size = kept, 0, int64(len(kept))*arenaBlock
+	a.blocks, a.cur, a.used = kept, 0, 0
 }
 
 // table holds the strings of one column. As long as they repeat, each one is
@@ -144,7 +143,7 @@ func (t *table) entry(i int) int {
 }
 
 func (t *table) bytes() int64 {
-	return int64(cap(t.refs))*refSize + int64(cap(t.ids))*4 + int64(len(t.slots))*8
+	return int64(len(t.refs))*refSize + int64(len(t.ids))*4 + int64(len(t.slots))*8
 }
 
 func (t *table) reset() {

@@ -344,3 +344,40 @@ type failing struct{}
 
 func (failing) Write([]byte) (int, error) { return 0, fmt.Errorf("disk full") }
 func (failing) Close() error              { return nil }
+
+func TestManyOriginsAndTags(t *testing.T) {
+	b := NewBuilder(Options{})
+	for i := range 300 {
+		b.Origin("h", fmt.Sprint("/f", i), fmt.Sprint("s", i), map[string]string{"n": strconv.Itoa(i), fmt.Sprint("k", i): "v"})
+		b.Row(int64(1000-i), 0)
+		b.Attr("a", fmt.Appendf(nil, "%d", i))
+	}
+	_, mem := writeAll(t, b, plan(b), Layout{GroupRows: 100})
+	for i, r := range read(t, mem[0]) {
+		n := 299 - i
+		want := fmt.Sprintf("k%d=v n=%d ", n, n)
+		if r["stream"] != fmt.Sprint("s", n) || r["source"] != fmt.Sprint("/f", n) || r["tags"] != want || r["attributes"] != fmt.Sprintf("a=%d ", n) {
+			t.Fatalf("row %d: got %v, want those of origin %d", i, r, n)
+		}
+	}
+}
+
+func TestBytesStartAnewAfterReset(t *testing.T) {
+	b := NewBuilder(Options{})
+	fill := func() int64 {
+		b.Origin("h", "s", "x", nil)
+		for i := range 50000 {
+			b.Row(int64(i), int64(i))
+			b.Message(fmt.Appendf(nil, "a message that is not like the others: %d", i))
+		}
+		return b.Bytes()
+	}
+	first := fill()
+	b.Reset()
+	if got := b.Bytes(); got > 1<<20 {
+		t.Errorf("an empty builder says that it takes %d bytes", got)
+	}
+	if again := fill(); again != first || first < 50000*60 || first > 50000*120 {
+		t.Errorf("the same rows take %d bytes first and %d after a Reset, want the same, some 80 a row", first, again)
+	}
+}

@@ -26,8 +26,9 @@ const (
 	// were published are kept for much longer, so a committer that was stopped
 	// in between always meets the claim it lost to.
 	maxAge = time.Hour
-	// keepSnapshots is how many are kept, expireBatch how many more there may
-	// be before some are expired: each time costs reading their lists.
+	// keepSnapshots is how many are kept, and as many old metadata files;
+	// expireBatch is how many more snapshots there may be before some are
+	// expired: each time costs reading their lists.
 	keepSnapshots = 100
 	expireBatch   = 20
 
@@ -242,8 +243,8 @@ func (a *attempt) stage(ctx context.Context, txn *ice.Transaction, c *Commit) er
 	if err := txn.AddDataFiles(ctx, files, summary, ice.WithoutDuplicateCheck(), ice.WithoutAutoNameMapping()); err != nil {
 		return fmt.Errorf("add data files: %w", err)
 	}
-	if len(a.base.meta.Snapshots()) >= keepSnapshots+expireBatch {
-		err := txn.ExpireSnapshots(ice.WithRetainLast(keepSnapshots), ice.WithOlderThan(0), ice.WithPostCommit(false))
+	if len(a.base.meta.Snapshots()) >= a.base.keep+expireBatch {
+		err := txn.ExpireSnapshots(ice.WithRetainLast(a.base.keep), ice.WithOlderThan(0), ice.WithPostCommit(false))
 		if err != nil {
 			return fmt.Errorf("expire snapshots: %w", err)
 		}

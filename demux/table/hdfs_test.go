@@ -15,7 +15,7 @@ func openHDFS(t *testing.T) warehouse {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return warehouse{fs, uri}
+	return warehouse{FS: fs, uri: uri}
 }
 
 func TestManyCommittersGetEachRunInOnceOnHDFS(t *testing.T) {

@@ -29,6 +29,10 @@ type warehouse struct {
 	uri string
 }
 
+// parquetStore asks for real Parquet files: only a foreign reader needs them,
+// and writing them takes most of a test's time.
+type parquetStore struct{ store.FS }
+
 func openLocal(t testing.TB) warehouse {
 	t.Helper()
 	dir := t.TempDir()
@@ -36,7 +40,7 @@ func openLocal(t testing.TB) warehouse {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return warehouse{l, "file://" + dir}
+	return warehouse{FS: l, uri: "file://" + dir}
 }
 
 // open gives the table of fsys, or version 0 of it.
@@ -56,6 +60,41 @@ func (w warehouse) open(t testing.TB, fsys store.FS) *Table {
 // columns given, and tells of it what a commit must know. Its rows' seq
 // continues from seq on; stream is the stream of all of them.
 func rows(t testing.TB, fsys store.FS, path string, cols []schema.Column, at time.Time, n int, stream string, seq int64) DataFile {
+	t.Helper()
+	body := []byte("no reader looks at me")
+	if _, ok := fsys.(parquetStore); ok {
+		body = parquetOf(t, cols, at, n, stream, seq)
+	}
+	storetest.Put(t, fsys, path, body)
+	last := at.Add(time.Duration(n-1) * time.Second)
+	stats := schema.FileStats{
+		Records: int64(n), Size: int64(len(body)), SplitOffsets: []int64{4},
+		MinTS: at.UnixMicro(), MaxTS: last.UnixMicro(),
+	}
+	for _, c := range cols {
+		s := schema.ColumnStats{ID: c.ID, Size: 100, Values: int64(n)}
+		switch c.Name {
+		case schema.TS:
+			s.Lower, s.Upper = schema.LongBound(stats.MinTS), schema.LongBound(stats.MaxTS)
+		case schema.Seq:
+			s.Lower, s.Upper = schema.LongBound(seq), schema.LongBound(seq+int64(n-1)*10)
+		case schema.Stream:
+			s.Lower, s.Upper = schema.StringLower(stream), schema.StringUpper(stream)
+		case schema.ParseError:
+			s.Nulls = int64(n)
+		}
+		if c.Type == schema.Map {
+			stats.Columns = append(stats.Columns,
+				schema.ColumnStats{ID: c.KeyID, Size: 10, Values: int64(n)}, schema.ColumnStats{ID: c.ValueID, Size: 10, Values: int64(n)})
+			continue
+		}
+		stats.Columns = append(stats.Columns, s)
+	}
+	return DataFile{Path: path, Hour: HourOf(stats.MinTS), Stats: stats}
+}
+
+// parquetOf encodes the rows.
+func parquetOf(t testing.TB, cols []schema.Column, at time.Time, n int, stream string, seq int64) []byte {
 	t.Helper()
 	group := parquet.Group{}
 	for _, c := range cols {
@@ -97,32 +136,7 @@ func rows(t testing.TB, fsys store.FS, path string, cols []schema.Column, at tim
 	if err := w.Close(); err != nil {
 		t.Fatalf("write Parquet: %v", err)
 	}
-	storetest.Put(t, fsys, path, buf.Bytes())
-	last := at.Add(time.Duration(n-1) * time.Second)
-	stats := schema.FileStats{
-		Records: int64(n), Size: int64(buf.Len()), SplitOffsets: []int64{4},
-		MinTS: at.UnixMicro(), MaxTS: last.UnixMicro(),
-	}
-	for _, c := range cols {
-		s := schema.ColumnStats{ID: c.ID, Size: 100, Values: int64(n)}
-		switch c.Name {
-		case schema.TS:
-			s.Lower, s.Upper = schema.LongBound(stats.MinTS), schema.LongBound(stats.MaxTS)
-		case schema.Seq:
-			s.Lower, s.Upper = schema.LongBound(seq), schema.LongBound(seq+int64(n-1)*10)
-		case schema.Stream:
-			s.Lower, s.Upper = schema.StringLower(stream), schema.StringUpper(stream)
-		case schema.ParseError:
-			s.Nulls = int64(n)
-		}
-		if c.Type == schema.Map {
-			stats.Columns = append(stats.Columns,
-				schema.ColumnStats{ID: c.KeyID, Size: 10, Values: int64(n)}, schema.ColumnStats{ID: c.ValueID, Size: 10, Values: int64(n)})
-			continue
-		}
-		stats.Columns = append(stats.Columns, s)
-	}
-	return DataFile{Path: path, Hour: HourOf(stats.MinTS), Stats: stats}
+	return buf.Bytes()
 }
 
 func column(cols []schema.Column, path []string) schema.Column {

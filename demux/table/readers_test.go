@@ -66,7 +66,7 @@ func TestPyIcebergAndDuckDBReadTheTable(t *testing.T) {
 			added = []schema.Column{{Name: "ok", Type: schema.Boolean}, {Name: "req.took", Type: schema.Double}}
 		}
 		run := fmt.Sprintf("run-%d", i)
-		tbl = mustCommit(t, w, tbl, run, i, added...)
+		tbl = mustCommit(t, parquetStore{w}, tbl, run, i, added...)
 		wantRuns = append(wantRuns, run)
 	}
 	cmd := exec.CommandContext(t.Context(), py, "-c", readScript, w.uri+"/"+tbl.MetadataPath())

@@ -58,6 +58,7 @@ type Table struct {
 	crc      uint32       // of the metadata file's bytes
 	columns  []schema.Column
 	opened   time.Time
+	keep     int // snapshots and old metadata files to keep
 }
 
 func dir(dataType string) string { return path.Join(store.Tables, dataType) }
@@ -80,7 +81,7 @@ func New(fs store.FS, baseURI, dataType string) (*Table, error) {
 	}
 	return &Table{
 		fs: fs, baseURI: strings.TrimRight(baseURI, "/"), dataType: dataType,
-		log: versions.New(fs, dir(dataType)), opened: time.Now(),
+		log: versions.New(fs, dir(dataType)), opened: time.Now(), keep: keepSnapshots,
 	}, nil
 }
 
@@ -292,8 +293,8 @@ func (t *Table) create(cols []schema.Column) (ice.Metadata, error) {
 		ice.ManifestMergeEnabledKey:             "true",
 		ice.ManifestMinMergeCountKey:            "30",
 		ice.MetadataDeleteAfterCommitEnabledKey: "true",
-		ice.MetadataPreviousVersionsMaxKey:      "100",
-		ice.MinSnapshotsToKeepKey:               fmt.Sprint(keepSnapshots),
+		ice.MetadataPreviousVersionsMaxKey:      fmt.Sprint(t.keep),
+		ice.MinSnapshotsToKeepKey:               fmt.Sprint(t.keep),
 		ice.WriteFormatDefaultKey:               "parquet",
 		ice.ParquetCompressionKey:               "zstd",
 	})

@@ -191,14 +191,16 @@ func TestFilesAreSelectedByTime(t *testing.T) {
 func TestRowsAndCoverageOutliveSnapshots(t *testing.T) {
 	w := openLocal(t)
 	tbl := w.open(t, w)
-	const n = keepSnapshots + 2*expireBatch + 5
+	const keep = 5
+	const n = keep + 2*expireBatch + 3
+	tbl.keep = keep
 	for i := range n {
 		tbl = mustCommit(t, w, tbl, fmt.Sprintf("run-%d", i), i)
 	}
 	tbl = w.open(t, w)
 	wantRuns(t, tbl, n)
-	if got := len(tbl.Runs()); got < keepSnapshots || got > keepSnapshots+expireBatch {
-		t.Errorf("snapshots: got %d, want %d to %d", got, keepSnapshots, keepSnapshots+expireBatch)
+	if got := len(tbl.Runs()); got < keep || got > keep+expireBatch {
+		t.Errorf("snapshots: got %d, want %d to %d", got, keep, keep+expireBatch)
 	}
 	if tbl.HasRun("run-0") || !tbl.HasRun(fmt.Sprintf("run-%d", n-1)) {
 		t.Errorf("has the first run, the last: got %v, %v, want false, true", tbl.HasRun("run-0"), tbl.HasRun(fmt.Sprintf("run-%d", n-1)))
@@ -215,8 +217,8 @@ func TestRowsAndCoverageOutliveSnapshots(t *testing.T) {
 	if lists != len(tbl.Runs()) {
 		t.Errorf("manifest lists: got %d, want %d, one per snapshot", lists, len(tbl.Runs()))
 	}
-	if versions != 101 {
-		t.Errorf("metadata files: got %d, want 101", versions)
+	if versions != keep+1 {
+		t.Errorf("metadata files: got %d, want %d", versions, keep+1)
 	}
 	files, err := tbl.coverageFiles()
 	if err != nil || len(files) == 0 || len(files) > maxDeltas+1 {
@@ -331,7 +333,7 @@ func TestOldTableIsNotCommittedOn(t *testing.T) {
 func TestMovedStoreStillReads(t *testing.T) {
 	w := openLocal(t)
 	tbl := mustCommit(t, w, w.open(t, w), "run-1", 0)
-	moved := warehouse{w.FS, "hdfs://elsewhere:8020/akupara"}
+	moved := warehouse{FS: w.FS, uri: "hdfs://elsewhere:8020/akupara"}
 	got := moved.open(t, w)
 	wantRuns(t, got, 1)
 	next := mustCommit(t, w, got, "run-2", 1)

@@ -1,0 +1,76 @@
+package parse
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/akupara/akupara/chunk"
+	"github.com/akupara/akupara/demux/rows"
+)
+
+func FuzzRaw(f *testing.F) { fuzz(f, "raw") }
+func FuzzSyslog(f *testing.F) {
+	fuzz(f, "syslog", "<13>1 - - - - - [a b=\"\\\"\"][c]\n<34>Oct 11 22:14:15 m su[x]: y\n")
+}
+func FuzzLog4j(f *testing.F) {
+	fuzz(f, "log4j", "[a\n081109 203615\n17/06/09 20:10:40 [", "2024-05-01 10:00:01 [a@1] [b]")
+}
+func FuzzCombined(f *testing.F) { fuzz(f, "combined", `a b c d [x] "" 1`, `- - - [] "\`) }
+func FuzzDF(f *testing.F)       { fuzz(f, "df", "a 1 1 1 1% /", "- - - - - -") }
+func FuzzCPU(f *testing.F)      { fuzz(f, "cpu", `{"cpu":1,"user":"x","system":1e400}`) }
+func FuzzJSON(f *testing.F) {
+	fuzz(f, "json", "{\"a\":{\"b\":[1,{\"c\":\"\\ud800\"}],\"d\":1e999},\"a.b\":-0.0,\"ts\":1e18}\n{\"a\":",
+		`{"":{"":1},"ts":-9223372036854775808,"time":"1e3","a":0.1e-5,"A":true}`)
+}
+
+// fuzz tests that, whatever the bytes and wherever the table's coverage cuts
+// them, a parser gives rows and does not fail, that no row's text is other
+// than UTF-8, and that no seq comes twice.
+func fuzz(f *testing.F, name string, seeds ...string) {
+	files, _ := filepath.Glob("testdata/" + name + ".*.in")
+	for _, in := range files {
+		raw, err := os.ReadFile(in)
+		if err != nil {
+			f.Fatal(err)
+		}
+		for _, line := range strings.SplitAfter(string(raw), "\n") {
+			f.Add([]byte(line), uint16(0))
+		}
+		f.Add(raw, uint16(len(raw)/2))
+	}
+	for _, s := range seeds {
+		f.Add([]byte(s), uint16(3))
+	}
+	b := rows.NewBuilder(rows.Options{})
+	p := mustNew(f, name, Options{})
+	f.Fuzz(func(t *testing.T, raw []byte, cut uint16) {
+		if len(raw) == 0 {
+			return
+		}
+		b.Reset()
+		n := int64(len(raw))
+		if at := int64(cut); at > 0 && at < n {
+			p.Parse(body(string(raw)), chunk.Ranges{{First: 0, Last: at}}, b)
+			p.Parse(body(string(raw)), chunk.Ranges{{First: at, Last: n}}, b)
+		} else {
+			p.Parse(body(string(raw)), nil, b)
+		}
+		if len(b.Columns()) > 200 {
+			return // reading them back takes its time
+		}
+		seen := map[string]bool{}
+		for _, r := range table(t, b) {
+			if seen[r["seq"]] {
+				t.Fatalf("two rows at %s", r["seq"])
+			}
+			seen[r["seq"]] = true
+			for k, v := range r {
+				if strings.ToValidUTF8(v, "") != v {
+					t.Fatalf("column %s holds %q", k, v)
+				}
+			}
+		}
+	})
+}
