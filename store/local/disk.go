@@ -6,7 +6,6 @@ import (
 	"io/fs"
 	"os"
 	"path"
-	"path/filepath"
 	"strings"
 	"syscall"
 
@@ -45,11 +44,6 @@ func (w *writer) Close() error {
 	}
 	if err := file.Close(); w.err == nil {
 		w.err = err
-	}
-	if w.err == nil {
-		// The file's own name must survive as well. Through the system's path
-		// and not the root's: a link in it has been resolved by now.
-		w.err = syncPath(filepath.Dir(w.fs.name(w.path)))
 	}
 	return w.fs.explain("close", w.path, w.err)
 }

@@ -66,6 +66,11 @@ func (f *FS) Create(ctx context.Context, p string) (store.File, error) {
 	if err != nil {
 		return nil, f.explain("create", p, err)
 	}
+	// Now and not at Close, when its directory may have another name.
+	if err := syncDir(r, path.Dir(p)); err != nil {
+		file.Close()
+		return nil, f.explain("create", p, hide{err})
+	}
 	return &writer{fs: f, path: p, file: file}, nil
 }
 
