@@ -214,6 +214,7 @@ func tail(path string) string {
 }
 
 func TestFileArrivesAndItsPositionSettles(t *testing.T) {
+	t.Parallel()
 	dir, c := t.TempDir(), collectortest.New(t, "a")
 	path := filepath.Join(dir, "app.log")
 	write(t, path, lines(0, 1000))
@@ -233,6 +234,7 @@ func TestFileArrivesAndItsPositionSettles(t *testing.T) {
 }
 
 func TestRestartGoesOnFromWhatIsSettled(t *testing.T) {
+	t.Parallel()
 	dir, c := t.TempDir(), collectortest.New(t, "a")
 	path := filepath.Join(dir, "app.log")
 	write(t, path, lines(0, 100))
@@ -265,6 +267,7 @@ func TestRestartGoesOnFromWhatIsSettled(t *testing.T) {
 }
 
 func TestWhatACollectorLostIsSentAgain(t *testing.T) {
+	t.Parallel()
 	dir, c := t.TempDir(), collectortest.New(t, "a")
 	path := filepath.Join(dir, "app.log")
 	write(t, path, lines(0, 1000))
@@ -281,6 +284,7 @@ func TestWhatACollectorLostIsSentAgain(t *testing.T) {
 }
 
 func TestCollectorThatStaysAwayIsReplaced(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	one, two := collectortest.New(t, "one"), collectortest.New(t, "two")
 	path := filepath.Join(dir, "app.log")
@@ -306,6 +310,7 @@ func TestCollectorThatStaysAwayIsReplaced(t *testing.T) {
 }
 
 func TestAgentStartsAndWaitsWhileCollectorsAreAway(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -331,6 +336,7 @@ func TestAgentStartsAndWaitsWhileCollectorsAreAway(t *testing.T) {
 }
 
 func TestCommandGoesThroughTheSpool(t *testing.T) {
+	t.Parallel()
 	dir, c := t.TempDir(), collectortest.New(t, "a")
 	section := "adaptors:\n - {name: echo, kind: command, type: said, command: [echo, hello], every: 1h, tags: {team: a}}\n"
 	a := start(t, filepath.Join(dir, "agent"), section, c.URL)
@@ -356,6 +362,7 @@ func TestCommandGoesThroughTheSpool(t *testing.T) {
 }
 
 func TestSpooledDataOfARemovedAdaptorIsStillSent(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	away := "http://127.0.0.1:1"
 	a := start(t, filepath.Join(dir, "agent"), "drain: 100ms\nadaptors:\n - {name: echo, kind: command, type: said, command: [echo, hello], every: 1h}\n", away)
@@ -367,6 +374,7 @@ func TestSpooledDataOfARemovedAdaptorIsStillSent(t *testing.T) {
 }
 
 func TestFailingAdaptorStopsNoOther(t *testing.T) {
+	t.Parallel()
 	dir, c := t.TempDir(), collectortest.New(t, "a")
 	a := start(t, filepath.Join(dir, "agent"), `adaptors:
  - {name: bad, kind: command, type: x, command: [/nonexistent], every: 1h}
@@ -382,6 +390,7 @@ func TestFailingAdaptorStopsNoOther(t *testing.T) {
 }
 
 func TestRefusedTypeWaitsAndTheOthersGoOn(t *testing.T) {
+	t.Parallel()
 	dir, c := t.TempDir(), collectortest.New(t, "a")
 	c.Answer(func(b *chunk.Batch) (int, any) {
 		if b.Type == "app" {
@@ -400,6 +409,7 @@ func TestRefusedTypeWaitsAndTheOthersGoOn(t *testing.T) {
 }
 
 func TestStopDrainsAndWritesCheckpoints(t *testing.T) {
+	t.Parallel()
 	dir, c := t.TempDir(), collectortest.New(t, "a")
 	c.SettleAll(true)
 	path := filepath.Join(dir, "app.log")
@@ -416,6 +426,7 @@ func TestStopDrainsAndWritesCheckpoints(t *testing.T) {
 }
 
 func TestDirectoryInUseIsRefused(t *testing.T) {
+	t.Parallel()
 	dir, c := t.TempDir(), collectortest.New(t, "a")
 	start(t, dir, "", c.URL)
 	second, err := agentd.New(decode(t, "", c.URL), agentd.Deps{Dir: dir, Kinds: all.Kinds(), Log: slog.New(slog.DiscardHandler)})
@@ -428,6 +439,7 @@ func TestDirectoryInUseIsRefused(t *testing.T) {
 }
 
 func TestMetricsAreServed(t *testing.T) {
+	t.Parallel()
 	dir, c := t.TempDir(), collectortest.New(t, "a")
 	a := start(t, dir, "adaptors:\n - {name: load, kind: metrics, only: [load], every: 1h}\n", c.URL)
 	c.Wait("a sample", func(all []chunk.Chunk) bool {

@@ -24,6 +24,7 @@ func names(t *testing.T, a *agent) string {
 }
 
 func TestWhatIsAddedAndStoppedOverRESTSurvivesARestart(t *testing.T) {
+	t.Parallel()
 	dir, c := t.TempDir(), collectortest.New(t, "a")
 	section := "adaptors:\n - {name: load, kind: metrics, only: [load], every: 1h}\n - {name: mem, kind: metrics, only: [memory], every: 1h}\n"
 	path := filepath.Join(dir, "app.log")
@@ -70,6 +71,7 @@ func TestWhatIsAddedAndStoppedOverRESTSurvivesARestart(t *testing.T) {
 }
 
 func TestRemovedAndAddedAgainGoesOnWhereItWas(t *testing.T) {
+	t.Parallel()
 	dir, c := t.TempDir(), collectortest.New(t, "a")
 	path := filepath.Join(dir, "app.log")
 	write(t, path, lines(0, 10))
@@ -88,6 +90,7 @@ func TestRemovedAndAddedAgainGoesOnWhereItWas(t *testing.T) {
 }
 
 func TestBadRequestsAreRefusedWithAReason(t *testing.T) {
+	t.Parallel()
 	dir, c := t.TempDir(), collectortest.New(t, "a")
 	a := start(t, dir, "allow_commands: [echo]\nadaptors:\n - {name: load, kind: metrics, only: [load], every: 1h}\n", c.URL)
 	for name, test := range map[string]struct {
@@ -117,6 +120,7 @@ func TestBadRequestsAreRefusedWithAReason(t *testing.T) {
 }
 
 func TestForeignHostAndOriginAreRefused(t *testing.T) {
+	t.Parallel()
 	dir, c := t.TempDir(), collectortest.New(t, "a")
 	a := start(t, dir, "", c.URL)
 	own := strings.TrimPrefix(a.url, "http://")

@@ -43,6 +43,7 @@ func beAgent() {
 // and a program talks, brings every byte of every stream, and contradicts
 // itself at no offset.
 func TestKilledAgentLosesNothing(t *testing.T) {
+	t.Parallel()
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
 	random := rand.New(rand.NewPCG(seed, 0))

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -16,17 +17,28 @@ import (
 )
 
 // source notes what it is told.
-type source struct{ told []string }
+type source struct {
+	mu   sync.Mutex
+	told []string
+}
+
+func (s *source) note(format string, args ...any) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.told = append(s.told, fmt.Sprintf(format, args...))
+}
 
 func (s *source) Settled(stream string, upTo int64) {
-	s.told = append(s.told, fmt.Sprintf("%s settled %d", stream, upTo))
+	s.note("%s settled %d", stream, upTo)
 }
 
 func (s *source) Resend(stream string, r chunk.Range) {
-	s.told = append(s.told, fmt.Sprintf("%s resend %v", stream, r))
+	s.note("%s resend %v", stream, r)
 }
 
 func (s *source) take() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	slices.Sort(s.told)
 	out := s.told
 	s.told = nil
@@ -186,10 +198,9 @@ func TestBlockTakenWhileItsSegmentWasAskedForIsNotSettledByTheAnswer(t *testing.
 
 func TestCollectorThatIsAwayForTooLong(t *testing.T) {
 	for name, test := range map[string]struct {
-		away   []string   // beside a
-		state  wire.State // at b
-		told   []string
-		before time.Duration
+		away  []string   // beside a
+		state wire.State // at b
+		told  []string
 	}{
 		"another tells that it is settled": {state: wire.Settled, told: []string{"s settled 10"}},
 		"another does not know it":         {state: wire.Unknown, told: []string{"s resend [0,10)"}},
@@ -209,9 +220,7 @@ func TestCollectorThatIsAwayForTooLong(t *testing.T) {
 				go l.Run(ctx, w)
 				time.Sleep(29 * time.Second) // of the bubble's clock
 				synctest.Wait()
-				if len(src.told) > 0 {
-					t.Errorf("told %q before 30 s", src.told)
-				}
+				expect(t, src) // not before 30 s
 				time.Sleep(5 * time.Second)
 				synctest.Wait()
 				cancel()
