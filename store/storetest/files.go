@@ -201,4 +201,3 @@ func closedFileTakesNoMore(t *testing.T, s store.FS) {
 		t.Errorf("the file has %d bytes, want 0", len(got))
 	}
 }
-
