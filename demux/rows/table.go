@@ -7,7 +7,7 @@ import "hash/maphash"
 // sees no pointers.
 type arena struct {
 	blocks [][]byte
-	cur    int // the block that is being filled
+	cur    int   // the block that is being filled
 	used   int64 // bytes of all strings
 	seed   maphash.Seed
 }

@@ -54,7 +54,7 @@ func (w *Writer) numbers(lv Levels, vals []uint64, b bounds) {
 		for _, v := range vals {
 			w.page = binary.LittleEndian.AppendUint64(w.page, v)
 		}
-		c.data(lv.N, format.Plain)
+		c.data(lv.N, lv.N-len(vals), format.Plain)
 	}
 	c.end()
 }
@@ -74,7 +74,7 @@ func (w *Writer) Bools(lv Levels, vals []uint64) {
 		}
 		w.page = append(w.page, bits)
 	}
-	c.data(lv.N, format.Plain)
+	c.data(lv.N, lv.N-len(vals), format.Plain)
 	c.end()
 }
 
@@ -95,7 +95,7 @@ func (w *Writer) Dictionary(lv Levels, idx []int32, size int, dict func(i int) [
 		c.indexes(lv, idx)
 	} else { // nulls only
 		c.levels(lv, 0, lv.N)
-		c.data(lv.N, format.Plain)
+		c.data(lv.N, lv.N, format.Plain)
 	}
 	c.end()
 }
@@ -129,7 +129,7 @@ func (w *Writer) Strings(lv Levels, n int, bounded bool, value func(i int) []byt
 			w.page = binary.LittleEndian.AppendUint32(w.page, uint32(len(v)))
 			w.page = append(w.page, v...)
 		}
-		c.data(level-start, format.Plain)
+		c.data(level-start, level-start-(i-from), format.Plain)
 		if level >= lv.N {
 			break
 		}
@@ -178,7 +178,7 @@ func (c *columnChunk) indexes(lv Levels, idx []int32) {
 	}
 	c.w.page = append(c.w.page[:at], out...)
 	c.w.packed = out
-	c.data(lv.N, format.RLEDictionary)
+	c.data(lv.N, lv.N-len(idx), format.RLEDictionary)
 }
 
 // levels starts a data page with the levels from i to j.
@@ -216,7 +216,7 @@ func appendLevels(p, levels []byte, i, j int, highest byte) []byte {
 }
 
 // data writes the data page of n levels that the page buffer holds.
-func (c *columnChunk) data(n int, enc format.Encoding) {
+func (c *columnChunk) data(n, nulls int, enc format.Encoding) {
 	if c.meta.DataPageOffset == 0 {
 		c.meta.DataPageOffset = c.w.offset
 	}
@@ -224,6 +224,7 @@ func (c *columnChunk) data(n int, enc format.Encoding) {
 		Type: format.DataPage,
 		DataPageHeader: thrift.New(format.DataPageHeader{
 			NumValues: int32(n), Encoding: enc, DefinitionLevelEncoding: format.RLE, RepetitionLevelEncoding: format.RLE,
+			Statistics: format.Statistics{NullCount: int64(nulls)},
 		}),
 	}, enc)
 }
