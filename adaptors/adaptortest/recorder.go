@@ -55,15 +55,45 @@ var errKilled = errors.New("the agent of this adaptor was killed")
 
 // link is one life of the agent: what an adaptor is given.
 type link struct {
-	r    *Recorder
-	life int
+	r       *Recorder
+	life    int
+	foreign bool // the streams are kept by somebody else
+}
+
+// NewOutput gives the recorder's Output alone, for adaptors whose streams are
+// kept elsewhere.
+func NewOutput(r *Recorder) adaptors.Output {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return &link{r: r, life: r.life, foreign: true}
+}
+
+// Contiguous is how far a stream came without a hole from an offset on; facts
+// count.
+func (r *Recorder) Contiguous(stream string, from int64) int64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	rec := r.streams[stream]
+	if rec == nil {
+		return from
+	}
+	have := slices.Clone(rec.have)
+	for _, f := range rec.facts {
+		have = have.Add(f.Range())
+	}
+	for _, h := range have {
+		if h.First <= from {
+			from = max(from, h.Last)
+		}
+	}
+	return from
 }
 
 // Env gives an adaptor its agent. name and log are the caller's to add.
 func (r *Recorder) Env() adaptors.Env {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	l := &link{r, r.life}
+	l := &link{r: r, life: r.life}
 	return adaptors.Env{Name: "test", Type: "test", Host: "host", Out: l, Streams: l}
 }
 
@@ -132,7 +162,10 @@ func (l *link) Send(ctx context.Context, c *chunk.Chunk) error {
 		return err
 	}
 	st := r.known[c.Stream]
-	if st == nil {
+	switch {
+	case l.foreign:
+		st = &adaptors.Stream{Sent: c.Last}
+	case st == nil:
 		r.problem("stream %s was not open when %v %v was sent", c.Stream, c.Kind, c.Range())
 		return nil
 	}

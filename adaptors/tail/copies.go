@@ -22,7 +22,7 @@ type held struct {
 // it holds only bytes that were sent: the copy was made before the last of
 // them were written to the original, and nothing of it is to be read.
 func (r *run) copyOf(c *candidate, f io.ReaderAt) (s *stream, covered bool) {
-	for _, s := range r.sortedLost() {
+	for _, s := range r.lost.alike(c) {
 		if s.sent == 0 || !s.ident.SameHead(c.head) || s.ident.Birth != 0 && c.info.Birth != 0 && c.info.Birth < s.ident.Birth {
 			continue
 		}
@@ -140,14 +140,14 @@ func (r *run) replaced(s *stream) {
 	s.path, s.lostAt = "", time.Now()
 	s.reason = "the file was truncated or replaced"
 	s.lostTo = max(s.sent, s.goodSize)
-	r.lost[s] = true
+	r.lost.add(s)
 	r.known[key] = true
 	// The copy may have appeared unseen until now.
 	r.find.ScanBelow(filepath.Dir(s.ident.Path), r.check)
 	for held := range r.held {
 		r.check(held)
 	}
-	if r.lost[s] {
+	if r.lost.has(s) {
 		r.finishReplaced(s)
 	}
 	r.checkIf(path)
@@ -161,7 +161,7 @@ func (r *run) checkIf(path string) {
 
 // finishReplaced ends a stream whose bytes are nowhere any more.
 func (r *run) finishReplaced(s *stream) {
-	delete(r.lost, s)
+	r.lost.remove(s)
 	r.live[s] = true
 	s.gone, s.lostTo = true, max(s.lostTo, s.sent)
 	r.board.show(s, s.source)
@@ -187,7 +187,7 @@ func (r *run) vanished(s *stream) {
 		r.drop(s)
 	} else {
 		s.lostAt, s.told = time.Now(), false
-		r.lost[s] = true
+		r.lost.add(s)
 		r.board.hide(s)
 	}
 	r.checkIf(path)
@@ -212,8 +212,8 @@ func (r *run) missing(s *stream, now time.Time) {
 		s.reason = reason
 		r.finishReplaced(s)
 	case !s.told && (s.off < max(s.sent, s.goodSize) || s.hasResend()):
-		delete(r.lost, s)
-		r.live[s] = true
+		r.lost.remove(s)
+		r.live[s], r.telling[s] = true, true
 		s.telling, s.reason = true, reason
 		r.enqueue(s)
 	}

@@ -57,6 +57,7 @@ func TestBracesWithFolders(t *testing.T) {
 }
 
 func TestExcludedFilesAreNotRead(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	r.cfg.Exclude = []config.Glob{config.Glob(r.path("**/no*"))}
 	r.mkdir("no")
@@ -124,6 +125,7 @@ func TestGzipBesideARotatedFileIsNotRead(t *testing.T) {
 }
 
 func TestUnreadableNeighbourDoesNotMatterUntilItIsReadable(t *testing.T) {
+	t.Parallel()
 	if os.Geteuid() == 0 {
 		t.Skip("root may read everything")
 	}
@@ -176,6 +178,7 @@ func TestStartAtEndIsAboutFilesPresentAtTheFirstStart(t *testing.T) {
 }
 
 func TestKilledBeforeTheFirstStartWasStored(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	r.cfg.Start = "end"
 	r.write("a.log", "old\n")
@@ -208,6 +211,7 @@ func TestThousandFilesAtOnce(t *testing.T) {
 }
 
 func TestFilesBeyondTheBoundOfDescriptorsTakeTurns(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	r.write("0.log", r.lines(1))
 	a, err := New(r.cfg)
@@ -248,6 +252,7 @@ func openFiles(t *testing.T, dir string) int {
 }
 
 func TestNewFileIsReadWithinMilliseconds(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	r.start()
 	r.write("warm.log", r.lines(1))
@@ -268,6 +273,7 @@ func TestNewFileIsReadWithinMilliseconds(t *testing.T) {
 }
 
 func TestFileThatLivesShortlyIsReadWhole(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	r.cfg.Rescan = config.Duration(time.Hour)
 	r.start()

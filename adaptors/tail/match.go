@@ -7,7 +7,6 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"slices"
 	"time"
 
 	"github.com/akupara/akupara/adaptors"
@@ -64,7 +63,7 @@ func (r *run) restore() {
 			r.enqueue(s)
 			continue
 		}
-		r.lost[s] = true
+		r.lost.add(s)
 	}
 }
 
@@ -95,7 +94,7 @@ func (r *run) begin(ctx context.Context) {
 	for _, c := range rest {
 		r.arrive(&c, atEnd)
 	}
-	for s := range r.lost {
+	for s := range r.lost.all {
 		if s.reason != "" { // replaced, and no copy was found
 			r.finishReplaced(s)
 		}
@@ -144,9 +143,6 @@ func (r *run) eligible(path string) (ident.Info, bool) {
 	if reason := skippedName(path); reason != "" {
 		r.skip(path, reason)
 		return info, false
-	}
-	if isLink(path) {
-		r.find.WatchFile(path)
 	}
 	return info, true
 }
@@ -232,6 +228,9 @@ func (r *run) peek(path string, info ident.Info) (candidate, *os.File, bool) {
 		}
 	}
 	r.board.skip(path, "")
+	if isLink(path) {
+		r.find.WatchFile(path)
+	}
 	return c, f, true
 }
 
@@ -253,25 +252,18 @@ func peek(path string) (candidate, *os.File, error) {
 
 // wasFollowed tells that the inode belongs to a stored stream, so that its
 // file was text once: what NULs it holds now are a hole.
-func (r *run) wasFollowed(c *candidate) bool {
-	for s := range r.lost {
-		if s.ident.SameInode(&c.info) {
-			return true
-		}
-	}
-	return false
-}
+func (r *run) wasFollowed(c *candidate) bool { return len(r.lost.sameInode(&c.info)) > 0 }
 
 // sameFile gives a lost stream its own file back. Where the file has its inode
 // and not its bytes, the stream is marked as replaced.
 func (r *run) sameFile(c *candidate, f io.ReaderAt) bool {
-	for s := range r.live {
-		if s.telling && s.ident.SameInode(&c.info) {
+	for s := range r.telling {
+		if s.ident.SameInode(&c.info) {
 			return true // lost until a moment ago: the next look finds it
 		}
 	}
-	for s := range r.lost {
-		if s.reason != "" || !s.ident.SameInode(&c.info) {
+	for _, s := range r.lost.sameInode(&c.info) {
+		if s.reason != "" {
 			continue
 		}
 		same, err := s.sameBytes(f, c.info.Size)
@@ -291,7 +283,7 @@ func (r *run) sameFile(c *candidate, f io.ReaderAt) bool {
 
 // found gives a lost stream a file.
 func (r *run) found(s *stream, c *candidate) {
-	delete(r.lost, s)
+	r.lost.remove(s)
 	delete(r.held, c.path)
 	r.live[s] = true
 	s.reason = ""
@@ -373,19 +365,4 @@ func lastLineEnd(f io.ReaderAt, size, limit int64) (int64, error) {
 		return 0, nil // one line, not finished yet
 	}
 	return size, nil
-}
-
-// sorted gives the lost streams in the order of their ids.
-func (r *run) sortedLost() []*stream {
-	out := make([]*stream, 0, len(r.lost))
-	for s := range r.lost {
-		out = append(out, s)
-	}
-	slices.SortFunc(out, func(a, b *stream) int {
-		if a.id < b.id {
-			return -1
-		}
-		return 1
-	})
-	return out
 }

@@ -62,6 +62,7 @@ func TestMultiLineRecordIsNeverCut(t *testing.T) {
 }
 
 func TestLineOverTheLimitIsKeptInPiecesAndItsNeighboursWhole(t *testing.T) {
+	t.Parallel()
 	for _, multi := range []bool{false, true} {
 		r := newRig(t)
 		r.cfg.MaxRecord = 1 << 20
@@ -95,6 +96,7 @@ func TestLineOverTheLimitIsKeptInPiecesAndItsNeighboursWhole(t *testing.T) {
 }
 
 func TestBytesArriveAsTheyAre(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	text := "crlf\r\n\xff\xfe invalid UTF-8 \x80\na NUL \x00 inside, and more text that is long enough\n\n\nempty lines before\n"
 	r.write("a.log", text)
@@ -103,6 +105,7 @@ func TestBytesArriveAsTheyAre(t *testing.T) {
 }
 
 func TestChunksHoldWholeLines(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	r.write("a.log", r.lines(60_000)) // several reads
 	r.start()
@@ -144,6 +147,7 @@ func TestRefusedOutputMovesNothing(t *testing.T) {
 }
 
 func TestBlockedOutputHoldsReadersAndStopsPromptly(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	entered := make(chan struct{}, 100)
 	release := make(chan struct{})
@@ -202,6 +206,7 @@ func TestKilledAtAnyMomentEveryLineComesOnce(t *testing.T) {
 }
 
 func TestReadingGoesOnAtTheSettledPosition(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	r.write("a.log", r.lines(3))
 	r.start()
@@ -224,6 +229,7 @@ func TestReadingGoesOnAtTheSettledPosition(t *testing.T) {
 }
 
 func TestResendSendsTheSameBytesAgain(t *testing.T) {
+	t.Parallel()
 	for _, how := range []string{"there", "renamed", "unlinked"} {
 		r := newRig(t)
 		r.write("a.log", r.lines(40_000))
@@ -252,6 +258,7 @@ func TestResendSendsTheSameBytesAgain(t *testing.T) {
 }
 
 func TestResendOfDestroyedBytesIsALostFact(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	r.write("a.log", r.lines(10))
 	r.start()
@@ -268,6 +275,7 @@ func TestResendOfDestroyedBytesIsALostFact(t *testing.T) {
 }
 
 func TestBytesTruncatedBeforeTheyWereReadAreALostFact(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	r.write("a.log", r.lines(10))
 	r.start()
@@ -312,6 +320,7 @@ func TestDeletedFileIsEndedAndForgottenOnceSettled(t *testing.T) {
 }
 
 func TestEndIsToldAgainAfterAKill(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	r.write("a.log", r.lines(5))
 	r.start()
@@ -335,6 +344,7 @@ func TestEndIsToldAgainAfterAKill(t *testing.T) {
 }
 
 func TestFileThatIsAwayForLongIsLostAndMayComeBack(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	r.write("a.log", r.lines(5))
 	r.start()
@@ -356,6 +366,7 @@ func TestFileThatIsAwayForLongIsLostAndMayComeBack(t *testing.T) {
 }
 
 func TestLagIsWhatIsNotSettled(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	text := r.lines(5)
 	r.write("a.log", text+"half")

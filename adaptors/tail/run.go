@@ -30,13 +30,14 @@ type run struct {
 	board *board
 	find  *find.Finder
 
-	live   map[*stream]bool      // that have a file, or are being finished
-	byKey  map[ident.Key]*stream // live ones that have a file
-	byPath map[string]*stream
-	byID   map[string]*stream // live and lost ones
-	lost   map[*stream]bool   // stored ones whose file is not found
-	held   map[string]*held   // by path: files that may be copies
-	known  map[ident.Key]bool // files that were followed before a truncation
+	live    map[*stream]bool      // that have a file, or are being finished
+	byKey   map[ident.Key]*stream // live ones that have a file
+	byPath  map[string]*stream
+	byID    map[string]*stream // live and lost ones
+	lost    *lostSet           // stored ones whose file is not found
+	telling map[*stream]bool   // live ones that were lost a moment ago, and will be again
+	held    map[string]*held   // by path: files that may be copies
+	known   map[ident.Key]bool // files that were followed before a truncation
 
 	ready   []*stream // whose turn it is
 	waiting map[*stream]bool
@@ -66,7 +67,7 @@ func newRun(a *Adaptor, env adaptors.Env) (*run, error) {
 	return &run{
 		cfg: a.cfg, env: env, times: a.times, mail: a.mail, board: newBoard(),
 		live: map[*stream]bool{}, byKey: map[ident.Key]*stream{}, byPath: map[string]*stream{}, byID: map[string]*stream{},
-		lost: map[*stream]bool{}, held: map[string]*held{}, known: map[ident.Key]bool{}, waiting: map[*stream]bool{},
+		lost: newLostSet(), telling: map[*stream]bool{}, held: map[string]*held{}, known: map[ident.Key]bool{}, waiting: map[*stream]bool{},
 		open: list.New(), maxOpen: maxOpen,
 		work: make(chan *stream), done: make(chan result),
 	}, nil
@@ -339,8 +340,9 @@ func (r *run) finishTurn(ctx context.Context, res result) {
 		return
 	case away:
 		delete(r.live, s)
+		delete(r.telling, s)
 		s.telling, s.told, s.reason = false, true, ""
-		r.lost[s] = true
+		r.lost.add(s)
 		r.scanNow = true // its file may have been passed over meanwhile
 		return
 	}
@@ -356,155 +358,6 @@ func (r *run) finishTurn(ctx context.Context, res result) {
 	r.settle(s)
 }
 
-// keepOpen counts the stream among those with an open file, and closes the
-// file that was used least recently when there are too many.
-func (r *run) keepOpen(s *stream) {
-	switch {
-	case s.f == nil && s.lru != nil:
-		r.open.Remove(s.lru)
-		s.lru = nil
-	case s.f != nil && s.lru == nil:
-		s.lru = r.open.PushBack(s)
-	case s.f != nil:
-		r.open.MoveToBack(s.lru)
-	}
-	for e := r.open.Front(); e != nil && r.open.Len() > r.maxOpen; {
-		old := e.Value.(*stream)
-		e = e.Next()
-		// What has no path can't be opened again.
-		if old != s && !old.busy && !old.gone && old.path != "" {
-			r.close(old)
-		}
-	}
-}
-
-func (r *run) close(s *stream) {
-	if s.f == nil {
-		return
-	}
-	_ = s.f.Close() // only read from
-	s.f = nil
-	if s.lru != nil {
-		r.open.Remove(s.lru)
-		s.lru = nil
-	}
-}
-
-// readMail takes receipts and requests to send again.
-func (r *run) readMail() {
-	for id, l := range r.mail.take() {
-		s := r.byID[id]
-		if s == nil {
-			continue // forgotten, or of an earlier life
-		}
-		if l.settled > s.settled.Load() {
-			s.settled.Store(l.settled)
-		}
-		if l.receipts > 0 && s.endSent.Load() {
-			s.endMoved = true
-		}
-		if len(l.resend) > 0 {
-			s.addResend(l.resend)
-			if s.told = false; !r.lost[s] { // else when its file is found, or counts as missing
-				r.enqueue(s)
-			}
-		}
-		if !s.busy {
-			r.settle(s)
-		}
-	}
-}
-
-// settle forgets a stream that is finished and secured whole.
-func (r *run) settle(s *stream) {
-	if s.busy || !s.finished() || s.queued || s.hasResend() || !s.endMoved || s.settled.Load() < s.off {
-		return
-	}
-	if s.f != nil { // somebody wrote on to the deleted file
-		if info, err := ident.Fstat(s.f); err == nil && info.Links == 0 && info.Size > s.off {
-			s.gone, s.ended, s.endMoved = false, false, false
-			s.endSent.Store(false)
-			r.enqueue(s)
-			return
-		}
-	}
-	if err := r.env.Streams.Forget(s.id); err != nil {
-		r.env.Log.Warn("can't forget a finished stream; trying at the next start", "stream", s.id, "err", err)
-	}
-	r.drop(s)
-}
-
-// drop lets go of a stream.
-func (r *run) drop(s *stream) {
-	r.close(s)
-	r.detach(s)
-	delete(r.live, s)
-	delete(r.lost, s)
-	delete(r.waiting, s)
-	delete(r.byID, s.id)
-	r.board.hide(s)
-}
-
-// detach takes the file away from the stream, for lookups.
-func (r *run) detach(s *stream) {
-	if r.byKey[s.key] == s {
-		delete(r.byKey, s.key)
-	}
-	if r.byPath[s.path] == s {
-		delete(r.byPath, s.path)
-	}
-}
-
-// setPath notes where a stream's file is now.
-func (r *run) setPath(s *stream, path string) {
-	if s.busy {
-		s.newPath = &path
-		if r.byPath[s.path] == s && s.path != path {
-			delete(r.byPath, s.path)
-		}
-		if path != "" {
-			r.byPath[path] = s
-		}
-		s.again = true
-		return
-	}
-	if r.byPath[s.path] == s && s.path != path {
-		delete(r.byPath, s.path)
-	}
-	if path == "" && s.f == nil {
-		s.path = path
-		r.vanished(s)
-		return
-	}
-	s.path = path
-	r.board.show(s, shownPath(s))
-	if path != "" {
-		r.byPath[path] = s
-		if s.id != "" && s.ident.Path != path {
-			id := s.ident
-			id.Path, id.Gone = path, 0
-			r.remember(s, id)
-		}
-	}
-	r.enqueue(s)
-}
-
-func shownPath(s *stream) string {
-	if s.path == "" {
-		return s.source
-	}
-	return s.path
-}
-
-// remember stores a new identity. An error costs no data: the identity finds
-// the file by its bytes all the same.
-func (r *run) remember(s *stream, id ident.Identity) {
-	s.ident = id
-	if err := r.env.Streams.Update(s.stored()); err != nil {
-		r.env.Log.Warn("can't store where a file is now", "file", s.path, "stream", s.id, "err", err)
-	}
-}
-
 // housekeep looks after streams whose files are away.
 func (r *run) housekeep() {
 	now := time.Now()
@@ -515,7 +368,7 @@ func (r *run) housekeep() {
 			r.vanished(s)
 		}
 	}
-	for s := range r.lost {
+	for s := range r.lost.all {
 		r.missing(s, now)
 	}
 }

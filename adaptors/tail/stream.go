@@ -5,7 +5,6 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -111,35 +110,10 @@ func (s *stream) moved() bool { return s.path == "" || s.path != s.source }
 // finished tells that nothing of the stream is left to be read or told.
 func (s *stream) finished() bool { return s.gone && s.ended && s.endSent.Load() }
 
-// related tells whether copy is a name that rotation by copying gives the file
-// path: app.log.1, app.log-20260131 or app-20260131.log for app.log.
-func related(path, copy string) bool {
-	if path == copy || filepath.Dir(path) != filepath.Dir(copy) {
-		return false
-	}
-	name, copyName := filepath.Base(path), filepath.Base(copy)
-	if strings.HasPrefix(copyName, name) {
-		return true
-	}
-	ext := filepath.Ext(name)
-	return ext != "" && filepath.Ext(copyName) == ext && strings.HasPrefix(copyName, strings.TrimSuffix(name, ext))
-}
-
 var rotated = regexp.MustCompile(`(\.\d+|[-.]\d{8}|\.old)$`)
 
 // rotatedName tells that a file's name alone says that it was rotated.
 func rotatedName(path string) bool { return rotated.MatchString(filepath.Base(path)) }
-
-// originals calls f with each path that copy may be a rotation's copy of.
-func originals(copy string, f func(path string) bool) {
-	dir, name := filepath.Split(copy)
-	ext := filepath.Ext(name)
-	for n := len(name) - 1; n > 0; n-- {
-		if f(dir+name[:n]) || ext != "" && f(dir+name[:n]+ext) {
-			return
-		}
-	}
-}
 
 // takeResend empties the list of ranges to be sent again.
 func (s *stream) takeResend() []chunk.Range {

@@ -33,7 +33,7 @@ type rig struct {
 // testTimes are short, but for those that only few tests wait for.
 func testTimes() times {
 	return times{
-		still: 150 * time.Millisecond, linger: 400 * time.Millisecond, hold: 300 * time.Millisecond,
+		still: 100 * time.Millisecond, linger: 250 * time.Millisecond, hold: 250 * time.Millisecond,
 		missing: time.Hour, forget: 24 * time.Hour, retry: 20 * time.Millisecond, poll: 20 * time.Millisecond,
 		throttle: time.Millisecond,
 	}
@@ -53,7 +53,7 @@ func newRig(t *testing.T, patterns ...string) *rig {
 	for _, p := range patterns {
 		r.cfg.Paths = append(r.cfg.Paths, config.Glob(filepath.Join(dir, p)))
 	}
-	r.cfg.Rescan = config.Duration(250 * time.Millisecond)
+	r.cfg.Rescan = config.Duration(150 * time.Millisecond)
 	t.Cleanup(func() {
 		if r.stop != nil {
 			r.stop()
@@ -250,7 +250,7 @@ func (r *rig) arrived() {
 // rig's waits.
 func (r *rig) calm() {
 	r.t.Helper()
-	quiet := time.NewTimer(700 * time.Millisecond)
+	quiet := time.NewTimer(450 * time.Millisecond)
 	defer quiet.Stop()
 	<-quiet.C
 	if !maps.Equal(r.rec.Lines(), r.want) {
