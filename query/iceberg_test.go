@@ -6,8 +6,11 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/akupara/akupara/audit"
 	"github.com/akupara/akupara/query"
 	"github.com/akupara/akupara/query/querytest"
+	"github.com/akupara/akupara/store/open"
+	"github.com/akupara/akupara/store/storetest"
 )
 
 func csv(t *testing.T, e *query.Engine, sql string) string {
@@ -68,5 +71,31 @@ func TestAQueryDoesNotSeeWhatIsCommittedBesideIt(t *testing.T) {
 	}
 	if got := csv(t, e, "select count(*) from app"); got != "3" {
 		t.Errorf("afterwards: got %s rows, want 3", got)
+	}
+}
+
+func TestTablesOnHDFSAreFetchedQueriedAndAudited(t *testing.T) {
+	if testing.Short() {
+		t.Skip("needs a cluster")
+	}
+	uri := storetest.SharedCluster(t)
+	fs, err := open.Open(uri, open.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := querytest.On(fs, uri)
+	s.Commit(t, "json", querytest.Data("app", "s1", 0, `{"ts":"2026-03-01T01:00:00Z","n":1}`+"\n"+`{"ts":"2026-03-01T05:00:00Z","n":2}`+"\n"))
+	s.Publish(t, querytest.Data("app", "s2", 10, "x\n"))
+	e := s.Engine(t, query.Options{})
+	for i, want := range []int{1, 0} {
+		var b bytes.Buffer
+		sum, err := e.Query(t.Context(), "select n from app where ts > '2026-03-01 04:00:00'", "csv", &b)
+		if err != nil || b.String() != "n\r\n2\r\n" || sum.Fetched != want {
+			t.Errorf("time %d: got %q with %d files fetched, %v; want %d", i, b.String(), sum.Fetched, err, want)
+		}
+	}
+	r, err := audit.Run(t.Context(), fs, uri, e)
+	if err != nil || r.Records != 2 || r.Streams != 2 || r.Unpublished != 2 || len(r.Gaps) != 1 || r.Gaps[0].Stream != "s2" {
+		t.Errorf("audit: got %+v, %v", r, err)
 	}
 }

@@ -15,6 +15,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -31,7 +32,8 @@ import (
 // Options bound what queries may use. Zero fields mean the default.
 type Options struct {
 	// CacheDir keeps copies of files and what does not fit in memory; it may
-	// be shared by processes. Empty means a temporary one, removed by Close.
+	// be shared by processes. Empty, or one that this user may not write to,
+	// means a temporary one, removed by Close.
 	CacheDir    string
 	CacheBytes  int64         // default 10 GiB; spilled data may take as much again
 	MemoryLimit int64         // bytes, for all queries together; default 1 GiB
@@ -97,16 +99,16 @@ type Engine struct {
 
 // Open makes an engine over the store whose root is known to other engines as
 // baseURI ("file:///…", "hdfs://…").
-func Open(fs store.FS, baseURI string, opts Options) (*Engine, error) {
-	return open(fs, baseURI, opts, icebergTables{fs, baseURI})
+func Open(files store.FS, baseURI string, opts Options) (*Engine, error) {
+	return open(files, baseURI, opts, icebergTables{files, baseURI})
 }
 
-func open(fs store.FS, baseURI string, opts Options, tables catalog) (_ *Engine, err error) {
-	e := &Engine{opts: opts.withDefaults(), fs: fs, tables: tables}
+func open(files store.FS, baseURI string, opts Options, tables catalog) (_ *Engine, err error) {
+	e := &Engine{opts: opts.withDefaults(), fs: files, tables: tables}
 	if u, err := url.Parse(baseURI); err == nil && u.Scheme == "file" {
 		e.local = filepath.Clean(u.Path)
 	}
-	if disk, ok := fs.(interface{ Root() string }); ok {
+	if disk, ok := files.(interface{ Root() string }); ok {
 		e.local = disk.Root()
 	}
 	defer func() {
@@ -119,18 +121,8 @@ func open(fs store.FS, baseURI string, opts Options, tables catalog) (_ *Engine,
 			return nil, fmt.Errorf("find the store's directory: %w", err)
 		}
 	}
-	dir := e.opts.CacheDir
-	if dir == "" {
-		if e.tempDir, err = os.MkdirTemp("", "akupara-query-"); err != nil {
-			return nil, fmt.Errorf("create temporary directory: %w", err)
-		}
-		dir = e.tempDir
-	}
-	if dir, err = filepath.Abs(dir); err != nil {
-		return nil, fmt.Errorf("find cache directory: %w", err)
-	}
-	e.cache = cache.New(fs, baseURI, dir, e.opts.CacheBytes, fetchParallel)
-	if e.use, err = e.cache.Use(); err != nil {
+	dir, err := e.openCache(baseURI)
+	if err != nil {
 		return nil, err
 	}
 	// Nothing may be downloaded, not even while it opens.
@@ -141,6 +133,28 @@ func open(fs store.FS, baseURI string, opts Options, tables catalog) (_ *Engine,
 		return nil, fmt.Errorf("lock DuckDB down: %w", err)
 	}
 	return e, nil
+}
+
+// openCache opens the cache and gives its directory.
+func (e *Engine) openCache(baseURI string) (dir string, err error) {
+	dir = e.opts.CacheDir
+	for {
+		if dir == "" {
+			if dir, err = os.MkdirTemp("", "akupara-query-"); err != nil {
+				return "", fmt.Errorf("create temporary directory: %w", err)
+			}
+			e.tempDir = dir
+		}
+		if dir, err = filepath.Abs(dir); err != nil {
+			return "", fmt.Errorf("find cache directory: %w", err)
+		}
+		e.cache = cache.New(e.fs, baseURI, dir, e.opts.CacheBytes, fetchParallel)
+		e.use, err = e.cache.Use()
+		if e.tempDir != "" || !errors.Is(err, fs.ErrPermission) {
+			return dir, err
+		}
+		dir = ""
+	}
 }
 
 // fetchParallel is how many files of one query are fetched at a time.

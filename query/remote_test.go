@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -228,4 +230,41 @@ func TestPathsWithPatternsInThemAreTakenLiterally(t *testing.T) {
 	if got := lines(t, e, `select count(*), count("it's ""odd""") from h`); got != "3,0" {
 		t.Errorf("got %s, want 3,0", got)
 	}
+}
+
+func TestLongResultsStreamInOrderWithinTheMemoryLimit(t *testing.T) {
+	w := newWorld(t)
+	e := w.engine(Options{MemoryLimit: 128 << 20, Threads: 2})
+	before := peakRSS(t)
+	next, sorted := 0, true
+	sum, err := e.Each(t.Context(), "select i, repeat('x', 1000) from range(1000000) t(i)", func(_ []Column, row []Cell) error {
+		sorted = sorted && row[0].Text == strconv.Itoa(next)
+		next++
+		return nil
+	})
+	if err != nil || sum.Rows != 1_000_000 || !sorted {
+		t.Errorf("got %d rows, in order: %v, %v", sum.Rows, sorted, err)
+	}
+	if grown := peakRSS(t) - before; grown > 400<<20 {
+		t.Errorf("a result of 1 GB made the process grow by %d MiB", grown>>20)
+	}
+	next, sorted = 299_999, true
+	_, err = e.Each(t.Context(), "select i from range(300000) t(i) order by i desc", func(_ []Column, row []Cell) error {
+		sorted = sorted && row[0].Text == strconv.Itoa(next)
+		next--
+		return nil
+	})
+	if err != nil || next != -1 || !sorted {
+		t.Errorf("ordered: ended at %d, in order: %v, %v", next, sorted, err)
+	}
+}
+
+// peakRSS is the most memory that the process has had.
+func peakRSS(t *testing.T) int64 {
+	t.Helper()
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		t.Fatal(err)
+	}
+	return u.Maxrss << 10
 }

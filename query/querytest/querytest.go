@@ -24,15 +24,17 @@ import (
 	"github.com/akupara/akupara/store/storetest"
 )
 
-// Store is a store on the local disk.
+// Store is a store to be filled.
 type Store struct {
-	FS  *local.FS
+	FS  store.FS
 	URI string
-	Dir string
 	n   int
 }
 
-// New makes an empty store.
+// On is a store that is there already.
+func On(fs store.FS, uri string) *Store { return &Store{FS: fs, URI: uri} }
+
+// New makes an empty store on the local disk.
 func New(t testing.TB) *Store {
 	t.Helper()
 	dir := t.TempDir()
@@ -40,7 +42,7 @@ func New(t testing.TB) *Store {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &Store{FS: l, URI: (&url.URL{Scheme: "file", Path: dir}).String(), Dir: dir}
+	return On(l, (&url.URL{Scheme: "file", Path: dir}).String())
 }
 
 // Engine opens a query engine over the store.
