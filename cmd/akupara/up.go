@@ -47,7 +47,7 @@ look at its first lines, collects them with this machine's metrics into the data
 directory, and writes the config that it made up there, as akupara.yaml. Types
 are tables; their sink files are kept for 7 days after the tables hold them.`,
 		Example: `  akupara up
-  akupara up --data /srv/akupara --port 9870
+  akupara up --data /srv/akupara --port 19770
   akupara up --config /etc/akupara.yaml`,
 	}
 	c.Flags().Uint16Var(&port, "port", embedded.FirstPort, "first of four `PORT`s on loopback, without --config")

@@ -5,7 +5,11 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/akupara/akupara/chunk"
+	"github.com/akupara/akupara/demux/parse"
+	"github.com/akupara/akupara/demux/rows"
 	"github.com/bmatcuk/doublestar/v4"
 )
 
@@ -40,6 +44,25 @@ func TestFilesGetTheTypeOfTheirFirstLines(t *testing.T) {
 	} {
 		if got := sniff([]byte(c.in)); got != c.want {
 			t.Errorf("%s: got %q, want %q", name, got, c.want)
+		}
+	}
+}
+
+func TestTheParserTakesWhatWasTakenForItsFormat(t *testing.T) {
+	for _, line := range []string{syslogLine, isoLine, rfc5424Line, combinedLine, log4jLine, log4jLine + traceLine, jsonLine, dpkgLine} {
+		format := sniff([]byte(line))
+		p, err := parse.New(format, parse.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		b := rows.NewBuilder(rows.Options{})
+		body := []byte(line)
+		p.Parse(&chunk.Chunk{
+			Type: "x", Stream: "s", Last: int64(len(body)), Body: body, Borders: []int64{int64(len(body))},
+			Time: time.Date(2026, 11, 22, 22, 0, 0, 0, time.UTC),
+		}, nil, b)
+		if b.Len() != 1 || b.Failed() != 0 {
+			t.Errorf("%q as %s: %d rows, %d of them failed, want one that is good", line, format, b.Len(), b.Failed())
 		}
 	}
 }
