@@ -6,6 +6,7 @@ import (
 	"io"
 	"reflect"
 	"testing"
+	"unicode/utf8"
 )
 
 func TestIndexFromFrameHeadersEqualsIndexFromBatches(t *testing.T) {
@@ -98,4 +99,26 @@ func (f *failingReaderAt) ReadAt(p []byte, off int64) (int, error) {
 		err = f.err
 	}
 	return n, err
+}
+
+// fastavro, for one, decodes all of the metadata as UTF-8.
+func TestSinkHeaderIsText(t *testing.T) {
+	file := sinkFile(t, build(t, sampleChunks()...))
+	s, err := ReadSink(bytes.NewReader(file), int64(len(file)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var sync [syncLen]byte
+	meta, err := (&headerReader{r: bytes.NewReader(file)}).read(&sync)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for key, value := range meta {
+		if !utf8.Valid(value) {
+			t.Errorf("the value of %s is not UTF-8", key)
+		}
+	}
+	if len(meta[metaIndex]) == 0 || len(s.Index.Blocks) != 1 {
+		t.Errorf("the index has %d blocks, want 1", len(s.Index.Blocks))
+	}
 }

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"crypto/md5"
+	"encoding/base64"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -74,7 +75,8 @@ const (
 
 // SinkWriter writes a sink file: an Avro object container file (Avro 1.11
 // specification, "Object Container Files") with codec zstandard, whose header
-// carries the index. The blocks follow verbatim, in the index's order.
+// carries the index (CRC, zstd, base64). The blocks follow verbatim, in the index's
+// order.
 type SinkWriter struct {
 	w       io.Writer
 	index   *Index
@@ -106,7 +108,8 @@ func NewSinkWriter(w io.Writer, index *Index) (*SinkWriter, error) {
 	meta := [][2]string{
 		{metaSchema, Schema}, {metaCodec, "zstandard"},
 		{metaType, index.Type}, {metaSegment, index.Segment},
-		{metaIndex, string(packed)},
+		// As text: some readers take every value of the metadata for UTF-8.
+		{metaIndex, base64.StdEncoding.EncodeToString(packed)},
 	}
 	s.header = binary.AppendVarint(s.header, int64(len(meta)))
 	for _, kv := range meta {
@@ -244,8 +247,8 @@ func ReadSink(r io.ReaderAt, size int64) (*Sink, error) {
 	if got := string(meta[metaCodec]); got != "zstandard" {
 		return nil, invalidf("not a sink file: codec %q, want zstandard", got)
 	}
-	packed := meta[metaIndex]
-	if len(packed) < 4 {
+	packed, err := base64.StdEncoding.Strict().AppendDecode(nil, meta[metaIndex])
+	if err != nil || len(packed) < 4 {
 		return nil, invalidf("not a sink file: its header has no %s", metaIndex)
 	}
 	if got, want := CRC(packed[4:]), binary.LittleEndian.Uint32(packed); got != want {
