@@ -43,7 +43,12 @@ func (l *Ledger) Round(ctx context.Context, c Collectors) {
 	wg.Wait()
 	for _, list := range answers {
 		for _, a := range list {
-			for _, call := range l.answered(a.key, a.block, a.state) {
+			calls := l.answered(a.key, a.block, a.state)
+			if a.state == wire.Unknown && len(calls) > 0 {
+				l.log.Warn("nobody is known to hold what a collector took; it is sent again",
+					"collector", a.key.collector, "type", a.key.dataType, "segment", a.key.segment, "ranges", len(calls))
+			}
+			for _, call := range calls {
 				call.do()
 			}
 		}
@@ -126,7 +131,7 @@ func (l *Ledger) askOthers(ctx context.Context, c Collectors, q *question, cause
 		if err != nil {
 			continue
 		}
-		l.log.Warn("a collector is away for too long; what it took and did not publish is sent again",
+		l.log.Warn("a collector is away for too long; another was asked what it published",
 			"collector", q.collector, "err", cause, "asked", other, "segments", len(late.keys))
 		return late.answers(states)
 	}

@@ -139,7 +139,8 @@ func (s *Shipper) Send(ctx context.Context, c *chunk.Chunk) error {
 	s.hold(cost)
 	o.b.held += cost
 	switch {
-	case o.b.builder.RawLen() >= s.cfg.BatchBytes, c.Kind == chunk.End, s.idle():
+	case o.b.builder.RawLen()+len(c.Body)/2 >= s.cfg.BatchBytes, // one more like it would be further off
+		c.Kind == chunk.End, s.idle():
 		s.leave(o)
 	case o.b.builder.Len() == 1:
 		o.timer.Reset(s.cfg.BatchAge)

@@ -75,8 +75,6 @@ func (u *unit) Settled(stream string, upTo int64) {
 
 // Resend implements ledger.Source.
 func (u *unit) Resend(stream string, r chunk.Range) {
-	u.env.Log.Warn("nobody holds what was sent; it is sent again", "adaptor", u.spec.Name, "stream", stream,
-		"first", r.First, "last", r.Last)
 	if a := u.replayer(); a != nil {
 		a.Resend(stream, r)
 	}
