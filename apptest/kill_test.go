@@ -167,12 +167,12 @@ func TestEveryLineIsInTheTableExactlyOnce(t *testing.T) {
 			case i == len(procs):
 				node := 1 + rnd.IntN(3)
 				t.Logf("kill DataNode %d", node)
-				cluster.KillDataNode(t, node)
+				cluster.KillDataNode(node)
 				pause(10 * time.Second)
-				cluster.StartDataNode(t, node)
+				cluster.StartDataNode(node)
 			default:
 				t.Log("restart the NameNode")
-				cluster.RestartNameNode(t)
+				cluster.RestartNameNode()
 			}
 		}
 	}

@@ -41,7 +41,7 @@ demux:
   types: {%s}
 web:
   listen: %s
-  demux: http://%s
+  demux: %s
   agents: [{host: here, url: "http://%s"}]
 `, l.store, filepath.Join(l.dir, "data"), l.collectorAddr, l.agentAddr, adaptors, l.collectorAddr, l.demuxAddr, types, l.webAddr, l.demuxAddr, l.agentAddr))
 	mustAkupara(t, "check", "--config", l.config)

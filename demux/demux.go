@@ -31,6 +31,9 @@ type Demux struct {
 	log     *slog.Logger
 	metrics *metrics
 	leases  *leases
+	// patience is for how long a commit whose outcome is unclear is looked
+	// into; the next run finds out anyway.
+	patience time.Duration
 
 	working sync.Mutex // guards builder: one run at a time
 	builder *rows.Builder
@@ -48,7 +51,7 @@ func New(cfg Config, st store.FS, baseURI string, log *slog.Logger, reg promethe
 	}
 	return &Demux{
 		fs: st, baseURI: baseURI, cfg: cfg, log: log, metrics: newMetrics(reg),
-		leases: newLeases(st, host, os.Getpid()), builder: rows.NewBuilder(rows.Options{}),
+		leases: newLeases(st, host, os.Getpid()), builder: rows.NewBuilder(rows.Options{}), patience: 30 * time.Second,
 	}
 }
 

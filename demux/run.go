@@ -98,12 +98,12 @@ func (d *Demux) sweep(ctx context.Context, dataType string) error {
 	if !d.swept.due(dataType, sweepEvery) {
 		return nil
 	}
-	t, err := table.Open(ctx, d.fs, d.baseURI, dataType)
+	t, err := d.open(ctx, dataType)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("open table %s: %w", dataType, err)
+		return err
 	}
 	n, err := t.RemoveOrphans(ctx, 0)
 	if err != nil {
@@ -116,6 +116,14 @@ func (d *Demux) sweep(ctx context.Context, dataType string) error {
 	return nil
 }
 
+func (d *Demux) open(ctx context.Context, dataType string) (*table.Table, error) {
+	t, err := table.Open(ctx, d.fs, d.baseURI, dataType)
+	if err != nil {
+		return nil, fmt.Errorf("open table %s: %w", dataType, err)
+	}
+	return t.Patient(d.patience), nil
+}
+
 // runSinks takes the oldest sink files up to maxSinks and tells whether there
 // are more.
 func (d *Demux) runSinks(ctx context.Context, dataType string, rep *Report) (more bool, err error) {
@@ -126,12 +134,12 @@ func (d *Demux) runSinks(ctx context.Context, dataType string, rep *Report) (mor
 	if more = len(paths) > maxSinks; more {
 		paths = paths[:maxSinks]
 	}
-	t, err := table.Open(ctx, d.fs, d.baseURI, dataType)
+	t, err := d.open(ctx, dataType)
 	if errors.Is(err, fs.ErrNotExist) {
 		t, err = table.New(d.fs, d.baseURI, dataType)
 	}
 	if err != nil {
-		return false, fmt.Errorf("open table %s: %w", dataType, err)
+		return false, err
 	}
 	b := &backlog{}
 	if b.covered, err = t.Coverage(ctx); err != nil {

@@ -39,7 +39,7 @@ func testDemux(t testing.TB, st store.FS, change func(*Config)) *Demux {
 
 func testStore(t testing.TB) store.FS {
 	t.Helper()
-	st, err := local.New(t.TempDir())
+	st, err := local.New(storetest.FastDir(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -394,7 +394,9 @@ func crashAt(t *testing.T, k int, when storetest.When) bool {
 
 	st := storetest.NewFaulty(inner)
 	st.CrashAt(k, when)
-	_, err := testDemux(t, st, func(c *Config) { c.RunBytes = 100 }).RunType(t.Context(), "app")
+	d := testDemux(t, st, func(c *Config) { c.RunBytes = 100 })
+	d.patience = 0
+	_, err := d.RunType(t.Context(), "app")
 	crashed := st.Crashed()
 	if crashed == (err == nil) && err == nil {
 		t.Logf("crash at %d (%v) was in a clean-up: %v", k, when, st.Log()[len(st.Log())-1])

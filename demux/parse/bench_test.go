@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -121,4 +122,28 @@ func BenchmarkJSONToParquet(b *testing.B) {
 	b.ReportMetric(float64(len(lines))*float64(b.N)/1e6/(cpuTime()-start).Seconds(), "MB/cpu-s")
 	b.ReportMetric(float64(size)/400_000, "B/row")
 	b.ReportMetric(float64(builder.Bytes())/400_000, "mem-B/row")
+}
+
+// BenchmarkParse parses each golden input over and over, without writing.
+func BenchmarkParse(b *testing.B) {
+	files, _ := filepath.Glob("testdata/*.in")
+	for _, in := range files {
+		name, _, _ := strings.Cut(filepath.Base(in), ".")
+		raw, err := os.ReadFile(in)
+		if err != nil {
+			b.Fatal(err)
+		}
+		c := body(strings.Repeat(string(raw), 200))
+		b.Run(name, func(b *testing.B) {
+			p := mustNew(b, name, Options{})
+			builder := rows.NewBuilder(rows.Options{})
+			b.SetBytes(int64(len(c.Body)))
+			b.ReportAllocs()
+			for b.Loop() {
+				builder.Reset()
+				p.Parse(c, nil, builder)
+			}
+			b.ReportMetric(float64(builder.Len()), "rows/op")
+		})
+	}
 }

@@ -138,18 +138,17 @@ func splitAccess(s []byte) (a access, why string) {
 	if open < 0 {
 		return a, "there is no [time]"
 	}
-	head := bytes.Fields(s[:open])
-	switch {
-	case len(head) == 4 && string(head[2]) == "-": // vhost client - user
-		a.vhost, head = head[0], head[1:]
-	case len(head) > 3: // a user's name with spaces
-		_, user, _ := bytes.Cut(s[:open], []byte(" "))
-		_, user, _ = bytes.Cut(user, []byte(" "))
-		head = [][]byte{head[0], head[1], user}
-	case len(head) < 3:
+	first, rest := plainField(s[:open])
+	second, third := plainField(rest)
+	if third, fourth := plainField(third); len(third) == 1 && third[0] == '-' && len(fourth) > 0 { // vhost client - user
+		a.vhost, a.client, a.ident, a.user = first, second, third, fourth
+	} else {
+		a.client, a.ident, a.user = first, second, bytes.TrimRight(s[open-len(rest)+len(second):open], " ")
+		a.user = bytes.TrimLeft(a.user, " ") // it may have spaces
+	}
+	if len(a.user) == 0 {
 		return a, "there are no client, ident and user before the time"
 	}
-	a.client, a.ident, a.user = head[0], head[1], head[2]
 	s = s[open+2:]
 	end := bytes.IndexByte(s, ']')
 	if end < 0 {

@@ -15,6 +15,7 @@ type dfFormat struct {
 	gen                    int
 	filesystem, mountpoint *rows.Column
 	numbers                [4]*rows.Column
+	spans                  [][2]int
 }
 
 func (f *dfFormat) begin(r *reader) {
@@ -51,7 +52,8 @@ func header(line []byte) bool {
 
 func (f *dfFormat) line(r *reader, line []byte) {
 	// The names at both ends may have spaces: the numbers are looked for.
-	spans := fields(line)
+	f.spans = fields(f.spans[:0], line)
+	spans := f.spans
 	for i := 1; i+4 < len(spans); i++ {
 		var vals [4][]byte
 		ok := true
@@ -80,8 +82,8 @@ func (f *dfFormat) line(r *reader, line []byte) {
 	r.fail(line, "not a line of df -Pk")
 }
 
-// fields gives where the words of a line start and end.
-func fields(line []byte) (out [][2]int) {
+// fields appends where the words of a line start and end.
+func fields(out [][2]int, line []byte) [][2]int {
 	start := -1
 	for i, c := range line {
 		space := c == ' ' || c == '\t'

@@ -7,7 +7,7 @@ import "github.com/akupara/akupara/demux/schema"
 // null, a further one becomes a column as in any JSON table.
 func metrics() map[string][]schema.Column {
 	return map[string][]schema.Column{
-		// One row for each CPU, and one with cpu "total": percent of the time
+		// One row for each CPU, and one with cpu "all": percent of the time
 		// since the sample before.
 		"cpu": concat(columns(schema.String, "cpu"),
 			columns(schema.Double, "user", "system", "idle", "nice", "iowait", "irq", "softirq", "steal")),
@@ -15,11 +15,10 @@ func metrics() map[string][]schema.Column {
 		"memory": columns(schema.Long,
 			"total", "available", "used", "free", "cached", "buffers", "swap_total", "swap_used"),
 		// Load averages and numbers of processes.
-		"load": concat(columns(schema.Double, "load1", "load5", "load15"), columns(schema.Long, "running", "procs")),
-		// One row for each mounted device: bytes, inodes, and what was read and
-		// written since the boot.
+		"load": concat(columns(schema.Double, "load1", "load5", "load15"), columns(schema.Long, "procs_running", "procs_total")),
+		// One row for each mounted device: bytes and inodes.
 		"disk": concat(columns(schema.String, "device", "mountpoint", "fstype"), columns(schema.Long,
-			"total", "used", "free", "inodes_total", "inodes_used", "read_bytes", "write_bytes", "reads", "writes")),
+			"total", "used", "free", "inodes_total", "inodes_used")),
 		// One row for each interface: totals since the boot.
 		"network": concat(columns(schema.String, "interface"), columns(schema.Long,
 			"rx_bytes", "rx_packets", "rx_errors", "rx_dropped", "tx_bytes", "tx_packets", "tx_errors", "tx_dropped")),

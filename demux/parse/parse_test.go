@@ -273,12 +273,12 @@ func TestDefaults(t *testing.T) {
 
 func TestMetricsTablesHaveAllColumnsAtOnce(t *testing.T) {
 	b := rows.NewBuilder(rows.Options{})
-	c := body(`{"ts":"2026-03-01T11:00:00Z","load1":1,"procs":7}` + "\n")
+	c := body(`{"ts":"2026-03-01T11:00:00Z","load1":1,"procs_total":7}` + "\n")
 	mustNew(t, "load", Options{}).Parse(c, nil, b)
 	if got := len(b.Columns()); got != 5 {
 		t.Errorf("got %d columns, want the 5 of load", got)
 	}
-	if got := table(t, b)[0]; got["load1"] != "1" || got["procs"] != "7" || got["ts"] != "2026-03-01T11:00:00Z" || got["attributes"] != "" {
+	if got := table(t, b)[0]; got["load1"] != "1" || got["procs_total"] != "7" || got["ts"] != "2026-03-01T11:00:00Z" || got["attributes"] != "" {
 		t.Errorf("got %v", got)
 	}
 }

@@ -38,6 +38,7 @@ type Builder struct {
 	faults []byte // what the current row's parse_error will say
 	text   []byte // scratch
 	clean1 []byte // scratch
+	key    []byte // scratch
 	out    *gather
 }
 

@@ -87,7 +87,7 @@ func (b *Builder) Attr(key string, v []byte) {
 
 func (b *Builder) attr(key string, v []byte) {
 	row := uint32(len(b.ts) - 1)
-	k := append(make([]byte, 0, 64), key...)
+	k := append(b.key[:0], key...)
 	if !utf8.Valid(k) {
 		k = escape(nil, k)
 	}
@@ -95,6 +95,7 @@ func (b *Builder) attr(key string, v []byte) {
 	for i := 2; b.hasAttr(row, k); i++ {
 		k = strconv.AppendInt(append(k[:n], '#'), int64(i), 10)
 	}
+	b.key = k
 	a := &b.attrs
 	a.rows = append(a.rows, row)
 	a.keys.add(&b.arena, k)

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"os"
 	"path"
 	"slices"
 	"strings"
@@ -271,4 +272,17 @@ func manyAtOnce(t *testing.T, s store.FS) {
 	if got := len(Tree(t, s, "")); got != 16 {
 		t.Errorf("%d files are left, want 16", got)
 	}
+}
+
+// FastDir gives a directory of the test's own, in memory where the system has
+// such a place: for loops that sync thousands of times, where what is tested
+// is the order of things and not the disk.
+func FastDir(t testing.TB) string {
+	const shm = "/dev/shm"
+	dir, err := os.MkdirTemp(shm, "akupara-test-")
+	if err != nil {
+		return t.TempDir()
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	return dir
 }
