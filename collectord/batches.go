@@ -90,10 +90,8 @@ func (c *Collector) append(req *http.Request, s *spool.Spool) (spool.Ticket, err
 		return spool.Ticket{}, err // before the body is read
 	}
 	memory := int64(lengthFor(int(n)))
-	ctx, cancel := context.WithTimeout(req.Context(), memoryWait)
-	defer cancel()
-	if err := c.memory.Acquire(ctx, memory); err != nil {
-		return spool.Ticket{}, fmt.Errorf("too many batches at one time: no room in memory within %v", memoryWait)
+	if err := c.acquire(req.Context(), memory); err != nil {
+		return spool.Ticket{}, err
 	}
 	defer c.memory.Release(memory)
 	buf := c.buffers.get(int(n))
@@ -107,6 +105,19 @@ func (c *Collector) append(req *http.Request, s *spool.Spool) (spool.Ticket, err
 		return spool.Ticket{}, refuse(http.StatusBadRequest, "%w", err)
 	}
 	return s.Append(&batch)
+}
+
+// acquire takes memory for a body, and waits for it a while.
+func (c *Collector) acquire(ctx context.Context, bytes int64) error {
+	if c.memory.TryAcquire(bytes) {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, memoryWait)
+	defer cancel()
+	if c.memory.Acquire(ctx, bytes) != nil {
+		return fmt.Errorf("too many batches at one time: no room in memory within %v", memoryWait)
+	}
+	return nil
 }
 
 // readFrame fills frame from the body, and looks at the frame's own lengths

@@ -161,6 +161,10 @@ func (r *running) states(t testing.TB, queries ...wire.Query) ([]wire.State, rep
 	return res.States, answer
 }
 
+func query(dataType string, id store.Segment, block int) wire.Query {
+	return wire.Query{Type: dataType, Segment: string(id), Block: block}
+}
+
 func (r *running) state(t testing.TB, dataType string, receipt wire.Receipt) wire.State {
 	t.Helper()
 	states, answer := r.states(t, wire.Query{Type: dataType, Segment: receipt.Segment, Block: receipt.Block})
