@@ -250,6 +250,8 @@ func TestStoreURIs(t *testing.T) {
 		"file:///var//lib/a/":         "file:///var/lib/a",
 		"hdfs://127.0.0.1:8020/aku":   "hdfs://127.0.0.1:8020/aku",
 		"hdfs://a:8020,b:8020/x":      "hdfs://a:8020,b:8020/x",
+		"hdfs://cluster/x":            "hdfs://cluster/x",
+		"hdfs://a,b:8020/x":           `NameNode "a": it has no port, or brackets are missing around an IPv6 address`,
 		"file://var/lib":              `a host, "var", is not allowed with file://; a path starts with a third slash`,
 		"file:///":                    "it has no path; a store has a folder of its own",
 		"/var/lib":                    "it must start with file:// or hdfs://",

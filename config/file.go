@@ -72,7 +72,8 @@ func Load(path string) (File, Problems, error) {
 }
 
 // Store is where a store is: file:///path, or hdfs://host:port/path, which may
-// name several NameNodes separated by commas.
+// name several NameNodes separated by commas, or be a name of Hadoop's own
+// config without a port.
 type Store struct {
 	Scheme string // "file" or "hdfs"
 	Hosts  string // host:port,… ; empty for file
@@ -117,6 +118,9 @@ func (s *Store) UnmarshalText(text []byte) error {
 		return fmt.Errorf("a host, %q, is not allowed with file://; a path starts with a third slash", hosts)
 	case scheme == "hdfs":
 		for _, h := range strings.Split(hosts, ",") {
+			if h != "" && !strings.ContainsAny(h, ":@ \t") && h == hosts {
+				continue // a name of HADOOP_CONF_DIR's hdfs-site.xml
+			}
 			if err := checkHostPort(h); err != nil {
 				return fmt.Errorf("NameNode %q: %w", h, err)
 			}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/akupara/akupara/adaptors/all"
 	"github.com/akupara/akupara/agentd"
+	"github.com/akupara/akupara/chunk"
 	"github.com/akupara/akupara/collectord"
 	"github.com/akupara/akupara/config"
 	"github.com/akupara/akupara/daemon"
@@ -204,6 +205,9 @@ live demux.`,
 		switch {
 		case once:
 			a.started = true
+			if err := chunk.CheckType(only); only != "" && err != nil {
+				return usagef("--type: %v", err)
+			}
 			return a.demuxOnce(cmd.Context(), only)
 		case only != "":
 			return usagef("--type needs --once: the scheduler runs all types")

@@ -92,6 +92,7 @@ func TestExitCodesAndStreams(t *testing.T) {
 		{"check --config " + bad, 1, bad + `:3:1: key "colector" is not known`, ""},
 		{"check --config /nope", 1, "", "no such file"},
 		{"demux --type x", 2, "", "--type needs --once"},
+		{"demux --once --type A/B", 2, "", "must match"},
 		{"demux --once", 1, "", "there is no store in"},
 		{"demux --once --config " + good, 0, "there are no sink files in the store yet", ""},
 		{"agent --config " + good, 1, "", `key "collectors" is missing; it is required`},
