@@ -143,8 +143,7 @@ func splitAccess(s []byte) (a access, why string) {
 	if third, fourth := plainField(third); len(third) == 1 && third[0] == '-' && len(fourth) > 0 { // vhost client - user
 		a.vhost, a.client, a.ident, a.user = first, second, third, fourth
 	} else {
-		a.client, a.ident, a.user = first, second, bytes.TrimRight(s[open-len(rest)+len(second):open], " ")
-		a.user = bytes.TrimLeft(a.user, " ") // it may have spaces
+		a.client, a.ident, a.user = first, second, bytes.TrimSpace(rest[len(second):]) // the user may have spaces
 	}
 	if len(a.user) == 0 {
 		return a, "there are no client, ident and user before the time"
