@@ -1,0 +1,162 @@
+package published
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/akupara/akupara/chunk"
+	"github.com/akupara/akupara/store"
+	"github.com/akupara/akupara/store/local"
+)
+
+const id = store.Segment("20260101T000000.000000Z-c.1-000001")
+
+// counting counts what is opened, and fails when told.
+type counting struct {
+	store.FS
+	mu    sync.Mutex
+	opens int
+	err   error
+}
+
+func (c *counting) Open(ctx context.Context, p string) (store.Reader, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.opens++
+	if c.err != nil {
+		return nil, c.err
+	}
+	if c.FS == nil {
+		return nil, fs.ErrNotExist
+	}
+	return c.FS.Open(ctx, p)
+}
+
+func put(t *testing.T, fs store.FS, p string, batches int) {
+	t.Helper()
+	index := chunk.Index{Type: "app", Segment: string(id)}
+	enc, err := chunk.NewEncoder()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var blocks [][]byte
+	for i := range batches {
+		b := chunk.NewBuilder("a", "app")
+		c := chunk.Chunk{Type: "app", Stream: "s", First: int64(i), Last: int64(i) + 1, Body: []byte("x")}
+		if err := b.Add(&c); err != nil {
+			t.Fatal(err)
+		}
+		batch := b.Finish(enc, nil)
+		index.Add(&batch)
+		blocks = append(blocks, batch.Block)
+	}
+	f, err := fs.Create(t.Context(), p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w, err := chunk.NewSinkWriter(f, &index)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, b := range blocks {
+		if err := w.WriteBlock(b); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := errors.Join(w.Finish(), f.Close()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestPublishedFileIsLookedUpOnce(t *testing.T) {
+	for _, area := range []string{store.Raw, store.Archive} {
+		fs, err := local.New(t.TempDir())
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := &counting{FS: fs}
+		put(t, fs, store.SinkPath(area, "app", id), 3)
+		f := New(c)
+		for range 3 {
+			if n, err := f.Blocks(t.Context(), "app", id); n != 3 || err != nil {
+				t.Errorf("%s: %d blocks, %v; want 3", area, n, err)
+			}
+		}
+		if c.opens > 2 {
+			t.Errorf("%s: the store was asked %d times, want once for each area at most", area, c.opens)
+		}
+	}
+}
+
+func TestMissingFileIsNotAskedForAgainForAWhile(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := &counting{}
+		f := New(c)
+		ask := func() {
+			if n, err := f.Blocks(t.Context(), "app", id); n != 0 || err != nil {
+				t.Errorf("%d blocks, %v; want none", n, err)
+			}
+		}
+		for range 10 {
+			ask()
+		}
+		if c.opens != 2 {
+			t.Errorf("the store was asked %d times, want twice: raw/ and archive/", c.opens)
+		}
+		time.Sleep(missingFor + time.Second) // the bubble's clock
+		ask()
+		if c.opens != 4 {
+			t.Errorf("later the store was asked %d times in all, want 4", c.opens)
+		}
+	})
+}
+
+func TestErrorIsNotAnAnswer(t *testing.T) {
+	c := &counting{err: errors.New("no route to host")}
+	f := New(c)
+	if _, err := f.Blocks(t.Context(), "app", id); !errors.Is(err, c.err) {
+		t.Errorf("error %v, want the store's", err)
+	}
+	c.err = nil
+	if n, err := f.Blocks(t.Context(), "app", id); n != 0 || err != nil {
+		t.Errorf("afterwards: %d, %v; want 0", n, err)
+	}
+}
+
+func TestDamagedFileSettlesNothing(t *testing.T) {
+	fs, err := local.New(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := store.SinkPath(store.Raw, "app", id)
+	w, err := fs.Create(t.Context(), p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = w.Write([]byte("Obj\x01 and no more"))
+	if err := errors.Join(err, w.Close()); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := New(fs).Blocks(t.Context(), "app", id); n != 0 || err != nil {
+		t.Errorf("%d blocks, %v; want none", n, err)
+	}
+}
+
+func TestMemoryIsBounded(t *testing.T) {
+	f := New(&counting{})
+	for i := range 3 * remembered {
+		f.Put("app", store.NewSegment(time.Unix(int64(i), 0), "c", 1), 1)
+	}
+	if n := len(f.recent) + len(f.old); n > 2*remembered {
+		t.Errorf("%d segments are remembered, at most %d are allowed", n, 2*remembered)
+	}
+	last := store.NewSegment(time.Unix(3*remembered-1, 0), "c", 1)
+	if n, err := f.Blocks(t.Context(), "app", last); n != 1 || err != nil {
+		t.Errorf("the latest: %d, %v; want it remembered", n, err)
+	}
+}
