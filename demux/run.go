@@ -56,6 +56,10 @@ func (d *Demux) runType(ctx context.Context, dataType string) (rep Report, err e
 			rep.Error = err.Error()
 		}
 	}()
+	// Looking comes before the lease: most looks find nothing.
+	if idle, err := d.idle(ctx, dataType); err != nil || idle {
+		return rep, err
+	}
 	release, err := d.leases.take(ctx, dataType)
 	if err != nil {
 		return rep, err
@@ -79,27 +83,40 @@ func (d *Demux) runType(ctx context.Context, dataType string) (rep Report, err e
 		case err != nil:
 			return rep, err
 		case !more:
-			n, err := expireArchive(ctx, d.fs, dataType, d.cfg.KeepArchive.Std(), time.Now())
-			if n > 0 {
-				d.log.Info("expired archived sink files", "type", dataType, "days", n)
-			}
-			return rep, err
+			return rep, nil
 		}
 	}
 }
 
-// sweepEvery is how often a table is searched for what dead runs left behind,
-// beside the first run of a process and the one after a failure.
+// sweepEvery is how often a table is swept, beside the first run of a process
+// and the one after a failure.
 const sweepEvery = time.Hour
 
-// sweep removes what runs that died left behind. It needs the lease: it would
-// make the run of another process fail.
+func (d *Demux) idle(ctx context.Context, dataType string) (bool, error) {
+	if d.swept.due(dataType, sweepEvery) {
+		return false, nil
+	}
+	paths, err := listSinks(ctx, d.fs, dataType)
+	return len(paths) == 0, err
+}
+
+// sweep removes what runs that died left behind, and the archive's days that
+// have expired. It needs the lease: it would make the run of another process
+// fail.
 func (d *Demux) sweep(ctx context.Context, dataType string) error {
 	if !d.swept.due(dataType, sweepEvery) {
 		return nil
 	}
+	days, err := expireArchive(ctx, d.fs, dataType, d.cfg.KeepArchive.Std(), time.Now())
+	if err != nil {
+		return err
+	}
+	if days > 0 {
+		d.log.Info("expired archived sink files", "type", dataType, "days", days)
+	}
 	t, err := d.open(ctx, dataType)
 	if errors.Is(err, fs.ErrNotExist) {
+		d.swept.note(dataType)
 		return nil
 	}
 	if err != nil {

@@ -20,7 +20,7 @@ def main(table_uri, sql, webhdfs=None):
         # No registry has libhdfs: go through the NameNode's HTTP port.
         from fsspec.implementations.webhdfs import WebHDFS
 
-        host, port = webhdfs.split(":")
+        host, port = webhdfs.removeprefix("http://").split(":")
         fs = WebHDFS(host=host, port=int(port), user="root")
         iceberg_fsspec.SCHEME_TO_FS["hdfs"] = lambda _: fs
         properties["py-io-impl"] = "pyiceberg.io.fsspec.FsspecFileIO"

@@ -42,7 +42,9 @@ func (w *Writer) Doubles(lv Levels, vals []uint64) {
 
 func (w *Writer) numbers(lv Levels, vals []uint64, b bounds) {
 	c := w.begin(lv, len(vals), b)
-	if w.idx = w.small.encode(vals, w.idx[:0]); w.idx != nil {
+	idx, repeat := w.small.encode(vals, w.idx[:0])
+	w.idx = idx
+	if repeat {
 		w.page = w.page[:0]
 		for _, v := range w.small.keys {
 			w.page = binary.LittleEndian.AppendUint64(w.page, v)

@@ -11,11 +11,11 @@ const (
 	numberSlots = 4 * maxNumbers
 )
 
-// encode appends the index of each value to idx, or gives nil where a
+// encode appends the index of each value to idx. It gives false where a
 // dictionary does not pay.
-func (n *numbers) encode(vals []uint64, idx []int32) []int32 {
+func (n *numbers) encode(vals []uint64, idx []int32) ([]int32, bool) {
 	if len(vals) == 0 {
-		return nil
+		return idx, false
 	}
 	if n.slots == nil {
 		n.slots = make([]int32, numberSlots)
@@ -28,15 +28,15 @@ func (n *numbers) encode(vals []uint64, idx []int32) []int32 {
 			last, at = v, n.find(v)
 			// Give up early where nearly all are new.
 			if k := len(n.keys); k > maxNumbers || i >= 1024 && k > i/2 {
-				return nil
+				return idx, false
 			}
 		}
 		idx = append(idx, at)
 	}
 	if len(n.keys)*4 > len(vals) && len(n.keys) > 16 {
-		return nil
+		return idx, false
 	}
-	return idx
+	return idx, true
 }
 
 func (n *numbers) find(v uint64) int32 {
