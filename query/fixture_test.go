@@ -219,8 +219,8 @@ func ask(t *testing.T, e *Engine, format, sql string) string {
 // lines gives the rows of a result as CSV, without the header.
 func lines(t *testing.T, e *Engine, sql string) string {
 	t.Helper()
-	_, rows, _ := strings.Cut(ask(t, e, "csv", sql), "\r\n")
-	return strings.ReplaceAll(strings.TrimSuffix(rows, "\r\n"), "\r\n", "|")
+	_, rows, _ := strings.Cut(ask(t, e, "csv", sql), "\n")
+	return strings.ReplaceAll(strings.TrimSuffix(rows, "\n"), "\n", "|")
 }
 
 func day(n, hour int) time.Time { return time.Date(2026, 3, n, hour, 0, 0, 0, time.UTC) }

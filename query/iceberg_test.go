@@ -19,8 +19,8 @@ func csv(t *testing.T, e *query.Engine, sql string) string {
 	if _, err := e.Query(t.Context(), sql, "csv", &b); err != nil {
 		t.Fatalf("%s: %v", sql, err)
 	}
-	_, rows, _ := strings.Cut(b.String(), "\r\n")
-	return strings.ReplaceAll(strings.TrimSuffix(rows, "\r\n"), "\r\n", "|")
+	_, rows, _ := strings.Cut(b.String(), "\n")
+	return strings.ReplaceAll(strings.TrimSuffix(rows, "\n"), "\n", "|")
 }
 
 func TestTablesThatADemuxCommittedAreRead(t *testing.T) {
@@ -50,7 +50,7 @@ no json
 	}
 	var b bytes.Buffer
 	sum, err := e.Query(t.Context(), `select count(*) from "my-app" where ts between '2026-03-01 01:30:00' and '2026-03-01 02:30:00'`, "csv", &b)
-	if err != nil || sum.Files != 1 || !strings.HasSuffix(b.String(), "\r\n1\r\n") {
+	if err != nil || sum.Files != 1 || !strings.HasSuffix(b.String(), "\n1\n") {
 		t.Errorf("got %q from %d files, %v; want 1 row from 1 file", b.String(), sum.Files, err)
 	}
 }
@@ -90,7 +90,7 @@ func TestTablesOnHDFSAreFetchedQueriedAndAudited(t *testing.T) {
 	for i, want := range []int{1, 0} {
 		var b bytes.Buffer
 		sum, err := e.Query(t.Context(), "select n from app where ts > '2026-03-01 04:00:00'", "csv", &b)
-		if err != nil || b.String() != "n\r\n2\r\n" || sum.Fetched != want {
+		if err != nil || b.String() != "n\n2\n" || sum.Fetched != want {
 			t.Errorf("time %d: got %q with %d files fetched, %v; want %d", i, b.String(), sum.Fetched, err, want)
 		}
 	}

@@ -192,7 +192,7 @@ func TestQueriesRunBesideEachOther(t *testing.T) {
 		wg.Go(func() {
 			var b bytes.Buffer
 			sql := fmt.Sprintf("select %d, count(*) from h", i)
-			if _, err := e.Query(t.Context(), sql, "csv", &b); err != nil || !strings.HasSuffix(b.String(), fmt.Sprintf("\r\n%d,400\r\n", i)) {
+			if _, err := e.Query(t.Context(), sql, "csv", &b); err != nil || !strings.HasSuffix(b.String(), fmt.Sprintf("\n%d,400\n", i)) {
 				t.Errorf("%s: got %q, %v", sql, b.String(), err)
 			}
 		})

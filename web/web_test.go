@@ -86,7 +86,7 @@ func TestQueriesAnswerInTheFormatThatIsAccepted(t *testing.T) {
 	s.store.Commit(t, "raw", querytest.Data("app", "s", 0, "one\ntwo\n"))
 	const sql = "select seq, message from app order by seq"
 	const asJSON = "[\n{\"seq\":0,\"message\":\"one\"},\n{\"seq\":4,\"message\":\"two\"}\n]\n"
-	const asCSV = "seq,message\r\n0,one\r\n4,two\r\n"
+	const asCSV = "seq,message\n0,one\n4,two\n"
 	for _, c := range []struct{ accept, kind, body string }{
 		{"", "application/json", asJSON},
 		{"*/*", "application/json", asJSON},
@@ -154,7 +154,7 @@ func TestTooManyQueriesAreRefused(t *testing.T) {
 	s := open(t, query.Options{}, func(c *web.Config) { c.Queries = 1 })
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, "POST", s.url+"/v1/query", strings.NewReader("select range, repeat('x', 1000) from range(100000000)"))
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, s.url+"/v1/query", strings.NewReader("select range, repeat('x', 1000) from range(100000000)"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -319,7 +319,7 @@ func TestTheServerListensAndEnds(t *testing.T) {
 		}
 		b, _ := io.ReadAll(resp.Body)
 		resp.Body.Close()
-		if resp.StatusCode != 200 || !bytes.Contains(b, []byte(want)) && path != "/metrics" {
+		if resp.StatusCode != http.StatusOK || !bytes.Contains(b, []byte(want)) && path != "/metrics" {
 			t.Errorf("%s: got %d %s", path, resp.StatusCode, b)
 		}
 	}

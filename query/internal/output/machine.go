@@ -9,7 +9,8 @@ import (
 	"github.com/akupara/akupara/query/internal/duck"
 )
 
-// csv writes RFC 4180 with a header line.
+// csv writes a header line and fields quoted as RFC 4180 says; lines end with a
+// newline alone, as line tools expect.
 type csv struct {
 	w     *bufio.Writer
 	kinds []Kind
@@ -24,7 +25,7 @@ func (c *csv) Begin(cols []Column) error {
 		}
 		c.field(col.Name)
 	}
-	_, err := c.w.WriteString("\r\n")
+	_, err := c.w.WriteString("\n")
 	return err
 }
 
@@ -38,7 +39,7 @@ func (c *csv) Row(cells []duck.Cell) error {
 		}
 		c.field(shown(cell, c.kinds[i]))
 	}
-	_, err := c.w.WriteString("\r\n")
+	_, err := c.w.WriteString("\n")
 	return err
 }
 
