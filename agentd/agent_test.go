@@ -445,10 +445,13 @@ func TestMetricsAreServed(t *testing.T) {
 	c.Wait("a sample", func(all []chunk.Chunk) bool {
 		return slices.ContainsFunc(all, func(c chunk.Chunk) bool { return c.Type == "load" })
 	})
-	_, body := a.do("GET", "/metrics", "")
 	for _, want := range []string{"akupara_agent_batches_total 1", `akupara_agent_adaptors{state="running"} 1`, "akupara_agent_spool_bytes"} {
-		if !strings.Contains(body, want) {
-			t.Errorf("%q is not in the metrics", want)
+		var body string
+		for deadline := time.Now().Add(10 * time.Second); !strings.Contains(body, want); time.Sleep(5 * time.Millisecond) {
+			if time.Now().After(deadline) {
+				t.Fatalf("%q is not in the metrics", want)
+			}
+			_, body = a.do("GET", "/metrics", "")
 		}
 	}
 }

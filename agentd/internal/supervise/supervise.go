@@ -153,7 +153,7 @@ func (s *Supervisor) Remove(ctx context.Context, name string) error {
 type View struct {
 	Name     string     `json:"name"`
 	Kind     string     `json:"kind"`
-	Type     string     `json:"type"`
+	Type     string     `json:"type"` // several, with commas, where the kind names its own
 	State    State      `json:"state"`
 	Position []Position `json:"position"`
 	LagBytes int64      `json:"lag_bytes"` // not yet settled
@@ -223,8 +223,14 @@ func (u *unit) view() View {
 	}
 	if !u.spec.Kind.Replayable {
 		v.LagBytes += u.env.Spool.Lag(u.spec.Name)
+		var types []string
 		for _, p := range u.env.Spool.Positions(u.spec.Name) {
 			v.Position = append(v.Position, Position{p.Source, p.Stream, p.Sent, p.Settled, p.Size})
+			types = append(types, p.Type)
+		}
+		if v.Type == "" {
+			slices.Sort(types)
+			v.Type = strings.Join(slices.Compact(types), ",")
 		}
 	}
 	return v

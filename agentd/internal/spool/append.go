@@ -1,0 +1,250 @@
+package spool
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/akupara/akupara/chunk"
+	"golang.org/x/sys/unix"
+)
+
+// Append stores the chunk's body as records of the queue's stream, and returns
+// when they are durable. It sets Stream, First and Last of c. While the spool
+// is full it waits, or drops the queue's oldest records; with nothing else to
+// drop, the new ones themselves. An error says that nothing was stored.
+func (s *Spool) Append(ctx context.Context, k Key, full WhenFull, c *chunk.Chunk) error {
+	s.mu.Lock()
+	q := s.queueLocked(k)
+	s.mu.Unlock()
+	q.appends.Lock()
+	defer q.appends.Unlock()
+	st, err := s.activeStream(q)
+	if err != nil {
+		return err
+	}
+	c.Stream, c.First, c.Last = st.id, st.end, st.end+int64(len(c.Body))
+	if c.Kind != chunk.Data || len(c.Body) == 0 {
+		return fmt.Errorf("append to spool: a %v of %d bytes; only data is spooled", c.Kind, len(c.Body))
+	}
+	if err := c.Check(); err != nil {
+		return fmt.Errorf("append to spool: %w", err)
+	}
+	q.frame = appendFrame(q.frame[:0], c)
+	if len(q.frame) > maxFrame {
+		return fmt.Errorf("append to spool: a record of %d bytes, at most %d are allowed", len(q.frame), maxFrame)
+	}
+	warned := false
+	for {
+		err := s.haveRoom(int64(len(q.frame)))
+		if err == nil {
+			err = s.write(q, st, c)
+		}
+		if err == nil || !isFull(err) {
+			if warned {
+				s.setFull(false)
+			}
+			if cap(q.frame) > 1<<20 {
+				q.frame = nil
+			}
+			return err
+		}
+		if full == DropOldest {
+			if s.dropOldest(q) {
+				continue
+			}
+			return s.dropRecord(q, st, c)
+		}
+		if !warned {
+			warned = true
+			s.setFull(true)
+			s.log.Warn("the agent's spool is full, the adaptor waits", "adaptor", k.Adaptor, "type", k.Type, "reason", err)
+		}
+		if err := s.waitRoom(ctx); err != nil {
+			s.setFull(false)
+			return err
+		}
+	}
+}
+
+func (s *Spool) setFull(full bool) {
+	s.mu.Lock()
+	s.stats.Full = full
+	s.mu.Unlock()
+}
+
+// activeStream gives the stream that this start appends to.
+func (s *Spool) activeStream(q *queue) (*stream, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if n := len(q.streams); n > 0 && q.streams[n-1].active {
+		return q.streams[n-1], nil
+	}
+	if err := os.MkdirAll(q.dir, 0o700); err != nil {
+		return nil, fmt.Errorf("create spool folder: %w", err)
+	}
+	st := &stream{id: newID(time.Now()), q: q, active: true}
+	q.streams = append(q.streams, st)
+	s.streams[st.id] = st
+	return st, nil
+}
+
+// newID makes a stream's id: unique, and sorting by age.
+func newID(now time.Time) string {
+	var random [12]byte
+	_, _ = rand.Read(random[:]) // never fails
+	return fmt.Sprintf("%014x%s", now.UnixMicro(), hex.EncodeToString(random[:]))
+}
+
+var errFull = errors.New("full")
+
+func isFull(err error) bool {
+	return errors.Is(err, errFull) || errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT)
+}
+
+// haveRoom tells whether n more bytes keep within both bounds.
+func (s *Spool) haveRoom(n int64) error {
+	s.mu.Lock()
+	used := s.used
+	s.mu.Unlock()
+	if used+n > s.cfg.MaxBytes {
+		return fmt.Errorf("%w: %d bytes are in it, at most %d are allowed", errFull, used, s.cfg.MaxBytes)
+	}
+	var fs unix.Statfs_t
+	if err := unix.Statfs(s.cfg.Dir, &fs); err != nil {
+		return nil // the write itself will tell
+	}
+	free, total := int64(fs.Bavail)*fs.Bsize, int64(fs.Blocks)*fs.Bsize
+	if float64(free-n) < float64(total)*s.cfg.FreePercent/100 {
+		return fmt.Errorf("%w: the disk has %d bytes left, %g%% of it are kept free", errFull, free, s.cfg.FreePercent)
+	}
+	return nil
+}
+
+// waitRoom waits until bytes were freed, or it is time to look at the disk.
+func (s *Spool) waitRoom(ctx context.Context) error {
+	s.mu.Lock()
+	room := s.room
+	s.mu.Unlock()
+	t := time.NewTimer(s.cfg.Retry)
+	defer t.Stop()
+	select {
+	case <-room:
+	case <-t.C:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	return nil
+}
+
+// write appends q.frame to the stream's last segment and syncs it.
+func (s *Spool) write(q *queue, st *stream, c *chunk.Chunk) error {
+	seg, err := s.writable(q, st, int64(len(q.frame)))
+	if err != nil {
+		return err
+	}
+	if err := s.writeFrame(seg, q.frame); err != nil {
+		// What the file holds past seg.size is not known now: no more is
+		// appended, and readers stop at seg.end.
+		_ = seg.file.Truncate(seg.size)
+		s.mu.Lock()
+		s.closeSegment(seg)
+		s.mu.Unlock()
+		return fmt.Errorf("write %s: %w", seg.path, err)
+	}
+	s.mu.Lock()
+	seg.size += int64(len(q.frame))
+	s.used += int64(len(q.frame))
+	seg.end, st.end = c.Last, c.Last
+	st.host, st.source = c.Host, c.Source
+	s.mu.Unlock()
+	token(q.wake)
+	return nil
+}
+
+func (s *Spool) writeFrame(seg *segment, frame []byte) error {
+	if err := s.op("write"); err != nil {
+		_, _ = seg.file.Write(frame[:len(frame)/2])
+		return err
+	}
+	if _, err := seg.file.Write(frame); err != nil {
+		return err
+	}
+	if err := s.op("sync"); err != nil {
+		return err
+	}
+	return unix.Fdatasync(int(seg.file.Fd()))
+}
+
+func (s *Spool) op(name string) error {
+	if s.cfg.fault == nil {
+		return nil
+	}
+	return s.cfg.fault(name)
+}
+
+// settledRoll is the size from which a segment that is settled as a whole is
+// not appended to any more, so that a restart has little to send again.
+const settledRoll = 256 << 10
+
+// writable gives the segment that takes the next n bytes.
+func (s *Spool) writable(q *queue, st *stream, n int64) (*segment, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(st.segs) > 0 {
+		seg := st.segs[len(st.segs)-1]
+		switch {
+		case seg.file == nil:
+		case seg.end != st.end, seg.size > 0 && seg.size+n > s.cfg.SegmentBytes,
+			seg.size > settledRoll && st.settled >= seg.end:
+			s.closeSegment(seg)
+			s.trimLocked(st)
+		default:
+			return seg, nil
+		}
+	}
+	path := filepath.Join(q.dir, segmentName(st.id, st.end))
+	if n := len(st.segs); n > 0 && st.segs[n-1].path == path {
+		// The last one took nothing: its first write failed.
+		if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return nil, fmt.Errorf("remove empty segment: %w", err)
+		}
+		st.segs = st.segs[:n-1]
+	}
+	if err := s.op("create"); err != nil {
+		return nil, err
+	}
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY|os.O_APPEND, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("create segment: %w", err)
+	}
+	if err := errors.Join(syncDir(q.dir), syncDir(filepath.Dir(q.dir)), syncDir(s.cfg.Dir)); err != nil {
+		_ = f.Close()
+		_ = os.Remove(path)
+		return nil, fmt.Errorf("create segment: %w", err)
+	}
+	seg := &segment{path: path, base: st.end, end: st.end, file: f}
+	st.segs = append(st.segs, seg)
+	return seg, nil
+}
+
+func (s *Spool) closeSegment(seg *segment) {
+	if seg.file != nil {
+		_ = seg.file.Close() // all that counts is synced already
+		seg.file = nil
+	}
+}
+
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	return d.Sync()
+}
