@@ -14,7 +14,7 @@ import (
 // Apache's error log among them is read as log4jFormat reads it, thread and
 // module going to attributes.
 type combinedFormat struct {
-	gen                                                  int
+	gen                                                  *rows.Generation
 	client, ident, user, method, path, protocol, referer *rows.Column
 	status, size, agent                                  *rows.Column
 	buf                                                  []byte

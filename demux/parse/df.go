@@ -12,7 +12,7 @@ import (
 // output of one run, and gives a row for each file system, at the time of the
 // run. The header gives none.
 type dfFormat struct {
-	gen                    int
+	gen                    *rows.Generation
 	filesystem, mountpoint *rows.Column
 	numbers                [4]*rows.Column
 	spans                  [][2]int

@@ -20,7 +20,7 @@ type jsonFormat struct {
 	root   *node
 	nodes  int
 	shape  []*node // of the record before: the next one is most often alike
-	gen    int
+	gen    *rows.Generation
 	fields []field
 }
 
@@ -64,8 +64,8 @@ type node struct {
 	key    string
 	name   string // with those of its parents before it, dots between
 	role   role
-	col    *rows.Column // nil: attributes
-	gen    int          // of the builder that col is from
+	col    *rows.Column     // nil: attributes
+	gen    *rows.Generation // of the builder that col is from
 	kids   map[string]*node
 }
 

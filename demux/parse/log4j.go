@@ -24,7 +24,7 @@ import (
 // A line that starts with no time belongs to the record before, where the
 // chunk does not say otherwise: stack traces are part of the message.
 type log4jFormat struct {
-	gen            int
+	gen            *rows.Generation
 	thread, logger *rows.Column
 }
 

@@ -282,3 +282,17 @@ func TestMetricsTablesHaveAllColumnsAtOnce(t *testing.T) {
 		t.Errorf("got %v", got)
 	}
 }
+
+func TestAParserMayServeSeveralBuilders(t *testing.T) {
+	p := mustNew(t, "json", Options{})
+	x, y := rows.NewBuilder(rows.Options{}), rows.NewBuilder(rows.Options{})
+	for range 2 {
+		p.Parse(body(`{"a":1}`), nil, x)
+		p.Parse(body(`{"a":2}`), nil, y)
+		if a, b := table(t, x)[0]["a"], table(t, y)[0]["a"]; a != "1" || b != "2" {
+			t.Errorf("got %s and %s, want 1 and 2", a, b)
+		}
+		x.Reset()
+		y.Reset()
+	}
+}

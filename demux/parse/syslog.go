@@ -15,7 +15,7 @@ import (
 // fraction, without host or tag. A time without a year is the last such time
 // before the chunk was read.
 type syslogFormat struct {
-	gen                                 int
+	gen                                 *rows.Generation
 	facility, hostname, app, pid, msgid *rows.Column
 	buf                                 []byte
 }

@@ -17,7 +17,7 @@ import (
 type Builder struct {
 	opts  Options
 	arena arena
-	gen   int
+	gen   *Generation
 
 	ts, seq []int64
 	level   []Level
@@ -77,7 +77,7 @@ func (b *Builder) ResetTo(o Options) {
 		o.MaxColumns = 1000
 	}
 	b.opts = o
-	b.gen++
+	b.gen = new(Generation)
 	b.arena.reset()
 	b.ts, b.seq, b.level, b.runs = b.ts[:0], b.seq[:0], b.level[:0], b.runs[:0]
 	for _, t := range []*table{&b.origins, &b.tagKeys, &b.tagVals, &b.attrs.keys, &b.attrs.vals} {
@@ -137,8 +137,12 @@ func (b *Builder) add(key string, c *Column) *Column {
 	return c
 }
 
-// Generation changes with every Reset: columns of an older one are void.
-func (b *Builder) Generation() int { return b.gen }
+// Generation is what lies between two Resets of one Builder: columns belong
+// to one and are void in all others.
+type Generation struct{ _ byte }
+
+// Generation gives the present one; no other of any Builder is equal.
+func (b *Builder) Generation() *Generation { return b.gen }
 
 // Len is the number of rows.
 func (b *Builder) Len() int { return len(b.ts) }

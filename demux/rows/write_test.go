@@ -381,3 +381,28 @@ func TestBytesStartAnewAfterReset(t *testing.T) {
 		t.Errorf("the same rows take %d bytes first and %d after a Reset, want the same, some 80 a row", first, again)
 	}
 }
+
+func TestLongStringsTakeSeveralPages(t *testing.T) {
+	b := NewBuilder(Options{})
+	b.Origin("h", "s", "x", nil)
+	const n = 4000
+	text := func(i int) string { return fmt.Sprintf("%d %s", i, strings.Repeat("x", i%1500)) }
+	for i := range n {
+		b.Row(int64(i), int64(i))
+		if i%3 > 0 {
+			b.Message([]byte(text(i)))
+			b.Attr("k", []byte(text(i)))
+			b.Attr("l", []byte(text(i)))
+		}
+	}
+	_, mem := writeAll(t, b, plan(b), Layout{})
+	for i, r := range read(t, mem[0]) {
+		msg, attrs := rowstest.Null, ""
+		if i%3 > 0 {
+			msg, attrs = text(i), "k="+text(i)+" l="+text(i)+" "
+		}
+		if r["message"] != msg || r["attributes"] != attrs {
+			t.Fatalf("row %d: got %.40q and %.40q", i, r["message"], r["attributes"])
+		}
+	}
+}
