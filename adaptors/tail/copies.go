@@ -26,7 +26,7 @@ func (r *run) copyOf(c *candidate, f io.ReaderAt) (s *stream, covered bool) {
 		if s.sent == 0 || !s.ident.SameHead(c.head) || s.ident.Birth != 0 && c.info.Birth != 0 && c.info.Birth < s.ident.Birth {
 			continue
 		}
-		near := related(s.ident.Path, c.path)
+		near := related(s.ident.Path, c.path) || related(s.source, c.path)
 		if !near && s.ident.HeadLen < ident.MaxHead {
 			continue
 		}
@@ -48,21 +48,11 @@ func (r *run) copyOf(c *candidate, f io.ReaderAt) (s *stream, covered bool) {
 func (r *run) hold(c *candidate, f io.ReaderAt) bool {
 	var of *stream
 	originals(c.path, func(path string) bool {
-		s := r.byPath[path]
-		if s == nil {
-			return false
-		}
-		if s.busy { // being read right now: compare afterwards
-			of = s
-			return true
-		}
-		if s.ident.Birth != 0 && c.info.Birth != 0 && c.info.Birth < s.ident.Birth {
-			return false
-		}
-		if s.mayBe(c, f) || samePrefix(path, f, c.info.Size) {
-			of = s
-			r.enqueue(s) // it may be truncated already
-			return true
+		for _, s := range r.byOrigin[path] {
+			if r.suspect(s, c, f) {
+				of = s
+				return true
+			}
 		}
 		return false
 	})
@@ -81,6 +71,21 @@ func (r *run) hold(c *candidate, f io.ReaderAt) bool {
 		return false
 	}
 	h.next = now.Add(max(r.times.hold/20, time.Millisecond))
+	return true
+}
+
+// suspect tells whether the file may be a copy of the stream's.
+func (r *run) suspect(s *stream, c *candidate, f io.ReaderAt) bool {
+	if s.busy {
+		return true // being read right now: compare afterwards
+	}
+	if s.ident.Birth != 0 && c.info.Birth != 0 && c.info.Birth < s.ident.Birth {
+		return false
+	}
+	if !s.mayBe(c, f) && (s.path == "" || !samePrefix(s.path, f, c.info.Size)) {
+		return false
+	}
+	r.enqueue(s) // it may be truncated already
 	return true
 }
 
@@ -128,7 +133,6 @@ func (r *run) replaced(s *stream) {
 	r.detach(s)
 	delete(r.live, s)
 	delete(r.waiting, s)
-	s.windowed = false
 	if s.id == "" { // nothing was sent
 		r.drop(s)
 		if s.mustOpen && r.firstStart {
@@ -179,7 +183,7 @@ func (r *run) vanished(s *stream) {
 	r.detach(s)
 	delete(r.live, s)
 	delete(r.waiting, s)
-	s.path, s.windowed = "", false
+	s.path = ""
 	if s.id == "" {
 		if s.mustOpen && r.firstStart {
 			r.opening--

@@ -101,6 +101,7 @@ func (r *run) detach(s *stream) {
 	if r.byPath[s.path] == s {
 		delete(r.byPath, s.path)
 	}
+	without(r.byOrigin, s.origin, s)
 }
 
 // setPath notes where a stream's file is now.

@@ -13,7 +13,7 @@ type lostSet struct {
 	all    map[*stream]bool
 	byIno  map[uint64][]*stream
 	byHead map[uint64][]*stream // those with a full head
-	byPath map[string][]*stream // where they were seen last
+	byPath map[string][]*stream // where they were seen first and last
 }
 
 func newLostSet() *lostSet {
@@ -34,6 +34,9 @@ func (l *lostSet) add(s *stream) {
 	l.all[s] = true
 	l.byIno[s.ident.Ino] = append(l.byIno[s.ident.Ino], s)
 	l.byPath[s.ident.Path] = append(l.byPath[s.ident.Path], s)
+	if s.source != s.ident.Path {
+		l.byPath[s.source] = append(l.byPath[s.source], s)
+	}
 	if s.ident.HeadLen == ident.MaxHead {
 		l.byHead[s.ident.Head] = append(l.byHead[s.ident.Head], s)
 	}
@@ -46,6 +49,7 @@ func (l *lostSet) remove(s *stream) {
 	delete(l.all, s)
 	without(l.byIno, s.ident.Ino, s)
 	without(l.byPath, s.ident.Path, s)
+	without(l.byPath, s.source, s)
 	without(l.byHead, s.ident.Head, s)
 }
 

@@ -290,6 +290,8 @@ func (r *run) found(s *stream, c *candidate) {
 	s.info, s.key, s.grewAt, s.seenSize = c.info, c.info.Key(), time.Now(), c.info.Size
 	s.size.Store(c.info.Size)
 	r.byKey[c.info.Key()] = s
+	s.origin = s.source
+	r.byOrigin[s.origin] = append(r.byOrigin[s.origin], s)
 	if id := s.ident; id.Ino != c.info.Ino || id.Birth != c.info.Birth || id.Gone != 0 {
 		id.Ino, id.Birth, id.Gone = c.info.Ino, c.info.Birth, 0
 		r.remember(s, id)
@@ -343,6 +345,8 @@ func (r *run) start(c *candidate, begin int64, mustOpen bool) {
 	r.live[s] = true
 	r.byKey[c.info.Key()] = s
 	r.byPath[c.path] = s
+	s.origin = c.path
+	r.byOrigin[s.origin] = append(r.byOrigin[s.origin], s)
 	r.board.show(s, c.path)
 	r.enqueue(s)
 }

@@ -286,15 +286,15 @@ func (r *reader) read(ctx context.Context, s *stream) (outcome, error) {
 
 // verify makes sure that a file that did not grow was not written anew.
 func (s *stream) verify() (outcome, error) {
-	if !s.windowed {
+	if s.sent == 0 {
 		return idle, nil
 	}
-	w, err := ident.Window(s.f, s.off)
-	if err == io.EOF || err == nil && ident.Sum(w) != s.window {
-		return replaced, nil
-	}
+	same, err := ident.SameTail(s.f, s.sent, s.tail)
 	if err != nil {
-		return idle, fmt.Errorf("read %s before %d: %w", s.path, s.off, err)
+		return idle, fmt.Errorf("read %s before %d: %w", s.path, s.sent, err)
+	}
+	if !same {
+		return replaced, nil
 	}
 	return idle, nil
 }
@@ -309,7 +309,7 @@ func (r *reader) readOnce(ctx context.Context, s *stream, buf []byte, flush cut.
 		return 0, false, idle, fmt.Errorf("read %s at %d: %w", s.path, s.off, err)
 	}
 	eof = err == io.EOF
-	if n < before || s.windowed && ident.Sum(buf[:before]) != s.window {
+	if n < before || s.off == s.sent && s.sent > 0 && ident.Sum(buf[:before]) != s.tail {
 		return 0, eof, replaced, nil
 	}
 	if s.off < s.sent { // these bytes were sent before: they must be the same ones
@@ -363,7 +363,7 @@ func (r *reader) send(ctx context.Context, s *stream, buf []byte, c cut.Cut) err
 	if err := r.env.Out.Send(ctx, &ch); err != nil {
 		return fmt.Errorf("send %v of %s: %w", ch.Range(), s.source, err)
 	}
-	s.off, s.window, s.windowed = end, window, true
+	s.off = end
 	s.read.Store(end)
 	return nil
 }

@@ -30,14 +30,15 @@ type run struct {
 	board *board
 	find  *find.Finder
 
-	live    map[*stream]bool      // that have a file, or are being finished
-	byKey   map[ident.Key]*stream // live ones that have a file
-	byPath  map[string]*stream
-	byID    map[string]*stream // live and lost ones
-	lost    *lostSet           // stored ones whose file is not found
-	telling map[*stream]bool   // live ones that were lost a moment ago, and will be again
-	held    map[string]*held   // by path: files that may be copies
-	known   map[ident.Key]bool // files that were followed before a truncation
+	live     map[*stream]bool      // that have a file, or are being finished
+	byKey    map[ident.Key]*stream // live ones that have a file
+	byPath   map[string]*stream
+	byOrigin map[string][]*stream // live ones that have a file
+	byID     map[string]*stream   // live and lost ones
+	lost     *lostSet             // stored ones whose file is not found
+	telling  map[*stream]bool     // live ones that were lost a moment ago, and will be again
+	held     map[string]*held     // by path: files that may be copies
+	known    map[ident.Key]bool   // files that were followed before a truncation
 
 	ready   []*stream // whose turn it is
 	waiting map[*stream]bool
@@ -66,7 +67,7 @@ func newRun(a *Adaptor, env adaptors.Env) (*run, error) {
 	}
 	return &run{
 		cfg: a.cfg, env: env, times: a.times, mail: a.mail, board: newBoard(),
-		live: map[*stream]bool{}, byKey: map[ident.Key]*stream{}, byPath: map[string]*stream{}, byID: map[string]*stream{},
+		live: map[*stream]bool{}, byKey: map[ident.Key]*stream{}, byPath: map[string]*stream{}, byOrigin: map[string][]*stream{}, byID: map[string]*stream{},
 		lost: newLostSet(), telling: map[*stream]bool{}, held: map[string]*held{}, known: map[ident.Key]bool{}, waiting: map[*stream]bool{},
 		open: list.New(), maxOpen: maxOpen,
 		work: make(chan *stream), done: make(chan result),

@@ -24,15 +24,14 @@ type stream struct {
 	f      *os.File
 	info   ident.Info // as last seen
 	key    ident.Key  // of its file
+	origin string     // source, or the path while there is none: copies are named after it
 
 	begin     int64  // the stream starts here
 	mustOpen  bool   // open it although there is no byte to send yet
 	beginSent bool   // or there is nothing to tell
-	sent      int64  // journalled
+	sent      int64  // journalled; the file is the stream's as long as these bytes are in it
 	tail      uint64 // fingerprint before sent
-	off       int64  // read and handed over
-	window    uint64 // fingerprint before off
-	windowed  bool   // window is known
+	off       int64  // read and handed over; at most sent
 
 	// gone: the bytes at off and past it can't be read any more. What lies
 	// below lostTo was there.
