@@ -1,11 +1,15 @@
 package collectord
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -123,6 +127,56 @@ func TestEachBatchIsPublishedOnceByAStoreThatFailsNowAndThen(t *testing.T) {
 			}
 			return len(states) == 1
 		})
+	}
+}
+
+// The crash came between the publication and the removal of the segment, and a
+// demux was faster than the next start.
+func TestSegmentThatIsArchivedAlreadyIsNotPublishedAgain(t *testing.T) {
+	for _, ext := range []string{".open", ".sealed"} {
+		s := newSetup(t)
+		r := s.start(t)
+		b := batch(t, "app", "s", 0, "x")
+		receipt := r.mustSend(t, b.Frame)
+		r.stop()
+		move(t, s.fs, store.Archive, sinks(t, s.fs)[0])
+		left := filepath.Join(s.dir, "collector", "spool", "app", receipt.Segment+ext)
+		if err := os.WriteFile(left, b.Frame, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		r = s.start(t)
+		r.drained(t)
+		if got := sinks(t, s.fs); len(got) != 1 || !strings.HasPrefix(got[0], store.Archive) {
+			t.Errorf("%s: sink files %v, want the archived one alone", ext, got)
+		}
+	}
+}
+
+// The block's damage is found by who reads it for the upload.
+func TestSegmentDamagedInTheSpoolIsPublishedToItsDamage(t *testing.T) {
+	s := newSetup(t)
+	a, b := batch(t, "app", "s", 0, "one"), batch(t, "app", "s", 3, "two")
+	id := store.NewSegment(time.Now(), "c0.1", 1)
+	dir := filepath.Join(s.dir, "collector", "spool", "app")
+	if err := os.MkdirAll(dir, 0o750); err != nil {
+		t.Fatal(err)
+	}
+	damaged := append(bytes.Clone(a.Frame), b.Frame...)
+	damaged[len(damaged)-1] ^= 1
+	if err := os.WriteFile(filepath.Join(dir, string(id)+".sealed"), damaged, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r := s.start(t)
+	r.drained(t)
+	if got := inStore(t, s.fs); len(got) != 1 || got[string(a.Block)] != 1 {
+		t.Errorf("%d batches were published, want the one before the damage", len(got))
+	}
+	states, _ := r.states(t, query("app", id, 0), query("app", id, 1))
+	if len(states) != 2 || states[0] != wire.Settled || states[1] != wire.Unknown {
+		t.Errorf("states %v, want settled and unknown", states)
+	}
+	if st := r.Status(); st.QuarantinedBytes != int64(len(b.Frame)) {
+		t.Errorf("%d bytes are in quarantine, want %d", st.QuarantinedBytes, len(b.Frame))
 	}
 }
 
