@@ -1,6 +1,6 @@
 """Reads a table with PyIceberg and asks DuckDB about it: neither is Akupara's.
 
-    read.py TABLE_URI SQL [WEBHDFS_HOST:PORT]
+    read.py TABLE_URI SQL [WEBHDFS_ADDRESS]
 
 TABLE_URI is the table's folder, file:///... or hdfs://...; the SQL sees the
 table as t. Prints the rows as one JSON array of arrays.
@@ -8,6 +8,7 @@ table as t. Prints the rows as one JSON array of arrays.
 
 import json
 import sys
+from urllib.parse import urlsplit
 
 import duckdb
 import pyiceberg.io.fsspec as iceberg_fsspec
@@ -20,8 +21,8 @@ def main(table_uri, sql, webhdfs=None):
         # No registry has libhdfs: go through the NameNode's HTTP port.
         from fsspec.implementations.webhdfs import WebHDFS
 
-        host, port = webhdfs.removeprefix("http://").split(":")
-        fs = WebHDFS(host=host, port=int(port), user="root")
+        address = urlsplit(webhdfs if "//" in webhdfs else "//" + webhdfs)
+        fs = WebHDFS(host=address.hostname, port=address.port, user="root")
         iceberg_fsspec.SCHEME_TO_FS["hdfs"] = lambda _: fs
         properties["py-io-impl"] = "pyiceberg.io.fsspec.FsspecFileIO"
         root = "/" + table_uri.removeprefix("hdfs://").split("/", 1)[1]
