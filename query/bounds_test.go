@@ -6,14 +6,14 @@ import (
 	"time"
 )
 
-func (s span) String() string {
+func (a span) String() string {
 	show := func(t *time.Time) string {
 		if t == nil {
 			return "-"
 		}
 		return t.UTC().Format("01-02T15:04:05.999999")
 	}
-	return show(s.from) + ".." + show(s.to)
+	return show(a.from) + ".." + show(a.to)
 }
 
 func TestBoundsOnTSAreFoundAndOnlySafeOnes(t *testing.T) {

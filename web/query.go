@@ -151,12 +151,12 @@ func statement(c *gin.Context) (sql string, status int, err error) {
 // accepted gives the format that the client wants most.
 func accepted(accept []string) (header, format string, ok bool) {
 	best := 0.0
-	any := false
+	given := false
 	for _, part := range strings.Split(strings.Join(accept, ","), ",") {
 		if part = strings.TrimSpace(part); part == "" {
 			continue
 		}
-		any = true
+		given = true
 		kind, params, err := mime.ParseMediaType(part)
 		if err != nil {
 			continue
@@ -172,7 +172,7 @@ func accepted(accept []string) (header, format string, ok bool) {
 			}
 		}
 	}
-	if !any {
+	if !given {
 		return formats[0].header, formats[0].format, true
 	}
 	return header, format, format != ""

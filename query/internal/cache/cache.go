@@ -169,7 +169,7 @@ func (u *Use) link(f File, to string) (bool, error) {
 		return false, fmt.Errorf("use cached file: %w", err)
 	}
 	now := time.Now()
-	os.Chtimes(from, now, now) // only the order of eviction depends on it
+	_ = os.Chtimes(from, now, now) // only the order of eviction depends on it
 	return true, nil
 }
 
@@ -367,5 +367,5 @@ func links(info os.FileInfo) uint64 {
 	if !ok {
 		return 2 // unknown: leave it
 	}
-	return uint64(st.Nlink)
+	return st.Nlink
 }

@@ -1,7 +1,6 @@
 package output
 
 import (
-	"bufio"
 	"fmt"
 	"strings"
 	"unicode/utf8"
@@ -12,7 +11,7 @@ import (
 // csv writes a header line and fields quoted as RFC 4180 says; lines end with a
 // newline alone, as line tools expect.
 type csv struct {
-	w     *bufio.Writer
+	w     buffer
 	kinds []Kind
 }
 
@@ -21,7 +20,7 @@ func (c *csv) Begin(cols []Column) error {
 	for i, col := range cols {
 		c.kinds[i] = col.Kind
 		if i > 0 {
-			c.w.WriteByte(',')
+			c.w.putByte(',')
 		}
 		c.field(col.Name)
 	}
@@ -32,7 +31,7 @@ func (c *csv) Begin(cols []Column) error {
 func (c *csv) Row(cells []duck.Cell) error {
 	for i, cell := range cells {
 		if i > 0 {
-			c.w.WriteByte(',')
+			c.w.putByte(',')
 		}
 		if cell.Null {
 			continue
@@ -46,27 +45,27 @@ func (c *csv) Row(cells []duck.Cell) error {
 // field quotes what must be, and the empty string, which would be a NULL.
 func (c *csv) field(s string) {
 	if s != "" && !strings.ContainsAny(s, ",\"\r\n") && s[0] != ' ' && s[len(s)-1] != ' ' {
-		c.w.WriteString(s)
+		c.w.put(s)
 		return
 	}
-	c.w.WriteByte('"')
+	c.w.putByte('"')
 	for {
 		before, after, found := strings.Cut(s, `"`)
-		c.w.WriteString(before)
+		c.w.put(before)
 		if !found {
 			break
 		}
-		c.w.WriteString(`""`)
+		c.w.put(`""`)
 		s = after
 	}
-	c.w.WriteByte('"')
+	c.w.putByte('"')
 }
 
 func (c *csv) End() error { return c.w.Flush() }
 
 // jsonWriter writes an array of objects, one a line, or the objects alone.
 type jsonWriter struct {
-	w     *bufio.Writer
+	w     buffer
 	array bool
 	names []string // as JSON, with the colon
 	kinds []Kind
@@ -93,20 +92,20 @@ func (j *jsonWriter) Begin(cols []Column) error {
 func (j *jsonWriter) Row(cells []duck.Cell) error {
 	if j.array {
 		if j.rows > 0 {
-			j.w.WriteByte(',')
+			j.w.putByte(',')
 		}
-		j.w.WriteByte('\n')
+		j.w.putByte('\n')
 	}
 	j.rows++
-	j.w.WriteByte('{')
+	j.w.putByte('{')
 	for i, cell := range cells {
 		if i > 0 {
-			j.w.WriteByte(',')
+			j.w.putByte(',')
 		}
-		j.w.WriteString(j.names[i])
+		j.w.put(j.names[i])
 		j.value(cell, j.kinds[i])
 	}
-	j.w.WriteByte('}')
+	j.w.putByte('}')
 	if j.array {
 		return nil
 	}
@@ -116,33 +115,33 @@ func (j *jsonWriter) Row(cells []duck.Cell) error {
 func (j *jsonWriter) value(cell duck.Cell, kind Kind) {
 	text := cell.Text
 	if cell.Null {
-		j.w.WriteString("null")
+		j.w.put("null")
 		return
 	}
 	switch kind {
 	case Number:
 		s, plain := number(text)
 		if plain {
-			j.w.WriteString(s)
+			j.w.put(s)
 			return
 		}
 		text = s
 	case Bool:
-		j.w.WriteString(text)
+		j.w.put(text)
 		return
 	case JSON:
-		j.w.WriteString(value(text))
+		j.w.put(value(text))
 		return
 	}
-	j.w.Write(appendString(j.w.AvailableBuffer(), text))
+	j.w.putBytes(appendString(j.w.AvailableBuffer(), text))
 }
 
 func (j *jsonWriter) End() error {
 	if j.array {
 		if j.rows > 0 {
-			j.w.WriteByte('\n')
+			j.w.putByte('\n')
 		}
-		j.w.WriteString("]\n")
+		j.w.put("]\n")
 	}
 	return j.w.Flush()
 }

@@ -53,7 +53,7 @@ type Writer interface {
 
 // New makes a writer of the format: table, csv, json or jsonl.
 func New(format string, w io.Writer) (Writer, error) {
-	b := bufio.NewWriterSize(w, 64<<10)
+	b := buffer{bufio.NewWriterSize(w, 64<<10)}
 	switch format {
 	case "table":
 		return &table{w: b}, nil
@@ -66,6 +66,14 @@ func New(format string, w io.Writer) (Writer, error) {
 	}
 	return nil, fmt.Errorf("there is no format %q", format)
 }
+
+// buffer keeps the first error of its writer, and gives it at the next Write
+// that asks, and at Flush: so the parts of a row need not.
+type buffer struct{ *bufio.Writer }
+
+func (b buffer) put(s string)      { _, _ = b.WriteString(s) }
+func (b buffer) putByte(c byte)    { _ = b.WriteByte(c) }
+func (b buffer) putBytes(p []byte) { _, _ = b.Write(p) }
 
 // Select gives a statement whose result is that of sql, every cell as text.
 // sql must be one statement that may stand as a subquery.

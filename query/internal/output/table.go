@@ -1,7 +1,6 @@
 package output
 
 import (
-	"bufio"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -12,7 +11,7 @@ import (
 // table writes columns of equal width for people. The widths are those of the
 // first rows, as a result may be longer than memory.
 type table struct {
-	w      *bufio.Writer
+	w      buffer
 	cols   []Column
 	widths []int
 	held   [][]string // rows before the widths are set
@@ -126,16 +125,16 @@ func (t *table) flush() error {
 func (t *table) line(row []string) error {
 	for i, s := range row {
 		if i > 0 {
-			t.w.WriteString("  ")
+			t.w.put("  ")
 		}
 		pad := max(0, t.widths[i]-width(s))
 		if t.cols[i].Kind == Number {
-			t.w.WriteString(strings.Repeat(" ", pad))
+			t.w.put(strings.Repeat(" ", pad))
 			pad = 0
 		}
-		t.w.WriteString(s)
+		t.w.put(s)
 		if i < len(row)-1 {
-			t.w.WriteString(strings.Repeat(" ", pad))
+			t.w.put(strings.Repeat(" ", pad))
 		}
 	}
 	return t.w.WriteByte('\n')

@@ -128,7 +128,6 @@ var forbidden = []string{
 type walker struct {
 	st      *Statement
 	aliases map[string]bool // every name that the statement gives to anything
-	bounds  []*Bound
 }
 
 // walk goes over a part of the tree of which nothing is understood but tables,
