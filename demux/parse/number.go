@@ -1,0 +1,120 @@
+package parse
+
+import (
+	"math"
+	"strconv"
+)
+
+// number reads a number. What neither a long nor a double holds exactly is
+// text.
+func (p *scanner) number() (kind, uint64, error) {
+	s, start := p.s, p.i
+	i := start
+	if i < len(s) && s[i] == '-' {
+		i++
+	}
+	var mant uint64
+	intAt := i
+	for ; i < len(s) && s[i]-'0' < 10; i++ {
+		mant = mant*10 + uint64(s[i]-'0')
+	}
+	nd := i - intAt
+	if nd == 0 || nd > 1 && s[intAt] == '0' {
+		p.i = min(i, len(s))
+		return 0, 0, p.unexpected()
+	}
+	frac := 0
+	if i < len(s) && s[i] == '.' {
+		fracAt := i + 1
+		for i++; i < len(s) && s[i]-'0' < 10; i++ {
+			mant = mant*10 + uint64(s[i]-'0')
+		}
+		if frac = i - fracAt; frac == 0 {
+			p.i = i
+			return 0, 0, p.unexpected()
+		}
+	}
+	if i < len(s) && (s[i] == 'e' || s[i] == 'E') {
+		return p.exponent(start, i)
+	}
+	p.i = i
+	neg := s[start] == '-'
+	if frac == 0 && !(neg && mant == 0) {
+		if nd <= 18 {
+			if neg {
+				return kindLong, uint64(-int64(mant)), nil
+			}
+			return kindLong, mant, nil
+		}
+		if v, err := strconv.ParseInt(string(s[start:i]), 10, 64); err == nil {
+			return kindLong, uint64(v), nil
+		}
+		return p.float(start)
+	}
+	if nd+frac <= 15 && frac <= 22 {
+		// Both are exact as doubles, so their quotient is the nearest one.
+		f := float64(mant) / pow10(frac)
+		if neg {
+			f = -f
+		}
+		return kindDouble, math.Float64bits(f), nil
+	}
+	return p.float(start)
+}
+
+func pow10(n int) float64 {
+	return [...]float64{
+		1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11,
+		1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22,
+	}[n]
+}
+
+func (p *scanner) exponent(start, i int) (kind, uint64, error) {
+	s := p.s
+	i++
+	if i < len(s) && (s[i] == '+' || s[i] == '-') {
+		i++
+	}
+	at := i
+	for i < len(s) && s[i]-'0' < 10 {
+		i++
+	}
+	p.i = i
+	if i == at {
+		return 0, 0, p.unexpected()
+	}
+	return p.float(start)
+}
+
+// float reads s[start:p.i] as a double, or as text where the double nearest
+// to it would be written with other digits.
+func (p *scanner) float(start int) (kind, uint64, error) {
+	raw := p.s[start:p.i]
+	f, err := strconv.ParseFloat(string(raw), 64)
+	if err != nil {
+		return kindText, 0, nil
+	}
+	var a, b [64]byte
+	if len(raw) > 40 || string(significant(a[:0], raw)) != string(significant(b[:0], strconv.AppendFloat(nil, f, 'e', -1, 64))) {
+		return kindText, 0, nil
+	}
+	return kindDouble, math.Float64bits(f), nil
+}
+
+// significant appends a number's digits without the zeros at both ends.
+func significant(dst, num []byte) []byte {
+	for _, c := range num {
+		if c == 'e' || c == 'E' {
+			break
+		}
+		if c >= '0' && c <= '9' && (c != '0' || len(dst) > 0) {
+			dst = append(dst, c)
+		}
+	}
+	for len(dst) > 0 && dst[len(dst)-1] == '0' {
+		dst = dst[:len(dst)-1]
+	}
+	return dst
+}
+
+func (d *field) double() float64 { return math.Float64frombits(d.num) }
