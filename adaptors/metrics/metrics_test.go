@@ -112,7 +112,7 @@ func TestSharesAddUpAndSurviveCountersThatGoBack(t *testing.T) {
 }
 
 func TestVirtualAndRepeatedFileSystemsAreLeftOut(t *testing.T) {
-	got := real([]disk.PartitionStat{
+	got := onDisk([]disk.PartitionStat{
 		{Device: "overlay", Mountpoint: "/", Fstype: "overlay"},
 		{Device: "overlay", Mountpoint: "/var/lib/x/merged", Fstype: "overlay"},
 		{Device: "proc", Mountpoint: "/proc", Fstype: "proc"},

@@ -149,7 +149,7 @@ func disks(ctx context.Context, now stamp) ([]any, error) {
 	counters, err := disk.IOCountersWithContext(ctx)
 	failed := []error{err}
 	var rows []any
-	for _, m := range real(mounts) {
+	for _, m := range onDisk(mounts) {
 		u, err := disk.UsageWithContext(ctx, m.Mountpoint)
 		if err != nil {
 			failed = append(failed, fmt.Errorf("%s: %w", m.Mountpoint, err))
@@ -180,11 +180,11 @@ func deviceName(device string) string {
 	return filepath.Base(device)
 }
 
-// real leaves out file systems without a disk of their own, those of other
+// onDisk leaves out file systems without a disk of their own, those of other
 // machines (asking for their size may hang), and all mounts of a device but
 // the one nearest to the root. An overlay counts only as the root, as in a
 // container.
-func real(mounts []disk.PartitionStat) []disk.PartitionStat {
+func onDisk(mounts []disk.PartitionStat) []disk.PartitionStat {
 	best := map[string]int{}
 	var out []disk.PartitionStat
 	for _, m := range mounts {

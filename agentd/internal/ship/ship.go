@@ -4,6 +4,7 @@ package ship
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -166,7 +167,7 @@ func (s *Shipper) add(o *open, c *chunk.Chunk) error {
 			o.b = &batch{dataType: c.Type, builder: s.builder(o, c.Type)}
 		}
 		err := o.b.builder.Add(c)
-		if err != chunk.ErrFull {
+		if !errors.Is(err, chunk.ErrFull) {
 			return err
 		}
 		s.leave(o)

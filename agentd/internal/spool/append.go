@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/akupara/akupara/chunk"
+	"github.com/akupara/akupara/daemon"
 	"golang.org/x/sys/unix"
 )
 
@@ -115,11 +116,10 @@ func (s *Spool) haveRoom(n int64) error {
 	if used+n > s.cfg.MaxBytes {
 		return fmt.Errorf("%w: %d bytes are in it, at most %d are allowed", errFull, used, s.cfg.MaxBytes)
 	}
-	var fs unix.Statfs_t
-	if err := unix.Statfs(s.cfg.Dir, &fs); err != nil {
-		return nil // the write itself will tell
+	free, total, err := daemon.DiskFree(s.cfg.Dir)
+	if err != nil {
+		return err
 	}
-	free, total := int64(fs.Bavail)*fs.Bsize, int64(fs.Blocks)*fs.Bsize
 	if float64(free-n) < float64(total)*s.cfg.FreePercent/100 {
 		return fmt.Errorf("%w: the disk has %d bytes left, %g%% of it are kept free", errFull, free, s.cfg.FreePercent)
 	}

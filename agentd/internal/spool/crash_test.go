@@ -127,9 +127,10 @@ func TestDamagedSegmentIsToldAsLostAndTheRestIsSent(t *testing.T) {
 	got := o.wait(t, "the rest and its End", ended(1))
 	var lost, kept chunk.Ranges
 	for _, c := range got {
-		if c.Kind == chunk.Lost {
+		switch c.Kind {
+		case chunk.Lost:
 			lost = lost.Add(c.Range())
-		} else if c.Kind == chunk.Data {
+		case chunk.Data:
 			kept = kept.Add(c.Range())
 		}
 	}

@@ -124,7 +124,7 @@ func TestAdaptorWhoseChunkIsNotTakenIsWaiting(t *testing.T) {
 	f := &fake{run: func(ctx context.Context, env adaptors.Env) error {
 		c := chunk.Chunk{Stream: "s", Tags: map[string]string{"own": "b"}, Body: []byte("x"), Last: 1}
 		if err := env.Out.Send(ctx, &c); err != nil {
-			return nil
+			return err
 		}
 		return untilDone(ctx, env)
 	}}
