@@ -195,10 +195,12 @@ func stored(s *Store) *model {
 }
 
 func TestKillAtEveryWriteKeepsWhatWasAcknowledged(t *testing.T) {
+	t.Parallel()
 	crashLoop(t, false)
 }
 
 func TestPowerLossAtEveryWriteKeepsOpenedStreams(t *testing.T) {
+	t.Parallel()
 	crashLoop(t, true)
 }
 
@@ -340,6 +342,7 @@ func newest(t *testing.T, dir, kind string) (path string, data []byte) {
 }
 
 func TestJournalTornAtEveryByteKeepsTheWholeRecords(t *testing.T) {
+	t.Parallel()
 	const n = 3
 	src := filled(t, n)
 	_, data := newest(t, src, journalFile)
@@ -371,6 +374,7 @@ func TestJournalTornAtEveryByteKeepsTheWholeRecords(t *testing.T) {
 }
 
 func TestDamagedSnapshotFallsBackToTheOneBefore(t *testing.T) {
+	t.Parallel()
 	src := filled(t, 3)
 	_, data := newest(t, src, snapshotFile)
 	agent := func() string { h, _, _ := readHead(data); return h.agent }()

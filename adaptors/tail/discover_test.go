@@ -281,8 +281,7 @@ func TestFileThatLivesShortlyIsReadWhole(t *testing.T) {
 		dir := fmt.Sprintf("pod%d/container", i)
 		r.mkdir(dir)
 		r.write(dir+"/0.log", r.lines(20))
-		short := time.NewTimer(150 * time.Millisecond)
-		<-short.C
+		r.until("the file is not open", func() bool { return openFiles(t, r.path(dir)) == 1 })
 		r.write(dir+"/0.log", r.lines(20))
 		r.ok(os.RemoveAll(r.path(fmt.Sprintf("pod%d", i))))
 	}
