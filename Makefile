@@ -21,8 +21,8 @@ help: ## list the targets
 
 .PHONY: build
 build: ## bin/akupara (everything, cgo) and bin/agentd (the agent alone, static)
-	CGO_ENABLED=1 $(GO) build -trimpath -tags $(TAGS) -ldflags '$(LDFLAGS)' -o bin/akupara ./cmd/akupara
-	CGO_ENABLED=0 $(GO) build -trimpath -tags $(TAGS) -ldflags '-s -w $(LDFLAGS)' -o bin/agentd ./cmd/agentd
+	CGO_ENABLED=1 $(GO) build -tags $(TAGS) -ldflags '$(LDFLAGS)' -o bin/akupara ./cmd/akupara
+	CGO_ENABLED=0 $(GO) build -tags $(TAGS) -ldflags '-s -w $(LDFLAGS)' -o bin/agentd ./cmd/agentd
 
 .PHONY: run
 run: build ## build, then collect and query this machine's own logs: akupara up, data in ./data

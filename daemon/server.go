@@ -137,6 +137,8 @@ func (s *Server) Run(ctx context.Context) error {
 		s.cfg.Log.Warn("requests were cut off", "server", s.cfg.Name, "after", s.cfg.Drain)
 		srv.Close()
 	}
-	_ = <-served // http.ErrServerClosed
+	if err := <-served; !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("serve the %s: %w", s.cfg.Name, err)
+	}
 	return nil
 }
