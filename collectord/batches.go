@@ -90,10 +90,11 @@ func (c *Collector) append(req *http.Request, s *spool.Spool) (spool.Ticket, err
 		return spool.Ticket{}, err // before the body is read
 	}
 	memory := int64(lengthFor(int(n)))
-	if err := c.acquire(req.Context(), memory); err != nil {
+	release, err := c.acquire(req.Context(), memory)
+	if err != nil {
 		return spool.Ticket{}, err
 	}
-	defer c.memory.Release(memory)
+	defer release()
 	buf := c.buffers.get(int(n))
 	defer c.buffers.put(buf)
 	frame := (*buf)[:n]
@@ -107,17 +108,31 @@ func (c *Collector) append(req *http.Request, s *spool.Spool) (spool.Ticket, err
 	return s.Append(&batch)
 }
 
-// acquire takes memory for a body, and waits for it a while.
-func (c *Collector) acquire(ctx context.Context, bytes int64) error {
-	if c.memory.TryAcquire(bytes) {
-		return nil
+// acquire takes memory for a body, and waits for it a while. Of the large ones
+// there is one at a time: slow senders of a few can't keep all others out.
+func (c *Collector) acquire(ctx context.Context, bytes int64) (release func(), err error) {
+	large := bytes > maxBuffer
+	if !large && c.memory.TryAcquire(bytes) {
+		return func() { c.memory.Release(bytes) }, nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, memoryWait)
 	defer cancel()
-	if c.memory.Acquire(ctx, bytes) != nil {
-		return fmt.Errorf("too many batches at one time: no room in memory within %v", memoryWait)
+	if large && c.large.Acquire(ctx, 1) != nil {
+		return nil, fmt.Errorf("too many large batches at one time: none was done within %v", memoryWait)
 	}
-	return nil
+	releaseLarge := func() {
+		if large {
+			c.large.Release(1)
+		}
+	}
+	if c.memory.Acquire(ctx, bytes) != nil {
+		releaseLarge()
+		return nil, fmt.Errorf("too many batches at one time: no room in memory within %v", memoryWait)
+	}
+	return func() {
+		c.memory.Release(bytes)
+		releaseLarge()
+	}, nil
 }
 
 // readFrame fills frame from the body, and looks at the frame's own lengths

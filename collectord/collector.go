@@ -39,6 +39,7 @@ type Collector struct {
 	reg     *prometheus.Registry
 	metrics *metrics
 	memory  *semaphore.Weighted // bodies, in bytes
+	large   *semaphore.Weighted // bodies too large to keep the buffers of
 	buffers buffers
 	started chan struct{}
 	parts   atomic.Pointer[parts] // set when started is closed
@@ -69,6 +70,7 @@ func New(cfg Config, fs store.FS, dataDir string, log *slog.Logger, reg *prometh
 	c := &Collector{
 		cfg: cfg, fs: fs, dir: filepath.Join(dataDir, "collector"), disk: spool.LocalDisk{}, log: log, reg: reg,
 		memory:  semaphore.NewWeighted(int64(cfg.MaxInFlight)),
+		large:   semaphore.NewWeighted(1),
 		started: make(chan struct{}),
 	}
 	c.metrics = newMetrics(reg, c.Status)
