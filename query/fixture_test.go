@@ -32,6 +32,7 @@ type fakeTable struct {
 	cols  []schema.Column
 	files []table.File
 	// planned are the spans that were asked for.
+	mu      sync.Mutex
 	planned []span
 	// onPlan runs at every plan, before it is given.
 	onPlan func()
@@ -62,7 +63,9 @@ func (t *fakeTable) Files(_ context.Context, from, to *time.Time) ([]table.File,
 	if t.onPlan != nil {
 		t.onPlan()
 	}
+	t.mu.Lock()
 	t.planned = append(t.planned, span{from, to})
+	t.mu.Unlock()
 	var out []table.File
 	for _, f := range t.files {
 		if from != nil && f.MaxTS.Before(*from) || to != nil && !f.MinTS.Before(*to) {

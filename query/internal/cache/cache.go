@@ -6,7 +6,7 @@
 //	DIR/use/ID/lock        held by the process that uses ID, for as long as it lives
 //	DIR/use/ID/NAME        hard links to what is in use
 //	DIR/use/ID/tmp-*       copies being fetched, of their full length from the start
-//	DIR/lock               held by whoever makes room
+//	DIR/lock               held for every change of what is there, so that the sum is right
 //
 // What is in use has a second link and is never evicted; what a dead process
 // leaves in use/ is removed by the next one that makes room.
@@ -100,7 +100,11 @@ func (c *Cache) Use() (*Use, error) {
 
 // Close gives the files free.
 func (u *Use) Close() error {
-	err := os.RemoveAll(u.Dir)
+	unlock, err := u.c.exclusive()
+	if err == nil {
+		err = os.RemoveAll(u.Dir)
+		unlock()
+	}
 	if cerr := u.lock.Close(); err == nil {
 		err = cerr
 	}
@@ -111,31 +115,14 @@ func (u *Use) Close() error {
 // had to fetch. fs.ErrNotExist means that the store does not have one any more,
 // ErrFull that they do not fit.
 func (u *Use) Get(ctx context.Context, files []File) (paths []string, fetched int, err error) {
-	out := make([]string, len(files))
-	var missing []int
-	var need int64
-	for i, f := range files {
-		out[i] = filepath.Join(u.Dir, fmt.Sprintf("%d.parquet", u.n.Add(1)))
-		ok, err := u.link(f, out[i])
-		if err != nil {
-			return nil, 0, err
-		}
-		if !ok {
-			missing = append(missing, i)
-			need += f.Size
-		}
-	}
-	if len(missing) == 0 {
-		return out, 0, nil
-	}
-	tmps, err := u.reserve(files, missing, need)
+	paths, missing, tmps, err := u.claim(files)
 	if err != nil {
 		return nil, 0, err
 	}
 	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(u.c.parallel)
 	for n, i := range missing {
-		g.Go(func() error { return u.fetch(gctx, files[i], tmps[n], out[i]) })
+		g.Go(func() error { return u.fetch(gctx, files[i], tmps[n], paths[i]) })
 	}
 	if err := g.Wait(); err != nil {
 		for _, tmp := range tmps {
@@ -143,7 +130,34 @@ func (u *Use) Get(ctx context.Context, files []File) (paths []string, fetched in
 		}
 		return nil, 0, err
 	}
-	return out, len(missing), nil
+	return paths, len(missing), nil
+}
+
+// claim takes into use the copies that are there, and room for those that are
+// missing.
+func (u *Use) claim(files []File) (paths []string, missing []int, tmps []string, err error) {
+	unlock, err := u.c.exclusive()
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	defer unlock()
+	paths = make([]string, len(files))
+	var need int64
+	for i, f := range files {
+		paths[i] = filepath.Join(u.Dir, fmt.Sprintf("%d.parquet", u.n.Add(1)))
+		ok, err := u.link(f, paths[i])
+		if err != nil {
+			return nil, nil, nil, err
+		}
+		if !ok {
+			missing = append(missing, i)
+			need += f.Size
+		}
+	}
+	if len(missing) > 0 {
+		tmps, err = u.reserve(files, missing, need)
+	}
+	return paths, missing, tmps, err
 }
 
 func (c *Cache) path(f File) string {
@@ -175,11 +189,6 @@ func (u *Use) link(f File, to string) (bool, error) {
 
 // reserve makes room and takes it, by sparse files of full length.
 func (u *Use) reserve(files []File, missing []int, need int64) ([]string, error) {
-	unlock, err := u.c.exclusive()
-	if err != nil {
-		return nil, err
-	}
-	defer unlock()
 	if err := u.c.makeRoom(need); err != nil {
 		return nil, err
 	}
@@ -227,6 +236,11 @@ func (u *Use) fetch(ctx context.Context, f File, tmp, out string) error {
 	if err != nil {
 		return fmt.Errorf("copy %s to cache: %w", f.Path, err)
 	}
+	unlock, err := u.c.exclusive()
+	if err != nil {
+		return err
+	}
+	defer unlock()
 	if err := os.Link(tmp, out); err != nil {
 		return fmt.Errorf("use cached file: %w", err)
 	}
