@@ -36,6 +36,21 @@ type candidate struct {
 	path string
 	info ident.Info
 	head []byte
+	f    *os.File // nil once a stream has taken it, or it was closed
+}
+
+// take gives the open file away: from here on an unlink does not matter.
+func (c *candidate) take() *os.File {
+	f := c.f
+	c.f = nil
+	return f
+}
+
+func (c *candidate) close() {
+	if c.f != nil {
+		_ = c.f.Close() // only read from
+		c.f = nil
+	}
 }
 
 // restore takes what the checkpoint holds.
@@ -82,14 +97,15 @@ func (r *run) begin(ctx context.Context) {
 		if !ok {
 			return
 		}
-		c, f, ok := r.peek(path, info)
+		c, ok := r.peek(path, info)
 		if !ok {
 			return
 		}
-		if !r.sameFile(&c, f) {
+		same := r.sameFile(&c)
+		c.close() // there may be more of them than descriptors
+		if !same {
 			rest = append(rest, c)
 		}
-		_ = f.Close()
 	})
 	for _, c := range rest {
 		r.arrive(&c, atEnd)
@@ -191,53 +207,53 @@ func (r *run) check(path string) {
 	case old != nil:
 		r.setPath(old, "")
 	}
-	c, f, ok := r.peek(path, info)
+	c, ok := r.peek(path, info)
 	if !ok {
 		return
 	}
-	defer func() { _ = f.Close() }()
-	if !r.sameFile(&c, f) {
+	defer c.close()
+	if !r.sameFile(&c) {
 		r.arrive(&c, false)
 	}
 }
 
 // peek opens a file that is new to the run and looks at its head. It says
 // itself why a file is not read.
-func (r *run) peek(path string, info ident.Info) (candidate, *os.File, bool) {
+func (r *run) peek(path string, info ident.Info) (candidate, bool) {
 	if info.Size == 0 { // nothing to know it by, and nothing to read
 		r.board.skip(path, "")
 		delete(r.held, path)
-		return candidate{}, nil, false
+		return candidate{}, false
 	}
-	c, f, err := peek(path)
+	c, err := peek(path)
 	if err != nil {
 		if !errors.Is(err, fs.ErrNotExist) {
 			r.skip(path, "can't be read: "+err.Error())
 		}
-		return c, nil, false
+		return c, false
 	}
 	if len(c.head) == 0 || !c.info.Mode.IsRegular() {
-		_ = f.Close()
-		return c, nil, false
+		c.close()
+		return c, false
 	}
 	if !r.known[c.info.Key()] && !r.wasFollowed(&c) {
-		if reason := skippedHead(f, c.head, c.info.Size); reason != "" {
-			_ = f.Close()
+		if reason := skippedHead(c.f, c.head, c.info.Size); reason != "" {
+			c.close()
 			r.skip(path, reason)
-			return c, nil, false
+			return c, false
 		}
 	}
 	r.board.skip(path, "")
 	if isLink(path) {
 		r.find.WatchFile(path)
 	}
-	return c, f, true
+	return c, true
 }
 
-func peek(path string) (candidate, *os.File, error) {
+func peek(path string) (candidate, error) {
 	f, err := openFile(path)
 	if err != nil {
-		return candidate{}, nil, err
+		return candidate{}, err
 	}
 	info, err := ident.Fstat(f)
 	var head []byte
@@ -245,9 +261,9 @@ func peek(path string) (candidate, *os.File, error) {
 		head, err = ident.ReadHead(f)
 	}
 	if err != nil {
-		return candidate{}, nil, errors.Join(err, f.Close())
+		return candidate{}, errors.Join(err, f.Close())
 	}
-	return candidate{path: path, info: info, head: head}, f, nil
+	return candidate{path: path, info: info, head: head, f: f}, nil
 }
 
 // wasFollowed tells that the inode belongs to a stored stream, so that its
@@ -256,7 +272,7 @@ func (r *run) wasFollowed(c *candidate) bool { return len(r.lost.sameInode(&c.in
 
 // sameFile gives a lost stream its own file back. Where the file has its inode
 // and not its bytes, the stream is marked as replaced.
-func (r *run) sameFile(c *candidate, f io.ReaderAt) bool {
+func (r *run) sameFile(c *candidate) bool {
 	for s := range r.telling {
 		if s.ident.SameInode(&c.info) {
 			return true // lost until a moment ago: the next look finds it
@@ -266,7 +282,7 @@ func (r *run) sameFile(c *candidate, f io.ReaderAt) bool {
 		if s.reason != "" {
 			continue
 		}
-		same, err := s.sameBytes(f, c.info.Size)
+		same, err := s.sameBytes(c.f, c.info.Size)
 		if err != nil {
 			r.skip(c.path, "can't be read: "+err.Error())
 			return true // not to be taken for a new file
@@ -290,6 +306,8 @@ func (r *run) found(s *stream, c *candidate) {
 	s.info, s.key, s.grewAt, s.seenSize = c.info, c.info.Key(), time.Now(), c.info.Size
 	s.size.Store(c.info.Size)
 	r.byKey[c.info.Key()] = s
+	s.f = c.take()
+	r.keepOpen(s)
 	s.origin = s.source
 	r.byOrigin[s.origin] = append(r.byOrigin[s.origin], s)
 	if id := s.ident; id.Ino != c.info.Ino || id.Birth != c.info.Birth || id.Gone != 0 {
@@ -304,12 +322,16 @@ func (r *run) arrive(c *candidate, atEnd bool) {
 	if s := r.byKey[c.info.Key()]; s != nil {
 		return // a hard link, or a second look
 	}
-	f, err := openFile(c.path)
-	if err != nil {
-		return // the next look decides
+	if c.f == nil {
+		again, err := peek(c.path)
+		if err != nil || again.info.Key() != c.info.Key() || len(again.head) == 0 {
+			again.close()
+			return // the next look decides
+		}
+		*c = again
+		defer c.close()
 	}
-	defer func() { _ = f.Close() }()
-	if s, covered := r.copyOf(c, f); s != nil {
+	if s, covered := r.copyOf(c, c.f); s != nil {
 		if covered {
 			r.start(c, c.info.Size, true)
 			return
@@ -318,11 +340,11 @@ func (r *run) arrive(c *candidate, atEnd bool) {
 		r.found(s, c)
 		return
 	}
-	if r.hold(c, f) {
+	if r.hold(c, c.f) {
 		return
 	}
 	if atEnd {
-		begin, err := lastLineEnd(f, c.info.Size, int64(r.cfg.MaxRecord))
+		begin, err := lastLineEnd(c.f, c.info.Size, int64(r.cfg.MaxRecord))
 		if err != nil {
 			r.skip(c.path, "can't be read: "+err.Error())
 			return
@@ -345,6 +367,8 @@ func (r *run) start(c *candidate, begin int64, mustOpen bool) {
 	r.live[s] = true
 	r.byKey[c.info.Key()] = s
 	r.byPath[c.path] = s
+	s.f = c.take()
+	r.keepOpen(s)
 	s.origin = c.path
 	r.byOrigin[s.origin] = append(r.byOrigin[s.origin], s)
 	r.board.show(s, c.path)
