@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/akupara/akupara/audit"
 	"github.com/akupara/akupara/daemon"
@@ -41,10 +42,17 @@ ts keep it from reading the files that can't match. "show tables" and
 		}
 		return a.withEngine(ctx, func(ctx context.Context, p parts, e *query.Engine) error {
 			out := bufio.NewWriterSize(a.stdout, 256<<10)
-			if _, err := e.Query(ctx, args[0], format, out); err != nil {
+			sum, err := e.Query(ctx, args[0], format, out)
+			if err != nil {
 				return err
 			}
-			return out.Flush()
+			if err := out.Flush(); err != nil {
+				return fmt.Errorf("write answer: %w", err)
+			}
+			if format == "table" {
+				fmt.Fprintf(a.stderr, "%d rows, %v\n", sum.Rows, sum.Elapsed.Round(time.Millisecond))
+			}
+			return nil
 		})
 	})
 }

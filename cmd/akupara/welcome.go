@@ -119,14 +119,26 @@ func (u *everything) firstTables(ctx context.Context) []string {
 	}
 }
 
+// sqlName is a table's name as it stands in SQL, within a shell's double quotes.
+func sqlName(table string) string {
+	if strings.Contains(table, "-") || table[0] >= '0' && table[0] <= '9' {
+		return `\"` + table + `\"`
+	}
+	return table
+}
+
 // nextSteps are commands that work on these tables.
 func nextSteps(self string, tables []string) string {
 	var b strings.Builder
 	say := func(format string, args ...any) { fmt.Fprintf(&b, "  "+self+" "+format+"\n", args...) }
 	say(`query "show tables"`)
-	for _, t := range []string{"syslog", "log4j", "combined", "json", "raw"} {
+	logs := []string{"syslog", "log4j", "combined", "json", "raw"}
+	if len(tables) > 0 {
+		logs = append(logs, tables[0])
+	}
+	for _, t := range logs {
 		if slices.Contains(tables, t) {
-			say(`query "select ts, source, message from %s order by ts desc limit 10"`, t)
+			say(`query "select ts, source, message from %s order by ts desc limit 10"`, sqlName(t))
 			break
 		}
 	}
