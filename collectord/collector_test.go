@@ -156,6 +156,7 @@ func TestBadReceiptRequestsAreRefused(t *testing.T) {
 }
 
 func TestFullSpoolMeans503UntilTheStoreTakesIt(t *testing.T) {
+	t.Parallel()
 	s := newSetup(t).quickly()
 	away := &awayStore{FS: s.fs}
 	s.fs = away
@@ -194,6 +195,7 @@ func TestFullSpoolMeans503UntilTheStoreTakesIt(t *testing.T) {
 }
 
 func TestDiskThatFailsMeans503AndNothingIsLost(t *testing.T) {
+	t.Parallel()
 	s := newSetup(t)
 	disk := spooltest.New(t.TempDir())
 	s.disk = disk

@@ -61,6 +61,7 @@ func crashing(t *testing.T, name string, s *setup, lose func(), recovered func()
 }
 
 func TestEachBatchIsPublishedOnceAfterACrashAtEveryChangeOfTheDisk(t *testing.T) {
+	t.Parallel()
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	rnd := rand.New(rand.NewPCG(seed, 0))
@@ -79,6 +80,7 @@ func TestEachBatchIsPublishedOnceAfterACrashAtEveryChangeOfTheDisk(t *testing.T)
 }
 
 func TestEachBatchIsPublishedOnceAfterACrashAtEveryChangeOfTheStore(t *testing.T) {
+	t.Parallel()
 	for _, when := range []storetest.When{storetest.Before, storetest.After, storetest.Torn} {
 		for k, crashed := 0, true; crashed; k++ {
 			s := newSetup(t)
@@ -93,6 +95,7 @@ func TestEachBatchIsPublishedOnceAfterACrashAtEveryChangeOfTheStore(t *testing.T
 // Every change of the store fails or loses its reply now and then, without a
 // crash: the collector goes on by itself.
 func TestEachBatchIsPublishedOnceByAStoreThatFailsNowAndThen(t *testing.T) {
+	t.Parallel()
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	s := newSetup(t)
