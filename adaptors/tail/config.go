@@ -6,6 +6,15 @@
 // which (internal/ident and match.go), where records end (internal/cut) and
 // the reading of one (stream.go, read.go). One goroutine decides (run.go), a
 // few read.
+//
+// Known limits. A copy that copytruncate makes is recognised by its name
+// (app.log.1, app-20260131.log) or a full first KiB; a copy that is neither is
+// read as a file of its own. So is one that is compressed before the rest of
+// its original was read: what was not read is told as lost. A file written anew with
+// the same first KiB and the same 256 bytes before the position is taken for
+// the old one. A file that leaves the paths and comes back after seven days is
+// read again. Files reached through a symlink whose folder is not watched are
+// watched by themselves. UTF-16 is skipped.
 package tail
 
 import (
