@@ -50,7 +50,7 @@ ts keep it from reading the files that can't match. "show tables" and
 				return fmt.Errorf("write answer: %w", err)
 			}
 			if format == "table" {
-				fmt.Fprintf(a.stderr, "%d rows, %v\n", sum.Rows, sum.Elapsed.Round(time.Millisecond))
+				fmt.Fprintf(a.stderr, "(rows: %d, %v)\n", sum.Rows, sum.Elapsed.Round(time.Millisecond))
 			}
 			return nil
 		})
