@@ -40,6 +40,9 @@ type Report struct {
 }
 
 const (
+	// maxRowBytes bounds the rows of a run in memory: short records take much
+	// more there than in the log.
+	maxRowBytes = 256 << 20
 	// maxSinks bounds the sink files that are open at a time: their indexes
 	// are in memory. What is left over comes next.
 	maxSinks     = 256
@@ -315,9 +318,10 @@ func (r *run) parse(ctx context.Context, parser parse.Parser, b *rows.Builder) e
 	})
 	g.Go(func() error {
 		for blk := range blocks {
-			if blk.err != nil {
+			switch {
+			case blk.err != nil:
 				blk.task.file.blame(blk.task.block, -1, blk.err.Error())
-			} else {
+			case b.Bytes() < maxRowBytes: // else left to the next run
 				r.parseBlock(&blk, parser, b)
 			}
 			select {

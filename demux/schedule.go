@@ -28,21 +28,27 @@ type Schedule struct {
 // passed, all types run every Every, whatever their schedules.
 type Warmup struct{ Every, For time.Duration }
 
+// Options of a scheduler.
+type Options struct {
+	Only   string // the one data type that is run; empty: all
+	Warmup Warmup
+}
+
 // Scheduler runs the schedules of a Demux.
 type Scheduler struct {
-	demux  *Demux
-	warmup Warmup
-	cron   *cron.Cron
+	demux *Demux
+	opts  Options
+	cron  *cron.Cron
 
 	mu    sync.Mutex
 	specs map[cron.EntryID]Schedule
 }
 
 // NewScheduler prepares the schedules of d's config; it starts nothing.
-func NewScheduler(d *Demux, warmup Warmup) *Scheduler {
+func NewScheduler(d *Demux, opts Options) *Scheduler {
 	logger := cronLogger{d.log}
 	return &Scheduler{
-		demux: d, warmup: warmup, specs: map[cron.EntryID]Schedule{},
+		demux: d, opts: opts, specs: map[cron.EntryID]Schedule{},
 		cron: cron.New(cron.WithLocation(time.UTC), cron.WithLogger(logger),
 			cron.WithChain(cron.Recover(logger), cron.SkipIfStillRunning(logger))),
 	}
@@ -53,18 +59,22 @@ func NewScheduler(d *Demux, warmup Warmup) *Scheduler {
 func (s *Scheduler) Run(ctx context.Context) error {
 	var own []string
 	for _, name := range slices.Sorted(maps.Keys(s.demux.cfg.Types)) {
-		if sched := s.demux.cfg.Types[name].V.Schedule; sched.Given() {
+		if sched := s.demux.cfg.Types[name].V.Schedule; sched.Given() && s.runs(name) {
 			own = append(own, name)
 			s.add(name, sched.V, func() { s.insist(ctx, name) })
 		}
 	}
-	s.add("", s.demux.cfg.Schedule, func() { s.runAll(ctx, own) })
+	if only := s.opts.Only; only == "" || len(own) == 0 {
+		s.add(only, s.demux.cfg.Schedule, func() { s.runAll(ctx, own) })
+	}
 	s.cron.Start()
 	s.warmUp(ctx)
 	<-ctx.Done()
 	<-s.cron.Stop().Done()
 	return nil
 }
+
+func (s *Scheduler) runs(dataType string) bool { return s.opts.Only == "" || s.opts.Only == dataType }
 
 func (s *Scheduler) add(dataType string, sched config.Schedule, job func()) {
 	s.mu.Lock()
@@ -74,11 +84,11 @@ func (s *Scheduler) add(dataType string, sched config.Schedule, job func()) {
 }
 
 func (s *Scheduler) warmUp(ctx context.Context) {
-	if s.warmup.Every <= 0 {
+	if s.opts.Warmup.Every <= 0 {
 		return
 	}
-	for until := time.Now().Add(s.warmup.For); time.Now().Before(until); {
-		if daemon.Sleep(ctx, s.warmup.Every) != nil {
+	for until := time.Now().Add(s.opts.Warmup.For); time.Now().Before(until); {
+		if daemon.Sleep(ctx, s.opts.Warmup.Every) != nil {
 			return
 		}
 		s.runAll(ctx, nil)
@@ -97,7 +107,7 @@ func (s *Scheduler) runAll(ctx context.Context, without []string) {
 	var running sync.WaitGroup
 	limit := make(chan struct{}, 4) // planning waits for the store; runs take turns anyway
 	for _, name := range types {
-		if slices.Contains(without, name) {
+		if slices.Contains(without, name) || !s.runs(name) {
 			continue
 		}
 		limit <- struct{}{}

@@ -76,9 +76,9 @@ func (p parts) collector(cfg collectord.Config) (*collectord.Collector, error) {
 }
 
 // demux makes the scheduler and, where the config says listen, its API.
-func (p parts) demux(cfg demux.Config, warmup demux.Warmup) *demuxDaemon {
+func (p parts) demux(cfg demux.Config, opts demux.Options) *demuxDaemon {
 	log, reg := p.log.With("daemon", "demux"), daemon.NewRegistry()
-	scheduler := demux.NewScheduler(demux.New(cfg, p.fs, p.Store.V.String(), log, reg), warmup)
+	scheduler := demux.NewScheduler(demux.New(cfg, p.fs, p.Store.V.String(), log, reg), opts)
 	d := &demuxDaemon{scheduler: scheduler}
 	if cfg.Listen != "" {
 		d.engine, d.health = daemon.NewEngine(log), daemon.NewHealth()
@@ -190,27 +190,24 @@ live demux.`,
   akupara demux --once --type syslog`,
 	}
 	c.Flags().BoolVar(&once, "once", false, "run now and end")
-	c.Flags().StringVar(&only, "type", "", "the data `TYPE` alone, with --once")
+	c.Flags().StringVar(&only, "type", "", "the data `TYPE` alone")
 	scheduler := a.single(c, func(p parts, g *daemon.Group) error {
 		cfg, problems := decodeDemux(p.Demux)
 		if err := a.refuse(problems); err != nil {
 			return err
 		}
-		d := p.demux(cfg, demux.Warmup{})
+		d := p.demux(cfg, demux.Options{Only: only})
 		g.Add("demux", d.run)
 		g.Add("readme of the store", p.readme)
 		return nil
 	}).RunE
 	c.RunE = func(cmd *cobra.Command, args []string) error {
-		switch {
-		case once:
-			a.started = true
-			if err := chunk.CheckType(only); only != "" && err != nil {
-				return usagef("--type: %v", err)
-			}
+		a.started = true
+		if err := chunk.CheckType(only); only != "" && err != nil {
+			return usagef("--type: %v", err)
+		}
+		if once {
 			return a.demuxOnce(cmd.Context(), only)
-		case only != "":
-			return usagef("--type needs --once: the scheduler runs all types")
 		}
 		return scheduler(cmd, args)
 	}

@@ -91,7 +91,7 @@ func TestExitCodesAndStreams(t *testing.T) {
 		{"check --config " + good, 0, good + " is fine\n", ""},
 		{"check --config " + bad, 1, bad + `:3:1: key "colector" is not known`, ""},
 		{"check --config /nope", 1, "", "no such file"},
-		{"demux --type x", 2, "", "--type needs --once"},
+		{"demux --type A/B", 2, "", "must match"},
 		{"demux --once --type A/B", 2, "", "must match"},
 		{"demux --once", 1, "", "there is no store in"},
 		{"demux --once --config " + good, 0, "there are no sink files in the store yet", ""},

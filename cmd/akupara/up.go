@@ -113,11 +113,11 @@ func (a *app) runUp(ctx context.Context, port int, logs string) error {
 
 	var g daemon.Group
 	g.Add("collector", u.runCollector)
-	warmup := demux.Warmup{}
+	var opts demux.Options
 	if u.first {
-		warmup = demux.Warmup{Every: firstDemux, For: firstMinutes}
+		opts.Warmup = demux.Warmup{Every: firstDemux, For: firstMinutes}
 	}
-	g.Add("demux", u.parts.demux(u.demux, warmup).run)
+	g.Add("demux", u.parts.demux(u.demux, opts).run)
 	u.addWeb(&g, u.web)
 	agent, err := u.parts.agent(u.agent)
 	if err != nil {
