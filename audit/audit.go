@@ -7,7 +7,8 @@
 // and no fact explains it. The start is 0, or where a Begin fact says that the
 // adaptor was told to begin. What the source destroyed (lost), and what a
 // filter or a full spool dropped, is reported beside the gaps and is none: the
-// reason is known. What is still in a collector's spool, or on its way to one,
+// reason is known. What the index of a file in quarantine tells is known of its
+// streams, too: what of it no table holds is a gap. What is still in a collector's spool, or on its way to one,
 // is a gap for as long as something behind it was published first.
 package audit
 
@@ -43,8 +44,8 @@ type Report struct {
 	OverlapsTotal int64   `json:"overlaps_total"`
 	Lost          []Range `json:"lost"`    // destroyed by the source before they could be read
 	Dropped       []Range `json:"dropped"` // by a filter or a full spool
-	// Unreadable are sink files whose header is damaged: the demux will move
-	// them to quarantine.
+	// Unreadable are sink files whose header is damaged: what they held is not
+	// known. Those in raw/ the demux will move to quarantine.
 	Unreadable []string `json:"unreadable"`
 }
 
@@ -86,7 +87,11 @@ type auditor struct {
 }
 
 func (a *auditor) run(ctx context.Context) error {
-	published, err := a.published(ctx)
+	published, err := a.indexes(ctx, store.Raw, take)
+	if err != nil {
+		return err
+	}
+	damaged, err := a.indexes(ctx, store.Quarantine, takeDamaged)
 	if err != nil {
 		return err
 	}
@@ -99,14 +104,20 @@ func (a *auditor) run(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		set.Merge(damaged[dataType])
 		a.streams(dataType, set, published[dataType])
 		delete(published, dataType)
+		delete(damaged, dataType)
 		if err := a.overlaps(ctx, dataType); err != nil {
 			return err
 		}
 	}
 	for dataType, set := range published {
-		a.streams(dataType, coverage.Set{}, set)
+		a.streams(dataType, damaged[dataType], set)
+		delete(damaged, dataType)
+	}
+	for dataType, set := range damaged {
+		a.streams(dataType, set, nil)
 	}
 	for _, list := range [][]Range{a.Gaps, a.Overlaps, a.Lost, a.Dropped} {
 		slices.SortFunc(list, compare)
@@ -184,9 +195,10 @@ func (a *auditor) stream(dataType, id string, st *coverage.Stream) {
 // sinksAtOnce is how many sink files are read at a time.
 const sinksAtOnce = 8
 
-// published gives what the sink files in raw/ hold, by data type.
-func (a *auditor) published(ctx context.Context) (map[string]coverage.Set, error) {
-	paths, err := a.sinks(ctx)
+// indexes gives what the indexes of the sink files below dir tell, by data
+// type.
+func (a *auditor) indexes(ctx context.Context, dir string, take func(coverage.Set, *chunk.Index)) (map[string]coverage.Set, error) {
+	paths, err := a.sinks(ctx, dir)
 	if err != nil {
 		return nil, err
 	}
@@ -201,7 +213,7 @@ func (a *auditor) published(ctx context.Context) (map[string]coverage.Set, error
 			defer mu.Unlock()
 			switch {
 			case errors.Is(err, fs.ErrNotExist):
-				return nil // taken in by the demux meanwhile
+				return nil // moved by the demux meanwhile
 			case errors.Is(err, chunk.ErrInvalid):
 				a.Unreadable = append(a.Unreadable, p)
 				return nil
@@ -232,6 +244,23 @@ func take(set coverage.Set, index *chunk.Index) {
 	}
 }
 
+// takeDamaged adds what the index of a quarantined file tells to a set: that
+// its streams go on as far as its chunks did. What could be used of them is in
+// the table, or came again since; the rest is missing, also where nothing that
+// lies behind it has come.
+func takeDamaged(set coverage.Set, index *chunk.Index) {
+	for i := range index.Blocks {
+		for _, e := range index.Blocks[i].Entries {
+			st := set.Stream(e.Stream, e.Host, e.Source)
+			if e.Kind == chunk.Data {
+				st.Tell(chunk.End, chunk.Range{First: e.Last, Last: e.Last})
+			} else {
+				st.Tell(e.Kind, e.Range())
+			}
+		}
+	}
+}
+
 func (a *auditor) index(ctx context.Context, p string) (*chunk.Index, error) {
 	r, err := a.fs.Open(ctx, p)
 	if err != nil {
@@ -245,10 +274,10 @@ func (a *auditor) index(ctx context.Context, p string) (*chunk.Index, error) {
 	return &sink.Index, nil
 }
 
-// sinks lists the published sink files that are not archived.
-func (a *auditor) sinks(ctx context.Context) ([]string, error) {
+// sinks lists the sink files below dir.
+func (a *auditor) sinks(ctx context.Context, dir string) ([]string, error) {
 	var out []string
-	dirs := []string{store.Raw}
+	dirs := []string{dir}
 	for len(dirs) > 0 {
 		dir := dirs[0]
 		dirs = dirs[1:]
