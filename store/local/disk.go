@@ -14,40 +14,6 @@ import (
 	"github.com/akupara/akupara/store"
 )
 
-// writer is a file being written. The first error is kept: Close repeats it.
-type writer struct {
-	fs   *FS
-	path string
-	file *os.File
-	err  error
-}
-
-func (w *writer) Write(b []byte) (int, error) {
-	if w.err != nil {
-		return 0, w.err
-	}
-	n, err := w.file.Write(b)
-	if err != nil {
-		w.err = w.fs.explain("write", w.path, err)
-	}
-	return n, w.err
-}
-
-func (w *writer) Close() error {
-	if w.file == nil {
-		return fmt.Errorf("close %s: it was closed before", w.path)
-	}
-	file := w.file
-	w.file = nil
-	if w.err == nil {
-		w.err = file.Sync()
-	}
-	if err := file.Close(); w.err == nil {
-		w.err = err
-	}
-	return w.fs.explain("close", w.path, w.err)
-}
-
 type reader struct {
 	*os.File
 	size int64

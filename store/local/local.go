@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"sort"
 	"strconv"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -29,7 +30,8 @@ const removed = ".removed"
 // be created, or mounted, after New. Symbolic links are followed as long as
 // they stay inside.
 type FS struct {
-	root string // absolute
+	root   string    // absolute
+	pieces sync.Pool // of []byte: the buffers of files being written
 }
 
 var _ store.FS = (*FS)(nil)
@@ -40,7 +42,7 @@ func New(root string) (*FS, error) {
 	if !filepath.IsAbs(root) {
 		return nil, fmt.Errorf("local store %q: the path is not absolute", root)
 	}
-	return &FS{root: filepath.Clean(root)}, nil
+	return &FS{root: filepath.Clean(root), pieces: sync.Pool{New: newPiece}}, nil
 }
 
 // Root is the store's directory.
