@@ -238,7 +238,11 @@ func (g *gather) strings(lv parquetfile.Levels, t *table, vi []uint32, bounded b
 // that pays.
 func (g *gather) entries(lv parquetfile.Levels, t *table, entries []uint32, bounded bool) {
 	if t.plain || !g.dictionary(lv, t, entries) {
-		g.w.Strings(lv, len(entries), bounded, func(i int) []byte { return g.b.arena.get(t.refs[entries[i]]) })
+		g.w.Strings(lv, len(entries), bounded, func(dst [][]byte, from int) {
+			for i, e := range entries[from : from+len(dst)] {
+				dst[i] = g.b.arena.get(t.refs[e])
+			}
+		})
 	}
 }
 

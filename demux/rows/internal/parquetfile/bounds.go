@@ -17,6 +17,8 @@ type bounds struct {
 	minF, maxF   float64
 	minStr       []byte
 	maxStr       []byte
+	minHead      uint64 // the first bytes of minStr and maxStr, see head
+	maxHead      uint64
 	unknown      bool // strings whose bounds nobody needs
 	nulls, nans  int64
 	values, size int64
@@ -40,16 +42,36 @@ func (b *bounds) double(v float64) {
 	b.minF, b.maxF = min(b.minF, v), max(b.maxF, v)
 }
 
-// str keeps v: it must not change before the file's end, or be copied.
+// str keeps v: it must not change before the file's end, or be copied. Most
+// values are told from the bounds by their first bytes.
 func (b *bounds) str(v []byte) {
+	h := head(v)
+	if h > b.minHead && h < b.maxHead && b.any {
+		return
+	}
+	b.strSlow(v, h)
+}
+
+func (b *bounds) strSlow(v []byte, h uint64) {
 	switch {
 	case !b.any:
-		b.any, b.minStr, b.maxStr = true, v, v
+		b.any, b.minStr, b.maxStr, b.minHead, b.maxHead = true, v, v, h, h
 	case bytes.Compare(v, b.minStr) < 0:
-		b.minStr = v
+		b.minStr, b.minHead = v, h
 	case bytes.Compare(v, b.maxStr) > 0:
-		b.maxStr = v
+		b.maxStr, b.maxHead = v, h
 	}
+}
+
+// head gives a string's first eight bytes as a number: of two strings, the one
+// with the lower head is the lesser. Equal heads tell nothing.
+func head(v []byte) uint64 {
+	if len(v) >= 8 {
+		return binary.BigEndian.Uint64(v)
+	}
+	var h [8]byte
+	copy(h[:], v)
+	return binary.BigEndian.Uint64(h[:])
 }
 
 // merge adds the bounds of another group.
@@ -64,17 +86,13 @@ func (b *bounds) merge(o *bounds) {
 	}
 	if !b.any {
 		b.any, b.minNum, b.maxNum, b.minF, b.maxF = true, o.minNum, o.maxNum, o.minF, o.maxF
-		b.minStr, b.maxStr = o.minStr, o.maxStr
+		b.minStr, b.maxStr, b.minHead, b.maxHead = o.minStr, o.maxStr, o.minHead, o.maxHead
 		return
 	}
 	b.minNum, b.maxNum = min(b.minNum, o.minNum), max(b.maxNum, o.maxNum)
 	b.minF, b.maxF = min(b.minF, o.minF), max(b.maxF, o.maxF)
-	if bytes.Compare(o.minStr, b.minStr) < 0 {
-		b.minStr = o.minStr
-	}
-	if bytes.Compare(o.maxStr, b.maxStr) > 0 {
-		b.maxStr = o.maxStr
-	}
+	b.strSlow(o.minStr, o.minHead)
+	b.strSlow(o.maxStr, o.maxHead)
 }
 
 // maxFooterString is the longest string that a row group's statistics keep:

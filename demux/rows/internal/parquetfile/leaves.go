@@ -3,6 +3,7 @@ package parquetfile
 import (
 	"encoding/binary"
 	"math"
+	"slices"
 
 	"github.com/akupara/akupara/demux/schema"
 	"github.com/parquet-go/parquet-go/encoding/rle"
@@ -45,20 +46,26 @@ func (w *Writer) numbers(lv Levels, vals []uint64, b bounds) {
 	idx, repeat := w.small.encode(vals, w.idx[:0])
 	w.idx = idx
 	if repeat {
-		w.page = w.page[:0]
-		for _, v := range w.small.keys {
-			w.page = binary.LittleEndian.AppendUint64(w.page, v)
-		}
+		w.page = appendPlain(w.page[:0], w.small.keys)
 		c.dictionary(len(w.small.keys))
 		c.indexes(lv, w.idx)
 	} else {
 		c.levels(lv, 0, lv.N)
-		for _, v := range vals {
-			w.page = binary.LittleEndian.AppendUint64(w.page, v)
-		}
+		w.page = appendPlain(w.page, vals)
 		c.data(lv.N, lv.N-len(vals), format.Plain)
 	}
 	c.end()
+}
+
+// appendPlain appends numbers in PLAIN encoding.
+func appendPlain(p []byte, vals []uint64) []byte {
+	at := len(p)
+	p = slices.Grow(p, 8*len(vals))[:at+8*len(vals)]
+	out := p[at:]
+	for i, v := range vals {
+		binary.LittleEndian.PutUint64(out[8*i:], v)
+	}
+	return p
 }
 
 // Bools writes a leaf of Booleans: 0 or 1 each.
@@ -102,40 +109,48 @@ func (w *Writer) Dictionary(lv Levels, idx []int32, size int, dict func(i int) [
 	c.end()
 }
 
-// Strings writes a leaf of Strings as they are: n values, the i-th given by
-// value. What value gives must stay as it is until End, if bounded: then the
+// batchLen is how many strings are asked for at a time.
+const batchLen = 256
+
+// Strings writes a leaf of Strings as they are: n values. fill gives those
+// from the from-th on to dst; at most batchLen at a time, so that the memory
+// where they are is asked for at once and each is looked at only while it is
+// near. What fill gives must stay as it is until End, if bounded: then the
 // leaf gets bounds.
-func (w *Writer) Strings(lv Levels, n int, bounded bool, value func(i int) []byte) {
-	var b bounds
-	if b.unknown = !bounded; bounded {
-		for i := range n {
-			b.str(value(i))
-		}
-	}
-	c := w.begin(lv, n, b)
+func (w *Writer) Strings(lv Levels, n int, bounded bool, fill func(dst [][]byte, from int)) {
+	c := w.begin(lv, n, bounds{unknown: !bounded})
+	var batch [][]byte // the values that are next
 	for level, i := 0, 0; ; {
-		// The values of a page are collected first: how many levels go with
+		// The values of a page are collected first: how many levels go before
 		// them is known only then.
-		from, size := i, 0
-		start := level
-		for level < lv.N && (size < pageBytes || lv.Rep != nil && lv.Rep[level] != 0) {
+		from, start := i, level
+		vals := w.vals[:0]
+		for level < lv.N && (len(vals) < pageBytes || lv.Rep != nil && lv.Rep[level] != 0) {
 			if lv.Def == nil || lv.Def[level] == c.leaf.maxDef {
-				size += 4 + len(value(i))
+				if len(batch) == 0 {
+					batch = w.batch[:min(batchLen, n-i)]
+					fill(batch, i)
+				}
+				v := batch[0]
+				batch = batch[1:]
 				i++
+				vals = binary.LittleEndian.AppendUint32(vals, uint32(len(v)))
+				vals = append(vals, v...)
+				if bounded {
+					c.b.str(v)
+				}
 			}
 			level++
 		}
+		w.vals = vals
 		c.levels(lv, start, level)
-		for j := from; j < i; j++ {
-			v := value(j)
-			w.page = binary.LittleEndian.AppendUint32(w.page, uint32(len(v)))
-			w.page = append(w.page, v...)
-		}
+		w.page = append(w.page, vals...)
 		c.data(level-start, level-start-(i-from), format.Plain)
 		if level >= lv.N {
 			break
 		}
 	}
+	clear(w.batch[:])
 	c.end()
 }
 

@@ -47,6 +47,8 @@ type Writer struct {
 
 	header thrift.Encoder
 	page   []byte // a page as encoded
+	vals   []byte // its values, before its levels are known
+	batch  [batchLen][]byte
 	packed []byte // and as compressed
 	small  numbers
 	idx    []int32
