@@ -10,6 +10,7 @@ package bench
 
 import (
 	"bufio"
+	"bytes"
 	"fmt"
 	"math/rand/v2"
 	"net"
@@ -18,6 +19,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -28,6 +30,7 @@ import (
 var roles = map[string]func(args []string) error{
 	"bare-server": bareServer,
 	"zstd-alone":  zstdAlone,
+	"measure":     measure,
 }
 
 func TestMain(m *testing.M) {
@@ -114,23 +117,42 @@ func (u usage) show(b *testing.B, who string, raw int64) {
 		who, float64(raw)/1e6/u.wall.Seconds(), u.perCPU(raw), float64(u.rss)/1e6)
 }
 
+// measure runs a command and prints what it took. The kernel counts a
+// process's peak memory from its fork on, and a benchmark's own memory is
+// large: so a small process does the forking.
+func measure(args []string) error {
+	cmd := exec.Command(args[0], args[1:]...)
+	cmd.Stdout, cmd.Stderr = os.Stderr, os.Stderr
+	cmd.Env = append(os.Environ(), "AKUPARA_BENCH_ROLE="+os.Getenv("AKUPARA_BENCH_INNER"))
+	if err := cmd.Run(); err != nil {
+		return fmt.Errorf("%v: %w", args, err)
+	}
+	s := cmd.ProcessState
+	fmt.Println(int64(s.UserTime()+s.SystemTime()), s.SysUsage().(*syscall.Rusage).Maxrss<<10)
+	return nil
+}
+
 // run runs a command to its end.
 func run(b *testing.B, cmd *exec.Cmd) usage {
 	b.Helper()
+	small := role("measure", append([]string{cmd.Path}, cmd.Args[1:]...)...)
+	for _, kv := range cmd.Env {
+		if inner, ok := strings.CutPrefix(kv, "AKUPARA_BENCH_ROLE="); ok {
+			small.Env = append(small.Env, "AKUPARA_BENCH_INNER="+inner)
+		}
+	}
+	var errs bytes.Buffer
+	small.Stderr = &errs
 	began := time.Now()
-	out, err := cmd.CombinedOutput()
+	out, err := small.Output()
+	u := usage{wall: time.Since(began)}
 	if err != nil {
-		b.Fatalf("%v: %v\n%s", cmd.Args, err, out)
+		b.Fatalf("%v: %v\n%s", cmd.Args, err, errs.String())
 	}
-	return ended(cmd, began)
-}
-
-func ended(cmd *exec.Cmd, began time.Time) usage {
-	s := cmd.ProcessState
-	return usage{
-		cpu: s.UserTime() + s.SystemTime(), wall: time.Since(began),
-		rss: s.SysUsage().(*syscall.Rusage).Maxrss << 10,
+	if _, err := fmt.Sscan(string(out), (*int64)(&u.cpu), &u.rss); err != nil {
+		b.Fatalf("%v printed %q: %v", cmd.Args, out, err)
 	}
+	return u
 }
 
 // server is a process that runs until it is told to end.
@@ -176,11 +198,27 @@ func serve(b *testing.B, addr string, cmd *exec.Cmd) *server {
 
 func (s *server) end(b *testing.B) usage {
 	b.Helper()
+	peak := peakRSS(b, s.cmd.Process.Pid)
 	if err := s.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		b.Fatal(err)
 	}
 	_ = s.cmd.Wait() // a peer may just die of the signal
-	return ended(s.cmd, s.began)
+	state := s.cmd.ProcessState
+	return usage{cpu: state.UserTime() + state.SystemTime(), wall: time.Since(s.began), rss: peak}
+}
+
+func peakRSS(b *testing.B, pid int) int64 {
+	b.Helper()
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		b.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(status), "VmHWM:")
+	var kB int64
+	if _, err := fmt.Sscan(rest, &kB); err != nil {
+		b.Fatalf("VmHWM of process %d: %v", pid, err)
+	}
+	return kB << 10
 }
 
 // role starts this binary as one of its roles.

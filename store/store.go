@@ -42,7 +42,8 @@ type FS interface {
 	Remove(ctx context.Context, path string) error
 }
 
-// File is a file being written. It is not safe for concurrent use.
+// File is a file being written. It is not safe for concurrent use. It collects
+// small writes itself: an error may be told by a later Write, or by Close.
 type File interface {
 	io.Writer
 	// Close makes the bytes durable and visible. Call it once; its error is

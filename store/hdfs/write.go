@@ -1,6 +1,7 @@
 package hdfs
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -44,7 +45,30 @@ func (f *FS) Create(ctx context.Context, p string) (store.File, error) {
 		f.done(s, err)
 		return nil, explain("create", p, err)
 	}
-	return &writer{fs: f, s: s, fw: fw, path: p}, nil
+	w := &writer{fs: f, s: s, fw: fw, path: p}
+	return &file{bufio.NewWriterSize(w, bufferLen), w}, nil
+}
+
+// bufferLen collects small writes: large ones cost DataNodes and client less.
+const bufferLen = 1 << 20
+
+type file struct {
+	buf *bufio.Writer
+	w   *writer
+}
+
+func (f *file) Write(b []byte) (int, error) {
+	if f.w.closed {
+		return f.w.Write(b) // says so
+	}
+	return f.buf.Write(b)
+}
+
+func (f *file) Close() error {
+	if !f.w.closed {
+		_ = f.buf.Flush() // w keeps its error, and Close gives it
+	}
+	return f.w.Close()
 }
 
 func (f *FS) create(s *session, abs string) (*hdfs.FileWriter, error) {

@@ -204,7 +204,12 @@ func (w *faultyFile) Write(b []byte) (n int, err error) {
 	}
 	w.err = w.f.mutate(w.epoch, "write", w.path,
 		func() error { n, err = w.inner.Write(b); return err },
-		func() error { _, err := w.inner.Write(b[:len(b)/2]); return err })
+		func() error {
+			if _, err := w.inner.Write(b[:len(b)/2]); err != nil {
+				return err
+			}
+			return w.inner.Close() // what was collected reaches the disk
+		})
 	return n, w.err
 }
 

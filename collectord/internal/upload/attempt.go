@@ -1,7 +1,6 @@
 package upload
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -27,7 +26,6 @@ func (e *takenError) Error() string {
 }
 
 const (
-	writeSize  = 1 << 20 // bytes of one write to the store
 	cleanLimit = 10 * time.Second
 )
 
@@ -136,8 +134,7 @@ func (u *Uploader) write(ctx context.Context, temp string, frames *spool.Frames)
 }
 
 func copyBlocks(f store.File, frames *spool.Frames) (int64, error) {
-	out := bufio.NewWriterSize(f, writeSize)
-	w, err := chunk.NewSinkWriter(out, &frames.Index)
+	w, err := chunk.NewSinkWriter(f, &frames.Index)
 	if err != nil {
 		return 0, err
 	}
@@ -155,9 +152,6 @@ func copyBlocks(f store.File, frames *spool.Frames) (int64, error) {
 	}
 	if err := w.Finish(); err != nil {
 		return 0, err
-	}
-	if err := out.Flush(); err != nil {
-		return 0, fmt.Errorf("write sink file: %w", err)
 	}
 	return w.Size(), nil
 }
