@@ -13,6 +13,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -62,7 +63,7 @@ func lines(s string, first int64, n int) chunk.Chunk {
 // lineLen is the length of each line of a stream with a name of one letter.
 const lineLen = int64(len("s at 00000000\n"))
 
-var segments uint64
+var segments atomic.Uint64
 
 // publish writes one sink file with a batch for each group of chunks.
 func publish(t testing.TB, st store.FS, batches ...[]chunk.Chunk) string {
@@ -71,8 +72,7 @@ func publish(t testing.TB, st store.FS, batches ...[]chunk.Chunk) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	segments++
-	seg := store.NewSegment(time.Now(), "test", segments)
+	seg := store.NewSegment(time.Now(), "test", segments.Add(1))
 	index := chunk.Index{Type: "app", Segment: string(seg)}
 	var blocks [][]byte
 	for _, chunks := range batches {
@@ -333,6 +333,25 @@ func TestASecondProcessWaitsForTheLease(t *testing.T) {
 	release()
 	if rep := runOnce(t, second); rep.Records != 1 {
 		t.Errorf("after the release: got %+v, want 1 record", rep)
+	}
+}
+
+func TestADeadProcessesLeaseIsFreeWithinTenSeconds(t *testing.T) {
+	if testing.Short() {
+		t.Skip("watches a lease for 8 s")
+	}
+	t.Parallel()
+	st := testStore(t)
+	dead := testDemux(t, st, nil)
+	if err := dead.leases.write(t.Context(), leasePath("app"), 7); err != nil { // and never again
+		t.Fatal(err)
+	}
+	publish(t, st, []chunk.Chunk{lines("a", 0, 1)})
+	began := time.Now()
+	NewScheduler(testDemux(t, st, nil), Options{}).insist(t.Context(), "app")
+	checkLines(t, tableRows(t, st), map[string]int{"a": 1})
+	if took := time.Since(began); took < leaseDead {
+		t.Errorf("the lease was taken after %v, want %v at least: it might have been alive", took, leaseDead)
 	}
 }
 

@@ -119,9 +119,11 @@ func (s *Scheduler) runAll(ctx context.Context, without []string) {
 	running.Wait()
 }
 
-// insist runs one type until it succeeds or another process works on it.
+// insist runs one type until it succeeds or another process works on it: one
+// that lives, and not one that died with the lease in its hands.
 func (s *Scheduler) insist(ctx context.Context, dataType string) {
 	var pause daemon.Backoff
+	patience := time.Now().Add(leaseDead + leaseRenew)
 	for ctx.Err() == nil {
 		rep, err := s.demux.RunType(ctx, dataType)
 		switch {
@@ -131,6 +133,9 @@ func (s *Scheduler) insist(ctx context.Context, dataType string) {
 					"files", rep.Files, "parse_errors", rep.ParseErrors, "took", rep.Took)
 			}
 			return
+		case errors.Is(err, ErrHeld) && time.Now().Before(patience):
+			_ = daemon.Sleep(ctx, leaseRenew/2) // the loop looks at ctx
+			continue
 		case errors.Is(err, ErrHeld):
 			s.demux.log.Debug("skipped", "type", dataType, "because", err)
 			return
