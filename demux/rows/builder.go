@@ -1,7 +1,6 @@
 package rows
 
 import (
-	"hash/maphash"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -15,12 +14,12 @@ import (
 // long and double give double where that is exact; all else gives string. It
 // is not safe for concurrent use.
 type Builder struct {
-	opts  Options
-	arena arena
-	gen   *Generation
+	opts Options
+	mem  *memory
+	gen  *Generation
 
-	ts, seq []int64
-	level   []Level
+	ts, seq vec[int64]
+	level   vec[Level]
 	runs    []run // of rows with the same origin, ascending
 
 	origins table // hosts, sources and streams
@@ -33,7 +32,6 @@ type Builder struct {
 	byName map[string]*Column // by the name in lower case
 	own    []*Column          // all of byName but the common ones, as asked for
 	begun  int                // own columns with a value or a fixed type
-	spare  map[string]*Column // those before the last Reset: their memory is used again
 
 	faults []byte // what the current row's parse_error will say
 	text   []byte // scratch
@@ -54,15 +52,14 @@ type tag struct{ key, val uint32 }
 
 // attributes are the pairs that fit no column, ascending by row.
 type attributes struct {
-	rows []uint32
+	rows vec[uint32]
 	keys table
 	vals table
 }
 
 // NewBuilder makes an empty Builder.
 func NewBuilder(o Options) *Builder {
-	b := &Builder{}
-	b.arena.seed = maphash.MakeSeed()
+	b := &Builder{mem: newMemory()}
 	b.ResetTo(o)
 	return b
 }
@@ -78,23 +75,13 @@ func (b *Builder) ResetTo(o Options) {
 	}
 	b.opts = o
 	b.gen = new(Generation)
-	b.arena.reset()
-	b.ts, b.seq, b.level, b.runs = b.ts[:0], b.seq[:0], b.level[:0], b.runs[:0]
-	for _, t := range []*table{&b.origins, &b.tagKeys, &b.tagVals, &b.attrs.keys, &b.attrs.vals} {
-		t.reset()
-	}
-	b.attrs.rows = b.attrs.rows[:0]
-	b.spare = map[string]*Column{}
-	for _, c := range b.own {
-		b.spare[c.name] = c
-	}
+	b.drop()
 	b.byName, b.own, b.begun = map[string]*Column{}, nil, 0
 	for _, c := range schema.Common() {
 		b.byName[c.Name] = nil
 	}
-	b.message = b.common(b.message, schema.Message)
-	b.parseError = b.common(b.parseError, schema.ParseError)
-	b.faults = b.faults[:0]
+	b.message = &Column{b: b, name: schema.Message, typ: schema.String, fixed: true, last: -1}
+	b.parseError = &Column{b: b, name: schema.ParseError, typ: schema.String, fixed: true, last: -1}
 	for _, c := range o.Existing {
 		key := strings.ToLower(c.Name)
 		if _, taken := b.byName[key]; taken {
@@ -109,28 +96,29 @@ func (b *Builder) ResetTo(o Options) {
 	}
 }
 
-// common gives the column of a common string, with the memory of the old one.
-func (b *Builder) common(old *Column, name string) *Column {
-	c := &Column{b: b, name: name, typ: schema.String, fixed: true, last: -1}
-	if old != nil {
-		old.strs.reset()
-		c.strs = old.strs
+// drop empties everything that has values.
+func (b *Builder) drop() {
+	m := b.mem
+	m.trim()
+	b.ts.reset(&m.longs)
+	b.seq.reset(&m.longs)
+	b.level.reset(&m.levels)
+	b.attrs.rows.reset(&m.ids)
+	for _, t := range []*table{&b.origins, &b.tagKeys, &b.tagVals, &b.attrs.keys, &b.attrs.vals} {
+		t.reset(m)
 	}
-	return c
+	for _, c := range append(b.own, b.message, b.parseError) {
+		if c != nil {
+			c.reset()
+		}
+	}
+	b.runs, b.faults = b.runs[:0], b.faults[:0]
 }
 
 func (b *Builder) add(key string, c *Column) *Column {
 	if c.typ != 0 {
 		c.order = b.begun
 		b.begun++
-	}
-	if old := b.spare[c.name]; old != nil {
-		old.strs.reset()
-		c.strs, c.nums, c.gaps = old.strs, old.nums[:0], old.gaps[:0]
-		if old.rows != nil {
-			c.gaps = old.rows[:0]
-		}
-		delete(b.spare, c.name)
 	}
 	b.byName[key] = c
 	b.own = append(b.own, c)
@@ -145,7 +133,7 @@ type Generation struct{ _ byte }
 func (b *Builder) Generation() *Generation { return b.gen }
 
 // Len is the number of rows.
-func (b *Builder) Len() int { return len(b.ts) }
+func (b *Builder) Len() int { return b.ts.len() }
 
 // maxName is the most bytes that a column's name may have.
 const maxName = 256
@@ -199,19 +187,19 @@ func (b *Builder) Columns() []schema.Column {
 	return out
 }
 
-// Bytes is the memory that the rows take, in bytes, with the slack that slices
-// grow by. Memory kept from before a Reset does not count until it is used
-// again. WriteFiles takes up to about 48 bytes a row and 16 MiB more while it
-// runs.
+// Bytes is the memory that the rows take, in bytes, with what is still free in
+// their blocks. Blocks kept from before a Reset do not count until they are
+// used again. WriteFiles takes up to about 48 bytes a row and 16 MiB more
+// while it runs.
 func (b *Builder) Bytes() int64 {
-	n := int64(len(b.ts)+len(b.seq))*8 + int64(len(b.level)) + int64(len(b.runs))*64 +
-		int64(len(b.attrs.rows))*4 + b.attrs.keys.bytes() + b.attrs.vals.bytes() +
-		b.origins.bytes() + b.message.bytes() + b.parseError.bytes()
-	for _, c := range b.own {
-		n += c.bytes() + 256
-	}
-	return n + n/4 + b.arena.used
+	return b.mem.used + int64(cap(b.runs))*runSize + int64(len(b.own))*columnSize
 }
+
+// Sizes in bytes, about.
+const (
+	runSize    = 64
+	columnSize = 512
+)
 
 // Failed is the number of rows that have a parse_error.
 func (b *Builder) Failed() int64 {

@@ -16,13 +16,14 @@ type Column struct {
 	fixed bool        // the type is the table's, or the parser's: it does not widen
 	order int         // among the run's columns
 
-	// rows are those of the values, ascending; nil means the rows 0, 1, 2, …
-	// without a gap. A column that is rarely filled costs nothing elsewhere.
-	rows []uint32
-	gaps []uint32 // memory for rows
-	last int      // row of the last value; -1 if none
-	nums []uint64 // of a Long, a Double (its bits) or a Boolean
-	strs table    // of a String
+	// rows are those of the values, ascending, where the column is sparse; else
+	// the values are those of the rows 0, 1, 2, … without a gap. A column that
+	// is rarely filled costs nothing elsewhere.
+	sparse bool
+	rows   vec[uint32]
+	last   int         // row of the last value; -1 if none
+	nums   vec[uint64] // of a Long, a Double (its bits) or a Boolean
+	strs   table       // of a String
 }
 
 // Name is the column's name.
@@ -32,25 +33,23 @@ func (c *Column) len() int {
 	if c.typ == schema.String {
 		return c.strs.len()
 	}
-	return len(c.nums)
+	return c.nums.len()
 }
 
 // claim notes that the current row has a value; false means that it had one.
 func (c *Column) claim() bool {
-	row := len(c.b.ts) - 1
+	row, m := c.b.Len()-1, c.b.mem
 	if c.last == row {
 		return false
 	}
-	if c.rows != nil {
-		c.rows = append(c.rows, uint32(row))
-	} else if row != c.last+1 { // the first gap
-		if c.rows = c.gaps[:0]; c.rows == nil {
-			c.rows = make([]uint32, 0, c.last+16)
-		}
+	if !c.sparse && row != c.last+1 { // the first gap
+		c.sparse = true
 		for i := range c.last + 1 {
-			c.rows = append(c.rows, uint32(i))
+			c.rows.add(m, &m.ids, uint32(i))
 		}
-		c.rows, c.gaps = append(c.rows, uint32(row)), nil
+	}
+	if c.sparse {
+		c.rows.add(m, &m.ids, uint32(row))
 	}
 	c.last = row
 	return true
@@ -73,7 +72,7 @@ func (c *Column) String(v []byte) {
 		c.b.attr(c.name, v)
 		return
 	}
-	c.strs.add(&c.b.arena, v)
+	c.strs.add(c.b.mem, v)
 }
 
 // Long puts a whole number into the current row's column.
@@ -84,12 +83,12 @@ func (c *Column) Long(v int64) {
 	switch c.typ {
 	case schema.Long:
 		if c.claim() {
-			c.nums = append(c.nums, uint64(v))
+			c.num(uint64(v))
 			return
 		}
 	case schema.Double:
 		if f := float64(v); exactLong(v) && c.claim() {
-			c.nums = append(c.nums, math.Float64bits(f))
+			c.num(math.Float64bits(f))
 			return
 		}
 	}
@@ -108,9 +107,9 @@ func (c *Column) Double(v float64, raw []byte) {
 	}
 	switch {
 	case c.typ == schema.Double && c.claim():
-		c.nums = append(c.nums, math.Float64bits(v))
+		c.num(math.Float64bits(v))
 	case c.typ == schema.Long && whole && c.claim():
-		c.nums = append(c.nums, uint64(int64(v)))
+		c.num(uint64(int64(v)))
 	default:
 		c.Text(raw)
 	}
@@ -126,7 +125,7 @@ func (c *Column) Bool(v bool) {
 		if v {
 			n = 1
 		}
-		c.nums = append(c.nums, n)
+		c.num(n)
 		return
 	}
 	c.Text(strconv.AppendBool(c.b.text[:0], v))
@@ -136,7 +135,7 @@ func (c *Column) Bool(v bool) {
 // type: a number beyond all types, an array, what did not fit. A column that
 // may still widen becomes one of strings; else the text goes to attributes.
 func (c *Column) Text(raw []byte) {
-	if c.last == len(c.b.ts)-1 {
+	if c.last == c.b.Len()-1 {
 		c.b.Attr(c.name, raw)
 		return
 	}
@@ -147,6 +146,8 @@ const maxExact = 1 << 53 // up to it, every whole number is a double
 
 func exactLong(v int64) bool { return v <= maxExact && v >= -maxExact }
 
+func (c *Column) num(v uint64) { c.nums.add(c.b.mem, &c.b.mem.words, v) }
+
 func (c *Column) begin(t schema.Type) {
 	c.typ = t
 	c.order = c.b.begun
@@ -155,14 +156,14 @@ func (c *Column) begin(t schema.Type) {
 
 // toDouble widens a column of longs, to strings where a double can't hold them.
 func (c *Column) toDouble() {
-	for _, n := range c.nums {
-		if !exactLong(int64(n)) {
+	for i := range c.nums.len() {
+		if !exactLong(int64(c.nums.at(i))) {
 			c.toString()
 			return
 		}
 	}
-	for i, n := range c.nums {
-		c.nums[i] = math.Float64bits(float64(int64(n)))
+	for i := range c.nums.len() {
+		c.nums.set(i, math.Float64bits(float64(int64(c.nums.at(i)))))
 	}
 	c.typ = schema.Double
 }
@@ -170,8 +171,8 @@ func (c *Column) toDouble() {
 // toString widens a column to strings: its values' texts.
 func (c *Column) toString() {
 	var buf [32]byte
-	for _, n := range c.nums {
-		t := buf[:0]
+	for i := range c.nums.len() {
+		t, n := buf[:0], c.nums.at(i)
 		switch c.typ {
 		case schema.Long:
 			t = strconv.AppendInt(t, int64(n), 10)
@@ -180,9 +181,10 @@ func (c *Column) toString() {
 		default:
 			t = strconv.AppendBool(t, n != 0)
 		}
-		c.strs.add(&c.b.arena, t)
+		c.strs.add(c.b.mem, t)
 	}
-	c.typ, c.nums = schema.String, c.nums[:0]
+	c.nums.drop(c.b.mem, &c.b.mem.words)
+	c.typ = schema.String
 }
 
 // AppendDouble writes the shortest text that reads back as v.
@@ -193,6 +195,9 @@ func AppendDouble(b []byte, v float64) []byte {
 	return strconv.AppendFloat(b, v, 'f', -1, 64)
 }
 
-func (c *Column) bytes() int64 {
-	return int64(len(c.rows))*4 + int64(len(c.nums))*8 + c.strs.bytes()
+// reset drops all values, after the memory's trim.
+func (c *Column) reset() {
+	c.rows.reset(&c.b.mem.ids)
+	c.nums.reset(&c.b.mem.words)
+	c.strs.reset(c.b.mem)
 }

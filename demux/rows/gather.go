@@ -51,9 +51,9 @@ func (g *gather) column(c *schema.Column) error {
 	all := parquetfile.Levels{N: len(g.rows)}
 	switch c.Name {
 	case schema.TS:
-		g.w.Longs(all, g.pick(b.ts))
+		g.w.Longs(all, g.pick(&b.ts))
 	case schema.Seq:
-		g.w.Longs(all, g.pick(b.seq))
+		g.w.Longs(all, g.pick(&b.seq))
 	case schema.Host:
 		g.origin(func(r *run) uint32 { return r.host })
 	case schema.Source:
@@ -100,10 +100,10 @@ func (g *gather) null(c *schema.Column) {
 	}
 }
 
-func (g *gather) pick(from []int64) []uint64 {
+func (g *gather) pick(from *vec[int64]) []uint64 {
 	g.nums = g.nums[:0]
 	for _, r := range g.rows {
-		g.nums = append(g.nums, uint64(from[r]))
+		g.nums = append(g.nums, uint64(from.at(int(r))))
 	}
 	return g.nums
 }
@@ -124,7 +124,7 @@ func (g *gather) origin(of func(*run) uint32) {
 func (g *gather) level() {
 	g.def, g.valueIDs = g.def[:0], g.valueIDs[:0]
 	for _, r := range g.rows {
-		l := g.b.level[r]
+		l := g.b.level.at(int(r))
 		if l == NoLevel {
 			g.def = append(g.def, 0)
 			continue
@@ -157,12 +157,12 @@ func (g *gather) levels(values int) parquetfile.Levels {
 // find fills def and vi for the group's rows.
 func (g *gather) find(c *Column) {
 	n := c.len()
-	if c.rows == nil && n > int(g.maxRow) { // all rows have a value, at their own place
+	if !c.sparse && n > int(g.maxRow) { // all rows have a value, at their own place
 		g.vi = append(g.vi[:0], g.rows...)
 		return
 	}
 	g.def, g.vi = g.def[:0], g.vi[:0]
-	if c.rows == nil {
+	if !c.sparse {
 		for _, r := range g.rows {
 			if int(r) < n {
 				g.def, g.vi = append(g.def, 1), append(g.vi, r)
@@ -172,7 +172,7 @@ func (g *gather) find(c *Column) {
 		}
 		return
 	}
-	lo, hi := g.locate(c.rows)
+	lo, hi := g.locate(&c.rows)
 	for _, r := range g.rows {
 		if at := g.at[r-g.minRow]; at != 0 {
 			g.def, g.vi = append(g.def, 1), append(g.vi, at-1)
@@ -180,27 +180,28 @@ func (g *gather) find(c *Column) {
 			g.def = append(g.def, 0)
 		}
 	}
-	g.forget(c.rows[lo:hi])
+	g.forget(&c.rows, lo, hi)
 }
 
 // locate notes in at where the rows of the group have their first value, and
 // gives the range of values looked at; forget undoes it.
-func (g *gather) locate(rows []uint32) (lo, hi int) {
+func (g *gather) locate(rows *vec[uint32]) (lo, hi int) {
 	if n := int(g.maxRow-g.minRow) + 1; len(g.at) < n {
 		g.at = make([]uint32, n)
 	}
-	lo = sort.Search(len(rows), func(i int) bool { return rows[i] >= g.minRow })
-	for hi = lo; hi < len(rows) && rows[hi] <= g.maxRow; hi++ {
-		if at := &g.at[rows[hi]-g.minRow]; *at == 0 {
+	n := rows.len()
+	lo = sort.Search(n, func(i int) bool { return rows.at(i) >= g.minRow })
+	for hi = lo; hi < n && rows.at(hi) <= g.maxRow; hi++ {
+		if at := &g.at[rows.at(hi)-g.minRow]; *at == 0 {
 			*at = uint32(hi) + 1
 		}
 	}
 	return lo, hi
 }
 
-func (g *gather) forget(rows []uint32) {
-	for _, r := range rows {
-		g.at[r-g.minRow] = 0
+func (g *gather) forget(rows *vec[uint32], lo, hi int) {
+	for i := lo; i < hi; i++ {
+		g.at[rows.at(i)-g.minRow] = 0
 	}
 }
 
@@ -214,7 +215,7 @@ func (g *gather) values(c *Column, bounded bool) {
 	}
 	g.nums = g.nums[:0]
 	for _, i := range g.vi {
-		g.nums = append(g.nums, c.nums[i])
+		g.nums = append(g.nums, c.nums.at(int(i)))
 	}
 	switch c.typ {
 	case schema.Double:
@@ -240,7 +241,7 @@ func (g *gather) entries(lv parquetfile.Levels, t *table, entries []uint32, boun
 	if t.plain || !g.dictionary(lv, t, entries) {
 		g.w.Strings(lv, len(entries), bounded, func(dst [][]byte, from int) {
 			for i, e := range entries[from : from+len(dst)] {
-				dst[i] = g.b.arena.get(t.refs[e])
+				dst[i] = t.get(int(e))
 			}
 		})
 	}
@@ -253,8 +254,8 @@ const maxDictionary = 4 << 20
 // dictionary writes entries of t as a dictionary and indexes. It does not, and
 // gives false, where few entries repeat.
 func (g *gather) dictionary(lv parquetfile.Levels, t *table, entries []uint32) bool {
-	if len(g.local) < len(t.refs) {
-		g.local = make([]int32, len(t.refs)+len(t.refs)/4)
+	if n := t.refs.len(); len(g.local) < n {
+		g.local = make([]int32, n+n/4)
 	}
 	g.used, g.idx = g.used[:0], g.idx[:0]
 	for _, e := range entries {
@@ -269,11 +270,11 @@ func (g *gather) dictionary(lv parquetfile.Levels, t *table, entries []uint32) b
 	size := 0
 	for _, e := range g.used {
 		g.local[e] = 0
-		size += int(t.refs[e].len)
+		size += int(t.refs.at(int(e)).len)
 	}
 	if len(g.used) > 16 && len(g.used)*4 > len(entries)*3 || size > maxDictionary {
 		return false
 	}
-	g.w.Dictionary(lv, g.idx, len(g.used), func(i int) []byte { return g.b.arena.get(t.refs[g.used[i]]) })
+	g.w.Dictionary(lv, g.idx, len(g.used), func(i int) []byte { return t.get(int(g.used[i])) })
 	return true
 }

@@ -12,7 +12,7 @@ const (
 // tags writes the map that the rows' runs share.
 func (g *gather) tags() {
 	b := g.b
-	if len(b.tagKeys.refs) == 0 {
+	if b.tagKeys.refs.len() == 0 {
 		g.nullMap()
 		return
 	}
@@ -32,7 +32,7 @@ func (g *gather) tags() {
 // attributes writes the pairs that fit no column.
 func (g *gather) attributes() {
 	a := &g.b.attrs
-	lo, hi := g.locate(a.rows)
+	lo, hi := g.locate(&a.rows)
 	if lo == hi {
 		g.nullMap()
 		return
@@ -44,11 +44,11 @@ func (g *gather) attributes() {
 			g.noPair()
 			continue
 		}
-		for i := int(at) - 1; i < len(a.rows) && a.rows[i] == r; i++ {
+		for i := int(at) - 1; i < a.rows.len() && a.rows.at(i) == r; i++ {
 			g.pair(i == int(at)-1, uint32(a.keys.entry(i)), uint32(a.vals.entry(i)))
 		}
 	}
-	g.forget(a.rows[lo:hi])
+	g.forget(&a.rows, lo, hi)
 	g.endMap(&a.keys, &a.vals)
 }
 

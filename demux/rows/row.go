@@ -27,7 +27,7 @@ func (l Level) String() string { return levelNames[l] }
 
 // Origin tells where the rows that follow come from.
 func (b *Builder) Origin(host, source, stream string, tags map[string]string) {
-	r := run{firstRow: len(b.ts)}
+	r := run{firstRow: b.Len()}
 	r.host, r.source, r.stream = b.origin(host), b.origin(source), b.origin(stream)
 	if n := len(b.runs); n > 0 && len(tags) == 0 {
 		p := &b.runs[n-1]
@@ -37,18 +37,18 @@ func (b *Builder) Origin(host, source, stream string, tags map[string]string) {
 	}
 	for k, v := range tags {
 		r.tags = append(r.tags, tag{
-			b.tagKeys.intern(&b.arena, escape(nil, []byte(k))),
-			b.tagVals.intern(&b.arena, escape(nil, []byte(v))),
+			b.tagKeys.intern(b.mem, escape(nil, []byte(k))),
+			b.tagVals.intern(b.mem, escape(nil, []byte(v))),
 		})
 	}
 	slices.SortFunc(r.tags, func(x, y tag) int {
-		return bytes.Compare(b.arena.get(b.tagKeys.refs[x.key]), b.arena.get(b.tagKeys.refs[y.key]))
+		return bytes.Compare(b.tagKeys.get(int(x.key)), b.tagKeys.get(int(y.key)))
 	})
 	b.runs = append(b.runs, r)
 }
 
 func (b *Builder) origin(v string) uint32 {
-	return b.origins.intern(&b.arena, escape(nil, []byte(v)))
+	return b.origins.intern(b.mem, escape(nil, []byte(v)))
 }
 
 // Row begins a row: ts in microseconds, seq the offset in the stream. Every
@@ -57,16 +57,16 @@ func (b *Builder) Row(ts, seq int64) {
 	if len(b.faults) > 0 {
 		b.flushFaults()
 	}
-	b.ts = append(b.ts, ts)
-	b.seq = append(b.seq, seq)
-	b.level = append(b.level, NoLevel)
+	b.ts.add(b.mem, &b.mem.longs, ts)
+	b.seq.add(b.mem, &b.mem.longs, seq)
+	b.level.add(b.mem, &b.mem.levels, NoLevel)
 }
 
 // SetTS sets the current row's time, in microseconds.
-func (b *Builder) SetTS(ts int64) { b.ts[len(b.ts)-1] = ts }
+func (b *Builder) SetTS(ts int64) { b.ts.set(b.Len()-1, ts) }
 
 // SetLevel sets the current row's level.
-func (b *Builder) SetLevel(l Level) { b.level[len(b.level)-1] = l }
+func (b *Builder) SetLevel(l Level) { b.level.set(b.Len()-1, l) }
 
 // Message sets the current row's message.
 func (b *Builder) Message(v []byte) { b.message.String(v) }
@@ -86,7 +86,7 @@ func (b *Builder) Attr(key string, v []byte) {
 }
 
 func (b *Builder) attr(key string, v []byte) {
-	row := uint32(len(b.ts) - 1)
+	row := uint32(b.Len() - 1)
 	k := append(b.key[:0], key...)
 	if !utf8.Valid(k) {
 		k = escape(nil, k)
@@ -97,15 +97,15 @@ func (b *Builder) attr(key string, v []byte) {
 	}
 	b.key = k
 	a := &b.attrs
-	a.rows = append(a.rows, row)
-	a.keys.add(&b.arena, k)
-	a.vals.add(&b.arena, v)
+	a.rows.add(b.mem, &b.mem.ids, row)
+	a.keys.add(b.mem, k)
+	a.vals.add(b.mem, v)
 }
 
 func (b *Builder) hasAttr(row uint32, key []byte) bool {
 	a := &b.attrs
-	for i := len(a.rows) - 1; i >= 0 && a.rows[i] == row; i-- {
-		if string(b.arena.get(a.keys.refs[a.keys.entry(i)])) == string(key) {
+	for i := a.rows.len() - 1; i >= 0 && a.rows.at(i) == row; i-- {
+		if string(a.keys.get(a.keys.entry(i))) == string(key) {
 			return true
 		}
 	}

@@ -2,6 +2,7 @@ package rows
 
 import (
 	"bytes"
+	"cmp"
 	"math/bits"
 	"slices"
 )
@@ -15,7 +16,7 @@ type keyed struct {
 // sort gives the rows' order by (ts, stream, seq), and of each row the run it
 // is part of.
 func (b *Builder) sort(order, runOf []uint32) ([]uint32, []uint32) {
-	n := len(b.ts)
+	n := b.Len()
 	order = slices.Grow(order[:0], n)[:n]
 	runOf = slices.Grow(runOf[:0], n)[:n]
 	for i := range b.runs {
@@ -27,7 +28,7 @@ func (b *Builder) sort(order, runOf []uint32) ([]uint32, []uint32) {
 			runOf[r] = uint32(i)
 		}
 	}
-	if slices.IsSorted(b.ts) {
+	if b.sorted() {
 		for i := range order {
 			order[i] = uint32(i)
 		}
@@ -38,13 +39,27 @@ func (b *Builder) sort(order, runOf []uint32) ([]uint32, []uint32) {
 	return order, runOf
 }
 
+// sorted tells whether the rows come in the order of their times.
+func (b *Builder) sorted() bool {
+	for i := 1; i < b.Len(); i++ {
+		if b.ts.at(i) < b.ts.at(i-1) {
+			return false
+		}
+	}
+	return true
+}
+
 // radix sorts by ts alone, stably, by 11 bits a pass from the lowest.
 func (b *Builder) radix(order []uint32) {
-	n := len(b.ts)
-	least, most := slices.Min(b.ts), slices.Max(b.ts)
+	n := b.Len()
+	least, most := b.ts.at(0), b.ts.at(0)
+	for i := range n {
+		t := b.ts.at(i)
+		least, most = min(least, t), max(most, t)
+	}
 	from, to := make([]keyed, n), make([]keyed, n)
-	for i, t := range b.ts {
-		from[i] = keyed{uint64(t) - uint64(least), uint32(i)}
+	for i := range n {
+		from[i] = keyed{uint64(b.ts.at(i)) - uint64(least), uint32(i)}
 	}
 	const width = 11
 	var counts [1 << width]uint32
@@ -73,27 +88,20 @@ func (b *Builder) radix(order []uint32) {
 // sortEqual orders the rows of equal ts by (stream, seq): in most cases they
 // come that way.
 func (b *Builder) sortEqual(order, runOf []uint32) {
-	cmp := func(x, y uint32) int {
+	compare := func(x, y uint32) int {
 		rx, ry := &b.runs[runOf[x]], &b.runs[runOf[y]]
 		if rx.stream != ry.stream {
-			o := &b.origins.refs
-			return bytes.Compare(b.arena.get((*o)[rx.stream]), b.arena.get((*o)[ry.stream]))
+			return bytes.Compare(b.origins.get(int(rx.stream)), b.origins.get(int(ry.stream)))
 		}
-		switch {
-		case b.seq[x] < b.seq[y]:
-			return -1
-		case b.seq[x] > b.seq[y]:
-			return 1
-		}
-		return 0
+		return cmp.Compare(b.seq.at(int(x)), b.seq.at(int(y)))
 	}
 	for i := 0; i < len(order); {
 		j, sorted := i+1, true
-		for ; j < len(order) && b.ts[order[j]] == b.ts[order[i]]; j++ {
-			sorted = sorted && cmp(order[j-1], order[j]) <= 0
+		for ; j < len(order) && b.ts.at(int(order[j])) == b.ts.at(int(order[i])); j++ {
+			sorted = sorted && compare(order[j-1], order[j]) <= 0
 		}
 		if !sorted {
-			slices.SortFunc(order[i:j], cmp)
+			slices.SortFunc(order[i:j], compare)
 		}
 		i = j
 	}

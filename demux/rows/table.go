@@ -2,61 +2,14 @@ package rows
 
 import "hash/maphash"
 
-// arena keeps the bytes of all strings of a Builder in blocks, so that a
-// column of few values costs no block of its own and the garbage collector
-// sees no pointers.
-type arena struct {
-	blocks [][]byte
-	cur    int   // the block that is being filled
-	used   int64 // bytes of all strings
-	seed   maphash.Seed
-}
-
-const arenaBlock = 1 << 20
-
-// ref tells where a string lies in an arena.
-type ref struct{ block, off, len uint32 }
-
-const refSize = 12
-
-func (a *arena) put(v []byte) ref {
-	for ; a.cur < len(a.blocks); a.cur++ {
-		if b := a.blocks[a.cur]; cap(b)-len(b) >= len(v) {
-			break
-		}
-	}
-	if a.cur == len(a.blocks) {
-		a.blocks = append(a.blocks, make([]byte, 0, max(arenaBlock, len(v))))
-	}
-	a.used += int64(len(v))
-	b := a.blocks[a.cur]
-	a.blocks[a.cur] = append(b, v...)
-	return ref{uint32(a.cur), uint32(len(b)), uint32(len(v))}
-}
-
-func (a *arena) get(r ref) []byte {
-	return a.blocks[r.block][r.off : r.off+r.len : r.off+r.len]
-}
-
-// reset forgets all strings; blocks of the usual size are kept for reuse.
-func (a *arena) reset() {
-	kept := a.blocks[:0]
-	for _, b := range a.blocks {
-		if cap(b) == arenaBlock {
-			kept = append(kept, b[:0])
-		}
-	}
-	clear(a.blocks[len(kept):])
-	a.blocks, a.cur, a.used = kept, 0, 0
-}
-
 // table holds the strings of one column. As long as they repeat, each one is
 // kept once and a value is its id; when they turn out not to, every further
 // value is kept as it comes.
 type table struct {
-	refs  []ref
-	ids   []uint32 // of the values before the table turned plain
-	turn  int      // refs that there were then
+	arena arena
+	refs  vec[ref]
+	ids   vec[uint32] // of the values before the table turned plain
+	turn  int         // refs that there were then
 	plain bool
 	slots []slot // hash table over refs; its length is a power of two
 }
@@ -66,53 +19,59 @@ type slot struct {
 	id   uint32 // plus one; 0 is an empty slot
 }
 
+const slotSize = 8
+
 const (
 	tryEntries = 2048    // before a table turns plain
 	maxEntries = 1 << 17 // above which it is plain in any case
 )
 
-func (t *table) add(a *arena, v []byte) {
+func (t *table) add(m *memory, v []byte) {
 	if t.plain {
-		t.refs = append(t.refs, a.put(v))
+		t.refs.add(m, &m.refs, t.arena.put(m, v))
 		return
 	}
-	if n := len(t.ids); n > 0 { // values often repeat the one before
-		id := t.ids[n-1]
-		if r := t.refs[id]; int(r.len) == len(v) && string(a.get(r)) == string(v) {
-			t.ids = append(t.ids, id)
+	if n := len(t.ids.tail); n > 0 { // values often repeat the one before
+		if id := t.ids.tail[n-1]; string(t.get(int(id))) == string(v) {
+			t.ids.add(m, &m.ids, id)
 			return
 		}
 	}
-	t.ids = append(t.ids, t.intern(a, v))
-	if n := len(t.refs); n >= tryEntries && n*2 > len(t.ids) || n >= maxEntries {
+	t.ids.add(m, &m.ids, t.intern(m, v))
+	if n := t.refs.len(); n >= tryEntries && n*2 > t.ids.len() || n >= maxEntries {
+		m.used -= int64(len(t.slots)) * slotSize
 		t.plain, t.turn, t.slots = true, n, nil
 	}
 }
 
+// get gives an entry's string.
+func (t *table) get(entry int) []byte { return t.arena.get(t.refs.at(entry)) }
+
 // intern gives the id of v, adding it when it is new.
-func (t *table) intern(a *arena, v []byte) uint32 {
-	if len(t.refs)*2 >= len(t.slots) {
-		t.grow()
+func (t *table) intern(m *memory, v []byte) uint32 {
+	if t.refs.len()*2 >= len(t.slots) {
+		t.grow(m)
 	}
-	h := uint32(maphash.Bytes(a.seed, v))
+	h := uint32(maphash.Bytes(m.seed, v))
 	mask := uint32(len(t.slots) - 1)
 	for i := h & mask; ; i = (i + 1) & mask {
 		s := t.slots[i]
 		if s.id == 0 {
-			t.refs = append(t.refs, a.put(v))
-			id := uint32(len(t.refs))
-			t.slots[i] = slot{h, id}
-			return id - 1
+			id := uint32(t.refs.len())
+			t.refs.add(m, &m.refs, t.arena.put(m, v))
+			t.slots[i] = slot{h, id + 1}
+			return id
 		}
-		if s.hash == h && string(a.get(t.refs[s.id-1])) == string(v) {
+		if s.hash == h && string(t.get(int(s.id-1))) == string(v) {
 			return s.id - 1
 		}
 	}
 }
 
-func (t *table) grow() {
+func (t *table) grow(m *memory) {
 	old := t.slots
 	t.slots = make([]slot, max(16, 4*len(old)))
+	m.used += int64(len(t.slots)-len(old)) * slotSize
 	mask := uint32(len(t.slots) - 1)
 	for _, s := range old {
 		if s.id == 0 {
@@ -129,24 +88,23 @@ func (t *table) grow() {
 // len is the number of values.
 func (t *table) len() int {
 	if t.plain {
-		return len(t.ids) + len(t.refs) - t.turn
+		return t.ids.len() + t.refs.len() - t.turn
 	}
-	return len(t.ids)
+	return t.ids.len()
 }
 
 // entry gives the index in refs of the i-th value.
 func (t *table) entry(i int) int {
-	if i < len(t.ids) {
-		return int(t.ids[i])
+	if n := t.ids.len(); i >= n {
+		return t.turn + i - n
 	}
-	return t.turn + i - len(t.ids)
+	return int(t.ids.at(i))
 }
 
-func (t *table) bytes() int64 {
-	return int64(len(t.refs))*refSize + int64(len(t.ids))*4 + int64(len(t.slots))*8
-}
-
-func (t *table) reset() {
-	clear(t.slots)
-	*t = table{refs: t.refs[:0], ids: t.ids[:0], slots: t.slots}
+// reset drops all values, after the memory's trim.
+func (t *table) reset(m *memory) {
+	t.arena.reset(m)
+	t.refs.reset(&m.refs)
+	t.ids.reset(&m.ids)
+	*t = table{arena: t.arena, refs: t.refs, ids: t.ids}
 }

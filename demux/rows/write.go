@@ -49,9 +49,9 @@ func (b *Builder) WriteFiles(ctx context.Context, create Create, cols []schema.C
 	g := b.out
 	g.order, g.runOf = b.sort(g.order, g.runOf)
 	for at := 0; at < len(g.order); {
-		hour := Hour(b.ts[g.order[at]])
+		hour := Hour(b.ts.at(int(g.order[at])))
 		end := at
-		for end < len(g.order) && Hour(b.ts[g.order[end]]) == hour {
+		for end < len(g.order) && Hour(b.ts.at(int(g.order[end]))) == hour {
 			end++
 		}
 		for at < end {
@@ -77,7 +77,7 @@ func (g *gather) file(ctx context.Context, out io.WriteCloser, cols []schema.Col
 			err = fmt.Errorf("close: %w", e)
 		}
 	}()
-	ts := func(i int) int64 { return g.b.ts[g.order[i]] }
+	ts := func(i int) int64 { return g.b.ts.at(int(g.order[i])) }
 	first := at
 	g.w.Begin(out, cols)
 	for at < end {

@@ -162,7 +162,7 @@ func TestFilesAreSortedAndDoNotOverlap(t *testing.T) {
 		if i%100 == 0 {
 			b.Origin("h", "/x", fmt.Sprintf("s%d", rnd.IntN(5)), nil)
 		}
-		k := key{rnd.Int64N(3*hourMicros/1000) * 1000, int64(i), string(b.arena.get(b.origins.refs[b.runs[len(b.runs)-1].stream]))}
+		k := key{rnd.Int64N(3*hourMicros/1000) * 1000, int64(i), string(b.origins.get(int(b.runs[len(b.runs)-1].stream)))}
 		if i%3 == 0 {
 			k.ts = 5_000_000_000 // many rows of one time
 		}
