@@ -130,7 +130,7 @@ func (a *Agent) open() (*parts, error) {
 	host := hostname(&a.cfg)
 	sp, err := spool.Open(spool.Config{
 		Dir: filepath.Join(a.deps.Dir, "spool"), Host: host,
-		MaxBytes: int64(a.cfg.Spool.Bytes), FreePercent: float64(a.cfg.Spool.FreePercent),
+		MaxBytes: int64(a.cfg.Spool.Bytes), KeepFree: float64(a.cfg.Spool.KeepFree),
 	}, log)
 	if err != nil {
 		return nil, errors.Join(err, store.Close())

@@ -33,8 +33,8 @@ type Config struct {
 
 // SpoolConfig bounds the agent's spool.
 type SpoolConfig struct {
-	Bytes       config.Size    `config:"bytes" min:"1MiB"`
-	FreePercent config.Percent `config:"free_percent"` // of the disk, left free
+	Bytes    config.Size    `config:"bytes" min:"1MiB"`
+	KeepFree config.Percent `config:"keep_free"` // of the whole disk
 }
 
 // DefaultConfig is what holds where a key is not given.
@@ -43,7 +43,7 @@ func DefaultConfig() Config {
 		Listen:      "127.0.0.1:9771",
 		Buffer:      32 << 20,
 		ResendAfter: config.Duration(30 * time.Second),
-		Spool:       SpoolConfig{Bytes: 10 << 30, FreePercent: 5},
+		Spool:       SpoolConfig{Bytes: 10 << 30, KeepFree: 5},
 		Posts:       4,
 		DrainFor:    config.Duration(5 * time.Second),
 		Poll:        config.Duration(time.Second),

@@ -120,8 +120,8 @@ func (s *Spool) haveRoom(n int64) error {
 	if err != nil {
 		return err
 	}
-	if float64(free-n) < float64(total)*s.cfg.FreePercent/100 {
-		return fmt.Errorf("%w: the disk has %d bytes left, %g%% of it are kept free", errFull, free, s.cfg.FreePercent)
+	if float64(free-n) < float64(total)*s.cfg.KeepFree/100 {
+		return fmt.Errorf("%w: the disk has %d bytes left, %g%% of it are kept free", errFull, free, s.cfg.KeepFree)
 	}
 	return nil
 }

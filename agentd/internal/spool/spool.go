@@ -43,7 +43,7 @@ type Config struct {
 	Dir          string
 	Host         string        // in the facts that the spool makes itself
 	MaxBytes     int64         // of all segment files together
-	FreePercent  float64       // of the disk, left free
+	KeepFree     float64       // percent of the disk
 	SegmentBytes int64         // of one segment file; 0: 8 MiB
 	Retry        time.Duration // how often a full spool looks at the disk again; 0: 1 s
 
