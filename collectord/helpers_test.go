@@ -274,9 +274,9 @@ func move(t testing.TB, fs store.FS, area, p string) {
 
 func eventually(t testing.TB, what string, cond func() bool) {
 	t.Helper()
-	for end := time.Now().Add(15 * time.Second); !cond(); {
+	for end := time.Now().Add(60 * time.Second); !cond(); {
 		if time.Now().After(end) {
-			t.Fatalf("not within 15 s: %s", what)
+			t.Fatalf("not within 60 s: %s", what)
 		}
 		<-time.After(5 * time.Millisecond)
 	}
