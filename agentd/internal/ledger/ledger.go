@@ -26,6 +26,8 @@ type Source interface {
 	// Resend asks that r be sent again; an empty r asks for the facts at its
 	// offset.
 	Resend(stream string, r chunk.Range)
+	// Adaptor names the stream's adaptor, for people.
+	Adaptor(stream string) string
 }
 
 // Ledger is safe for concurrent use.

@@ -36,6 +36,8 @@ func (s *source) Resend(stream string, r chunk.Range) {
 	s.note("%s resend %v", stream, r)
 }
 
+func (s *source) Adaptor(stream string) string { return "adaptor of " + stream[:1] }
+
 func (s *source) take() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -279,5 +281,28 @@ func TestLedgerIsFullAtItsBound(t *testing.T) {
 	}
 	if _, full := l.Full(); full {
 		t.Error("full although all is settled")
+	}
+}
+
+func TestSendingAgainIsToldOnceAnAdaptorAndRound(t *testing.T) {
+	var log strings.Builder
+	src, w := &source{}, newWorld("a", "b")
+	l := New(Config{Every: time.Second, ResendAfter: 30 * time.Second}, slog.New(slog.NewTextHandler(&log, nil)))
+	l.Open("one", src, 0)
+	l.Open("two", src, 0)
+	for i := range int64(100) {
+		segment := fmt.Sprint("segment ", i)
+		l.Accepted("a", "x", receipt(segment, 0), []chunk.Entry{data("one", 20*i, 20*i+10), data("two", 20*i, 20*i+10)})
+		l.Accepted("b", "x", receipt(segment, 0), []chunk.Entry{data("one", 20*i+10, 20*i+20)})
+	}
+	l.Round(context.Background(), w)
+	if got := len(src.take()); got != 300 {
+		t.Errorf("%d ranges are sent again, want 300", got)
+	}
+	lines := strings.Split(strings.TrimSpace(log.String()), "\n")
+	slices.Sort(lines)
+	if len(lines) != 2 || !strings.Contains(log.String(), `adaptor="adaptor of o" ranges=200 bytes=2000 collectors="[a b]"`) ||
+		!strings.Contains(log.String(), `adaptor="adaptor of t" ranges=100 bytes=1000 collectors=[a]`) {
+		t.Errorf("the log says %q, want one line for each adaptor with its ranges and bytes", lines)
 	}
 }

@@ -3,6 +3,8 @@ package ledger
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -41,18 +43,46 @@ func (l *Ledger) Round(ctx context.Context, c Collectors) {
 		wg.Go(func() { answers[i] = l.ask(ctx, c, q) })
 	}
 	wg.Wait()
+	again := map[string]*resent{}
 	for _, list := range answers {
 		for _, a := range list {
 			calls := l.answered(a.key, a.block, a.state)
 			if a.state == wire.Unknown && len(calls) > 0 {
-				l.log.Warn("nobody is known to hold what a collector took; it is sent again",
+				l.log.Debug("nobody is known to hold what a collector took",
 					"collector", a.key.collector, "type", a.key.dataType, "segment", a.key.segment, "ranges", len(calls))
 			}
-			for _, call := range calls {
-				call.do()
+			for i := range calls {
+				if calls[i].again {
+					note(again, &calls[i], a.key.collector)
+				}
+				calls[i].do()
 			}
 		}
 	}
+	for adaptor, r := range again {
+		l.log.Warn("nobody is known to hold what collectors took; it is sent again",
+			"adaptor", adaptor, "ranges", r.ranges, "bytes", r.bytes, "collectors", slices.Sorted(maps.Keys(r.collectors)))
+	}
+}
+
+// resent sums up what one adaptor is asked in one round to send again: after
+// the loss of a collector's disk that may be thousands of ranges.
+type resent struct {
+	ranges     int
+	bytes      int64
+	collectors map[string]bool
+}
+
+func note(again map[string]*resent, c *call, collector string) {
+	adaptor := c.source.Adaptor(c.stream)
+	r := again[adaptor]
+	if r == nil {
+		r = &resent{collectors: map[string]bool{}}
+		again[adaptor] = r
+	}
+	r.ranges++
+	r.bytes += c.resend.Len()
+	r.collectors[collector] = true
 }
 
 // question is what one collector is asked in one request.

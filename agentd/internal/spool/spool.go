@@ -218,6 +218,16 @@ func (s *Spool) Resend(id string, r chunk.Range) {
 	token(st.q.wake)
 }
 
+// Adaptor names the adaptor whose stream this is; empty where there is none.
+func (s *Spool) Adaptor(stream string) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if st := s.streams[stream]; st != nil {
+		return st.q.key.Adaptor
+	}
+	return ""
+}
+
 // Lag is how many bytes of an adaptor's records are not settled yet.
 func (s *Spool) Lag(adaptor string) int64 {
 	s.mu.Lock()

@@ -80,6 +80,9 @@ func (u *unit) Resend(stream string, r chunk.Range) {
 	}
 }
 
+// Adaptor implements ledger.Source.
+func (u *unit) Adaptor(string) string { return u.spec.Name }
+
 func (u *unit) spoolKey(dataType string) spool.Key {
 	return spool.Key{Adaptor: u.spec.Name, Type: dataType}
 }
@@ -103,3 +106,6 @@ func (o *SpoolOut) Settled(stream string, upTo int64) {
 
 // Resend implements ledger.Source.
 func (o *SpoolOut) Resend(stream string, r chunk.Range) { o.Spool.Resend(stream, r) }
+
+// Adaptor implements ledger.Source.
+func (o *SpoolOut) Adaptor(stream string) string { return o.Spool.Adaptor(stream) }
