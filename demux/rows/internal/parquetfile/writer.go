@@ -32,7 +32,6 @@ import (
 // but Begin helps. It is not safe for concurrent use.
 type Writer struct {
 	out    *bufio.Writer
-	zstd   *zstd.Encoder
 	offset int64
 	err    error
 
@@ -51,6 +50,7 @@ type Writer struct {
 	batch  [batchLen][]byte
 	packed []byte // and as compressed
 	small  numbers
+	codec  codec
 	idx    []int32
 }
 
@@ -67,12 +67,13 @@ type leaf struct {
 
 // New makes a Writer.
 func New() (*Writer, error) {
-	enc, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(1),
-		zstd.WithZeroFrames(true), zstd.WithEncoderCRC(false))
-	if err != nil {
+	w := &Writer{out: bufio.NewWriterSize(nil, 256<<10)}
+	var err error
+	if w.codec.zstd, err = zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(1),
+		zstd.WithZeroFrames(true), zstd.WithEncoderCRC(false)); err != nil {
 		return nil, fmt.Errorf("create zstd encoder: %w", err)
 	}
-	return &Writer{out: bufio.NewWriterSize(nil, 256<<10), zstd: enc}, nil
+	return w, nil
 }
 
 // Begin starts a file. The columns' ids must be set.

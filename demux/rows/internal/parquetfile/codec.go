@@ -1,0 +1,115 @@
+package parquetfile
+
+import (
+	"encoding/binary"
+	"math/bits"
+	"slices"
+
+	"github.com/akupara/akupara/demux/rows/internal/stride"
+	"github.com/klauspost/compress/zstd"
+)
+
+// codec compresses pages as zstd frames: in one of two ways, where the values
+// are of one width.
+type codec struct {
+	zstd   *zstd.Encoder
+	stride stride.Encoder
+	trial  []byte
+}
+
+// way is how the pages of a column chunk are compressed.
+type way uint8
+
+const (
+	untried way = iota
+	searched
+	strided
+)
+
+// sampleBytes of a column chunk's first page decide on its way.
+const sampleBytes = 64 << 10
+
+func (c *codec) compress(dst, page []byte, r stride.Rows, w *way) []byte {
+	if len(page) < 2*sampleBytes || !r.Fits(len(page)) {
+		return c.zstd.EncodeAll(page, dst)
+	}
+	if *w == untried {
+		sample := page[:r.Head+sampleBytes/r.Width*r.Width]
+		c.trial = c.zstd.EncodeAll(sample, c.trial[:0])
+		search := len(c.trial)
+		*w = searched
+		if r.Fits(len(sample)) {
+			c.trial = c.stride.Encode(c.trial[:0], sample, r)
+			// It is a multiple as fast: a little more is a good price.
+			if len(c.trial)-len(c.trial)/64 <= search {
+				*w = strided
+			}
+		}
+	}
+	if *w == strided {
+		return c.stride.Encode(dst, page, r)
+	}
+	return c.zstd.EncodeAll(page, dst)
+}
+
+// numberRows tells which bytes of the numbers are the same in all of them,
+// when they follow head other bytes.
+func numberRows(vals []uint64, head int) stride.Rows {
+	if len(vals) == 0 {
+		return stride.Rows{}
+	}
+	var vary uint64
+	for _, v := range vals {
+		vary |= v ^ vals[0]
+	}
+	// In numbers the high bytes are the ones that stay: for those of doubles
+	// the gain is none.
+	return stride.Rows{Head: head, Width: 8, From: (bits.Len64(vary) + 7) / 8, To: 8}
+}
+
+// likeness finds out whether strings have the same length, and how far they
+// begin alike.
+type likeness struct {
+	first  []byte
+	common int
+	any    bool
+	differ bool
+}
+
+func (l *likeness) add(v []byte) {
+	switch {
+	case l.differ:
+	case !l.any:
+		l.any, l.first, l.common = true, v, min(len(v), maxCommon)
+	case len(v) != len(l.first):
+		l.differ = true
+	default:
+		for l.common > 0 && string(v[:l.common]) != string(l.first[:l.common]) {
+			l.common--
+		}
+	}
+}
+
+const (
+	lengthBytes = 4 // before a string in PLAIN encoding
+	maxCommon   = 30
+)
+
+// rows describes the strings in PLAIN encoding, after head other bytes.
+func (l *likeness) rows(head int) stride.Rows {
+	if !l.any || l.differ {
+		return stride.Rows{}
+	}
+	return stride.Rows{Head: head, Width: lengthBytes + len(l.first), From: 0, To: lengthBytes + l.common}
+}
+
+// appendPlain appends numbers in PLAIN encoding.
+func appendPlain(p []byte, vals []uint64) []byte {
+	at := len(p)
+	p = slices.Grow(p, 8*len(vals))[:at+8*len(vals)]
+	out := p[at:]
+	for i, v := range vals {
+		binary.LittleEndian.PutUint64(out[8*i:], v)
+	}
+	return p
+}

@@ -1,0 +1,134 @@
+package parquetfile
+
+import (
+	"encoding/binary"
+
+	"github.com/akupara/akupara/demux/rows/internal/stride"
+	"github.com/akupara/akupara/demux/schema"
+	"github.com/parquet-go/parquet-go/encoding/rle"
+	"github.com/parquet-go/parquet-go/encoding/thrift"
+	"github.com/parquet-go/parquet-go/format"
+)
+
+// columnChunk is a leaf's part of a row group while it is being written.
+type columnChunk struct {
+	w    *Writer
+	leaf *leaf
+	b    bounds
+	meta format.ColumnMetaData
+	rows stride.Rows // of the page buffer, where it has such
+	way  way         // that such pages are compressed
+}
+
+func (w *Writer) begin(lv Levels, values int, b bounds) *columnChunk {
+	l := &w.leaves[w.next]
+	w.next++
+	b.values, b.nulls = int64(lv.N), int64(lv.N-values)
+	return &columnChunk{w: w, leaf: l, b: b, meta: format.ColumnMetaData{
+		Type: l.typ, PathInSchema: l.path, Codec: format.Zstd, NumValues: int64(lv.N),
+		Encoding: []format.Encoding{format.Plain, format.RLE},
+	}}
+}
+
+// dictionary writes the dictionary page that the page buffer holds.
+func (c *columnChunk) dictionary(n int) {
+	c.meta.DictionaryPageOffset = c.w.offset
+	c.meta.Encoding = append(c.meta.Encoding, format.RLEDictionary)
+	c.put(format.PageHeader{
+		Type: format.DictionaryPage,
+		DictionaryPageHeader: thrift.New(format.DictionaryPageHeader{
+			NumValues: int32(n), Encoding: format.Plain,
+		}),
+	}, format.Plain)
+}
+
+// indexes writes all values as one page: in bits they are small.
+func (c *columnChunk) indexes(lv Levels, idx []int32) {
+	c.levels(lv, 0, lv.N)
+	at := len(c.w.page)
+	enc := rle.DictionaryEncoding{}
+	out, err := enc.EncodeInt32(c.w.packed[:0], idx)
+	if err != nil && c.w.err == nil {
+		c.w.err = err
+	}
+	c.w.page = append(c.w.page[:at], out...)
+	c.w.packed = out
+	c.data(lv.N, lv.N-len(idx), format.RLEDictionary)
+}
+
+// levels starts a data page with the levels from i to j.
+func (c *columnChunk) levels(lv Levels, i, j int) {
+	p := c.w.page[:0]
+	if c.leaf.maxRep > 0 {
+		p = appendLevels(p, lv.Rep, i, j, c.leaf.maxRep)
+	}
+	if c.leaf.maxDef > 0 {
+		p = appendLevels(p, lv.Def, i, j, c.leaf.maxDef)
+	}
+	c.w.page = p
+}
+
+// appendLevels encodes levels, with their length before them; nil means that
+// all are the highest.
+func appendLevels(p, levels []byte, i, j int, highest byte) []byte {
+	at := len(p)
+	p = append(p, 0, 0, 0, 0)
+	if levels == nil {
+		p = binary.AppendUvarint(p, uint64(j-i)<<1)
+		p = append(p, highest)
+	} else {
+		width := 1
+		if highest > 1 {
+			width = 2
+		}
+		enc := rle.Encoding{BitWidth: width}
+		// It appends to an empty slice only: the encoding starts at dst[:0].
+		out, _ := enc.EncodeLevels(nil, levels[i:j])
+		p = append(p, out...)
+	}
+	binary.LittleEndian.PutUint32(p[at:], uint32(len(p)-at-4))
+	return p
+}
+
+// data writes the data page of n levels that the page buffer holds.
+func (c *columnChunk) data(n, nulls int, enc format.Encoding) {
+	if c.meta.DataPageOffset == 0 {
+		c.meta.DataPageOffset = c.w.offset
+	}
+	c.put(format.PageHeader{
+		Type: format.DataPage,
+		DataPageHeader: thrift.New(format.DataPageHeader{
+			NumValues: int32(n), Encoding: enc, DefinitionLevelEncoding: format.RLE, RepetitionLevelEncoding: format.RLE,
+			Statistics: format.Statistics{NullCount: int64(nulls)},
+		}),
+	}, enc)
+}
+
+func (c *columnChunk) put(h format.PageHeader, enc format.Encoding) {
+	w := c.w
+	w.packed = w.codec.compress(w.packed[:0], w.page, c.rows, &c.way)
+	c.rows = stride.Rows{}
+	h.UncompressedPageSize, h.CompressedPageSize = int32(len(w.page)), int32(len(w.packed))
+	start := w.offset
+	w.encode(&h)
+	c.meta.TotalUncompressedSize += w.offset - start + int64(len(w.page))
+	w.write(w.packed)
+	c.meta.TotalCompressedSize += w.offset - start
+	for i := range c.meta.EncodingStats {
+		if s := &c.meta.EncodingStats[i]; s.PageType == h.Type && s.Encoding == enc {
+			s.Count++
+			return
+		}
+	}
+	c.meta.EncodingStats = append(c.meta.EncodingStats, format.PageEncodingStats{PageType: h.Type, Encoding: enc, Count: 1})
+}
+
+func (c *columnChunk) end() {
+	c.b.size = c.meta.TotalCompressedSize
+	c.meta.Statistics = c.b.footer(c.leaf.typ)
+	if c.leaf.col.Type == schema.Map {
+		c.meta.Statistics.MinValue, c.meta.Statistics.MaxValue = nil, nil
+	}
+	c.leaf.bounds.merge(&c.b)
+	c.w.group.Columns = append(c.w.group.Columns, format.ColumnChunk{MetaData: c.meta})
+}

@@ -1,0 +1,92 @@
+package stride
+
+import (
+	"bytes"
+	"encoding/binary"
+	"math/rand/v2"
+	"testing"
+
+	"github.com/klauspost/compress/zstd"
+)
+
+func decode(t *testing.T, frame []byte) []byte {
+	t.Helper()
+	d, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	out, err := d.DecodeAll(frame, nil)
+	if err != nil {
+		t.Fatalf("decode: %v", err)
+	}
+	return out
+}
+
+// rows makes n rows with bytes from the alphabet, equal from From to To.
+func rows(r Rows, n int, alphabet string, rnd *rand.Rand) []byte {
+	data := make([]byte, r.Head+n*r.Width)
+	for i := range data {
+		data[i] = alphabet[rnd.IntN(len(alphabet))]
+		if at := i - r.Head - r.Width; at >= 0 && at%r.Width >= r.From && at%r.Width < r.To {
+			data[i] = data[i-r.Width]
+		}
+	}
+	return data
+}
+
+func TestDecoderGivesTheRowsBack(t *testing.T) {
+	rnd := rand.New(rand.NewPCG(1, 2))
+	e := &Encoder{}
+	for _, width := range []int{4, 5, 8, 17, 20, 26, 36, 67, 68, 100, 132, 600, 1500, maxWidth} {
+		for _, r := range []Rows{{0, width, 0, 3}, {7, width, 1, 4}, {maxHead, width, width - 3, width}, {3, width, 0, width - 1}} {
+			for _, n := range []int{minRows, 200, 500_000/width + 3} {
+				for _, alphabet := range []string{"0123456789abcdef", "x", string(all())} {
+					data := rows(r, n, alphabet, rnd)
+					if !r.Fits(len(data)) {
+						t.Fatalf("%+v of %d bytes does not fit", r, len(data))
+					}
+					if got := decode(t, e.Encode(nil, data, r)); !bytes.Equal(got, data) {
+						t.Fatalf("%d rows of %+v from %d letters: got other bytes back", n, r, len(alphabet))
+					}
+				}
+			}
+		}
+	}
+}
+
+func all() []byte {
+	b := make([]byte, 256)
+	for i := range b {
+		b[i] = byte(i)
+	}
+	return b
+}
+
+func TestRandomIdentifiersTakeTheirEntropy(t *testing.T) {
+	rnd := rand.New(rand.NewPCG(1, 2))
+	r := Rows{Head: 7, Width: 36, From: 0, To: 4}
+	data := rows(r, 30_000, "0123456789abcdef", rnd)
+	got := (&Encoder{}).Encode(nil, data, r)
+	if want := 30_000 * 17; len(got) > want {
+		t.Errorf("32 hexadecimal digits take %d bytes in %d rows, want at most %d", len(got), 30_000, want)
+	}
+}
+
+func FuzzEncode(f *testing.F) {
+	f.Add([]byte("some bytes"), uint16(8), uint16(3), uint16(8), uint16(5), uint16(100))
+	f.Fuzz(func(t *testing.T, seed []byte, width, from, to, head, n uint16) {
+		r := Rows{Head: int(head), Width: int(width), From: int(from), To: int(to)}
+		var key [32]byte
+		copy(key[:], seed)
+		size := int(head) + int(n)*int(width)
+		if !r.Fits(size) || size > 1<<20 {
+			t.Skip()
+		}
+		alphabet := string(seed) + "0"
+		data := rows(r, int(n), alphabet, rand.New(rand.NewPCG(binary.LittleEndian.Uint64(key[:]), 1)))
+		if got := decode(t, (&Encoder{}).Encode(nil, data, r)); !bytes.Equal(got, data) {
+			t.Fatal("got other bytes back")
+		}
+	})
+}
