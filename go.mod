@@ -114,3 +114,6 @@ require (
 	google.golang.org/protobuf v1.36.12 // indirect
 	gopkg.in/yaml.v3 v3.0.1 // indirect
 )
+
+// See third_party/substrait/core.go.
+replace github.com/substrait-io/substrait => ./third_party/substrait
