@@ -187,7 +187,7 @@ func (b *board) status() adaptors.Status {
 	defer b.mu.Unlock()
 	out := adaptors.Status{LastErr: b.lastErr}
 	for s, path := range b.streams {
-		src := adaptors.Source{Stream: s.idNow(), Path: path, Size: s.size.Load(), Read: s.read.Load(), Settled: s.settled.Load()}
+		src := adaptors.Source{Stream: s.idNow(), Path: text(path), Size: s.size.Load(), Read: s.read.Load(), Settled: s.settled.Load()}
 		out.LagBytes += max(0, src.Size-src.Settled)
 		out.Sources = append(out.Sources, src)
 	}
@@ -196,7 +196,7 @@ func (b *board) status() adaptors.Status {
 	})
 	out.Sources = out.Sources[:min(len(out.Sources), maxListed)]
 	for path, reason := range b.skipped {
-		out.Skipped = append(out.Skipped, adaptors.Skipped{Path: path, Reason: reason})
+		out.Skipped = append(out.Skipped, adaptors.Skipped{Path: text(path), Reason: reason})
 	}
 	slices.SortFunc(out.Skipped, func(a, b adaptors.Skipped) int { return cmp.Compare(a.Path, b.Path) })
 	out.Skipped = out.Skipped[:min(len(out.Skipped), maxListed)]

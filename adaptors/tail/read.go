@@ -252,7 +252,7 @@ func (r *reader) fact(ctx context.Context, s *stream, kind chunk.Kind, rg chunk.
 
 func (r *reader) chunk(s *stream, rg chunk.Range) chunk.Chunk {
 	return chunk.Chunk{
-		Type: r.env.Type, Host: r.env.Host, Source: s.source, Stream: s.id,
+		Type: r.env.Type, Host: r.env.Host, Source: text(s.source), Stream: s.id,
 		First: rg.First, Last: rg.Last, Time: time.Now(),
 	}
 }
