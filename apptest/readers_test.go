@@ -212,6 +212,48 @@ func TestTheDocumentedConfigWorksOnHDFS(t *testing.T) {
 	})
 }
 
+func TestOthersReadSourcesWithOddNames(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	sources := map[string]string{}
+	for _, name := range []string{"sp ace%20.log", "üñ.log", "quo'te\".log", "new\nline.log", "we[ir]d*?.log", "no\xff\xfeutf8.log"} {
+		writeFile(t, filepath.Join(dir, "lo gs", name), name[:2]+" 1\n")
+		sources[strings.ReplaceAll(filepath.Join(dir, "lo gs", name), "\xff\xfe", `\xff\xfe`)] = name[:2] + " 1\n"
+	}
+	s := &site{adaptors: fmt.Sprintf(`    - {name: odd, kind: tail, type: my-type, paths: ["%s/lo gs/*.log"]}`, dir)}
+	s.configure(t)
+	s.startAll(t)
+	s.becomes(t, 60*time.Second, `select count(*) from "my-type"`, "6")
+	store := s.store
+	want := map[string]bool{}
+	for source := range sources {
+		want[source] = true
+	}
+	for _, row := range readTable(t, "file://"+store+"/tables/my-type", "", `select source from t where parse_error is null`) {
+		delete(want, fmt.Sprint(row[0]))
+	}
+	if len(want) > 0 {
+		t.Errorf("PyIceberg finds no rows of %v", want)
+	}
+	eventually(t, 20*time.Second, "the sink files are archived", func() bool { return len(files(t, filepath.Join(store, "raw"), "*.avro")) == 0 })
+	var got map[string]struct{ SHA256 string }
+	runPython(t, &got, filepath.Join("testdata", "sinks.py"), "local", filepath.Join(store, "archive"))
+	for source, content := range sources {
+		if sum := sha256.Sum256([]byte(content)); got[source].SHA256 != hex.EncodeToString(sum[:]) {
+			t.Errorf("fastavro does not give %q back", source)
+		}
+	}
+	names := map[string]bool{}
+	for _, p := range s.adaptor(t, "odd").Position {
+		names[p.Path] = true
+	}
+	for source := range sources {
+		if !names[source] {
+			t.Errorf("the agent does not list %q but %v", source, names)
+		}
+	}
+}
+
 func mustRead(t testing.TB, path string) string {
 	t.Helper()
 	data, err := os.ReadFile(path)

@@ -2,11 +2,13 @@
 
     sinks.py WEBHDFS FOLDER...
 
-WEBHDFS is http://HOST:PORT/webhdfs/v1, a FOLDER an absolute path on HDFS.
+WEBHDFS is http://HOST:PORT/webhdfs/v1, a FOLDER an absolute path on HDFS; with
+"local" for WEBHDFS, on the local disk.
 Prints one JSON object: of each source the SHA-256 of its streams' bytes, joined
 in the order of their offsets, the bytes, the chunks and the fields of a record.
 """
 
+import glob
 import hashlib
 import io
 import json
@@ -25,7 +27,17 @@ def call(path, op):
         return r.read()
 
 
+def read(path):
+    if base == "local":
+        with open(path, "rb") as f:
+            return f.read()
+    return call(path, "OPEN")
+
+
 def walk(path):
+    if base == "local":
+        yield from glob.glob(glob.escape(path) + "/**/*.avro", recursive=True)
+        return
     for s in json.loads(call(path, "LISTSTATUS"))["FileStatuses"]["FileStatus"]:
         p = path + "/" + s["pathSuffix"]
         if s["type"] == "DIRECTORY":
@@ -37,7 +49,7 @@ def walk(path):
 chunks = {}
 for folder in folders:
     for path in walk(folder):
-        for record in fastavro.reader(io.BytesIO(call(path, "OPEN"))):
+        for record in fastavro.reader(io.BytesIO(read(path))):
             if record["kind"] == "data":
                 chunks.setdefault((record["source"], record["stream"]), {})[record["first"]] = record
 
