@@ -7,12 +7,6 @@ import (
 	"slices"
 )
 
-// keyed is a row and the time it is sorted by, counted from the earliest.
-type keyed struct {
-	key uint64
-	row uint32
-}
-
 // sort gives the rows' order by (ts, stream, seq), and of each row the run it
 // is part of.
 func (b *Builder) sort(order, runOf []uint32) ([]uint32, []uint32) {
@@ -28,12 +22,11 @@ func (b *Builder) sort(order, runOf []uint32) ([]uint32, []uint32) {
 			runOf[r] = uint32(i)
 		}
 	}
-	if b.sorted() {
-		for i := range order {
-			order[i] = uint32(i)
-		}
-	} else {
-		b.radix(order)
+	for i := range order {
+		order[i] = uint32(i)
+	}
+	if !b.sorted() {
+		order = b.radix(order)
 	}
 	b.sortEqual(order, runOf)
 	return order, runOf
@@ -49,40 +42,39 @@ func (b *Builder) sorted() bool {
 	return true
 }
 
-// radix sorts by ts alone, stably, by 11 bits a pass from the lowest.
-func (b *Builder) radix(order []uint32) {
-	n := b.Len()
+// radix sorts order by ts alone, stably, by 11 bits a pass from the lowest. It
+// moves the rows' numbers and looks their times up: rows come nearly in order,
+// so that these are close by, and memory is for the rows themselves.
+func (b *Builder) radix(order []uint32) []uint32 {
 	least, most := b.ts.at(0), b.ts.at(0)
-	for i := range n {
+	for i := range order {
 		t := b.ts.at(i)
 		least, most = min(least, t), max(most, t)
 	}
-	from, to := make([]keyed, n), make([]keyed, n)
-	for i := range n {
-		from[i] = keyed{uint64(b.ts.at(i)) - uint64(least), uint32(i)}
-	}
+	from, to := order, make([]uint32, len(order))
 	const width = 11
 	var counts [1 << width]uint32
 	for shift := 0; shift < bits.Len64(uint64(most)-uint64(least)); shift += width {
+		digit := func(row uint32) uint64 {
+			return (uint64(b.ts.at(int(row))) - uint64(least)) >> shift & (1<<width - 1)
+		}
 		clear(counts[:])
 		for i := range from {
-			counts[from[i].key>>shift&(1<<width-1)]++
+			counts[digit(uint32(i))]++
 		}
 		sum := uint32(0)
 		for i, c := range counts {
 			counts[i] = sum
 			sum += c
 		}
-		for i := range from {
-			at := &counts[from[i].key>>shift&(1<<width-1)]
-			to[*at] = from[i]
+		for _, row := range from {
+			at := &counts[digit(row)]
+			to[*at] = row
 			*at++
 		}
 		from, to = to, from
 	}
-	for i := range order {
-		order[i] = from[i].row
-	}
+	return from
 }
 
 // sortEqual orders the rows of equal ts by (stream, seq): in most cases they
