@@ -1,0 +1,203 @@
+package demux
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"time"
+
+	"github.com/akupara/akupara/chunk"
+	"github.com/akupara/akupara/demux/coverage"
+	"github.com/akupara/akupara/demux/table"
+)
+
+const (
+	// maxSinks bounds the sink files that are open at a time: their indexes
+	// are in memory. What is left over comes next.
+	maxSinks     = 256
+	maxConflicts = 8
+)
+
+// runType brings all sink files of a data type into its table, in as many
+// commits as memory demands. The report is good also beside an error.
+func (d *Demux) runType(ctx context.Context, dataType string) (rep Report, err error) {
+	rep = Report{Type: dataType, Started: time.Now().UTC()}
+	defer func() {
+		rep.Took = time.Since(rep.Started)
+		if err != nil {
+			rep.Error = err.Error()
+		}
+	}()
+	// Looking comes before the lease: most looks find nothing.
+	if idle, err := d.idle(ctx, dataType); err != nil || idle {
+		return rep, err
+	}
+	release, err := d.leases.take(ctx, dataType)
+	if err != nil {
+		return rep, err
+	}
+	defer release()
+	if err := d.sweep(ctx, dataType); err != nil {
+		return rep, err
+	}
+	defer func() {
+		if err != nil {
+			d.swept.forget(dataType) // the failed run may have left files
+		}
+	}()
+	for conflicts := 0; ; {
+		more, err := d.runSinks(ctx, dataType, &rep)
+		switch {
+		case errors.Is(err, table.ErrConflict) && conflicts < maxConflicts:
+			// The table moved: everything is planned anew from what it is now.
+			conflicts++
+			d.log.Info("another commit came first, planning anew", "type", dataType)
+		case err != nil:
+			return rep, err
+		case !more:
+			return rep, nil
+		}
+	}
+}
+
+// sweepEvery is how often a table is swept, beside the first run of a process
+// and the one after a failure.
+const sweepEvery = time.Hour
+
+func (d *Demux) idle(ctx context.Context, dataType string) (bool, error) {
+	if d.swept.due(dataType, sweepEvery) {
+		return false, nil
+	}
+	paths, err := listSinks(ctx, d.fs, dataType)
+	return len(paths) == 0, err
+}
+
+// sweep removes what runs that died left behind, and the archive's days that
+// have expired. It needs the lease: it would make the run of another process
+// fail.
+func (d *Demux) sweep(ctx context.Context, dataType string) error {
+	if !d.swept.due(dataType, sweepEvery) {
+		return nil
+	}
+	days, err := expireArchive(ctx, d.fs, dataType, d.cfg.KeepArchive.Std(), time.Now())
+	if err != nil {
+		return err
+	}
+	if days > 0 {
+		d.log.Info("expired archived sink files", "type", dataType, "days", days)
+	}
+	t, err := d.open(ctx, dataType)
+	if errors.Is(err, fs.ErrNotExist) {
+		d.swept.note(dataType)
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	n, err := t.RemoveOrphans(ctx, 0)
+	if err != nil {
+		return err
+	}
+	if n > 0 {
+		d.log.Info("removed what dead runs left behind", "type", dataType, "files", n)
+	}
+	d.swept.note(dataType)
+	return nil
+}
+
+func (d *Demux) open(ctx context.Context, dataType string) (*table.Table, error) {
+	t, err := table.Open(ctx, d.fs, d.baseURI, dataType)
+	if err != nil {
+		return nil, fmt.Errorf("open table %s: %w", dataType, err)
+	}
+	return t.Patient(d.patience), nil
+}
+
+// runSinks takes the oldest sink files up to maxSinks and tells whether there
+// are more.
+func (d *Demux) runSinks(ctx context.Context, dataType string, rep *Report) (more bool, err error) {
+	paths, err := listSinks(ctx, d.fs, dataType)
+	if err != nil || len(paths) == 0 {
+		return false, err
+	}
+	if more = len(paths) > maxSinks; more {
+		paths = paths[:maxSinks]
+	}
+	t, err := d.open(ctx, dataType)
+	if errors.Is(err, fs.ErrNotExist) {
+		t, err = table.New(d.fs, d.baseURI, dataType)
+	}
+	if err != nil {
+		return false, err
+	}
+	b := &backlog{}
+	if b.covered, err = t.Coverage(ctx); err != nil {
+		return false, fmt.Errorf("read coverage of table %s: %w", dataType, err)
+	}
+	defer b.close()
+	for _, p := range paths {
+		f, err := openSink(ctx, d.fs, p)
+		if errors.Is(err, chunk.ErrInvalid) {
+			err = d.quarantine(ctx, rep, &sinkFile{path: p, faults: []fault{{-1, -1, err.Error()}}})
+		}
+		if err != nil {
+			return false, err
+		}
+		if f != nil {
+			b.files = append(b.files, f)
+			rep.Sinks++
+		}
+	}
+	return more, d.runBacklog(ctx, t, b, rep)
+}
+
+// runBacklog plans, runs and commits until nothing of the backlog is left, and
+// moves each sink file away that is finished.
+func (d *Demux) runBacklog(ctx context.Context, t *table.Table, b *backlog, rep *Report) error {
+	for {
+		p := b.plan(int64(d.cfg.RunBytes))
+		for _, f := range p.finished {
+			if err := d.retire(ctx, rep, f); err != nil {
+				return err
+			}
+			b.drop(f)
+		}
+		if p.empty() {
+			return nil
+		}
+		r := &run{Demux: d, id: newRunID(t), table: t, plan: p, covered: b.covered, delta: coverage.Set{}, rep: rep}
+		next, err := r.do(ctx)
+		if err != nil {
+			return err
+		}
+		t = next
+		b.covered.Merge(r.delta)
+	}
+}
+
+// newRunID makes the id of a run planned from t. It starts with the version
+// that the run is to become, so that ids tell their order.
+func newRunID(t *table.Table) string { return fmt.Sprintf("%08d-%s", t.Version()+1, newID()) }
+
+func (d *Demux) retire(ctx context.Context, rep *Report, f *sinkFile) error {
+	if len(f.faults) > 0 {
+		return d.quarantine(ctx, rep, f)
+	}
+	if err := archive(ctx, d.fs, rep.Type, f.path); err != nil {
+		return err
+	}
+	rep.Archived++
+	rep.Repeated += f.bytes() - f.used
+	return nil
+}
+
+func (d *Demux) quarantine(ctx context.Context, rep *Report, f *sinkFile) error {
+	if err := quarantine(ctx, d.fs, rep.Type, f.path, f.faults); err != nil {
+		return err
+	}
+	rep.Quarantined++
+	d.log.Error("a sink file could not be used whole; it lies in quarantine, with the reasons beside it",
+		"file", f.path, "faults", len(f.faults), "first", f.faults[0].Reason)
+	return nil
+}
