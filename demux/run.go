@@ -111,7 +111,7 @@ func (r *run) parse(ctx context.Context, parser parse.Parser, b *rows.Builder) e
 			switch {
 			case blk.err != nil:
 				blk.task.file.blame(blk.task.block, -1, blk.err.Error())
-			case b.Bytes() < maxRowBytes: // else left to the next run
+			case r.bytes == 0 || b.Bytes() < maxRowBytes: // else left to the next run
 				r.parseBlock(&blk, parser, b)
 			}
 			select {
