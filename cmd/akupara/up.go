@@ -111,8 +111,12 @@ func (a *app) runUp(ctx context.Context, port int, logs string) error {
 	tables, err := u.fs.List(ctx, store.Tables)
 	u.first = err == nil && len(tables) == 0
 
+	collector, err := u.firstCollector()
+	if err != nil {
+		return err
+	}
 	var g daemon.Group
-	g.Add("collector", u.runCollector)
+	g.Add("collector", func(ctx context.Context) error { return u.runCollector(ctx, collector) })
 	var opts demux.Options
 	if u.first {
 		opts.Warmup = demux.Warmup{Every: firstDemux, For: firstMinutes}
@@ -124,7 +128,14 @@ func (a *app) runUp(ctx context.Context, port int, logs string) error {
 		return err
 	}
 	g.Add("readme of the store", u.readme)
-	g.Add("agent", agent.Run) // stops first: the collector still takes what it drains
+	g.Add("agent", func(ctx context.Context) error { // stops first: the collector still takes what it drains
+		select { // starts last: a collector that is not there yet is no news
+		case <-collector.Started():
+			return agent.Run(ctx)
+		case <-ctx.Done():
+			return nil
+		}
+	})
 	g.Add("welcome", func(ctx context.Context) error { return a.welcome(ctx, &u, agent.Listening()) })
 	return u.run(ctx, &g)
 }
@@ -244,23 +255,28 @@ func cause(err error) error {
 	return err
 }
 
-// runCollector runs a quick collector at first, if this is the first start,
-// and then the one that the config asks for. The agent waits the moment that
-// the change takes.
-func (u *everything) runCollector(ctx context.Context) error {
+// firstCollector is the one that the config asks for, or at the first start a
+// quicker one.
+func (u *everything) firstCollector() (*collectord.Collector, error) {
+	cfg := u.collector
 	if u.first {
-		quick := u.collector
-		quick.Seal.Age = min(quick.Seal.Age, config.Duration(firstSeal))
-		quick.Seal.Idle = min(quick.Seal.Idle, config.Duration(firstSeal))
-		c, err := u.parts.collector(quick)
-		if err != nil {
-			return err
-		}
-		firstCtx, cancel := context.WithTimeout(ctx, firstMinutes)
-		defer cancel()
-		if err := c.Run(firstCtx); err != nil || ctx.Err() != nil {
-			return err
-		}
+		cfg.Seal.Age = min(cfg.Seal.Age, config.Duration(firstSeal))
+		cfg.Seal.Idle = min(cfg.Seal.Idle, config.Duration(firstSeal))
+	}
+	return u.parts.collector(cfg)
+}
+
+// runCollector runs the first collector, and where that is a quick one, after a
+// while the one that the config asks for. The agent waits the moment that the
+// change takes.
+func (u *everything) runCollector(ctx context.Context, first *collectord.Collector) error {
+	if !u.first {
+		return first.Run(ctx)
+	}
+	firstCtx, cancel := context.WithTimeout(ctx, firstMinutes)
+	defer cancel()
+	if err := first.Run(firstCtx); err != nil || ctx.Err() != nil {
+		return err
 	}
 	c, err := u.parts.collector(u.collector)
 	if err != nil {

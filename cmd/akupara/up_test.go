@@ -44,6 +44,10 @@ func freePorts(t *testing.T) int {
 	return 0
 }
 
+// upOutput is the file that akupara up's standard output goes to, so that tests
+// can read it meanwhile.
+const upOutput = "up.out"
+
 // startUp starts akupara up and gives a function that stops it by SIGTERM and
 // tells its exit code and what it printed, and a channel that is closed when
 // it is gone.
@@ -51,9 +55,15 @@ func startUp(t *testing.T, dir string, args ...string) (stop func() (code int, s
 	t.Helper()
 	cmd := exec.Command(binary, append([]string{"up"}, args...)...)
 	cmd.Dir = dir
-	var out, errs strings.Builder
-	cmd.Stdout, cmd.Stderr = &out, &errs
-	if err := cmd.Start(); err != nil {
+	out, err := os.Create(filepath.Join(dir, upOutput))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var errs strings.Builder
+	cmd.Stdout, cmd.Stderr = out, &errs
+	err = cmd.Start()
+	out.Close() // the process has its own
+	if err != nil {
 		t.Fatal(err)
 	}
 	done := make(chan struct{})
@@ -70,7 +80,7 @@ func startUp(t *testing.T, dir string, args ...string) (stop func() (code int, s
 			_ = cmd.Process.Kill()
 			<-done
 		}
-		return cmd.ProcessState.ExitCode(), out.String(), errs.String()
+		return cmd.ProcessState.ExitCode(), readFile(t, filepath.Join(dir, upOutput)), errs.String()
 	}
 	t.Cleanup(func() {
 		if _, stdout, stderr := stop(); t.Failed() {
@@ -152,9 +162,15 @@ func TestUpMakesTablesOfThisMachinesLogs(t *testing.T) {
 		}
 	})
 
+	eventually(t, gone, 30*time.Second, "up says that there are tables", func() bool {
+		return strings.Contains(readFile(t, filepath.Join(dir, upOutput)), `query "show tables"`)
+	})
 	code, stdout, stderr := stop()
 	if code != 0 {
 		t.Errorf("exit code %d after SIGTERM, want 0\n%s", code, stderr)
+	}
+	if strings.Contains(stderr, "does not take data") {
+		t.Errorf("the agent did not wait for the collector beside it:\n%s", stderr)
 	}
 	for _, want := range []string{"syslog     " + logs + "/syslog\n", "json       " + logs + "/app/events.log\n",
 		"binary records of logins: " + logs + "/wtmp\n", "data/akupara.yaml", "file://" + dir + "/data/store",
@@ -279,6 +295,15 @@ func TestAConfigOfTheUsersOwnIsLeftAlone(t *testing.T) {
 	if data, err := os.ReadFile(name); err != nil || string(data) != own {
 		t.Errorf("the file is now %q (%v), want it as it was", data, err)
 	}
+}
+
+func readFile(t *testing.T, name string) string {
+	t.Helper()
+	data, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(data)
 }
 
 func appendFile(t *testing.T, name, text string) {
