@@ -70,6 +70,9 @@ func (a *app) locate(arg string) (store.FS, string, error) {
 		arg = "file://" + escape(abs)
 	}
 	dir, name := path.Split(strings.TrimRight(arg, "/"))
+	if strings.HasSuffix(dir, "://") { // a whole store
+		dir, name = arg, ""
+	}
 	st, err := open.Open(dir, open.Options{})
 	if err != nil {
 		return nil, "", err
@@ -104,6 +107,9 @@ type printer struct {
 // called it.
 func (p *printer) tree(ctx context.Context, st store.FS, name, shown string) error {
 	info, err := st.Stat(ctx, name)
+	if errors.Is(err, fs.ErrNotExist) {
+		err = fs.ErrNotExist // the store's own words add nothing
+	}
 	if err != nil {
 		return fmt.Errorf("cat %s: %w", shown, err)
 	}
