@@ -20,10 +20,14 @@ func FuzzLog4j(f *testing.F) {
 func FuzzCombined(f *testing.F) { fuzz(f, "combined", `a b c d [x] "" 1`, `- - - [] "\`) }
 func FuzzDF(f *testing.F)       { fuzz(f, "df", "a 1 1 1 1% /", "- - - - - -") }
 func FuzzCPU(f *testing.F)      { fuzz(f, "cpu", `{"cpu":1,"user":"x","system":1e400}`) }
-func FuzzMemory(f *testing.F)   { fuzz(f, "memory", `{"total":9223372036854775808,"used":-1,"free":1.5}`) }
-func FuzzLoad(f *testing.F)     { fuzz(f, "load", `{"load1":"1","load5":null,"procs_total":1e3}`) }
-func FuzzDisk(f *testing.F)     { fuzz(f, "disk", `{"device":1,"mountpoint":"/x","total":true}`) }
-func FuzzNetwork(f *testing.F)  { fuzz(f, "network", `{"interface":"eth0","rx_bytes":-0,"tx_bytes":[]}`) }
+func FuzzMemory(f *testing.F) {
+	fuzz(f, "memory", `{"total":9223372036854775808,"used":-1,"free":1.5}`)
+}
+func FuzzLoad(f *testing.F) { fuzz(f, "load", `{"load1":"1","load5":null,"procs_total":1e3}`) }
+func FuzzDisk(f *testing.F) { fuzz(f, "disk", `{"device":1,"mountpoint":"/x","total":true}`) }
+func FuzzNetwork(f *testing.F) {
+	fuzz(f, "network", `{"interface":"eth0","rx_bytes":-0,"tx_bytes":[]}`)
+}
 func FuzzJSON(f *testing.F) {
 	fuzz(f, "json", "{\"a\":{\"b\":[1,{\"c\":\"\\ud800\"}],\"d\":1e999},\"a.b\":-0.0,\"ts\":1e18}\n{\"a\":",
 		`{"":{"":1},"ts":-9223372036854775808,"time":"1e3","a":0.1e-5,"A":true}`)
