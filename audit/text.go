@@ -21,7 +21,7 @@ func (r *Report) WriteText(w io.Writer) error {
 	section(&b, r.Lost, int64(len(r.Lost)), "lost: the source destroyed them before they could be read")
 	section(&b, r.Dropped, int64(len(r.Dropped)), "dropped by a filter or a full spool")
 	if n := len(r.Unreadable); n > 0 {
-		fmt.Fprintf(&b, "\n%d sink files can't be read, and what they held is not known; the demux moves them to quarantine:\n", n)
+		fmt.Fprintf(&b, "\n%d sink files can't be read, and what they held is not known; those in raw/ the demux moves to quarantine:\n", n)
 		for _, p := range r.Unreadable[:min(n, maxShown)] {
 			fmt.Fprintf(&b, "  %s\n", p)
 		}
