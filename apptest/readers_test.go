@@ -137,6 +137,12 @@ func TestTheDocumentedConfigWorksOnHDFS(t *testing.T) {
 		if out != want {
 			t.Errorf("got %q, want %q", out, want)
 		}
+		if out := mustAkupara(t, "cat", store+"/archive/app"); out != mustRead(t, appFile) {
+			t.Errorf("cat from HDFS: got %d bytes, want the %d of the file", len(out), len(mustRead(t, appFile)))
+		}
+		if out := mustAkupara(t, "cat", "--config", s.config, "--headers", "archive/app"); !strings.Contains(out, `"source":"`+appFile+`"`) || !strings.Contains(out, `"first":0`) {
+			t.Errorf("cat --headers: got %s", out)
+		}
 		if out := mustAkupara(t, "query", "--config", s.config, "describe app"); !strings.Contains(out, "extra.who") {
 			t.Errorf("describe: got %s", out)
 		}
@@ -208,7 +214,6 @@ func TestTheDocumentedConfigWorksOnHDFS(t *testing.T) {
 		}
 		do(t, "GET", webHDFS+root.Path+"/README.md?op=OPEN", "").want(t, "README", 200, "raw/", "tables/", "archive/", "quarantine/")
 		do(t, "GET", webHDFS+root.Path+"/tables/app/metadata/version-hint.text?op=OPEN", "").want(t, "version hint", 200)
-		do(t, "GET", webHDFS+root.Path+"/raw?op=LISTSTATUS", "")
 	})
 }
 
