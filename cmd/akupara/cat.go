@@ -35,7 +35,12 @@ A damaged file is printed up to the damage; the exit code is 1 then.`,
 		Example: `  akupara cat ./data/store/archive/syslog
   akupara cat hdfs://127.0.0.1:8020/akupara/raw/hadoop/2026-11-22/NAME.avro
   akupara cat --headers raw/hadoop`,
-		Args: cobra.MinimumNArgs(1),
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return errors.New("a URI is missing")
+			}
+			return nil
+		},
 	}
 	c.Flags().BoolVar(&headers, "headers", false, "print the chunks' headers instead, a line of JSON each")
 	return a.command(c, func(ctx context.Context, args []string) error {

@@ -20,23 +20,33 @@ func (a *app) check() *cobra.Command {
 file:line:column: message, one a line. The exit code is 1 then.`,
 		Example: `  akupara check --config /etc/akupara.yaml`,
 	}, func(_ context.Context, _ []string) error {
-		s, problems, err := a.load()
+		s, problems, err := a.loadAll()
 		if err != nil {
 			return err
 		}
-		problems = append(problems, s.checkSections()...)
 		if len(problems) == 0 {
 			fmt.Fprintf(a.stdout, "%s is fine\n", s.Name)
 			return nil
 		}
-		slices.SortStableFunc(problems, func(a, b config.Problem) int {
-			return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
-		})
 		for _, p := range problems {
 			fmt.Fprintln(a.stdout, p)
 		}
 		return errFound
 	})
+}
+
+// loadAll is load with the problems of all sections, too, in the order of
+// their places.
+func (a *app) loadAll() (site, config.Problems, error) {
+	s, problems, err := a.load()
+	if err != nil {
+		return s, nil, err
+	}
+	problems = append(problems, s.checkSections()...)
+	slices.SortStableFunc(problems, func(a, b config.Problem) int {
+		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
+	})
+	return s, problems, nil
 }
 
 // checkSections decodes every section that is given as its daemon would.

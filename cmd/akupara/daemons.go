@@ -92,9 +92,18 @@ func (p parts) demux(cfg demux.Config, opts demux.Options) *demuxDaemon {
 	return d
 }
 
-// single is the command of one daemon: add puts its parts into a group.
+// single is the command of one daemon: add puts its parts into a group. It
+// refuses a config that is wrong in any section, as check does, so that a
+// mistake shows where the file is used first and not where it is used last.
 func (a *app) single(c *cobra.Command, add func(p parts, g *daemon.Group) error) *cobra.Command {
 	return a.command(c, func(ctx context.Context, _ []string) error {
+		_, problems, err := a.loadAll()
+		if err == nil {
+			err = a.refuse(problems)
+		}
+		if err != nil {
+			return err
+		}
 		p, err := a.parts(slog.LevelInfo)
 		if err != nil {
 			return err

@@ -74,7 +74,7 @@ func TestExitCodesAndStreams(t *testing.T) {
 		{"nonsense", 2, "", `command "nonsense" is not known`},
 		{"quary x", 2, "", "did you mean query?"},
 		{"query", 2, "", "See: akupara query --help"},
-		{"query a b", 2, "", "accepts 1 arg"},
+		{"query a b", 2, "", "want one statement, in quotes; got 2 arguments"},
 		{"query --nope x", 2, "", "unknown flag: --nope"},
 		{"query --format xml x", 2, "", "allowed are table, csv, json, jsonl, parquet"},
 		{"query x --config a --data b", 2, "", "none of the others can be"},
@@ -84,8 +84,9 @@ func TestExitCodesAndStreams(t *testing.T) {
 		{"query --config /nope/x x", 1, "", "read config: open /nope/x: no such file or directory"},
 		{"query --log-level loud x", 2, "", "allowed are debug, info, warn, error"},
 		{"audit", 1, "", "there is no store in"},
-		{"cat", 2, "", "requires at least 1 arg"},
+		{"cat", 2, "", "a URI is missing"},
 		{"cat /nope", 1, "", "no such file"},
+		{"cat nope --config " + good, 1, "", "cat nope: file does not exist"},
 		{"cat s3://x/y", 1, "", "want file:///absolute/path or hdfs://host:port/base"},
 		{"check", 0, "is fine", ""},
 		{"check --config " + good, 0, good + " is fine\n", ""},
@@ -114,7 +115,7 @@ func TestExitCodesAndStreams(t *testing.T) {
 	}
 }
 
-func TestCheckNamesAllProblemsOfAllSections(t *testing.T) {
+func TestCheckAndDaemonsNameAllProblemsOfAllSections(t *testing.T) {
 	dir := t.TempDir()
 	name := filepath.Join(dir, "c.yaml")
 	writeFile(t, name, `data_dir: /d
@@ -135,6 +136,11 @@ web: {listen: 9772}
 	stdout, stderr, code := call(t, dir, "check", "--config", name)
 	if code != 1 || stderr != "" {
 		t.Errorf("exit code %d and %q on standard error, want 1 and nothing", code, stderr)
+	}
+	for _, d := range []string{"agent", "collector", "demux", "web"} {
+		if out, said, code := call(t, dir, d, "--config", name); code != 1 || out != "" || said != stdout {
+			t.Errorf("%s: exit code %d and\n%s%s\nwant 1 and on standard error what check says:\n%s", d, code, out, said, stdout)
+		}
 	}
 	lines := strings.Split(strings.TrimSpace(stdout), "\n")
 	want := []string{

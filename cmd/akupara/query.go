@@ -32,7 +32,12 @@ ts keep it from reading the files that can't match. "show tables" and
 		Example: `  akupara query "show tables"
   akupara query "select level, count(*) from hadoop where ts > now() - interval 1 hour group by all"
   akupara query --format jsonl "select * from syslog where message like '%refused%'" | jq .`,
-		Args: cobra.ExactArgs(1),
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) != 1 {
+				return fmt.Errorf("want one statement, in quotes; got %d arguments", len(args))
+			}
+			return nil
+		},
 	}
 	c.Flags().StringVar(&format, "format", "table", "`FORMAT` of the answer: "+strings.Join(query.Formats[:], ", "))
 	_ = c.RegisterFlagCompletionFunc("format", cobra.FixedCompletions(query.Formats[:], cobra.ShellCompDirectiveNoFileComp))
