@@ -104,6 +104,8 @@ func TestBadRequestsAreRefusedWithAReason(t *testing.T) {
 		"bad glob":              {`{"name": "x", "kind": "tail", "type": "a", "paths": ["/a/[b"]}`, 400, "path pattern"},
 		"bad type":              {`{"name": "x", "kind": "tail", "type": "A/B", "paths": ["/a"]}`, 400, "must match"},
 		"bad name":              {`{"name": "../x", "kind": "metrics"}`, 400, "must match"},
+		"empty name":            {`{"name": "", "kind": "metrics"}`, 400, "must match"},
+		"no paths":              {`{"name": "x", "kind": "tail", "type": "a", "paths": []}`, 400, "at least one path pattern"},
 		"later delivery level":  {`{"name": "x", "kind": "metrics", "delivery": "best_effort"}`, 400, "comes later"},
 		"name taken":            {`{"name": "load", "kind": "metrics"}`, 409, "there is an adaptor of that name"},
 		"program not listed":    {`{"name": "x", "kind": "command", "type": "a", "command": ["sh", "-c", "id"], "every": "1m"}`, 403, "allow_commands"},

@@ -112,7 +112,7 @@ var nameRE = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$`)
 // Validate implements config.Validator.
 func (e *entry) Validate(n config.Node) config.Problems {
 	var out config.Problems
-	if e.Name != "" && !nameRE.MatchString(e.Name) {
+	if n.Get("name").Given() && !nameRE.MatchString(e.Name) {
 		out = append(out, n.Get("name").Problemf("%q must match %s", e.Name, nameRE))
 	}
 	switch e.Delivery {

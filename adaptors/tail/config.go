@@ -49,6 +49,14 @@ func DefaultConfig() Config {
 	}
 }
 
+// Validate implements config.Validator.
+func (c *Config) Validate(n config.Node) config.Problems {
+	if paths := n.Get("paths"); paths.Given() && len(c.Paths) == 0 {
+		return config.Problems{paths.Problemf("it is empty; want at least one path pattern")}
+	}
+	return nil
+}
+
 // Kind describes the kind to the agent.
 func Kind() adaptors.Kind {
 	return adaptors.Kind{
