@@ -215,6 +215,7 @@ live demux.`,
 		if err := chunk.CheckType(only); only != "" && err != nil {
 			return usagef("--type: %v", err)
 		}
+		limitMemory()
 		if once {
 			return a.demuxOnce(cmd.Context(), only)
 		}

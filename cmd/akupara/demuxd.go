@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"math"
+	"runtime/debug"
 
 	"github.com/akupara/akupara/daemon"
 	"github.com/akupara/akupara/demux"
@@ -25,4 +27,16 @@ func (d *demuxDaemon) run(ctx context.Context) error {
 	g.Add("scheduler", d.scheduler.Run)
 	g.Add("API", d.server.Run)
 	return g.Run(ctx)
+}
+
+// demuxMemory is what a process that only demuxes may take before the garbage
+// collector runs more often: in bytes. Rows in memory are bounded far below;
+// this bounds what lies around between two collections.
+const demuxMemory = 512 << 20
+
+// limitMemory sets the limit, unless GOMEMLIMIT has set one.
+func limitMemory() {
+	if debug.SetMemoryLimit(-1) == math.MaxInt64 {
+		debug.SetMemoryLimit(demuxMemory)
+	}
 }
