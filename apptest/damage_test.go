@@ -82,8 +82,8 @@ func TestBadBatchesAreRefusedAndNothingOfThemIsStored(t *testing.T) {
 	good := frame(t, piece("good", "s", 0, "a good line\n"))
 	patch := func(at int, with string) string { return good[:at] + with + good[at+len(with):] }
 	// The header's CRC is made right again: only what it says is wrong.
-	reheaded := func(old, new string) string {
-		f := []byte(strings.Replace(good, old, new, 1))
+	reheaded := func(from, to string) string {
+		f := []byte(strings.Replace(good, from, to, 1))
 		n := binary.LittleEndian.Uint32(f[4:])
 		binary.LittleEndian.PutUint32(f[8:], chunk.CRC(f[chunk.FramePrefix:chunk.FramePrefix+int(n)]))
 		return string(f)

@@ -22,7 +22,7 @@ func TestUpSurvivesKills(t *testing.T) {
     - {name: said, kind: command, type: said, command: [seq, "20"], every: 200ms}`, logs)}
 	s.configure(t)
 	up := start(t, "up", "akupara", "up", "--config", s.config)
-	const kills, lines = 3, 1000
+	const kills, lines = 2, 1000
 	for i := range kills {
 		appendFile(t, file, numbered(fmt.Sprint("round", i), 0, lines/2))
 		// A moment at which there is something in every place.

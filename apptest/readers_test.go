@@ -71,11 +71,11 @@ func TestTheDocumentedConfigWorksOnHDFS(t *testing.T) {
 	}
 	sources[filepath.Join(logs, "svc.log")] = text.String()
 	loghub := filepath.Join(filepath.Dir(repoRoot()), "shared", "data", "loghub", "Hadoop_2k.log")
-	real := 0
+	lines := 0
 	if data, err := os.ReadFile(loghub); err == nil {
-		real = strings.Count(string(data), "\n")
+		lines = strings.Count(string(data), "\n")
 		if len(data) > 0 && data[len(data)-1] != '\n' {
-			data, real = append(data, '\n'), real+1
+			data, lines = append(data, '\n'), lines+1
 		}
 		sources[filepath.Join(logs, "node-1", "deep", "Hadoop_2k.log.1")] = string(data)
 	} else {
@@ -103,7 +103,7 @@ func TestTheDocumentedConfigWorksOnHDFS(t *testing.T) {
 	).Replace(documented)
 	writeFile(t, s.config, config)
 	s.startAll(t)
-	s.becomes(t, 60*time.Second, `select count(*) from hadoop`, fmt.Sprint(real+traces))
+	s.becomes(t, 60*time.Second, `select count(*) from hadoop`, fmt.Sprint(lines+traces))
 	s.becomes(t, 60*time.Second, `select count(*) from app`, fmt.Sprint(rows))
 	// Another column, and another type of one that is there.
 	var more strings.Builder
@@ -162,7 +162,7 @@ func TestTheDocumentedConfigWorksOnHDFS(t *testing.T) {
 				t.Fatalf("stack trace %d: got %v, want %s", i, row, want)
 			}
 		}
-		if real > 0 {
+		if lines > 0 {
 			compareTruth(t, store, loghub+"_structured.csv")
 		}
 		evolved := readTable(t, store+"/tables/app", webHDFS, `select count(*), count("extra.who"), sum(n), count(*) filter (level = 'FATAL'), count(distinct (stream, seq)) from t`)
@@ -175,7 +175,7 @@ func TestTheDocumentedConfigWorksOnHDFS(t *testing.T) {
 			`select count(*), count(distinct stream, seq), count(parse_error), count_if(level = 'ERROR' and message like 'request%12 more') from h.tables.hadoop`,
 			"select count(*), count(`extra.who`), sum(n) from h.tables.app where ts >= timestamp'2026-02-03 04:00:00'",
 			`select count(*) > 0 from h.tables.cpu`)
-		want := fmt.Sprintf("[[[%d %[1]d 0 %d]] [[%d 10 %g]] [[true]]]", real+traces, traces, rows/5+10, float64(rows/5*(4+rows-1)/2))
+		want := fmt.Sprintf("[[[%d %[1]d 0 %d]] [[%d 10 %g]] [[true]]]", lines+traces, traces, rows/5+10, float64(rows/5*(4+rows-1)/2))
 		if fmt.Sprint(got) != want {
 			t.Errorf("got %v, want %s", got, want)
 		}

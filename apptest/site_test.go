@@ -3,8 +3,10 @@ package apptest
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -254,8 +256,11 @@ func files(t testing.TB, dir, pattern string) []string {
 	t.Helper()
 	var out []string
 	err := filepath.WalkDir(dir, func(p string, d os.DirEntry, err error) error {
-		if err != nil {
-			return nil // gone meanwhile
+		if err != nil && !errors.Is(err, fs.ErrNotExist) { // a daemon may take it away
+			return err
+		}
+		if d == nil {
+			return nil
 		}
 		if ok, _ := filepath.Match(pattern, filepath.Base(p)); ok && !d.IsDir() {
 			out = append(out, p)
