@@ -90,11 +90,11 @@ func (l *lostSet) alike(c *candidate) []*stream {
 	return out
 }
 
-// originals calls f with each path that copy may be a rotation's copy of, the
+// originals calls f with each path that duplicate may be a rotation's copy of, the
 // longest first, until f says that it is enough: app.log for app.log.1,
 // app.log-20260131 and app-20260131.log.
-func originals(copy string, f func(path string) bool) {
-	dir, name := filepath.Split(copy)
+func originals(duplicate string, f func(path string) bool) {
+	dir, name := filepath.Split(duplicate)
 	ext := filepath.Ext(name)
 	for n := len(name) - 1; n > 0; n-- {
 		if f(dir+name[:n]) || ext != "" && n+len(ext) < len(name) && f(dir+name[:n]+ext) {
@@ -103,10 +103,10 @@ func originals(copy string, f func(path string) bool) {
 	}
 }
 
-// related tells whether originals would name path for copy.
-func related(path, copy string) bool {
+// related tells whether originals would name path for duplicate.
+func related(path, duplicate string) bool {
 	found := false
-	originals(copy, func(p string) bool {
+	originals(duplicate, func(p string) bool {
 		found = p == path
 		return found
 	})

@@ -211,7 +211,7 @@ func (r *reader) open(ctx context.Context, s *stream) (outcome, error) {
 	s.source = s.path
 	s.ident = ident.New(s.path, &s.info, head)
 	before, err := ident.Window(s.f, s.begin)
-	if err == io.EOF {
+	if errors.Is(err, io.EOF) {
 		return replaced, nil
 	}
 	if err != nil {

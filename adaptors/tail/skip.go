@@ -2,6 +2,7 @@ package tail
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"io/fs"
 	"os"
@@ -56,7 +57,7 @@ func skippedHead(f *os.File, head []byte, size int64) string {
 		}
 		after := make([]byte, ident.MaxHead)
 		n, err := f.ReadAt(after, at)
-		if n == 0 || err != nil && err != io.EOF || at < 4096 {
+		if n == 0 || err != nil && !errors.Is(err, io.EOF) || at < 4096 {
 			return "binary (starts with NULs)"
 		}
 		head = after[:n]
