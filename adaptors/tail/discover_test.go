@@ -191,6 +191,21 @@ func TestStartAtEndIsAboutFilesPresentAtTheFirstStart(t *testing.T) {
 	})
 }
 
+func TestStartAtEndIsAlsoAboutACopyPresentAtTheFirstStart(t *testing.T) {
+	each(t, func(t *testing.T, watch string) {
+		r := newRig(t).with(watch)
+		r.cfg.Start = "end"
+		text := strings.Repeat("an old line that nobody asked for\n", 100)
+		r.ok(os.WriteFile(r.path("app.log"), []byte(text), 0o644))
+		r.ok(os.WriteFile(r.path("app.log.bak"), []byte(text), 0o644))
+		r.start()
+		r.until("both files' streams and the mark of the first start", func() bool { return len(r.rec.Known()) == 3 })
+		r.write("app.log", r.lines(3))
+		r.write("app.log.bak", r.lines(3))
+		r.exactly()
+	})
+}
+
 func TestKilledBeforeTheFirstStartWasStored(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)

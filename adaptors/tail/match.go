@@ -340,7 +340,7 @@ func (r *run) arrive(c *candidate, atEnd bool) {
 		r.found(s, c)
 		return
 	}
-	if r.hold(c, c.f) {
+	if !atEnd && r.hold(c, c.f) {
 		return
 	}
 	if atEnd {
