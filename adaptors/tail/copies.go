@@ -76,8 +76,9 @@ func (r *run) hold(c *candidate, f io.ReaderAt) bool {
 
 // suspect tells whether the file may be a copy of the stream's.
 func (r *run) suspect(s *stream, c *candidate, f io.ReaderAt) bool {
-	if s.busy {
-		return true // being read right now: compare afterwards
+	if s.busy { // being read right now: compare afterwards, unless it is another one for sure
+		id, known := s.identNow()
+		return !known || id.SameHead(c.head)
 	}
 	if s.ident.Birth != 0 && c.info.Birth != 0 && c.info.Birth < s.ident.Birth {
 		return false

@@ -129,9 +129,6 @@ func (r *reader) end(ctx context.Context, s *stream, reason string) error {
 // finish tells the end of a stream whose file can't be read any further: what
 // was there and is not settled is lost, unless a collector holds it.
 func (r *reader) finish(ctx context.Context, s *stream) error {
-	if s.id == "" {
-		return nil
-	}
 	if s.off < s.lostTo {
 		if err := r.lose(ctx, s); err != nil {
 			return err
@@ -141,6 +138,21 @@ func (r *reader) finish(ctx context.Context, s *stream) error {
 		return err
 	}
 	return r.end(ctx, s, s.reason)
+}
+
+// openUnread stores a stream of whose file nothing can be read any more, so
+// that its loss can be told.
+func (r *reader) openUnread(ctx context.Context, s *stream) error {
+	s.source = s.origin
+	s.setIdent(ident.New(s.source, &s.info, nil))
+	s.off, s.sent, s.tail = s.begin, s.begin, 0
+	st, err := r.env.Streams.Open(ctx, s.stored())
+	if err != nil {
+		return fmt.Errorf("open a stream for %s: %w", s.source, err)
+	}
+	s.setID(st.ID)
+	s.beginSent = s.begin == 0
+	return nil
 }
 
 // tellLost tells what is missing of a stream whose file is away and may come

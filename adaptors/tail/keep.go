@@ -1,6 +1,8 @@
 package tail
 
 import (
+	"cmp"
+
 	"github.com/akupara/akupara/adaptors/tail/internal/ident"
 )
 
@@ -24,6 +26,33 @@ func (r *run) keepOpen(s *stream) {
 			r.close(old)
 		}
 	}
+	// Nor can be what was deleted, but without descriptors nothing works any
+	// more: what waits for receipts goes first, then what is not read yet.
+	for _, unread := range [...]bool{false, true} {
+		for e := r.open.Front(); e != nil && r.open.Len() > r.maxOpen+r.maxOpen/2; {
+			old := e.Value.(*stream)
+			e = e.Next()
+			if old != s && !old.busy && (old.gone || unread && old.path == "") {
+				r.giveUp(old)
+			}
+		}
+	}
+}
+
+// giveUp closes the file of a stream that can't be opened again. What was not
+// read of it is lost, and so is what should have to be sent again.
+func (r *run) giveUp(s *stream) {
+	if !s.gone {
+		size := s.seenSize
+		if info, err := ident.Fstat(s.f); err == nil {
+			size = info.Size
+		}
+		s.gone, s.lostTo = true, max(s.sent, s.goodSize, size)
+		s.reason = "the file was deleted before it could be read, and too many such files were open"
+		r.enqueue(s)
+	}
+	r.close(s)
+	r.detach(s) // another file may get its inode now
 }
 
 func (r *run) close(s *stream) {
@@ -139,16 +168,13 @@ func (r *run) setPath(s *stream, path string) {
 }
 
 func shownPath(s *stream) string {
-	if s.path == "" {
-		return s.source
-	}
-	return s.path
+	return cmp.Or(s.path, s.source, s.origin)
 }
 
 // remember stores a new identity. An error costs no data: the identity finds
 // the file by its bytes all the same.
 func (r *run) remember(s *stream, id ident.Identity) {
-	s.ident = id
+	s.setIdent(id)
 	if err := r.env.Streams.Update(s.stored()); err != nil {
 		r.env.Log.Warn("can't store where a file is now", "file", s.path, "stream", s.id, "err", err)
 	}

@@ -1,6 +1,7 @@
 package tail
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -67,6 +68,9 @@ func (r *reader) tryTurn(ctx context.Context, s *stream) (result, error) {
 	}
 	if s.telling {
 		return result{how: away}, r.tellLost(ctx, s)
+	}
+	if s.gone && s.id == "" { // the run must know the id before a receipt can come
+		return result{how: more}, r.openUnread(ctx, s)
 	}
 	if s.gone {
 		return result{}, r.finish(ctx, s)
@@ -208,8 +212,8 @@ func (r *reader) open(ctx context.Context, s *stream) (outcome, error) {
 			return idle, fmt.Errorf("look for the first data of %s: %w", s.path, err)
 		}
 	}
-	s.source = s.path
-	s.ident = ident.New(s.path, &s.info, head)
+	s.source = cmp.Or(s.path, s.origin) // it may be deleted already
+	s.setIdent(ident.New(s.source, &s.info, head))
 	before, err := ident.Window(s.f, s.begin)
 	if errors.Is(err, io.EOF) {
 		return replaced, nil
@@ -393,6 +397,6 @@ func (r *reader) update(s *stream, id ident.Identity) error {
 	if err := r.env.Streams.Update(st); err != nil {
 		return fmt.Errorf("store what is known of %s: %w", s.source, err)
 	}
-	s.ident = id
+	s.setIdent(id)
 	return nil
 }

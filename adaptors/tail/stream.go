@@ -63,7 +63,8 @@ type stream struct {
 	endSent             atomic.Bool
 
 	mu     sync.Mutex
-	shown  string // id, for a status
+	shown  string         // id, for a status
+	known  ident.Identity // ident, for a look at a busy stream
 	resend []chunk.Range
 }
 
@@ -80,6 +81,20 @@ func (s *stream) idNow() string {
 	return s.shown
 }
 
+func (s *stream) setIdent(id ident.Identity) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.ident, s.known = id, id
+}
+
+// identNow is the identity, also while a reader may be changing it; ok is false
+// while the stream has none.
+func (s *stream) identNow() (id ident.Identity, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.known, s.known.HeadLen > 0
+}
+
 // stored is what the checkpoint has to know.
 func (s *stream) stored() adaptors.Stream {
 	return adaptors.Stream{
@@ -92,7 +107,7 @@ func (s *stream) stored() adaptors.Stream {
 // found.
 func restore(k adaptors.Stream, id ident.Identity, now time.Time) *stream {
 	s := &stream{
-		id: k.ID, source: k.Source, ident: id, begin: k.Begin, sent: max(k.Sent, k.Begin), tail: k.Tail,
+		id: k.ID, source: k.Source, ident: id, known: id, begin: k.Begin, sent: max(k.Sent, k.Begin), tail: k.Tail,
 		off: k.Settled, ended: k.Ended, grewAt: now, lostAt: now,
 		beginSent: k.Begin == 0 || k.Settled > k.Begin,
 	}
