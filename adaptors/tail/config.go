@@ -116,7 +116,7 @@ type times struct {
 
 func defaultTimes() times {
 	return times{
-		still: 5 * time.Second, linger: time.Minute, hold: 5 * time.Second,
+		still: 5 * time.Second, linger: time.Hour, hold: 5 * time.Second,
 		missing: 10 * time.Minute, forget: 7 * 24 * time.Hour,
 		retry: time.Second, poll: time.Second, throttle: 5 * time.Millisecond,
 	}
