@@ -192,7 +192,7 @@ func inMetadataText(file []byte, at int) bool {
 func damaged(file []byte) (bool, error) {
 	s, err := ReadSink(bytes.NewReader(file), int64(len(file)))
 	if err != nil {
-		return true, onlyInvalid(err)
+		return true, onlyInvalid(err) //nolint:nilerr // to be noticed is what is asked for
 	}
 	if s.Damage != nil {
 		return true, nil

@@ -87,7 +87,7 @@ func (c *Collector) Run(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("start the collector: %w", err)
 	}
-	defer lock.Unlock()
+	defer func() { _ = lock.Unlock() }() // the file is closed, whatever it says
 	id, changed, err := identity.Next(c.dir, identity.MachineID())
 	if err != nil {
 		return fmt.Errorf("start the collector: %w", err)

@@ -11,6 +11,7 @@ import (
 	"io/fs"
 	"path"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/akupara/akupara/store"
@@ -111,8 +112,11 @@ func (l *leases) renew(ctx context.Context, p string) {
 }
 
 // dead reports whether the lease has stood still for too long, as seen from
-// here.
+// here, or is that of a process of this machine that is gone.
 func (l *leases) dead(p string, state leaseState) bool {
+	if state.Host == l.me.Host && state.PID > 0 && errors.Is(syscall.Kill(state.PID, 0), syscall.ESRCH) {
+		return true
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	s, ok := l.seen[p]

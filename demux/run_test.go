@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"maps"
 	"math/rand/v2"
+	"os/exec"
 	"path"
 	"slices"
 	"strings"
@@ -343,6 +344,7 @@ func TestADeadProcessesLeaseIsFreeWithinTenSeconds(t *testing.T) {
 	t.Parallel()
 	st := testStore(t)
 	dead := testDemux(t, st, nil)
+	dead.leases.me.Host = "elsewhere" // a process of this machine is known to be gone at once
 	if err := dead.leases.write(t.Context(), leasePath("app"), 7); err != nil { // and never again
 		t.Fatal(err)
 	}
@@ -352,6 +354,23 @@ func TestADeadProcessesLeaseIsFreeWithinTenSeconds(t *testing.T) {
 	checkLines(t, tableRows(t, st), map[string]int{"a": 1})
 	if took := time.Since(began); took < leaseDead {
 		t.Errorf("the lease was taken after %v, want %v at least: it might have been alive", took, leaseDead)
+	}
+}
+
+func TestALeaseOfAProcessThatIsGoneIsTakenAtOnce(t *testing.T) {
+	st := testStore(t)
+	gone := exec.Command("true")
+	if err := gone.Run(); err != nil {
+		t.Fatal(err)
+	}
+	dead := testDemux(t, st, nil)
+	dead.leases.me.PID = gone.ProcessState.Pid()
+	if err := dead.leases.write(t.Context(), leasePath("app"), 7); err != nil {
+		t.Fatal(err)
+	}
+	publish(t, st, []chunk.Chunk{lines("a", 0, 1)})
+	if rep := runOnce(t, testDemux(t, st, nil)); rep.Records != 1 {
+		t.Errorf("got %+v, want 1 record", rep)
 	}
 }
 

@@ -92,7 +92,7 @@ func (p *scanner) float(start int) (kind, uint64, error) {
 	raw := p.s[start:p.i]
 	f, err := strconv.ParseFloat(string(raw), 64)
 	if err != nil {
-		return kindText, 0, nil
+		return kindText, 0, nil //nolint:nilerr // what is no number is text
 	}
 	var a, b [64]byte
 	if len(raw) > 40 || string(significant(a[:0], raw)) != string(significant(b[:0], strconv.AppendFloat(nil, f, 'e', -1, 64))) {

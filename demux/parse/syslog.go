@@ -126,7 +126,8 @@ func (f *syslogFormat) time(r *reader, s []byte) (instant, int) {
 	if n < len(s) && s[n] == ':' && (n+1 == len(s) || s[n+1] == ' ') {
 		n++
 	}
-	secs, ok := int64(0), false
+	var secs int64
+	var ok bool
 	if year > 0 {
 		secs, ok = seconds(year, mon, day, h, m, sec)
 		secs = r.zone.utc(secs)

@@ -151,7 +151,7 @@ func zoneOffset(s []byte) (off int64, n int, local bool) {
 		return 0, 0, true
 	}
 	i += 2
-	m := 0
+	var m int
 	if i < len(s) && s[i] == ':' {
 		if m = digits(s, i+1, 2); m >= 0 {
 			i += 3

@@ -135,11 +135,11 @@ func TestColumnsAreAddedWithTheRows(t *testing.T) {
 	if !slices.Equal(got[:len(first)], first) {
 		t.Errorf("first columns: got %+v, want %+v", got[:len(first)], first)
 	}
-	max := tbl.meta.LastColumnID()
+	last := tbl.meta.LastColumnID()
 	want := []schema.Column{
-		{ID: max - 4, KeyID: max - 3, ValueID: max - 2, Name: "labels", Type: schema.Map},
-		{ID: max - 1, Name: "req.took", Type: schema.Double},
-		{ID: max, Name: "ok", Type: schema.Boolean, Doc: "it went well"},
+		{ID: last - 4, KeyID: last - 3, ValueID: last - 2, Name: "labels", Type: schema.Map},
+		{ID: last - 1, Name: "req.took", Type: schema.Double},
+		{ID: last, Name: "ok", Type: schema.Boolean, Doc: "it went well"},
 	}
 	if !slices.Equal(got[len(first):], want) {
 		t.Errorf("added columns: got %+v, want %+v", got[len(first):], want)
@@ -154,8 +154,8 @@ func TestFilesAreSelectedByTime(t *testing.T) {
 		tbl = mustCommit(t, w, tbl, fmt.Sprintf("run-%d", i), i)
 	}
 	wantRuns(t, tbl, 34)
-	at := func(min, sec int) *time.Time {
-		x := start.Add(time.Duration(min)*time.Minute + time.Duration(sec)*time.Second)
+	at := func(minute, sec int) *time.Time {
+		x := start.Add(time.Duration(minute)*time.Minute + time.Duration(sec)*time.Second)
 		return &x
 	}
 	for _, c := range []struct {

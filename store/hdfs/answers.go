@@ -59,7 +59,7 @@ func (s *session) confirm(fact error, again func() error) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if isFact(err) && s.dials != dials {
-		return fmt.Errorf("%w: connected anew meanwhile (%v)", errUnsure, err)
+		return fmt.Errorf("%w: connected anew meanwhile (%w)", errUnsure, hide(err))
 	}
 	s.provenDial, s.provenFailures = dials, failures
 	return err

@@ -54,7 +54,7 @@ func resolve(authority string, conf hadoopconf.HadoopConf) (cluster, error) {
 	fromConf := hdfs.ClientOptionsFromConf(conf)
 	c := cluster{useHostname: fromConf.UseDatanodeHostname}
 	if fromConf.KerberosClient != nil {
-		return c, fmt.Errorf("Hadoop's configuration asks for Kerberos, which is not supported yet")
+		return c, fmt.Errorf("the configuration of Hadoop asks for Kerberos, which is not supported yet")
 	}
 	nodes := conf["dfs.ha.namenodes."+authority]
 	switch {

@@ -130,7 +130,7 @@ func (f *FS) settle(ctx context.Context, from, to string, id uint64, renameErr e
 		case err == nil:
 			return renameErr
 		case ctx.Err() != nil || !time.Now().Before(end):
-			return fmt.Errorf("%w (and its outcome could not be found out: %v)", renameErr, err)
+			return fmt.Errorf("%w (and its outcome could not be found out: %w)", renameErr, hide(err))
 		}
 		select {
 		case <-ctx.Done():

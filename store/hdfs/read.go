@@ -144,7 +144,7 @@ func (c *cursor) read(b []byte, off int64, f *FS) (int, error) {
 	}
 	n, err := io.ReadFull(c.fr, b)
 	c.pos += int64(n)
-	if err == io.EOF || err == io.ErrUnexpectedEOF {
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		err = fmt.Errorf("the file ends at %d: %w", c.pos, io.ErrUnexpectedEOF)
 	}
 	return n, err

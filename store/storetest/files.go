@@ -107,7 +107,7 @@ func readAtFromManyPlacesAtOnce(t *testing.T, s store.FS) {
 				b := make([]byte, 1+rnd.IntN(300_000))
 				n, err := r.ReadAt(b, off)
 				short := off+int64(len(b)) > int64(len(want))
-				if err != nil && !(err == io.EOF && off+int64(n) == int64(len(want))) || short && err != io.EOF {
+				if err != nil && !(errors.Is(err, io.EOF) && off+int64(n) == int64(len(want))) || short && !errors.Is(err, io.EOF) {
 					t.Errorf("read %d at %d = %d, %v", len(b), off, n, err)
 				}
 				if !bytes.Equal(b[:n], want[off:off+int64(n)]) {
@@ -117,7 +117,7 @@ func readAtFromManyPlacesAtOnce(t *testing.T, s store.FS) {
 		})
 	}
 	group.Wait()
-	if n, err := r.ReadAt(make([]byte, 1), int64(len(want))); n != 0 || err != io.EOF {
+	if n, err := r.ReadAt(make([]byte, 1), int64(len(want))); n != 0 || !errors.Is(err, io.EOF) {
 		t.Errorf("read at the end = %d, %v; want 0, EOF", n, err)
 	}
 	if _, err := r.ReadAt(make([]byte, 1), -1); err == nil {

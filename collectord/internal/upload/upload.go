@@ -165,10 +165,9 @@ func (u *Uploader) settle(q *queue, r result) {
 	u.mu.Lock()
 	u.lastErr = r.err
 	u.mu.Unlock()
-	switch {
-	case r.err == nil:
+	if r.err == nil {
 		u.Metrics.Published.Inc()
-	default:
+	} else {
 		u.Metrics.Failed.Inc()
 		// The first, second, fourth and so on: an outage is not a flood of lines.
 		if l.failures&(l.failures-1) == 0 {

@@ -5,6 +5,7 @@ package ident
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"hash/crc64"
 	"io"
@@ -138,7 +139,7 @@ func (id *Identity) SameHead(head []byte) bool {
 func ReadHead(f io.ReaderAt) ([]byte, error) {
 	b := make([]byte, MaxHead)
 	n, err := f.ReadAt(b, 0)
-	if err == io.EOF {
+	if errors.Is(err, io.EOF) {
 		err = nil
 	}
 	return b[:n], err
@@ -148,7 +149,7 @@ func ReadHead(f io.ReaderAt) ([]byte, error) {
 // file that is shorter has not.
 func SameTail(f io.ReaderAt, pos int64, tail uint64) (bool, error) {
 	w, err := Window(f, pos)
-	if err == io.EOF {
+	if errors.Is(err, io.EOF) {
 		return false, nil
 	}
 	return err == nil && Sum(w) == tail, err
@@ -185,7 +186,7 @@ func FirstData(f *os.File, size int64) (int64, error) {
 			}
 		}
 		pos += int64(n)
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return pos, nil
 		}
 		if err != nil {
