@@ -344,7 +344,7 @@ func TestADeadProcessesLeaseIsFreeWithinTenSeconds(t *testing.T) {
 	t.Parallel()
 	st := testStore(t)
 	dead := testDemux(t, st, nil)
-	dead.leases.me.Host = "elsewhere" // a process of this machine is known to be gone at once
+	dead.leases.me.Host = "elsewhere"                                           // a process of this machine is known to be gone at once
 	if err := dead.leases.write(t.Context(), leasePath("app"), 7); err != nil { // and never again
 		t.Fatal(err)
 	}
