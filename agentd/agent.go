@@ -195,10 +195,10 @@ func (a *Agent) run(ctx context.Context, p *parts, server *daemon.Server) error 
 	case <-ctx.Done():
 	case err = <-failed:
 	}
+	drain, cancel := context.WithTimeout(detached, a.cfg.DrainFor.Std()) // counts from the signal on
+	defer cancel()
 	stopServer()
 	stopAdaptors()
-	drain, cancel := context.WithTimeout(detached, a.cfg.DrainFor.Std())
-	defer cancel()
 	stopSpool()
 	p.shipper.Drain(drain)
 	stopLedger()

@@ -455,3 +455,40 @@ func TestMetricsAreServed(t *testing.T) {
 		}
 	}
 }
+
+func TestStopEndsWithinItsTimeWhileCollectorsDoNotAnswer(t *testing.T) {
+	t.Parallel()
+	silent, err := net.Listen("tcp", "127.0.0.1:0") // takes connections, and says nothing
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { silent.Close() })
+	closed, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	closed.Close()
+	for name, address := range map[string]string{"silent": silent.Addr().String(), "closed": closed.Addr().String()} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			write(t, filepath.Join(dir, "app.log"), lines(0, 1_000_000)) // more than the agent's buffer
+			section := fmt.Sprintf(`drain: 2s
+spool: {bytes: 1MiB}
+adaptors:
+  - {name: log, kind: tail, type: app, paths: [%s]}
+  - {name: full, kind: command, type: noise, command: [sh, -c, "trap '' TERM; yes a line that fills the spool"]}
+  - {name: load, kind: metrics, every: 100ms}
+`, filepath.Join(dir, "*.log"))
+			a := start(t, filepath.Join(dir, "agent"), section, "http://"+address)
+			a.wait("log", "waiting", func(v view) bool { return v.State == "waiting" })
+			a.wait("full", "waiting", func(v view) bool { return v.State == "waiting" })
+			began := time.Now()
+			a.stop()
+			// Its time counts from the signal on, but for a program that ignores SIGTERM.
+			if took, most := time.Since(began), 3500*time.Millisecond; took > most {
+				t.Errorf("the stop took %v, want %v at most", took, most)
+			}
+		})
+	}
+}
