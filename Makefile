@@ -15,6 +15,17 @@ SOAKTIME ?= 1h
 
 GOLANGCI := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 
+# DuckDB is C++. Where there is a C compiler alone, the run-time half of its
+# library is there all the same, and enough to link with.
+CC := $(shell $(GO) env CC 2>/dev/null)
+ifeq ($(shell $(CC) -print-file-name=libstdc++.so 2>/dev/null),libstdc++.so)
+STDCXX := $(filter /%,$(shell $(CC) -print-file-name=libstdc++.so.6 2>/dev/null))
+ifneq ($(STDCXX),)
+$(shell mkdir -p .tools/lib && ln -sf '$(STDCXX)' .tools/lib/libstdc++.so)
+export CGO_LDFLAGS := -O2 -g '-L$(CURDIR)/.tools/lib'
+endif
+endif
+
 .PHONY: help
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
