@@ -108,8 +108,17 @@ Without --config, everything is kept in ./data, or where --data says.`,
 	root.AddCommand(a.up(), a.agent(), a.collector(), a.demux(), a.web(),
 		a.query(), a.cat(), a.audit(), a.check(), a.version())
 	root.InitDefaultCompletionCmd()
+	root.InitDefaultHelpCmd()
 	for _, c := range root.Commands() {
-		if c.Name() == "completion" {
+		switch c.Name() {
+		case "help":
+			c.Args = func(_ *cobra.Command, args []string) error {
+				if found, _, err := root.Find(args); err != nil || found == root {
+					return unknownCommand(root, args)
+				}
+				return nil
+			}
+		case "completion":
 			c.Args = unknownCommand
 			c.RunE = func(*cobra.Command, []string) error {
 				return usagef("a shell is missing: bash, fish, powershell or zsh")

@@ -68,6 +68,8 @@ func TestExitCodesAndStreams(t *testing.T) {
 		{"", 2, "", "a command is missing"},
 		{"--help", 0, "Available Commands", ""},
 		{"help query", 0, "--format", ""},
+		{"help", 0, "Available Commands", ""},
+		{"help quary", 2, "", "did you mean query?"},
 		{"query --help", 0, "Examples:", ""},
 		{"version", 0, "akupara v1.2.3-test", ""},
 		{"version x", 2, "", `unknown command "x"`},
