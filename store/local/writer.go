@@ -14,7 +14,7 @@ import (
 // file system can do that: what a store takes in is many times what memory
 // holds, and to fill the cache with it costs several times the write itself.
 const (
-	pieceLen  = 1 << 20
+	pieceLen  = 4 << 20
 	directLen = 4096 // what direct writes are aligned to, in memory and in the file
 )
 
