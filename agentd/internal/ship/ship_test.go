@@ -312,3 +312,25 @@ func TestLargeChunksOfManySendersArriveWhole(t *testing.T) {
 		}
 	}
 }
+
+func TestBatchLeavesAtOnceWhenAStreamInItEnded(t *testing.T) {
+	c := collectortest.New(t, "a")
+	release := make(chan struct{})
+	entered := make(chan struct{}, 1)
+	c.Answer(func(b *chunk.Batch) (int, any) {
+		if b.Type == "slow" {
+			entered <- struct{}{}
+			<-release
+		}
+		return 0, nil
+	})
+	r := start(t, Config{BatchAge: time.Hour}, time.Minute, c.URL)
+	t.Cleanup(sync.OnceFunc(func() { close(release) }))
+	r.send(t, piece("slow", 0, "line\n"))
+	<-entered // something is in flight: what comes now waits for its age
+	r.send(t, piece("deleted", 0, "line\n"))
+	end := piece("deleted", 5, "")
+	end.Kind = chunk.End
+	r.send(t, end)
+	c.Wait("what came before the end", covers("deleted", 5))
+}
