@@ -192,10 +192,10 @@ func inMetadataText(file []byte, at int) bool {
 func damaged(file []byte) (bool, error) {
 	s, err := ReadSink(bytes.NewReader(file), int64(len(file)))
 	if err != nil {
-		return true, onlyInvalid(err) //nolint:nilerr // to be noticed is what is asked for
+		return true, onlyInvalid(err)
 	}
 	if s.Damage != nil {
-		return true, nil
+		return true, nil //nolint:nilerr // to be noticed is what is asked for
 	}
 	for i := range s.Index.Blocks {
 		data, err := s.ReadBlock(i, nil)
