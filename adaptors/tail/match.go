@@ -107,6 +107,7 @@ func (r *run) begin(ctx context.Context) {
 			rest = append(rest, c)
 		}
 	})
+	r.strays()
 	for _, c := range rest {
 		r.arrive(&c, atEnd)
 	}

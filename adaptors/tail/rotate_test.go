@@ -89,6 +89,27 @@ func TestRenamedTwiceInARow(t *testing.T) {
 	})
 }
 
+func TestRenamedOutOfThePatternWhileStoppedIsReadToItsEnd(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, watch string) {
+		r := newRig(t, "*.log").with(watch)
+		r.write("a.log", r.lines(3))
+		r.start()
+		r.arrived()
+		r.kill()
+		r.write("a.log", r.lines(2))
+		r.rename("a.log", "a.log.1")
+		r.write("a.log", r.lines(4))
+		r.start()
+		r.arrived()
+		// Once more, with the file outside the pattern already.
+		r.kill()
+		r.write("a.log.1", r.lines(2))
+		r.start()
+		r.exactly()
+	})
+}
+
 func TestRenamedOutOfThePatternIsReadToItsEnd(t *testing.T) {
 	each(t, func(t *testing.T, watch string) {
 		r := newRig(t, "a.log").with(watch)
