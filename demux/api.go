@@ -16,7 +16,7 @@ import (
 // API serves the runs and schedules of a scheduler:
 //
 //	GET  /v1/runs?limit=N   the newest reports, newest first
-//	POST /v1/runs           {"type": "…"} or nothing: run now; ?wait=true answers with the reports
+//	POST /v1/runs           {"type": "…"}, ?type=… or nothing: run now; ?wait=true answers with the reports
 //	GET  /v1/schedules
 type API struct {
 	scheduler *Scheduler
@@ -53,6 +53,9 @@ func (a *API) start(c *gin.Context) {
 	if err := dec.Decode(&req); err != nil && !errors.Is(err, io.EOF) {
 		daemon.Refuse(c, http.StatusBadRequest, `the body is not {"type": "TYPE"}: %v`, err)
 		return
+	}
+	if req.Type == "" {
+		req.Type = c.Query("type")
 	}
 	if req.Type != "" {
 		if err := chunk.CheckType(req.Type); err != nil {

@@ -229,9 +229,8 @@ func (u *everything) checkPorts(configFile string) error {
 		if network != "tcp" {
 			continue
 		}
-		l, err := net.Listen(network, address)
+		err := free(network, address)
 		if err == nil {
-			l.Close()
 			continue
 		}
 		where := fmt.Sprintf("change %s in %s", s.key, u.Name)
@@ -244,6 +243,21 @@ func (u *everything) checkPorts(configFile string) error {
 		return fmt.Errorf("%s, %s: %w: stop what listens there, or %s", s.key, address, cause(err), where)
 	}
 	return nil
+}
+
+// free tells why nobody can listen on an address. A process that was killed a
+// moment ago may hold it a moment longer.
+func free(network, address string) error {
+	for tries := 0; ; tries++ {
+		l, err := net.Listen(network, address)
+		if err == nil {
+			return l.Close()
+		}
+		if tries == 20 {
+			return err
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
 }
 
 // cause is the system's own error, without what stands beside it already.
