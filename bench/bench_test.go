@@ -28,9 +28,10 @@ import (
 // roles are what this test binary can be besides a benchmark: the peers that
 // are written in Go, each in a process of its own.
 var roles = map[string]func(args []string) error{
-	"bare-server": bareServer,
-	"zstd-alone":  zstdAlone,
-	"measure":     measure,
+	"bare-server":  bareServer,
+	"tuned-server": tunedServer,
+	"zstd-alone":   zstdAlone,
+	"measure":      measure,
 }
 
 func TestMain(m *testing.M) {
