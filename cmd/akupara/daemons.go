@@ -258,7 +258,7 @@ func reportLine(r demux.Report) string {
 	switch {
 	case r.Error != "":
 		return fmt.Sprintf("%s: failed after %v: %s", r.Type, took, r.Error)
-	case r.Sinks == 0:
+	case r.Sinks == 0 && r.Quarantined == 0:
 		return fmt.Sprintf("%s: nothing new", r.Type)
 	}
 	line := fmt.Sprintf("%s: %d records of %d bytes from %d sink files into %d data files, %d commits, in %v",
