@@ -87,8 +87,10 @@ func Decode(b []byte) (Set, error) {
 	if rawLen > MaxRaw {
 		return nil, invalidf("%d bytes raw, at most %d are allowed", rawLen, MaxRaw)
 	}
-	// The length is not believed: the decoder stops at it.
-	dec, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(max(rawLen, 1<<10)))
+	// The length is not believed: the decoder stops at it. But a small frame's
+	// window may be larger than what is in it, twice as large at 1 KiB.
+	const window = 64 << 10
+	dec, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(max(rawLen, window)))
 	if err != nil {
 		return nil, fmt.Errorf("create zstd decoder: %w", err)
 	}
