@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 	"time"
 
 	"github.com/akupara/akupara/chunk"
@@ -149,6 +150,7 @@ func (d *Demux) runSinks(ctx context.Context, dataType string, rep *Report) (mor
 			rep.Sinks++
 		}
 	}
+	b.past = &past{fs: d.fs, dataType: dataType, files: slices.Clone(b.files)}
 	return more, d.runBacklog(ctx, t, b, rep)
 }
 
@@ -166,7 +168,7 @@ func (d *Demux) runBacklog(ctx context.Context, t *table.Table, b *backlog, rep 
 		if p.empty() {
 			return nil
 		}
-		r := &run{Demux: d, id: newRunID(t), table: t, plan: p, covered: b.covered, delta: coverage.Set{}, rep: rep}
+		r := &run{Demux: d, id: newRunID(t), table: t, plan: p, covered: b.covered, past: b.past, delta: coverage.Set{}, rep: rep}
 		next, err := r.do(ctx)
 		if err != nil {
 			return err

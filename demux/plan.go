@@ -13,6 +13,7 @@ import (
 type backlog struct {
 	files   []*sinkFile
 	covered coverage.Set // of the table's current version
+	past    *past
 }
 
 // task is one block to be read, with what of each of its chunks the table does
@@ -21,6 +22,9 @@ type task struct {
 	file  *sinkFile
 	block int
 	keep  []chunk.Ranges // one for each chunk of the block; none: nothing of it
+	// doubt are the chunks that the table holds by their ranges, and by no
+	// checksum: their bytes are to be held against what came before.
+	doubt map[int]bool
 }
 
 // plan is what one run takes.
@@ -47,9 +51,10 @@ func (b *backlog) plan(maxRaw int64) *plan {
 			if f.faulty(i, -1) {
 				continue
 			}
-			t := task{file: f, block: i}
+			t := task{file: f, block: i, doubt: map[int]bool{}}
 			var left bool
-			if t.keep, left = b.keep(p, f, i, taken); left {
+			t.keep, left = b.keep(p, &t, taken)
+			if left || len(t.doubt) > 0 {
 				finished = false
 			}
 			if t.keep == nil {
@@ -73,7 +78,8 @@ func (b *backlog) plan(maxRaw int64) *plan {
 // and gives nil when there is nothing. The block's facts go to the plan. left
 // tells whether something of the block is not in the table yet, by this block
 // or by another that repeats it.
-func (b *backlog) keep(p *plan, f *sinkFile, block int, taken map[string]chunk.Ranges) (keep []chunk.Ranges, left bool) {
+func (b *backlog) keep(p *plan, t *task, taken map[string]chunk.Ranges) (keep []chunk.Ranges, left bool) {
+	f, block := t.file, t.block
 	entries := f.sink.Index.Blocks[block].Entries
 	keep = make([]chunk.Ranges, len(entries))
 	wanted := false
@@ -94,6 +100,11 @@ func (b *backlog) keep(p *plan, f *sinkFile, block int, taken map[string]chunk.R
 		}
 		missing := b.missing(e)
 		left = left || len(missing) > 0
+		if len(missing) == 0 && b.doubtful(f, block, j) {
+			t.doubt[j] = true
+			wanted = true
+			continue
+		}
 		for _, r := range missing {
 			keep[j] = append(keep[j], taken[e.Stream].Missing(r)...)
 		}
@@ -104,6 +115,14 @@ func (b *backlog) keep(p *plan, f *sinkFile, block int, taken map[string]chunk.R
 		return nil, left
 	}
 	return keep, left
+}
+
+// doubtful tells of a repetition whose bytes no checksum vouches for.
+func (b *backlog) doubtful(f *sinkFile, block, j int) bool {
+	e := &f.sink.Index.Blocks[block].Entries[j]
+	s := b.covered[e.Stream]
+	return b.past != nil && s != nil && !e.Range().Empty() && !f.held[[2]int{block, j}] &&
+		!slices.Contains(s.Sums, coverage.Sum{First: e.First, Last: e.Last, CRC: e.CRC})
 }
 
 // missing is what of a data chunk's range is not in the table.

@@ -29,6 +29,7 @@ type run struct {
 	table   *table.Table
 	plan    *plan
 	covered coverage.Set
+	past    *past
 	delta   coverage.Set // what this run adds
 	rep     *Report
 	bytes   int64
@@ -112,7 +113,9 @@ func (r *run) parse(ctx context.Context, parser parse.Parser, b *rows.Builder) e
 			case blk.err != nil:
 				blk.task.file.blame(blk.task.block, -1, blk.err.Error())
 			case r.bytes == 0 || b.Bytes() < maxRowBytes: // else left to the next run
-				r.parseBlock(&blk, parser, b)
+				if err := r.parseBlock(ctx, &blk, parser, b); err != nil {
+					return err
+				}
 			}
 			select {
 			case free <- blk:
@@ -168,14 +171,23 @@ func (blk *block) read(t task) error {
 	return err
 }
 
-func (r *run) parseBlock(blk *block, parser parse.Parser, b *rows.Builder) {
+func (r *run) parseBlock(ctx context.Context, blk *block, parser parse.Parser, b *rows.Builder) error {
 	for i := range blk.chunks {
 		c, keep := &blk.chunks[i], blk.task.keep[i]
-		if len(keep) == 0 {
+		doubt := blk.task.doubt[i]
+		if len(keep) == 0 && !doubt {
 			continue
 		}
-		if reason := r.contradicts(c); reason != "" {
+		reason, err := r.contradicts(ctx, blk.task, i, c)
+		if err != nil {
+			return err
+		}
+		if reason != "" {
 			blk.task.file.blame(blk.task.block, i, reason)
+			continue
+		}
+		blk.task.file.hold(blk.task.block, i)
+		if doubt {
 			continue
 		}
 		st := r.delta.Stream(c.Stream, c.Host, c.Source)
@@ -191,23 +203,42 @@ func (r *run) parseBlock(blk *block, parser parse.Parser, b *rows.Builder) {
 		r.bytes += keep.Len()
 		blk.task.file.used += keep.Len()
 	}
+	return nil
 }
 
-// contradicts holds the chunk against the chunks inside its range that were
-// committed before, or go into this run.
-func (r *run) contradicts(c *chunk.Chunk) string {
+// contradicts holds the chunk against what was committed before, or goes into
+// this run, for its range: by the checksums of the chunks inside it, and where
+// none vouch for it, by the bytes themselves.
+func (r *run) contradicts(ctx context.Context, t task, i int, c *chunk.Chunk) (string, error) {
+	var vouched, covered chunk.Ranges
 	for _, set := range [...]coverage.Set{r.covered, r.delta} {
 		st := set[c.Stream]
 		if st == nil || len(st.Ranges.Covered(c.Range())) == 0 {
 			continue
 		}
+		covered = covered.AddAll(st.Ranges.Covered(c.Range()))
 		for _, s := range st.Sums {
-			if s.First >= c.First && s.Last <= c.Last && chunk.CRC(c.Body[s.First-c.First:s.Last-c.First]) != s.CRC {
-				return contradiction(c.Stream, c.Source, c.Host, chunk.Range{First: s.First, Last: s.Last})
+			at := chunk.Range{First: s.First, Last: s.Last}
+			if s.First < c.First || s.Last > c.Last {
+				continue
 			}
+			if chunk.CRC(c.Body[s.First-c.First:s.Last-c.First]) != s.CRC {
+				return contradiction(c.Stream, c.Source, c.Host, at), nil
+			}
+			vouched = vouched.Add(at)
 		}
 	}
-	return ""
+	for _, v := range vouched {
+		covered = covered.Remove(v)
+	}
+	if len(covered) == 0 {
+		return "", nil
+	}
+	other, err := r.past.compare(ctx, t.file, t.block, i, c, covered)
+	if err != nil || len(other) == 0 {
+		return "", err
+	}
+	return contradiction(c.Stream, c.Source, c.Host, other[0]), nil
 }
 
 func (r *run) write(ctx context.Context, b *rows.Builder, columns []schema.Column) ([]table.DataFile, error) {

@@ -24,6 +24,9 @@ type sinkFile struct {
 	// or bytes that contradict what the table holds.
 	faults []fault
 	used   int64 // bytes of it that became rows
+	// held are its chunks, by block and number, that need no second look:
+	// they became rows, or were held against what came before.
+	held map[[2]int]bool
 }
 
 // bytes is how many bytes of the streams the file holds.
@@ -57,9 +60,17 @@ func (f *sinkFile) faulty(block, chunk int) bool {
 	})
 }
 
+func (f *sinkFile) hold(block, chunk int) {
+	if f.held == nil {
+		f.held = map[[2]int]bool{}
+	}
+	f.held[[2]int{block, chunk}] = true
+}
+
 func (f *sinkFile) close() {
 	if f.reader != nil {
 		_ = f.reader.Close() // it was only read
+		f.reader = nil
 	}
 }
 
