@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"path"
 	"slices"
-	"strings"
 
 	"github.com/akupara/akupara/chunk"
 	"github.com/akupara/akupara/store"
@@ -23,9 +22,14 @@ type past struct {
 	dataType string
 	files    []*sinkFile // of the backlog
 	entries  map[string][]pastChunk
+	chunks   int // in entries
 }
 
-const maxPast = 512
+// Bounds on what is looked through: files, and chunks in memory.
+const (
+	maxPast       = 512
+	maxPastChunks = 1 << 20
+)
 
 // pastChunk is where a sink file holds a chunk.
 type pastChunk struct {
@@ -116,6 +120,9 @@ func (p *past) load(ctx context.Context) error {
 	}
 	p.entries = map[string][]pastChunk{}
 	for _, at := range paths[:min(len(paths), maxPast)] {
+		if p.chunks >= maxPastChunks {
+			break
+		}
 		f, err := openSink(ctx, p.fs, at)
 		if err != nil {
 			if gone(err) == nil {
@@ -136,8 +143,8 @@ func (p *past) add(f, open *sinkFile) {
 	for i := range f.sink.Index.Blocks {
 		for j := range f.sink.Index.Blocks[i].Entries {
 			if e := &f.sink.Index.Blocks[i].Entries[j]; e.Kind == chunk.Data {
-				s := strings.Clone(e.Stream)
-				p.entries[s] = append(p.entries[s], pastChunk{f.path, open, i, j, e.Range()})
+				p.entries[e.Stream] = append(p.entries[e.Stream], pastChunk{f.path, open, i, j, e.Range()})
+				p.chunks++
 			}
 		}
 	}
