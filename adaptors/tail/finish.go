@@ -8,8 +8,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/akupara/akupara/adaptors/tail/internal/cut"
-	"github.com/akupara/akupara/adaptors/tail/internal/ident"
+	"github.com/akupara/akupara/adaptors/internal/cut"
+	"github.com/akupara/akupara/adaptors/internal/ident"
 	"github.com/akupara/akupara/chunk"
 )
 

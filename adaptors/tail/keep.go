@@ -3,7 +3,7 @@ package tail
 import (
 	"cmp"
 
-	"github.com/akupara/akupara/adaptors/tail/internal/ident"
+	"github.com/akupara/akupara/adaptors/internal/ident"
 )
 
 // keepOpen counts the stream among those with an open file, and closes the

@@ -4,7 +4,7 @@ import (
 	"path/filepath"
 	"slices"
 
-	"github.com/akupara/akupara/adaptors/tail/internal/ident"
+	"github.com/akupara/akupara/adaptors/internal/ident"
 )
 
 // lostSet holds the stored streams whose file is not found. A file that is new

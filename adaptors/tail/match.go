@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"github.com/akupara/akupara/adaptors"
-	"github.com/akupara/akupara/adaptors/tail/internal/ident"
+	"github.com/akupara/akupara/adaptors/internal/ident"
 )
 
 // A file that is new to the run is one of these, asked in this order:

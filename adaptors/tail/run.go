@@ -12,9 +12,9 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/akupara/akupara/adaptors"
-	"github.com/akupara/akupara/adaptors/tail/internal/cut"
-	"github.com/akupara/akupara/adaptors/tail/internal/find"
-	"github.com/akupara/akupara/adaptors/tail/internal/ident"
+	"github.com/akupara/akupara/adaptors/internal/cut"
+	"github.com/akupara/akupara/adaptors/internal/find"
+	"github.com/akupara/akupara/adaptors/internal/ident"
 )
 
 // readers is how many streams are read side by side.

@@ -9,7 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/akupara/akupara/adaptors/tail/internal/ident"
+	"github.com/akupara/akupara/adaptors/internal/ident"
 )
 
 var compressed = map[string]string{

@@ -13,7 +13,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/akupara/akupara/adaptors"
-	"github.com/akupara/akupara/adaptors/tail/internal/ident"
+	"github.com/akupara/akupara/adaptors/internal/ident"
 	"github.com/akupara/akupara/chunk"
 )
 

@@ -13,7 +13,7 @@ import (
 
 	"github.com/fsnotify/fsnotify"
 
-	"github.com/akupara/akupara/adaptors/tail/internal/ident"
+	"github.com/akupara/akupara/adaptors/internal/ident"
 )
 
 // Finder finds the files that match. It is used by one goroutine.
