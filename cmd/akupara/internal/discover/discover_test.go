@@ -3,6 +3,7 @@ package discover
 import (
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -21,6 +22,13 @@ const (
 	log4jLine    = "2026-11-22 21:09:57,123 ERROR [main] org.example.Main: it broke\n"
 	traceLine    = "\tat org.example.Main.run(Main.java:17)\n"
 	jsonLine     = `{"time":"2026-11-22T21:09:57Z","level":"info","msg":"hello"}` + "\n"
+	apacheLine   = "[Sun Dec 04 04:47:44 2005] [error] mod_jk child workerEnv in error state 6\n"
+	apache24Line = "[Fri Sep 09 10:42:29.902022 2011] [core:error] [pid 35708:tid 4328636416] [client 72.15.99.187] File does not exist: /favicon.ico\n"
+	hdfsLine     = "081109 203615 148 INFO dfs.DataNode$PacketResponder: PacketResponder 1 for block blk_38865049064139660 terminating\n"
+	sparkLine    = "17/06/09 20:10:40 INFO executor.CoarseGrainedExecutorBackend: Registered signal handlers\n"
+	nginxLine    = "2026/11/22 21:09:57 [error] 123#0: *1 open() \"/x\" failed (2: No such file or directory)\n"
+	secondsLine  = "2026-11-22 21:09:57 WARN org.example.Main: no fraction\n"
+	elasticLine  = "[2024-05-01T10:00:00,123][INFO ][o.e.n.Node] [node] started\n"
 	dpkgLine     = "2026-11-22 20:47:01 startup archives unpack\n"
 )
 
@@ -32,6 +40,14 @@ func TestFilesGetTheTypeOfTheirFirstLines(t *testing.T) {
 		"combined":             {combinedLine, "combined"},
 		"log4j":                {log4jLine, "log4j"},
 		"log4j, mostly traces": {log4jLine + strings.Repeat(traceLine, 7), "log4j"},
+		"log4j, seconds only":  {secondsLine, "log4j"},
+		"Apache's errors":      {apacheLine, "log4j"},
+		"Apache 2.4's errors":  {strings.Repeat(apache24Line, 3), "log4j"},
+		"nginx's errors":       {nginxLine, "log4j"},
+		"HDFS":                 {strings.Repeat(hdfsLine, 3), "log4j"},
+		"Spark":                {sparkLine, "log4j"},
+		"Elasticsearch":        {elasticLine, "log4j"},
+		"numbers, no time":     {"081399 203615 148 INFO x\n991332 101010 WARN\n", "raw"},
 		"JSON":                 {jsonLine, "json"},
 		"JSON that is broken":  {"{not json\n", "raw"},
 		"plain":                {dpkgLine, "raw"},
@@ -49,7 +65,8 @@ func TestFilesGetTheTypeOfTheirFirstLines(t *testing.T) {
 }
 
 func TestTheParserTakesWhatWasTakenForItsFormat(t *testing.T) {
-	for _, line := range []string{syslogLine, isoLine, rfc5424Line, combinedLine, log4jLine, log4jLine + traceLine, jsonLine, dpkgLine} {
+	for _, line := range []string{syslogLine, isoLine, rfc5424Line, combinedLine, log4jLine, log4jLine + traceLine, jsonLine, dpkgLine,
+		apacheLine, apache24Line, hdfsLine, sparkLine, nginxLine, secondsLine, elasticLine} {
 		format := sniff([]byte(line))
 		p, err := parse.New(format, parse.Options{})
 		if err != nil {
@@ -61,8 +78,34 @@ func TestTheParserTakesWhatWasTakenForItsFormat(t *testing.T) {
 			Type: "x", Stream: "s", Last: int64(len(body)), Body: body, Borders: []int64{int64(len(body))},
 			Time: time.Date(2026, 11, 22, 22, 0, 0, 0, time.UTC),
 		}, nil, b)
+		if starts := regexp.MustCompile(Log4jStart).MatchString(line); format == "log4j" && !starts {
+			t.Errorf("%q is log4j, and Log4jStart does not match it", line)
+		}
 		if b.Len() != 1 || b.Failed() != 0 {
 			t.Errorf("%q as %s: %d rows, %d of them failed, want one that is good", line, format, b.Len(), b.Failed())
+		}
+	}
+}
+
+// TestRealLogsGetTheTypeWhoseParserReadsThem looks at the loghub collection:
+// below AKUPARA_TEST_DATA, or beside the checkout in shared/data.
+func TestRealLogsGetTheTypeWhoseParserReadsThem(t *testing.T) {
+	dir := os.Getenv("AKUPARA_TEST_DATA")
+	if dir == "" {
+		dir = "../../../../../shared/data"
+	}
+	if _, err := os.Stat(filepath.Join(dir, "loghub")); err != nil {
+		t.Skip("the loghub collection is not there: set AKUPARA_TEST_DATA to the folder that holds it")
+	}
+	for name, want := range map[string]string{
+		"Apache": "log4j", "HDFS": "log4j", "Hadoop": "log4j", "Zookeeper": "log4j", "Linux": "syslog", "OpenSSH": "syslog",
+	} {
+		log, err := os.ReadFile(filepath.Join(dir, "loghub", name+"_2k.log"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := sniff(log[:min(len(log), sniffBytes)]); got != want {
+			t.Errorf("%s: got %q, want %q", name, got, want)
 		}
 	}
 }

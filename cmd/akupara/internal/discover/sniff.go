@@ -16,13 +16,31 @@ var Formats = []string{"syslog", "combined", "log4j", "json", "raw"}
 
 const sniffBytes = 16 << 10
 
+// Times that the parser log4j reads at the start of a record.
+const (
+	clock         = `[0-2]\d:[0-5]\d:[0-6]\d`
+	apacheTime    = `\[[A-Z][a-z]{2} [A-Z][a-z]{2} [ \d]\d ` + clock + `([.,]\d+)? \d{4}\]`
+	frameworkTime = `\[?\d{4}[-/]\d\d[-/]\d\d[ T_]` + clock + `|` + // 2026-11-22 21:09:57,123
+		`\d\d(0\d|1[0-2])([0-2]\d|3[01]) [0-2]\d[0-5]\d[0-6]\d\b|` + // 081109 203615, as Hadoop's older logs have it
+		`\d\d/\d\d/\d\d ` + clock // 17/06/09 20:10:40, as Spark has it
+)
+
+// Log4jStart matches the first line of a record in files of the format log4j:
+// lines without a time, such as those of stack traces, belong to the record
+// before them.
+const Log4jStart = `^(` + apacheTime + `|` + frameworkTime + `)`
+
 var (
 	// RFC 3164 with or without a priority, RFC 5424, and what rsyslog and
 	// systemd write today: the RFC 3164 line with an ISO time.
 	syslogRE = regexp.MustCompile(`^(<\d{1,3}>1 \d{4}-|(<\d{1,3}>)?([A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d|\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:?\d\d)) \S+ [^\s:]+:)`)
 	// Apache's common and combined log format, which nginx writes, too.
 	combinedRE = regexp.MustCompile(`^\S+ \S+ \S+ \[\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d [+-]\d{4}\] "`)
-	log4jRE    = regexp.MustCompile(`^\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d[,.]\d{3}.{0,80}\b(TRACE|DEBUG|INFO|WARN|WARNING|ERROR|FATAL)\b`)
+	// What logging frameworks write: a time and, near it, a level.
+	log4jRE = regexp.MustCompile(`^(` + frameworkTime + `).{0,80}?(\b(TRACE|DEBUG|INFO|NOTICE|WARN|WARNING|ERROR|SEVERE|CRITICAL|FATAL)\b|` +
+		`\[([a-z0-9_]+:)?(trace\d?|debug|info|notice|warn|error|crit|alert|emerg)\])`)
+	// Apache's error log: its time is like no other's.
+	apacheErrorRE = regexp.MustCompile(`^` + apacheTime)
 )
 
 // sniff tells a text's format by its first lines.
@@ -48,7 +66,7 @@ func sniff(head []byte) string {
 			count["combined"]++
 		case syslogRE.Match(l):
 			count["syslog"]++
-		case log4jRE.Match(l):
+		case log4jRE.Match(l), apacheErrorRE.Match(l):
 			count["log4j"]++
 		}
 	}
@@ -73,6 +91,8 @@ func guess(base string) string {
 		return "syslog"
 	case strings.HasSuffix(name, "access.log") || name == "access_log":
 		return "combined"
+	case strings.HasSuffix(name, "error.log") || name == "error_log":
+		return "log4j" // of Apache, nginx and their like
 	}
 	return ""
 }

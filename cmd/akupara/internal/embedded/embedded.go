@@ -53,20 +53,17 @@ func Config(dir string, port int, host string, found discover.Result) []byte {
 		}
 		if format == "log4j" && types[format] {
 			// Stack traces belong to the record before them.
-			fmt.Fprintf(&b, "      record_start: '^\\d{4}-\\d\\d-\\d\\d[ T]\\d\\d:\\d\\d:\\d\\d'\n")
+			fmt.Fprintf(&b, "      record_start: %s\n", quote(discover.Log4jStart))
 		}
 	}
 	fmt.Fprintf(&b, "    - {name: metrics, kind: metrics, every: 10s}\n")
 	fmt.Fprintf(&b, "    - {name: df, kind: command, type: df, command: [df, -Pk], every: 60s}\n")
 	fmt.Fprintf(&b, "collector:\n  listen: 127.0.0.1:%d\n  seal: {bytes: 128MiB, age: 60s}\n", port)
 	fmt.Fprintf(&b, "demux:\n  schedule: \"@every 1m\"\n  listen: 127.0.0.1:%d\n  keep_archive: 7d\n", port+3)
-	if len(types) > 0 {
-		fmt.Fprintf(&b, "  types:\n")
-		for _, format := range discover.Formats {
-			if types[format] {
-				fmt.Fprintf(&b, "    %s: {parser: %s}\n", format, format)
-			}
-		}
+	// All formats: files of a type that is new may be found at any time.
+	fmt.Fprintf(&b, "  types:\n")
+	for _, format := range discover.Formats {
+		fmt.Fprintf(&b, "    %s: {parser: %s}\n", format, format)
 	}
 	fmt.Fprintf(&b, "web:\n  listen: 127.0.0.1:%d\n  demux: 127.0.0.1:%d\n  agents: [{host: %s, url: 'http://127.0.0.1:%d'}]\n",
 		port+2, port+3, quote(host), port+1)
