@@ -78,8 +78,11 @@ fuzz: ## each fuzz target for FUZZTIME (20s)
 	done
 
 .PHONY: bench
-bench: build ## the benchmarks, each beside its peer in the same run
+bench: build .tools/otelcol ## the benchmarks, each beside its peer in the same run
 	$(GO) test -tags $(TAGS) -run '^$$' -bench . -benchtime 1x -timeout 60m ./bench/...
+
+.tools/otelcol: bench/otel/go.mod bench/otel/main.go
+	cd bench/otel && CGO_ENABLED=0 $(GO) build -o ../../$@ .
 
 .PHONY: apptest
 apptest: build ## the black-box tests: built binaries, killed while they work

@@ -2,6 +2,7 @@ package bench
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -10,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -95,35 +97,69 @@ func zstdAlone(args []string) error {
 }
 
 // BenchmarkAgent tails one file to a collector that throws everything away,
-// beside zstd alone over the same bytes.
+// beside zstd alone over the same bytes, and beside an OpenTelemetry Collector
+// that does the same, its queue in memory (what a crash loses) and on disk.
 func BenchmarkAgent(b *testing.B) {
-	agentd := binary(b, "agentd")
 	for b.Loop() {
-		dir := b.TempDir()
-		log := filepath.Join(dir, "app.log")
+		log := filepath.Join(b.TempDir(), "app.log")
 		raw := jsonLog(b, log, megabytes(b)*1e6)
+		lines := countLines(b, log)
 		alone := run(b, role("zstd-alone", log))
-
-		hole := &sinkhole{}
-		srv := httptest.NewServer(hole)
-		config := writeConfig(b, dir, fmt.Sprintf(`
-store: file://%s/store
-data_dir: %s/data
-agent:
-  collectors: ["%s"]
-  listen: %s
-  adaptors: [{name: app, kind: tail, type: app, paths: ["%s"]}]
-`, dir, dir, srv.URL, freeAddr(b), log))
-		agent := serve(b, "", exec.Command(agentd, "--config", config))
-		until(b, "the agent has sent all", func() bool { return hole.raw.Load() >= raw })
-		ours := agent.end(b)
-		srv.Close()
+		ours, hole := tailOnce(b, log, raw)
 		alone.show(b, "zstd SpeedFastest alone", raw)
 		ours.show(b, "agent, file to collector", raw)
 		b.Logf("%.0f%% of zstd alone per CPU-second; %.0f bytes on the wire per 1000 raw",
 			100*ours.perCPU(raw)/alone.perCPU(raw), 1000*float64(hole.wire.Load())/float64(raw))
+		for _, onDisk := range []bool{false, true} {
+			theirs, sink := otel(b, log, lines, onDisk)
+			name := map[bool]string{false: "memory", true: "disk"}[onDisk]
+			theirs.show(b, "OTel Collector, queue in "+name, raw)
+			times := ours.perCPU(raw) / theirs.perCPU(raw)
+			b.Logf("the agent does %.1f times as much per CPU-second, %.1f times per second; %.0f bytes on OTel's wire per 1000 raw",
+				times, theirs.wall.Seconds()/ours.wall.Seconds(), 1000*float64(sink.wire.Load())/float64(raw))
+			b.ReportMetric(times, "xOTel-"+name)
+		}
 		b.ReportMetric(100*ours.perCPU(raw)/alone.perCPU(raw), "%ofzstd/CPU")
 		b.ReportMetric(ours.perCPU(raw), "MB/CPUs")
 		b.ReportMetric(float64(ours.rss)/1e6, "MB-RSS")
 	}
+}
+
+// tailOnce lets an agent read a whole file.
+func tailOnce(b *testing.B, log string, raw int64) (usage, *sinkhole) {
+	b.Helper()
+	hole := &sinkhole{}
+	agent := agent(b, sinkAt(b, hole), fmt.Sprintf(`{name: app, kind: tail, type: app, paths: ["%s"]}`, log))
+	until(b, "the agent has sent all", func() bool { return hole.raw.Load() >= raw })
+	return agent.end(b), hole
+}
+
+// agent starts one that posts to url.
+func agent(b *testing.B, url string, adaptors ...string) *server {
+	b.Helper()
+	dir := b.TempDir()
+	config := writeConfig(b, dir, fmt.Sprintf(`
+data_dir: %s/data
+agent:
+  collectors: ["%s"]
+  listen: %s
+  adaptors: [%s]
+`, dir, url, freeAddr(b), strings.Join(adaptors, ", ")))
+	return serve(b, "", exec.Command(binary(b, "agentd"), "--config", config))
+}
+
+// sinkAt serves the handler until the benchmark's end.
+func sinkAt(b *testing.B, h http.Handler) (url string) {
+	srv := httptest.NewServer(h)
+	b.Cleanup(srv.Close)
+	return srv.URL
+}
+
+func countLines(b *testing.B, path string) int64 {
+	b.Helper()
+	data, err := os.ReadFile(path)
+	if err != nil {
+		b.Fatal(err)
+	}
+	return int64(bytes.Count(data, []byte{'\n'}))
 }

@@ -208,16 +208,19 @@ func (s *server) end(b *testing.B) usage {
 	return usage{cpu: state.UserTime() + state.SystemTime(), wall: time.Since(s.began), rss: peak}
 }
 
-func peakRSS(b *testing.B, pid int) int64 {
+func peakRSS(b *testing.B, pid int) int64 { return statusBytes(b, pid, "VmHWM:") }
+
+// statusBytes is a value of /proc/PID/status.
+func statusBytes(b *testing.B, pid int, key string) int64 {
 	b.Helper()
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
 		b.Fatal(err)
 	}
-	_, rest, _ := strings.Cut(string(status), "VmHWM:")
+	_, rest, _ := strings.Cut(string(status), key)
 	var kB int64
 	if _, err := fmt.Sscan(rest, &kB); err != nil {
-		b.Fatalf("VmHWM of process %d: %v", pid, err)
+		b.Fatalf("%s of process %d: %v", key, pid, err)
 	}
 	return kB << 10
 }
