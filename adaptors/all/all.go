@@ -4,11 +4,12 @@ package all
 import (
 	"github.com/akupara/akupara/adaptors"
 	"github.com/akupara/akupara/adaptors/command"
+	"github.com/akupara/akupara/adaptors/generate"
 	"github.com/akupara/akupara/adaptors/metrics"
 	"github.com/akupara/akupara/adaptors/tail"
 )
 
 // Kinds gives every kind there is, by name.
 func Kinds() []adaptors.Kind {
-	return []adaptors.Kind{command.Kind(), metrics.Kind(), tail.Kind()}
+	return []adaptors.Kind{command.Kind(), generate.Kind(), metrics.Kind(), tail.Kind()}
 }

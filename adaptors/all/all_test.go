@@ -9,9 +9,10 @@ import (
 
 // The smallest config that each kind takes.
 var smallest = map[string]string{
-	"command": "{command: [df, -Pk], every: 60s}",
-	"metrics": "{}",
-	"tail":    "{paths: [/var/log/syslog]}",
+	"command":  "{command: [df, -Pk], every: 60s}",
+	"generate": "{}",
+	"metrics":  "{}",
+	"tail":     "{paths: [/var/log/syslog]}",
 }
 
 func TestEachKindMakesAnAdaptorThatIsWhatItSays(t *testing.T) {
