@@ -2,8 +2,10 @@ package web
 
 import (
 	"net"
+	"strings"
 	"time"
 
+	"github.com/akupara/akupara/agentd/client"
 	"github.com/akupara/akupara/config"
 	"github.com/akupara/akupara/query"
 )
@@ -25,10 +27,19 @@ type Config struct {
 	Cache   config.Size     `config:"cache" min:"64MiB"`         // of data files on the local disk
 }
 
-// Agent is an agent that is known by a host's name.
+// Agent is an agent that is known by a host's name. Whoever can ask the web
+// part can ask the agents: it has their tokens, and its users have not.
 type Agent struct {
-	Host string     `config:"host,required" json:"host"`
-	URL  config.URL `config:"url,required" json:"url"`
+	Host      string         `config:"host,required"`
+	URL       client.Address `config:"url,required"` // http://…, https://… or unix:/…
+	TokenFile string         `config:"token_file"`   // of the token that the agent asks for
+	CA        string         `config:"ca"`           // PEM file that its certificate is held against; not given: the system's
+	Cert      string         `config:"cert"`         // PEM file of a client certificate
+	Key       string         `config:"key"`          // and of its key
+}
+
+func (a *Agent) options() client.Options {
+	return client.Options{Address: string(a.URL), TokenFile: a.TokenFile, CA: a.CA, Cert: a.Cert, Key: a.Key}
 }
 
 // DefaultConfig is what holds where the config says nothing.
@@ -56,6 +67,12 @@ func (c *Config) Validate(n config.Node) config.Problems {
 			problems = append(problems, n.Get("agents").Problemf("web.agents[%d].host: %q is there twice; want each host once", i, a.Host))
 		}
 		seen[a.Host] = true
+		if plain := !strings.HasPrefix(string(a.URL), "https://"); plain && a.CA+a.Cert+a.Key != "" {
+			problems = append(problems, n.Get("agents").Problemf("web.agents[%d]: ca, cert and key are for URLs that start with https://, and its url is %q", i, a.URL))
+		}
+		if (a.Cert == "") != (a.Key == "") {
+			problems = append(problems, n.Get("agents").Problemf("web.agents[%d]: cert and key go together; one of them is missing", i))
+		}
 	}
 	return problems
 }

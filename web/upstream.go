@@ -1,8 +1,8 @@
 package web
 
 import (
+	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -20,24 +20,36 @@ import (
 
 // upstream is another daemon's REST API that requests are passed on to.
 type upstream struct {
-	name   string // for messages: "the demux"
-	base   string // URL without a path
-	client *http.Client
+	name string // for messages: "the demux"
+	api  sender
+}
+
+// sender makes one request of an escaped path with its query. The error means
+// that no reply came; the caller closes a reply's body.
+type sender interface {
+	Send(ctx context.Context, method, path string, header http.Header, body io.Reader) (*http.Response, error)
 }
 
 const (
 	maxPassedBody  = 1 << 20  // bytes of a request's body
 	maxPassedReply = 64 << 20 // bytes of a reply
 	upstreamWait   = 30 * time.Second
+	drainWait      = 11 * time.Minute // an agent's drain takes ten at most
 	probeWait      = 2 * time.Second
 )
 
-func newUpstream(name, base string) *upstream {
-	return &upstream{name, strings.TrimSuffix(base, "/"), newClient(nil)}
+// neighbour is a daemon that asks for no token: the demux.
+type neighbour struct {
+	base   string // URL without a path
+	client *http.Client
 }
 
-func newUnixUpstream(name, socket string) *upstream {
-	return &upstream{name, "http://localhost", newClient(func(ctx context.Context, _, _ string) (net.Conn, error) {
+func newNeighbour(base string) *neighbour {
+	return &neighbour{strings.TrimSuffix(base, "/"), newClient(nil)}
+}
+
+func newUnixNeighbour(socket string) *neighbour {
+	return &neighbour{"http://localhost", newClient(func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return (&net.Dialer{Timeout: probeWait}).DialContext(ctx, "unix", socket)
 	})}
 }
@@ -54,35 +66,43 @@ func newClient(dial func(ctx context.Context, network, addr string) (net.Conn, e
 	}
 }
 
-// errAway says that the daemon was not reached and nothing was answered yet.
-var errAway = errors.New("it can't be reached")
+// Send implements sender.
+func (n *neighbour) Send(ctx context.Context, method, path string, header http.Header, body io.Reader) (*http.Response, error) {
+	req, err := http.NewRequestWithContext(ctx, method, n.base+path, body)
+	if err != nil {
+		return nil, err
+	}
+	req.Header = header
+	resp, err := n.client.Do(req)
+	if err != nil {
+		return nil, fmt.Errorf("it can't be reached: %w", err)
+	}
+	return resp, nil
+}
 
-// pass hands the request on to path, which is escaped, and its answer back.
-// After an errAway the request is still to be answered.
-func (u *upstream) pass(c *gin.Context, path string) error {
-	ctx, cancel := context.WithTimeout(c.Request.Context(), upstreamWait)
+// pass hands the request on to path, which is escaped, and its answer back,
+// for which it waits so long at most. After an error the daemon was not reached
+// and the request is still to be answered.
+func (u *upstream) pass(c *gin.Context, path string, wait time.Duration) error {
+	ctx, cancel := context.WithTimeout(c.Request.Context(), wait)
 	defer cancel()
-	target := u.base + path
 	if q := c.Request.URL.RawQuery; q != "" {
-		target += "?" + q
+		path += "?" + q
 	}
 	body, err := io.ReadAll(http.MaxBytesReader(c.Writer, c.Request.Body, maxPassedBody))
 	if err != nil {
 		daemon.Refuse(c, http.StatusRequestEntityTooLarge, "the body has more than %d bytes", maxPassedBody)
 		return nil
 	}
-	req, err := http.NewRequestWithContext(ctx, c.Request.Method, target, strings.NewReader(string(body)))
-	if err != nil {
-		return fmt.Errorf("%w: %w", errAway, err)
-	}
+	header := http.Header{}
 	for _, h := range []string{"Content-Type", "Accept"} {
 		if v := c.GetHeader(h); v != "" {
-			req.Header.Set(h, v)
+			header.Set(h, v)
 		}
 	}
-	resp, err := u.client.Do(req)
+	resp, err := u.api.Send(ctx, c.Request.Method, path, header, bytes.NewReader(body))
 	if err != nil {
-		return fmt.Errorf("%w: %w", errAway, err)
+		return err
 	}
 	defer resp.Body.Close()
 	c.Header("Content-Type", resp.Header.Get("Content-Type"))
@@ -97,8 +117,8 @@ func (u *upstream) pass(c *gin.Context, path string) error {
 }
 
 // must is pass, answering 503 where the daemon is away.
-func (u *upstream) must(c *gin.Context, path string) {
-	if err := u.pass(c, path); err != nil {
+func (u *upstream) must(c *gin.Context, path string, wait time.Duration) {
+	if err := u.pass(c, path, wait); err != nil {
 		daemon.Refuse(c, http.StatusServiceUnavailable, "%s: %v", u.name, err)
 	}
 }
@@ -112,22 +132,27 @@ func (s *Server) toDemux(c *gin.Context, path string) {
 		daemon.Refuse(c, http.StatusServiceUnavailable, "no demux is known: set demux.listen, and web.demux to the same address")
 		return
 	}
-	s.demux.must(c, path)
+	s.demux.must(c, path, upstreamWait)
 }
 
-// passToAgent hands on what is under an agent's own /v1/adaptors.
+// passToAgent hands on what is under an agent's own /v1, and nothing beside it.
 func (s *Server) passToAgent(c *gin.Context) {
-	u := s.agents[c.Param("host")]
-	if u == nil {
+	agent := s.agents[c.Param("host")]
+	if agent == nil {
 		daemon.Refuse(c, http.StatusNotFound, "no agent of host %q is configured in web.agents", c.Param("host"))
 		return
 	}
 	rest := c.Param("rest")
-	if rest != "/adaptors" && !strings.HasPrefix(rest, "/adaptors/") || hasDots(rest) {
-		daemon.Refuse(c, http.StatusNotFound, "of an agent, only /v1/agents/%s/adaptors is passed on", c.Param("host"))
+	if rest == "/" || hasDots(rest) {
+		daemon.Refuse(c, http.StatusNotFound, "of an agent, what is under its /v1 is passed on: /v1/agents/%s/adaptors, say", c.Param("host"))
 		return
 	}
-	u.must(c, "/v1"+rest)
+	wait := upstreamWait
+	if rest == "/drain" {
+		wait = drainWait
+	}
+	u := upstream{"the agent of " + c.Param("host"), agent}
+	u.must(c, rest, wait)
 }
 
 // hasDots reports whether an escaped path may lead out of where it starts.
@@ -153,8 +178,8 @@ func (s *Server) listAgents(c *gin.Context) {
 		wg.Go(func() {
 			slots <- struct{}{}
 			defer func() { <-slots }()
-			out[i] = agentInfo{Host: a.Host, URL: a.URL.String()}
-			if err := s.agents[a.Host].probe(c.Request.Context()); err != nil {
+			out[i] = agentInfo{Host: a.Host, URL: string(a.URL)}
+			if err := s.probe(c.Request.Context(), a.Host); err != nil {
 				out[i].Error = err.Error()
 			} else {
 				out[i].Alive = true
@@ -165,20 +190,9 @@ func (s *Server) listAgents(c *gin.Context) {
 	c.JSON(http.StatusOK, gin.H{"agents": out})
 }
 
-func (u *upstream) probe(ctx context.Context) error {
+// probe asks an agent whether it is there.
+func (s *Server) probe(ctx context.Context, host string) error {
 	ctx, cancel := context.WithTimeout(ctx, probeWait)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u.base+"/healthz", nil)
-	if err != nil {
-		return err
-	}
-	resp, err := u.client.Do(req)
-	if err != nil {
-		return err
-	}
-	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		return fmt.Errorf("it answers %s", resp.Status)
-	}
-	return nil
+	return s.agents[host].Healthy(ctx)
 }

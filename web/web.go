@@ -10,7 +10,7 @@
 //	GET    /v1/schedules   when the demux runs
 //	GET    /v1/audit       what is covered and what is missing
 //	GET    /v1/agents      the agents that are configured
-//	ANY    /v1/agents/{host}/adaptors…   as the agent's own /v1/adaptors…
+//	ANY    /v1/agents/{host}/…   as the agent's own /v1/…: adaptors, streams, switches, config, drain
 //	GET    /healthz /readyz /metrics
 //
 // Errors are {"error": "…"}. A result that fails when part of it is already
@@ -20,6 +20,7 @@ package web
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
@@ -29,6 +30,7 @@ import (
 	"github.com/gin-gonic/gin"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/akupara/akupara/agentd/client"
 	"github.com/akupara/akupara/daemon"
 	"github.com/akupara/akupara/query"
 	"github.com/akupara/akupara/store"
@@ -51,7 +53,7 @@ type Server struct {
 	metrics *metrics
 	busy    chan struct{} // holds one token for each query that runs
 	demux   *upstream     // nil: there is none
-	agents  map[string]*upstream
+	agents  map[string]*client.Client
 	server  *daemon.Server
 
 	once   sync.Once
@@ -68,17 +70,21 @@ func New(cfg Config, deps Deps) (*Server, error) {
 	}
 	s := &Server{
 		cfg: cfg, deps: deps, health: daemon.NewHealth(), metrics: newMetrics(deps.Registry),
-		busy: make(chan struct{}, max(1, cfg.Queries)), agents: map[string]*upstream{},
+		busy: make(chan struct{}, max(1, cfg.Queries)), agents: map[string]*client.Client{},
 		listen: make(chan struct{}),
 	}
 	if cfg.Demux != "" {
-		s.demux = newUpstream("the demux", "http://"+string(cfg.Demux))
+		s.demux = &upstream{"the demux", newNeighbour("http://" + string(cfg.Demux))}
 		if network, address := cfg.Demux.Split(); network == "unix" {
-			s.demux = newUnixUpstream("the demux", address)
+			s.demux.api = newUnixNeighbour(address)
 		}
 	}
 	for _, a := range cfg.Agents {
-		s.agents[a.Host] = newUpstream("the agent of "+a.Host, a.URL.String())
+		c, err := client.New(a.options())
+		if err != nil {
+			return nil, fmt.Errorf("web.agents, host %s: %w", a.Host, err)
+		}
+		s.agents[a.Host] = c
 	}
 	network, address := cfg.Listen.Split()
 	s.server = daemon.NewServer(daemon.ServerConfig{
@@ -118,7 +124,7 @@ func (s *Server) Handler() http.Handler {
 	g.GET("/v1/schedules", s.schedules)
 	g.GET("/v1/audit", s.audit)
 	g.GET("/v1/agents", s.listAgents)
-	for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodDelete} {
+	for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodPut, http.MethodDelete} {
 		g.Handle(method, "/v1/agents/:host/*rest", s.passToAgent)
 	}
 	return e
@@ -129,7 +135,7 @@ func (s *Server) index(c *gin.Context) {
 		"name": "akupara web",
 		"endpoints": []string{
 			"POST /v1/query", "GET /v1/tables", "GET /v1/runs", "POST /v1/runs", "GET /v1/schedules", "GET /v1/audit",
-			"GET /v1/agents", "GET /v1/agents/{host}/adaptors", "GET /healthz", "GET /readyz", "GET /metrics",
+			"GET /v1/agents", "GET /v1/agents/{host}/adaptors", "GET /v1/agents/{host}/streams", "GET /healthz", "GET /readyz", "GET /metrics",
 		},
 		"example": `curl -d 'show tables' http://` + c.Request.Host + `/v1/query`,
 	})

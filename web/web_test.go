@@ -10,13 +10,13 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"net/url"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/parquet-go/parquet-go"
 
+	"github.com/akupara/akupara/agentd/client"
 	"github.com/akupara/akupara/config"
 	"github.com/akupara/akupara/query"
 	"github.com/akupara/akupara/query/querytest"
@@ -244,21 +244,12 @@ func echo(t *testing.T) *httptest.Server {
 	return h
 }
 
-func configURL(t *testing.T, raw string) config.URL {
-	t.Helper()
-	u, err := url.Parse(raw)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return config.URL{URL: u}
-}
-
 func TestAgentsAreReachedAndNobodyElse(t *testing.T) {
 	agent := echo(t)
 	dead := httptest.NewServer(nil)
 	dead.Close()
 	s := open(t, query.Options{}, func(c *web.Config) {
-		c.Agents = []web.Agent{{Host: "node-1", URL: configURL(t, agent.URL)}, {Host: "node-2", URL: configURL(t, dead.URL)}}
+		c.Agents = []web.Agent{{Host: "node-1", URL: client.Address(agent.URL)}, {Host: "node-2", URL: client.Address(dead.URL)}}
 	})
 	r := s.do("GET", "/v1/agents", "")
 	s.want(r, 200, `{"host":"node-1","url":"`+agent.URL+`","alive":true}`)
@@ -270,14 +261,20 @@ func TestAgentsAreReachedAndNobodyElse(t *testing.T) {
 		{"POST", "/adaptors", `{x}`, "POST /v1/adaptors {x}"},
 		{"POST", "/adaptors/a%2Fb/stop", "", "POST /v1/adaptors/a%2Fb/stop "},
 		{"DELETE", "/adaptors/x", "", "DELETE /v1/adaptors/x "},
+		{"PUT", "/adaptors/x", "{y}", "PUT /v1/adaptors/x {y}"},
+		{"GET", "/streams?adaptor=x", "", "GET /v1/streams?adaptor=x "},
+		{"PUT", "/switches/quiet", "{}", "PUT /v1/switches/quiet {}"},
+		{"POST", "/config/reload", "", "POST /v1/config/reload "},
+		{"POST", "/drain", "", "POST /v1/drain "},
+		{"GET", "/personas", "", "GET /v1/personas "},
 	} {
 		r := s.do(c.method, "/v1/agents/node-1"+c.path, c.body)
 		s.want(r, 202, fmt.Sprintf(`{"did":%q,"host":%q,"origin":""}`, c.did, own))
 	}
 	s.want(s.do("GET", "/v1/agents/node-2/adaptors", ""), 503, "the agent of node-2")
 	s.want(s.do("GET", "/v1/agents/node-3/adaptors", ""), 404, "web.agents")
-	s.want(s.do("PUT", "/v1/agents/node-1/adaptors", ""), 405, "PUT")
-	for _, path := range []string{"/metrics", "/adaptorsx", "/adaptors/../metrics", "/adaptors/..%2f..%2fmetrics", "/adaptors/%2e%2e/metrics", "/"} {
+	s.want(s.do("PATCH", "/v1/agents/node-1/adaptors", ""), 405, "PATCH")
+	for _, path := range []string{"/../metrics", "/adaptors/../metrics", "/adaptors/../../metrics", "/adaptors/..%2f..%2fmetrics", "/adaptors/%2e%2e/%2e%2e/metrics", "/"} {
 		if r := s.do("GET", "/v1/agents/node-1"+path, ""); r.status != 404 {
 			t.Errorf("%s: got through as %s", path, r.body)
 		}

@@ -8,12 +8,12 @@ import (
 	"io/fs"
 	"log/slog"
 	"net"
-	"net/url"
 	"os"
 	"path/filepath"
 	"time"
 
 	"github.com/akupara/akupara/agentd"
+	"github.com/akupara/akupara/agentd/client"
 	"github.com/akupara/akupara/cmd/akupara/internal/discover"
 	"github.com/akupara/akupara/cmd/akupara/internal/embedded"
 	"github.com/akupara/akupara/collectord"
@@ -205,12 +205,9 @@ func (u *everything) decode() config.Problems {
 	if u.web.Demux == "" {
 		u.web.Demux = u.demux.Listen
 	}
-	if network, address := u.agent.Listen.Split(); len(u.web.Agents) == 0 && network == "tcp" {
+	if len(u.web.Agents) == 0 {
 		host, _ := os.Hostname()
-		u.web.Agents = []web.Agent{{
-			Host: cmp.Or(u.agent.Host, host, "localhost"),
-			URL:  config.URL{URL: &url.URL{Scheme: "http", Host: address}},
-		}}
+		u.web.Agents = []web.Agent{{Host: cmp.Or(u.agent.Host, host, "localhost"), URL: client.Address(u.agent.Listen)}}
 	}
 	return problems
 }
