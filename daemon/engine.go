@@ -42,11 +42,13 @@ func Refuse(c *gin.Context, status int, format string, args ...any) {
 	c.AbortWithStatusJSON(status, gin.H{"error": fmt.Sprintf(format, args...)})
 }
 
-// Guard refuses requests with a foreign Host or Origin, with 403. Without it
+// Guard refuses requests with a foreign Host or Origin, and those that a browser
+// marks as made for another site (Sec-Fetch-Site), with 403. Without it
 // any web page that a user of this machine looks at could use the API: by a
 // request of its own (Origin), or by giving its own name this machine's
 // address (Host). names are allowed as hosts beside localhost, loopback
-// addresses and the address that the request came in on.
+// addresses, the address that the request came in on and what the server's
+// certificate is for.
 func Guard(names ...string) gin.HandlerFunc {
 	return func(c *gin.Context) {
 		if err := CheckOrigin(c.Request, names...); err != nil {
@@ -58,7 +60,7 @@ func Guard(names ...string) gin.HandlerFunc {
 // CheckOrigin is what Guard checks.
 func CheckOrigin(r *http.Request, names ...string) error {
 	local, _ := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
-	if _, unix := local.(*net.UnixAddr); !unix && !ownHost(r.Host, local, names) {
+	if _, unix := local.(*net.UnixAddr); !unix && !ownHost(r, local, names) {
 		return fmt.Errorf("the host %q is not this server's; use localhost, an address of its own or a name that its config allows", r.Host)
 	}
 	for _, origin := range r.Header.Values("Origin") {
@@ -67,16 +69,25 @@ func CheckOrigin(r *http.Request, names ...string) error {
 			return fmt.Errorf("requests from pages of another origin (%q) are refused", origin)
 		}
 	}
+	// "none" is a person who typed the address.
+	for _, site := range r.Header.Values("Sec-Fetch-Site") {
+		if site != "same-origin" && site != "none" {
+			return fmt.Errorf("requests from pages of another origin (Sec-Fetch-Site: %q) are refused", site)
+		}
+	}
 	return nil
 }
 
-func ownHost(hostport string, local net.Addr, names []string) bool {
-	host := hostport
-	if h, _, err := net.SplitHostPort(hostport); err == nil {
+func ownHost(r *http.Request, local net.Addr, names []string) bool {
+	host := r.Host
+	if h, _, err := net.SplitHostPort(host); err == nil {
 		host = h
 	}
 	host = strings.ToLower(strings.TrimSuffix(strings.Trim(host, "[]"), "."))
 	if host == "localhost" || slices.ContainsFunc(names, func(n string) bool { return strings.EqualFold(n, host) }) {
+		return true
+	}
+	if r.TLS != nil && certNames(r.Context(), host) {
 		return true
 	}
 	ip, err := netip.ParseAddr(host)

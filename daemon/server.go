@@ -3,6 +3,7 @@ package daemon
 import (
 	"cmp"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -22,6 +23,7 @@ type ServerConfig struct {
 	Handler http.Handler
 	Log     *slog.Logger
 	Health  *Health // fails before the listener closes; may be nil
+	Keeper  *Keeper // of its certificates and token; nil: plain HTTP, and whoever reaches it may use it
 
 	ReadTimeout  time.Duration // a request's header and body; 1 min
 	WriteTimeout time.Duration // from the header's end to the reply's; 10 min
@@ -48,7 +50,20 @@ func NewServer(cfg ServerConfig) *Server {
 
 // Listen opens the listener. Run does it where it was not called; call it
 // before to learn the address, or to fail early.
+//
+// It refuses an address that other machines reach where the keeper's access is
+// not enough for that. A server without a keeper is not asked for it: what it
+// serves is for everybody.
 func (s *Server) Listen() error {
+	if k := s.cfg.Keeper; k != nil {
+		err := k.access.Check(s.cfg.Network, s.cfg.Address)
+		if err == nil {
+			err = k.Read()
+		}
+		if err != nil {
+			return fmt.Errorf("listen for the %s: %w", s.cfg.Name, err)
+		}
+	}
 	if s.cfg.Network == "unix" {
 		if err := removeStaleSocket(s.cfg.Address); err != nil {
 			return fmt.Errorf("listen for the %s: %w", s.cfg.Name, err)
@@ -65,6 +80,9 @@ func (s *Server) Listen() error {
 			l.Close()
 			return fmt.Errorf("listen for the %s: %w", s.cfg.Name, err)
 		}
+	}
+	if k := s.cfg.Keeper; k != nil && k.access.Cert != "" {
+		l = tls.NewListener(l, k.tls())
 	}
 	s.listener = l
 	return nil
@@ -116,6 +134,9 @@ func (s *Server) Run(ctx context.Context) error {
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    s.cfg.MaxHeader,
 		ErrorLog:          slog.NewLogLogger(s.cfg.Log.Handler(), slog.LevelDebug),
+	}
+	if s.cfg.Keeper != nil {
+		srv.BaseContext = func(net.Listener) context.Context { return withKeeper(context.Background(), s.cfg.Keeper) }
 	}
 	served := make(chan error, 1)
 	go func() { served <- srv.Serve(s.listener) }()
