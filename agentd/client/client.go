@@ -317,3 +317,22 @@ func (a *Away) Error() string {
 	}
 	return fmt.Sprintf("the agent at %s can't be asked: %v", a.Address, why)
 }
+
+// Address is Options.Address in a config.
+type Address string
+
+// Want implements config.Wanter.
+func (Address) Want() string {
+	return "an agent's address: http://HOST:PORT, https://HOST:PORT or unix:/PATH"
+}
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (a *Address) UnmarshalText(text []byte) error {
+	c, err := New(Options{Address: string(text)})
+	if err != nil {
+		return err
+	}
+	c.Close()
+	*a = Address(strings.TrimSuffix(string(text), "/"))
+	return nil
+}
