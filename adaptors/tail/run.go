@@ -41,6 +41,7 @@ type run struct {
 	known    map[ident.Key]bool   // files that were followed before a truncation
 
 	ready   []*stream // whose turn it is
+	due     []*stream // whose turn comes soon, by the time they are due
 	waiting map[*stream]bool
 	open    *list.List // of *stream, those with an open file; least recently used first
 	maxOpen int
@@ -234,7 +235,7 @@ func (r *run) event(ev fsnotify.Event) {
 	s := r.byPath[path]
 	switch {
 	case ev.Op == fsnotify.Write && s != nil:
-		r.enqueue(s)
+		r.grown(s)
 	case s != nil || r.find.Match(path):
 		r.check(path)
 	case !r.find.Below(path):
@@ -280,11 +281,37 @@ func (r *run) enqueue(s *stream) {
 	}
 }
 
+// grown gives a stream a turn because its file has grown: at once where it was
+// still, so that a line that comes alone does not wait; else a moment later, so
+// that a file that grows all the time is read in larger pieces.
+func (r *run) grown(s *stream) {
+	switch now := time.Now(); {
+	case s.busy:
+		s.grew = true
+	case s.due || s.queued:
+	case now.Sub(s.turned) >= r.times.gather:
+		r.enqueue(s)
+	default:
+		s.due, s.dueAt = true, now.Add(r.times.gather)
+		r.due = append(r.due, s)
+	}
+}
+
 // wakeUp queues the streams and looks at the copies whose time has come, and
 // sets the timer for the next.
 func (r *run) wakeUp(tick *time.Timer) {
 	now := time.Now()
 	next := time.Hour
+	for len(r.due) > 0 {
+		s := r.due[0]
+		if d := s.dueAt.Sub(now); d > 0 {
+			next = d
+			break
+		}
+		r.due = r.due[1:]
+		s.due = false
+		r.enqueue(s)
+	}
 	for s := range r.waiting {
 		if d := s.wakeAt.Sub(now); d > 0 {
 			next = min(next, d)
@@ -309,7 +336,8 @@ func (r *run) wakeUp(tick *time.Timer) {
 // finishTurn takes a stream back from its reader.
 func (r *run) finishTurn(ctx context.Context, res result) {
 	s := res.s
-	s.busy = false
+	grew := s.grew
+	s.busy, s.grew, s.turned = false, false, time.Now()
 	if s.id != "" {
 		r.byID[s.id] = s
 	}
@@ -354,6 +382,10 @@ func (r *run) finishTurn(ctx context.Context, res result) {
 	if res.how == more || s.again || s.hasResend() {
 		s.again = false
 		r.enqueue(s)
+		return
+	}
+	if grew {
+		r.grown(s)
 		return
 	}
 	r.settle(s)

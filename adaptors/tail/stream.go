@@ -50,7 +50,11 @@ type stream struct {
 	// The run's own, also while the stream is busy.
 	busy     bool
 	queued   bool
-	again    bool // something happened while it was busy
+	again    bool      // something happened while it was busy
+	grew     bool      // it was written to while it was busy
+	turned   time.Time // when its last turn ended
+	dueAt    time.Time // in run.due: when its next turn is, at the earliest
+	due      bool
 	newPath  *string
 	wakeAt   time.Time
 	lru      *list.Element // of open files

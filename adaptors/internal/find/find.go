@@ -29,6 +29,10 @@ type Finder struct {
 	told    map[string]bool // folders whose trouble was logged
 }
 
+// queued is how many events wait to be taken: who looks at them now and then,
+// so that those of one file merge, must find all of them at once.
+const queued = 8192
+
 // New prepares to find what matches a glob of include and none of exclude.
 // With watch it takes an inotify instance; where there is none to be had, it
 // says so and polls.
@@ -42,7 +46,7 @@ func New(include, exclude []string, watch bool, log *slog.Logger) (*Finder, erro
 		return nil, fmt.Errorf("make paths absolute: %w", err)
 	}
 	if watch {
-		if f.watcher, err = fsnotify.NewWatcher(); err != nil {
+		if f.watcher, err = fsnotify.NewBufferedWatcher(queued); err != nil {
 			log.Warn("can't watch folders, looking for changes every second instead", "err", err)
 			f.watcher = nil
 		}
