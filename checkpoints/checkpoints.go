@@ -185,6 +185,41 @@ func (s *Store) Settled(id string, upTo int64) error {
 	return s.append(false, record{op: opSettled, stream: Stream{ID: id, Settled: upTo}})
 }
 
+// Rewind sets settled positions back, never below where a stream begins, and
+// returns when that is durable: all of them, or after an error some. A stream
+// that is not known or not settled so far is left alone.
+func (s *Store) Rewind(to map[string]int64) error {
+	var last int64
+	for id, position := range to {
+		r := record{op: opRewind, stream: Stream{ID: id, Settled: position}}
+		s.mu.Lock()
+		n, err := s.write(&r)
+		due := err == nil && s.size >= s.rollAt && time.Now().After(s.rollAgain)
+		s.mu.Unlock()
+		if errors.Is(err, ErrUnknown) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		if due {
+			s.rollIfDue()
+		}
+		last = n
+	}
+	if last == 0 {
+		return nil
+	}
+	return s.syncTo(last)
+}
+
+// Generation is the number of the files that are written to now.
+func (s *Store) Generation() uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.gen
+}
+
 // Forget drops a stream. It is not synced: a stream that comes back after a
 // crash of the machine is forgotten again by its adaptor.
 func (s *Store) Forget(id string) error {

@@ -158,6 +158,15 @@ func work(s *Store) (acked, perhaps *model) {
 				return s.Settled(x.ID, x.Settled)
 			},
 			func(m *model) error {
+				if i%3 != 2 {
+					return nil
+				}
+				x := m.streams[ids[i/2]]
+				x.Settled = int64(i / 3)
+				m.streams[x.ID] = x
+				return s.Rewind(map[string]int64{x.ID: x.Settled})
+			},
+			func(m *model) error {
 				x := m.streams[ids[i]]
 				x.Source, x.Ended = x.Source+".1", true
 				m.streams[x.ID] = x

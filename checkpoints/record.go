@@ -15,21 +15,22 @@ import (
 const (
 	frameHead = 8
 	maxFrame  = 2<<20 + 4096 // body: the largest value, or three texts
-	version   = 1
+	version   = 2            // 1 had no opRewind
 )
 
 type op byte
 
 const (
-	opHead    op = 1 // version, generation, agent id, hash of the machine-id
-	opTail    op = 2 // number of records before it
-	opOpen    op = 3 // a whole stream
-	opUpdate  op = 4 // id, source, identity, ended
-	opSent    op = 5 // id, end, fingerprint
-	opSettled op = 6 // id, position
-	opForget  op = 7 // id
-	opPut     op = 8 // name, value
-	opDelete  op = 9 // name
+	opHead    op = 1  // version, generation, agent id, hash of the machine-id
+	opTail    op = 2  // number of records before it
+	opOpen    op = 3  // a whole stream
+	opUpdate  op = 4  // id, source, identity, ended
+	opSent    op = 5  // id, end, fingerprint
+	opSettled op = 6  // id, position
+	opForget  op = 7  // id
+	opPut     op = 8  // name, value
+	opDelete  op = 9  // name
+	opRewind  op = 10 // id, position
 )
 
 // record is one decoded frame; which fields are set depends on the op.
@@ -90,7 +91,7 @@ func appendFrame(b []byte, r *record) []byte {
 		b = appendText(b, s.ID)
 		b = binary.AppendVarint(b, s.Sent)
 		b = binary.LittleEndian.AppendUint64(b, s.Tail)
-	case opSettled:
+	case opSettled, opRewind:
 		b = appendText(b, s.ID)
 		b = binary.AppendVarint(b, s.Settled)
 	case opForget:
@@ -170,7 +171,7 @@ func decode(body []byte) (record, error) {
 		s.ID = d.text()
 		s.Sent = d.long()
 		s.Tail = d.fixed()
-	case opSettled:
+	case opSettled, opRewind:
 		s.ID = d.text()
 		s.Settled = d.long()
 	case opForget:
@@ -298,6 +299,8 @@ func (st *state) apply(r *record) error {
 		e.Sent, e.Tail = r.stream.Sent, r.stream.Tail
 	case opSettled:
 		e.Settled = max(e.Settled, r.stream.Settled)
+	case opRewind:
+		e.Settled = min(e.Settled, max(e.Begin, r.stream.Settled))
 	case opForget:
 		delete(st.streams, r.stream.ID)
 	}

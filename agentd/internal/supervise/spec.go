@@ -5,6 +5,8 @@ package supervise
 
 import (
 	"github.com/akupara/akupara/adaptors"
+	"github.com/akupara/akupara/agentd/internal/filter"
+	"github.com/akupara/akupara/agentd/internal/ledger"
 	"github.com/akupara/akupara/agentd/internal/spool"
 )
 
@@ -15,7 +17,14 @@ type Spec struct {
 	Type     string            // data type; empty where the kind sets its own
 	Tags     map[string]string // for all its chunks
 	WhenFull spool.WhenFull    // for kinds that are not replayable
-	Config   any               // what Kind.NewConfig gave, decoded
+	Persona  string            // whose way out it takes; empty: the agent's own
+	Delivery ledger.Level      // as configured; SetDelivery changes it while it runs
+	Filter   filter.Config
+	Config   any // what Kind.NewConfig gave, decoded
+
+	Entry      any    // the entry as it was written, for people
+	Origin     string // where it was written: "config" or "rest"
+	Generation int    // of the config that was applied when the entry last changed
 }
 
 // Program is the program that the adaptor runs, where its kind runs one.

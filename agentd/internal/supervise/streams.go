@@ -2,6 +2,7 @@ package supervise
 
 import (
 	"context"
+	"sync"
 
 	"github.com/akupara/akupara/adaptors"
 	"github.com/akupara/akupara/agentd/internal/spool"
@@ -19,7 +20,7 @@ func (s streams) Known() []adaptors.Stream {
 	out := make([]adaptors.Stream, len(stored))
 	for i, st := range stored {
 		out[i] = adaptors.Stream(st)
-		s.u.env.Ledger.Open(st.ID, s.u, st.Settled)
+		s.u.env.Ledger.Open(st.ID, s.u.source(), st.Settled)
 	}
 	return out
 }
@@ -30,7 +31,7 @@ func (s streams) Open(ctx context.Context, st adaptors.Stream) (adaptors.Stream,
 	if err != nil {
 		return adaptors.Stream{}, err
 	}
-	s.u.env.Ledger.Open(stored.ID, s.u, stored.Settled)
+	s.u.env.Ledger.Open(stored.ID, s.u.source(), stored.Settled)
 	return adaptors.Stream(stored), nil
 }
 
@@ -62,8 +63,26 @@ func (u *unit) replayer() adaptors.Replayer {
 	return r
 }
 
+// source is what the ledger tells of a unit's streams. A rewind closes it and
+// makes another, so that no late word of the ledger undoes the rewind.
+type source struct {
+	u *unit
+
+	mu     sync.Mutex
+	closed bool
+}
+
 // Settled implements ledger.Source.
-func (u *unit) Settled(stream string, upTo int64) {
+func (s *source) Settled(stream string, upTo int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return
+	}
+	u := s.u
+	if st, ok := u.env.Checkpoints.Stream(stream); ok {
+		u.history.settle(max(0, upTo-st.Settled))
+	}
 	if err := u.env.Checkpoints.Settled(stream, upTo); err != nil {
 		u.env.Log.Error("can't write a checkpoint; after a restart more is sent again than need be",
 			"adaptor", u.spec.Name, "stream", stream, "err", err)
@@ -74,14 +93,31 @@ func (u *unit) Settled(stream string, upTo int64) {
 }
 
 // Resend implements ledger.Source.
-func (u *unit) Resend(stream string, r chunk.Range) {
-	if a := u.replayer(); a != nil {
+func (s *source) Resend(stream string, r chunk.Range) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return
+	}
+	if a := s.u.replayer(); a != nil {
 		a.Resend(stream, r)
 	}
 }
 
 // Adaptor implements ledger.Source.
-func (u *unit) Adaptor(string) string { return u.spec.Name }
+func (s *source) Adaptor(string) string { return s.u.spec.Name }
+
+func (s *source) close() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.closed = true
+}
+
+func (u *unit) source() *source {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.src
+}
 
 func (u *unit) spoolKey(dataType string) spool.Key {
 	return spool.Key{Adaptor: u.spec.Name, Type: dataType}

@@ -5,8 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -36,27 +36,33 @@ type Env struct {
 var (
 	ErrExists  = errors.New("there is an adaptor of that name")
 	ErrUnknown = errors.New("there is no adaptor of that name")
+	ErrKind    = errors.New("an adaptor's kind can't be changed")
 )
 
 // Supervisor runs adaptors. It is safe for concurrent use.
 type Supervisor struct {
-	env Env
+	env      Env
+	changing sync.Mutex // held while adaptors come, go or are set back; taken before mu
 
-	mu    sync.Mutex
-	units map[string]*unit
-	fresh []*unit       // added, their loops not started yet
-	added chan struct{} // gets a token when fresh has grown
+	mu      sync.Mutex
+	units   map[string]*unit
+	leaving map[string]*unit // removed or replaced, and perhaps not ended yet
+	held    bool             // nothing is to run for now
+	fresh   []*unit          // added, their loops not started yet
+	added   chan struct{}    // gets a token when fresh has grown
 }
 
 // New makes a supervisor without adaptors.
 func New(env Env) *Supervisor {
-	return &Supervisor{env: env, units: map[string]*unit{}, added: make(chan struct{}, 1)}
+	return &Supervisor{env: env, units: map[string]*unit{}, leaving: map[string]*unit{}, added: make(chan struct{}, 1)}
 }
 
 // Run runs the adaptors until ctx is done and all of them have returned.
 func (s *Supervisor) Run(ctx context.Context) {
 	var wg sync.WaitGroup
 	defer wg.Wait()
+	tick := time.NewTicker(sampleEvery)
+	defer tick.Stop()
 	for {
 		s.mu.Lock()
 		fresh := s.fresh
@@ -67,10 +73,27 @@ func (s *Supervisor) Run(ctx context.Context) {
 		}
 		select {
 		case <-s.added:
+		case now := <-tick.C:
+			for _, u := range s.all() {
+				u.sample(now)
+			}
 		case <-ctx.Done():
 			return
 		}
 	}
+}
+
+func (s *Supervisor) all() []*unit {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for name, u := range s.leaving {
+		select {
+		case <-u.ended:
+			delete(s.leaving, name)
+		default:
+		}
+	}
+	return slices.Collect(maps.Values(s.units))
 }
 
 // Add adds an adaptor, and starts it where run says so. It fails with
@@ -80,18 +103,94 @@ func (s *Supervisor) Add(spec Spec, run bool) error {
 	if err != nil {
 		return err
 	}
+	s.changing.Lock()
+	defer s.changing.Unlock()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.units[spec.Name] != nil {
 		return fmt.Errorf("add %q: %w", spec.Name, ErrExists)
 	}
-	s.units[spec.Name] = u
+	s.insert(u)
+	return nil
+}
+
+// insert takes a unit in, to run once its predecessor has ended. Under mu.
+func (s *Supervisor) insert(u *unit) {
+	name := u.spec.Name
+	if before := s.leaving[name]; before != nil {
+		u.after = before.ended
+	}
+	if s.held {
+		u.held = draining
+	}
+	s.units[name] = u
 	s.fresh = append(s.fresh, u)
 	select {
 	case s.added <- struct{}{}:
 	default:
 	}
-	return nil
+}
+
+// leave lets a unit go, and gives a channel that is closed once it does not run
+// any more. Under mu.
+func (s *Supervisor) leave(u *unit) <-chan struct{} {
+	name := u.spec.Name
+	delete(s.units, name)
+	s.leaving[name] = u
+	return u.set(false, true)
+}
+
+// Change is what is to become of the adaptors, prepared whole before anything
+// is done.
+type Change struct {
+	fresh  []*unit
+	remove []string
+}
+
+// Prepare makes the adaptors of specs, which start nothing: those of known names
+// replace theirs, the others are new and run where run says so. It fails
+// where a kind refuses a config, or where an adaptor would become another kind.
+func (s *Supervisor) Prepare(specs []Spec, remove []string, run func(name string) bool) (*Change, error) {
+	c := &Change{remove: remove}
+	var errs []error
+	for _, spec := range specs {
+		old, _ := s.unit(spec.Name)
+		if old != nil && old.spec.Kind.Name != spec.Kind.Name {
+			errs = append(errs, fmt.Errorf("adaptor %q: %w: it is of kind %s, not %s; remove it first, or name the new one otherwise",
+				spec.Name, ErrKind, old.spec.Kind.Name, spec.Kind.Name))
+			continue
+		}
+		u, err := newUnit(spec, &s.env, run(spec.Name))
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		c.fresh = append(c.fresh, u)
+	}
+	return c, errors.Join(errs...)
+}
+
+// Apply does what was prepared. It does not wait: an adaptor that replaces
+// another starts once that one has returned, and goes on with its streams.
+func (s *Supervisor) Apply(c *Change) {
+	s.changing.Lock()
+	defer s.changing.Unlock()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, name := range c.remove {
+		if u := s.units[name]; u != nil {
+			s.leave(u)
+		}
+	}
+	for _, u := range c.fresh {
+		if old := s.units[u.spec.Name]; old != nil {
+			old.mu.Lock()
+			u.want, u.history = old.want, old.history
+			old.mu.Unlock()
+			s.leave(old)
+		}
+		s.insert(u)
+	}
 }
 
 func (s *Supervisor) unit(name string) (*unit, error) {
@@ -129,124 +228,56 @@ func (s *Supervisor) Stop(ctx context.Context, name string) error {
 	}
 }
 
-// Remove stops an adaptor and drops it. Its streams stay known: an adaptor of
-// the same name that is added later goes on where this one was.
+// Remove drops an adaptor and waits until it has returned, or ctx is done. Its
+// streams stay known: an adaptor of the same name that is added later goes on
+// where this one was.
 func (s *Supervisor) Remove(ctx context.Context, name string) error {
-	u, err := s.unit(name)
-	if err != nil {
-		return err
-	}
-	select {
-	case <-u.set(false, true):
-	case <-ctx.Done():
-		return fmt.Errorf("adaptor %q is stopping: %w", name, ctx.Err())
-	}
+	s.changing.Lock()
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.units[name] == u {
-		delete(s.units, name)
+	u := s.units[name]
+	if u == nil {
+		s.mu.Unlock()
+		s.changing.Unlock()
+		return fmt.Errorf("adaptor %q: %w", name, ErrUnknown)
+	}
+	idle := s.leave(u)
+	s.mu.Unlock()
+	s.changing.Unlock()
+	select {
+	case <-idle:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("adaptor %q is removed, and still stopping: %w", name, ctx.Err())
+	}
+}
+
+// Hold keeps all adaptors from running until Hold(false), also those that are
+// added meanwhile. It returns when none runs any more, or ctx is done.
+func (s *Supervisor) Hold(ctx context.Context, on bool) error {
+	s.mu.Lock()
+	s.held = on
+	units := slices.Collect(maps.Values(s.units))
+	s.mu.Unlock()
+	idle := make([]<-chan struct{}, len(units))
+	for i, u := range units {
+		idle[i] = u.hold(draining, on)
+	}
+	if !on {
+		return nil
+	}
+	for i, ch := range idle {
+		select {
+		case <-ch:
+		case <-ctx.Done():
+			return fmt.Errorf("adaptor %q is stopping: %w", units[i].spec.Name, ctx.Err())
+		}
 	}
 	return nil
 }
 
-// View is what people see of an adaptor.
-type View struct {
-	Name     string     `json:"name"`
-	Kind     string     `json:"kind"`
-	Type     string     `json:"type"` // several, with commas, where the kind names its own
-	State    State      `json:"state"`
-	Position []Position `json:"position"`
-	LagBytes int64      `json:"lag_bytes"` // not yet settled
-	Rate     float64    `json:"rate"`      // bytes per second, of the last some ten seconds
-	LastErr  string     `json:"last_error"`
-	Skipped  []Skipped  `json:"skipped"`
-}
-
-// Position is how far one source is.
-type Position struct {
-	Path    string `json:"path"`
-	Stream  string `json:"stream"`
-	Read    int64  `json:"read"`
-	Settled int64  `json:"settled"`
-	Size    int64  `json:"size"`
-}
-
-// Skipped is something that matched and is not read.
-type Skipped struct {
-	Path   string `json:"path"`
-	Reason string `json:"reason"`
-}
-
-// Get shows one adaptor.
-func (s *Supervisor) Get(name string) (View, error) {
-	u, err := s.unit(name)
-	if err != nil {
-		return View{}, err
-	}
-	return u.view(), nil
-}
-
-// List shows all adaptors, by name.
-func (s *Supervisor) List() []View {
-	s.mu.Lock()
-	units := make([]*unit, 0, len(s.units))
-	for _, u := range s.units {
-		units = append(units, u)
-	}
-	s.mu.Unlock()
-	views := make([]View, 0, len(units))
-	for _, u := range units {
-		views = append(views, u.view())
-	}
-	slices.SortFunc(views, func(a, b View) int { return strings.Compare(a.Name, b.Name) })
-	return views
-}
-
-func (u *unit) view() View {
-	status := u.adaptor.Status()
-	now := time.Now()
-	u.mu.Lock()
-	v := View{
-		Name: u.spec.Name, Kind: u.spec.Kind.Name, Type: u.spec.Type,
-		State: u.state(now), Rate: u.rate.get(now), LastErr: u.lastErr,
-		LagBytes: status.LagBytes, Position: []Position{}, Skipped: []Skipped{},
-	}
-	u.mu.Unlock()
-	if status.LastErr != "" {
-		v.LastErr = status.LastErr
-	}
-	for _, src := range status.Sources {
-		v.Position = append(v.Position, Position{src.Path, src.Stream, src.Read, src.Settled, src.Size})
-	}
-	for _, sk := range status.Skipped {
-		v.Skipped = append(v.Skipped, Skipped(sk))
-	}
-	if !u.spec.Kind.Replayable {
-		v.LagBytes += u.env.Spool.Lag(u.spec.Name)
-		var types []string
-		for _, p := range u.env.Spool.Positions(u.spec.Name) {
-			v.Position = append(v.Position, Position{p.Source, p.Stream, p.Sent, p.Settled, p.Size})
-			types = append(types, p.Type)
-		}
-		if v.Type == "" {
-			slices.Sort(types)
-			v.Type = strings.Join(slices.Compact(types), ",")
-		}
-	}
-	return v
-}
-
-// Count is how many adaptors are in a state.
-func (s *Supervisor) Count(state State) int {
+// Held tells whether Hold is on.
+func (s *Supervisor) Held() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	n := 0
-	for _, u := range s.units {
-		u.mu.Lock()
-		if u.state(time.Now()) == state {
-			n++
-		}
-		u.mu.Unlock()
-	}
-	return n
+	return s.held
 }

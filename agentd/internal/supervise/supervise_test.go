@@ -161,7 +161,7 @@ func TestStoppedAdaptorIsToldNothingAndStartsAgain(t *testing.T) {
 		}
 		state(t, s, "a", Stopped)
 		u, _ := s.unit("a")
-		u.Resend("s", chunk.Range{Last: 1})
+		u.source().Resend("s", chunk.Range{Last: 1})
 		if len(f.calls) > 0 {
 			t.Errorf("told %q while it does not run", f.calls)
 		}
@@ -170,7 +170,7 @@ func TestStoppedAdaptorIsToldNothingAndStartsAgain(t *testing.T) {
 		}
 		synctest.Wait()
 		state(t, s, "a", Running)
-		u.Resend("s", chunk.Range{Last: 1})
+		u.source().Resend("s", chunk.Range{Last: 1})
 		if len(f.calls) != 1 {
 			t.Errorf("told %q while it runs, want one resend", f.calls)
 		}

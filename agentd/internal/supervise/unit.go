@@ -19,30 +19,45 @@ import (
 type State string
 
 const (
-	Running State = "running"
-	Stopped State = "stopped" // by a person
-	Failed  State = "failed"  // it returned an error, and is started again by itself
-	Waiting State = "waiting" // it runs, and waits for what takes its chunks
+	Running  State = "running"
+	Stopped  State = "stopped"  // by a person
+	Failed   State = "failed"   // it returned an error, and is started again by itself
+	Waiting  State = "waiting"  // it runs, and waits for what takes its chunks
+	Draining State = "draining" // it would run, and all reading is held
 )
 
 // waitingAfter is how long a chunk is not taken before the adaptor counts as
 // Waiting.
 const waitingAfter = time.Second
 
+// held is why an adaptor that is wanted is kept from running: any of these.
+type held uint8
+
+const (
+	draining held = 1 << iota
+	rewinding
+)
+
 // unit is one adaptor with all that the supervisor keeps of it.
 type unit struct {
 	spec    Spec
 	adaptor adaptors.Adaptor
 	env     *Env
+	history *history
+	after   <-chan struct{} // nil, or closed when the one before it has ended
+	ended   chan struct{}   // closed when it will never run again
 
 	mu      sync.Mutex
 	want    bool // to run
+	held    held // not to run for now, whatever is wanted
 	removed bool
+	src     *source
 	running bool          // inside adaptor.Run
 	cancel  func()        // ends the run
 	nudge   chan struct{} // gets a token when want or removed changed
 	idle    chan struct{} // closed while no run is on; replaced when one starts
-	lastErr string
+	lastErr errorNote     // of Run
+	told    errorNote     // of the adaptor's status
 	failed  bool
 	sending int       // calls of Send that are on
 	since   time.Time // since when there is one that waits
@@ -57,7 +72,9 @@ func newUnit(spec Spec, env *Env, want bool) (*unit, error) {
 	if _, ok := a.(adaptors.Replayer); ok != spec.Kind.Replayable {
 		return nil, fmt.Errorf("make adaptor %s: kind %s says replayable: %t, which its adaptor is not", spec.Name, spec.Kind.Name, spec.Kind.Replayable)
 	}
-	u := &unit{spec: spec, adaptor: a, env: env, want: want, nudge: make(chan struct{}, 1), idle: make(chan struct{})}
+	u := &unit{spec: spec, adaptor: a, env: env, want: want, nudge: make(chan struct{}, 1), idle: make(chan struct{}),
+		history: newHistory(time.Now()), ended: make(chan struct{})}
+	u.src = &source{u: u}
 	close(u.idle)
 	return u, nil
 }
@@ -65,6 +82,14 @@ func newUnit(spec Spec, env *Env, want bool) (*unit, error) {
 // loop runs the adaptor whenever it is wanted, until ctx is done or the unit
 // is removed.
 func (u *unit) loop(ctx context.Context) {
+	defer close(u.ended)
+	if u.after != nil {
+		select {
+		case <-u.after:
+		case <-ctx.Done():
+			return
+		}
+	}
 	log := u.env.Log.With("adaptor", u.spec.Name, "kind", u.spec.Kind.Name)
 	backoff := daemon.Backoff{}
 	for {
@@ -109,7 +134,7 @@ func (u *unit) begin(ctx context.Context) (runCtx context.Context, ok bool) {
 	if u.removed || ctx.Err() != nil {
 		return nil, false
 	}
-	if !u.want {
+	if !u.want || u.held != 0 {
 		return nil, true
 	}
 	runCtx, u.cancel = context.WithCancel(ctx)
@@ -124,7 +149,7 @@ func (u *unit) end(err error, wanted bool) {
 	u.cancel()
 	u.running, u.failed = false, wanted
 	if wanted {
-		u.lastErr = err.Error()
+		u.lastErr = errorNote{err.Error(), time.Now()}
 	}
 	close(u.idle)
 }
@@ -152,11 +177,27 @@ func (u *unit) set(want, removed bool) <-chan struct{} {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	u.want, u.removed = want, u.removed || removed
-	if !want && u.running {
-		u.cancel()
-	}
 	if want {
 		u.failed = false
+	}
+	return u.changed()
+}
+
+// hold keeps the adaptor from running, or lets it, and gives a channel that is
+// closed once no run is on.
+func (u *unit) hold(why held, on bool) <-chan struct{} {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.held &^= why; on {
+		u.held |= why
+	}
+	return u.changed()
+}
+
+// changed lets the loop see what is wanted now. Under mu.
+func (u *unit) changed() <-chan struct{} {
+	if u.running && (!u.want || u.held != 0) {
+		u.cancel()
 	}
 	select {
 	case u.nudge <- struct{}{}:
@@ -165,10 +206,25 @@ func (u *unit) set(want, removed bool) <-chan struct{} {
 	return u.idle
 }
 
+// errorNote is an error as people see it, and since when.
+type errorNote struct {
+	text string
+	at   time.Time
+}
+
+// tell takes what the adaptor itself says now.
+func (n *errorNote) tell(text string, now time.Time) {
+	if text != n.text {
+		n.text, n.at = text, now
+	}
+}
+
 func (u *unit) state(now time.Time) State {
 	switch {
 	case !u.want:
 		return Stopped
+	case u.held&draining != 0:
+		return Draining
 	case u.failed:
 		return Failed
 	case u.sending > 0 && now.Sub(u.since) > waitingAfter:
@@ -202,6 +258,7 @@ func (o output) Send(ctx context.Context, c *chunk.Chunk) error {
 	u.since = time.Now()
 	if err == nil {
 		u.rate.add(len(own.Body), u.since)
+		u.history.handed(&own)
 	}
 	return err
 }

@@ -1,0 +1,202 @@
+package supervise
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/akupara/akupara/adaptors"
+)
+
+// View is what people see of an adaptor.
+type View struct {
+	Name       string     `json:"name"`
+	Kind       string     `json:"kind"`
+	Type       string     `json:"type"` // several, with commas, where the kind names its own
+	State      State      `json:"state"`
+	Delivery   string     `json:"delivery"`
+	Persona    string     `json:"persona"`
+	Origin     string     `json:"origin"`
+	Generation int        `json:"generation"`
+	Position   []Position `json:"position"`
+	LagBytes   int64      `json:"lag_bytes"`   // not yet settled
+	LagSeconds float64    `json:"lag_seconds"` // how old the oldest unsettled byte is
+	Rate       float64    `json:"rate"`        // bytes per second, of the last some ten seconds
+	Rates      BothRates  `json:"rates"`
+	Dropped    Dropped    `json:"dropped"`
+	LastErr    string     `json:"last_error"`
+	LastErrAt  *time.Time `json:"last_error_at"`
+	Skipped    []Skipped  `json:"skipped"`
+	Entry      any        `json:"entry,omitempty"` // of Get alone
+}
+
+// BothRates are means per second.
+type BothRates struct {
+	Bytes   Rates `json:"bytes"`
+	Records Rates `json:"records"`
+}
+
+// Dropped is what filters left out since the start.
+type Dropped struct {
+	Count
+	Reasons map[string]Count `json:"reasons"`
+}
+
+// Count counts what was left out.
+type Count struct {
+	Bytes   int64 `json:"bytes"`
+	Records int64 `json:"records"`
+}
+
+// Position is how far one source is.
+type Position struct {
+	Path    string `json:"path"`
+	Stream  string `json:"stream"`
+	Read    int64  `json:"read"`
+	Settled int64  `json:"settled"`
+	Size    int64  `json:"size"`
+}
+
+// Skipped is something that matched and is not read.
+type Skipped struct {
+	Path   string `json:"path"`
+	Reason string `json:"reason"`
+}
+
+// Get shows one adaptor.
+func (s *Supervisor) Get(name string) (View, error) {
+	u, err := s.unit(name)
+	if err != nil {
+		return View{}, err
+	}
+	v := u.view()
+	v.Entry = u.spec.Entry
+	return v, nil
+}
+
+// Spec gives what an adaptor was made of.
+func (s *Supervisor) Spec(name string) (Spec, error) {
+	u, err := s.unit(name)
+	if err != nil {
+		return Spec{}, err
+	}
+	return u.spec, nil
+}
+
+// List shows all adaptors, by name.
+func (s *Supervisor) List() []View {
+	units := s.all()
+	views := make([]View, 0, len(units))
+	for _, u := range units {
+		views = append(views, u.view())
+	}
+	slices.SortFunc(views, func(a, b View) int { return strings.Compare(a.Name, b.Name) })
+	return views
+}
+
+// lagger is an adaptor that tells these two for less than a whole Status.
+type lagger interface {
+	Lag() (bytes int64, lastErr string)
+}
+
+// sample notes the unit's totals.
+func (u *unit) sample(now time.Time) {
+	var lag int64
+	var text string
+	if l, ok := u.adaptor.(lagger); ok {
+		lag, text = l.Lag()
+	} else {
+		status := u.adaptor.Status()
+		lag, text = status.LagBytes, status.LastErr
+	}
+	u.mu.Lock()
+	u.told.tell(text, now)
+	u.mu.Unlock()
+	u.history.sample(now, lag+u.spooled())
+}
+
+// spooled is what the agent's spool holds of the unit. What left the spool
+// since the last time counts as settled.
+func (u *unit) spooled() int64 {
+	if u.spec.Kind.Replayable {
+		return 0
+	}
+	lag := u.env.Spool.Lag(u.spec.Name)
+	u.history.spooled(lag)
+	return lag
+}
+
+func (u *unit) view() View {
+	status := u.adaptor.Status()
+	now := time.Now()
+	lag := status.LagBytes + u.spooled()
+	v := View{
+		Name: u.spec.Name, Kind: u.spec.Kind.Name, Type: u.spec.Type,
+		Delivery: "end_to_end", Origin: u.spec.Origin, Generation: u.spec.Generation,
+		LagBytes: lag, Position: []Position{}, Skipped: []Skipped{},
+		Dropped: Dropped{Reasons: map[string]Count{}},
+	}
+	for _, src := range status.Sources {
+		v.Position = append(v.Position, Position{src.Path, src.Stream, src.Read, src.Settled, src.Size})
+	}
+	for _, sk := range status.Skipped {
+		v.Skipped = append(v.Skipped, Skipped(sk))
+	}
+	u.mu.Lock()
+	running := u.running
+	v.State, v.Rate = u.state(now), u.rate.get(now)
+	u.told.tell(status.LastErr, now)
+	err := u.lastErr
+	if u.told.text != "" {
+		err = u.told
+	}
+	u.mu.Unlock()
+	if v.LastErr = err.text; v.LastErr != "" {
+		at := err.at.UTC()
+		v.LastErrAt = &at
+	}
+	if u.spec.Kind.Replayable && !running {
+		u.settledSince(&v, status.Sources)
+	}
+	v.LagSeconds = u.history.age(now, v.LagBytes).Seconds()
+	v.Rates.Bytes, v.Rates.Records = u.history.rates(now)
+	if !u.spec.Kind.Replayable {
+		var types []string
+		for _, p := range u.env.Spool.Positions(u.spec.Name) {
+			v.Position = append(v.Position, Position{p.Source, p.Stream, p.Sent, p.Settled, p.Size})
+			types = append(types, p.Type)
+		}
+		if v.Type == "" {
+			slices.Sort(types)
+			v.Type = strings.Join(slices.Compact(types), ",")
+		}
+	}
+	return v
+}
+
+// settledSince corrects what an adaptor that does not run said last: receipts
+// for what it sent still come in, and a rewind sets it back.
+func (u *unit) settledSince(v *View, sources []adaptors.Source) {
+	for i, src := range sources {
+		st, ok := u.env.Checkpoints.Stream(src.Stream)
+		if !ok {
+			continue
+		}
+		v.LagBytes = max(0, v.LagBytes+src.Settled-st.Settled)
+		v.Position[i].Settled = st.Settled
+		v.Position[i].Read = max(st.Settled, min(src.Read, st.Sent))
+	}
+}
+
+// Count is how many adaptors are in a state.
+func (s *Supervisor) Count(state State) int {
+	n := 0
+	for _, u := range s.all() {
+		u.mu.Lock()
+		if u.state(time.Now()) == state {
+			n++
+		}
+		u.mu.Unlock()
+	}
+	return n
+}
