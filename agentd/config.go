@@ -1,13 +1,17 @@
 package agentd
 
 import (
+	"maps"
 	"net"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/akupara/akupara/adaptors"
+	"github.com/akupara/akupara/agentd/internal/filter"
+	"github.com/akupara/akupara/agentd/internal/ledger"
 	"github.com/akupara/akupara/agentd/internal/spool"
 	"github.com/akupara/akupara/agentd/internal/supervise"
 	"github.com/akupara/akupara/chunk"
@@ -17,18 +21,25 @@ import (
 // Config is the agent's section of the config.
 type Config struct {
 	Collectors  []config.URL    `config:"collectors,required"`
-	Listen      config.Addr     `config:"listen"`                    // of the REST API: loopback or a unix socket
-	Host        string          `config:"host"`                      // in every chunk; empty: the system's name
-	Buffer      config.Size     `config:"buffer" min:"20MiB"`        // bytes of chunks on their way, at most
-	ResendAfter config.Duration `config:"resend_after" min:"1s"`     // a collector away for so long: ask another
-	Spool       SpoolConfig     `config:"spool"`                     // for sources that can't be read again
-	Allow       []string        `config:"allow_commands"`            // programs that adaptors added over REST may run
-	Adaptors    []config.Node   `config:"adaptors"`                  // each an entry and its kind's own keys
-	Posts       int             `config:"posts" min:"1" max:"64"`    // batches in flight
-	DrainFor    config.Duration `config:"drain" max:"10m"`           // how long a stop may take
-	Poll        config.Duration `config:"receipts_every" min:"10ms"` // how often receipts are asked for
+	Listen      config.Addr     `config:"listen"`                // of the REST API: loopback or a unix socket
+	Host        string          `config:"host"`                  // in every chunk; empty: the system's name
+	Buffer      config.Size     `config:"buffer" min:"20MiB"`    // bytes of chunks on their way, at most
+	ResendAfter config.Duration `config:"resend_after" min:"1s"` // a collector away for so long: ask another
+	Spool       SpoolConfig     `config:"spool"`                 // for sources that can't be read again
+	Allow       []string        `config:"allow_commands"`        // programs that adaptors added over REST may run
+	Adaptors    []config.Node   `config:"adaptors"`              // each an entry and its kind's own keys
+	Switches    []config.Node   `config:"switches"`              // what is not collected for now
 
-	specs []supervise.Spec // Adaptors, decoded
+	// Personas are what adaptors share that name the same one. The memory that
+	// the agent uses is bounded by its own buffer and those of all personas
+	// together.
+	Personas map[string]PersonaConfig `config:"personas"`
+	Posts    int                      `config:"posts" min:"1" max:"64"`    // batches in flight
+	DrainFor config.Duration          `config:"drain" max:"10m"`           // how long a stop may take
+	Poll     config.Duration          `config:"receipts_every" min:"10ms"` // how often receipts are asked for
+
+	specs    []supervise.Spec // Adaptors, decoded
+	switches []filter.Switch  // Switches, decoded
 }
 
 // SpoolConfig bounds the agent's spool.
@@ -63,7 +74,7 @@ func (c *Config) Validate(n config.Node) config.Problems {
 	if len(c.Host) > 255 {
 		out = append(out, n.Get("host").Problemf("it has %d bytes; at most 255 are allowed", len(c.Host)))
 	}
-	return out
+	return append(out, c.checkPersonas(n)...)
 }
 
 func loopback(a config.Addr) bool {
@@ -86,7 +97,7 @@ func Decode(n config.Node, kinds []adaptors.Kind) (Config, config.Problems) {
 	problems := config.Decode(n, &c)
 	first := map[string]config.Pos{}
 	for _, node := range c.Adaptors {
-		spec, p := decodeAdaptor(node, kinds)
+		spec, p := decodeAdaptor(node, kinds, c.Personas)
 		problems = append(problems, p...)
 		if at, twice := first[spec.Name]; twice && spec.Name != "" {
 			problems = append(problems, node.Get("name").Problemf("%q is used twice; the first is at line %d", spec.Name, at.Line))
@@ -94,7 +105,25 @@ func Decode(n config.Node, kinds []adaptors.Kind) (Config, config.Problems) {
 		first[spec.Name] = node.Pos()
 		c.specs = append(c.specs, spec)
 	}
-	return c, problems
+	return c, append(problems, c.decodeSwitches(n.Get("switches"))...)
+}
+
+func (c *Config) decodeSwitches(n config.Node) config.Problems {
+	if len(c.Switches) > filter.MaxSwitches {
+		return config.Problems{n.Problemf("%d switches; at most %d are allowed", len(c.Switches), filter.MaxSwitches)}
+	}
+	var problems config.Problems
+	first := map[string]config.Pos{}
+	for _, node := range c.Switches {
+		sw, p := filter.DecodeSwitch("", node)
+		problems = append(problems, p...)
+		if at, twice := first[sw.Name]; twice && sw.Name != "" {
+			problems = append(problems, node.Get("name").Problemf("%q is used twice; the first is at line %d", sw.Name, at.Line))
+		}
+		first[sw.Name] = node.Pos()
+		c.switches = append(c.switches, sw)
+	}
+	return problems
 }
 
 // entry holds the keys that every adaptor has.
@@ -102,9 +131,11 @@ type entry struct {
 	Name     string            `config:"name,required"`
 	Kind     string            `config:"kind,required"`
 	Type     string            `config:"type"`
-	Delivery string            `config:"delivery"`
+	Persona  string            `config:"persona"`
+	Delivery string            `config:"delivery" oneof:"end_to_end|store_on_failure|best_effort"`
 	WhenFull string            `config:"when_full" oneof:"block|drop_oldest"`
 	Tags     map[string]string `config:"tags"`
+	filter.Keys
 }
 
 var nameRE = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$`)
@@ -115,26 +146,11 @@ func (e *entry) Validate(n config.Node) config.Problems {
 	if n.Get("name").Given() && !nameRE.MatchString(e.Name) {
 		out = append(out, n.Get("name").Problemf("%q must match %s", e.Name, nameRE))
 	}
-	switch e.Delivery {
-	case "", "end_to_end":
-	case "store_on_failure", "best_effort":
-		out = append(out, n.Get("delivery").Problemf("%q comes later; allowed now: end_to_end", e.Delivery))
-	default:
-		out = append(out, n.Get("delivery").Problemf("%q is no delivery level; allowed: end_to_end", e.Delivery))
-	}
-	if len(e.Tags) > chunk.MaxTags/2 {
-		out = append(out, n.Get("tags").Problemf("%d tags; at most %d are allowed", len(e.Tags), chunk.MaxTags/2))
-	}
-	for k, v := range e.Tags {
-		if k == "" || len(k) > 256 || len(v) > 4096 {
-			out = append(out, n.Get("tags").Problemf("tag %q: a name has 1 to 256 bytes and a value at most 4096", k))
-		}
-	}
-	return out
+	return append(out, checkTags(e.Tags, n.Get("tags"), chunk.MaxTags/2)...)
 }
 
 // decodeAdaptor reads one adaptor: the common keys and those of its kind.
-func decodeAdaptor(n config.Node, kinds []adaptors.Kind) (supervise.Spec, config.Problems) {
+func decodeAdaptor(n config.Node, kinds []adaptors.Kind, personas map[string]PersonaConfig) (supervise.Spec, config.Problems) {
 	var e entry
 	var names []string
 	spec := supervise.Spec{}
@@ -169,12 +185,36 @@ func decodeAdaptor(n config.Node, kinds []adaptors.Kind) (supervise.Spec, config
 	if spec.Kind.Replayable && e.WhenFull != "" {
 		problems = append(problems, n.Get("when_full").Problemf("adaptors of kind %s can read again and need no spool", spec.Kind.Name))
 	}
-	spec.Name, spec.Type, spec.Tags = e.Name, e.Type, e.Tags
+	persona, known := personas[e.Persona]
+	if e.Persona != "" && !known {
+		problems = append(problems, n.Get("persona").Problemf("%q is no persona; agent.personas has: %s", e.Persona,
+			strings.Join(slices.Sorted(maps.Keys(personas)), ", ")))
+	}
+	rules, p := filter.Decode(e.Keys, spec.Kind.Replayable)
+	problems = append(problems, p...)
+	spec.Name, spec.Type, spec.Persona, spec.Filter = e.Name, e.Type, e.Persona, rules
+	spec.Tags = allTags(e, persona)
+	spec.Delivery = ledger.LevelOf(e.Delivery)
 	spec.WhenFull = spool.Block
 	if e.WhenFull == "drop_oldest" {
 		spec.WhenFull = spool.DropOldest
 	}
 	return spec, problems
+}
+
+// allTags are the tags that an adaptor's chunks get: the persona's, its own,
+// which win, and the persona itself.
+func allTags(e entry, persona PersonaConfig) map[string]string {
+	if e.Persona == "" {
+		return e.Tags
+	}
+	tags := maps.Clone(persona.Tags)
+	if tags == nil {
+		tags = map[string]string{}
+	}
+	maps.Copy(tags, e.Tags)
+	tags["persona"] = e.Persona
+	return tags
 }
 
 func hostname(c *Config) string {

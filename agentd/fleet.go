@@ -71,7 +71,7 @@ func (f *fleet) decode(body []byte) (supervise.Spec, error) {
 	if err := problems.Err(); err != nil {
 		return supervise.Spec{}, err
 	}
-	spec, problems := decodeAdaptor(node, f.kinds)
+	spec, problems := decodeAdaptor(node, f.kinds, f.cfg.Personas)
 	if err := problems.Err(); err != nil {
 		return supervise.Spec{}, err
 	}

@@ -1,0 +1,13 @@
+// Package filter leaves records out at the source: by an adaptor's own keep
+// and drop rules, its sample and limit, by switches that people throw while the
+// agent runs, and by a persona's rate and quota.
+//
+// What is left out of a chunk becomes Dropped facts over exactly these bytes,
+// with the reason; neighbours make one fact. What is kept goes on as Data. The
+// ranges of what comes out join up as those that went in, so positions move as
+// without a filter, and an audit can tell dropped from lost.
+//
+// Every decision but a limit's follows from the record and the config alone:
+// what is sent again is decided again as before. What was sent once passes
+// limits, rates and quotas when it is sent again, and is not counted twice.
+package filter
