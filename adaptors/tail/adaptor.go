@@ -7,14 +7,16 @@ import (
 	"sync"
 
 	"github.com/akupara/akupara/adaptors"
+	"github.com/akupara/akupara/adaptors/internal/cut"
 	"github.com/akupara/akupara/chunk"
 )
 
 // Adaptor follows files. It implements adaptors.Replayer.
 type Adaptor struct {
-	cfg   Config
-	times times
-	mail  *mail
+	cfg    Config
+	cutter *cut.Cutter // not to be used itself: readers have their own
+	times  times
+	mail   *mail
 
 	maxOpen int // files kept open, at most; 0: as many as the process's limit allows
 

@@ -14,7 +14,8 @@
 // the same first KiB and the same 256 bytes before the position is taken for
 // the old one. A file that leaves the paths and comes back after seven days is
 // read again. Files reached through a symlink whose folder is not watched are
-// watched by themselves. UTF-16 is skipped. A deleted file is kept open until
+// watched by themselves. UTF-16 without a byte order mark must be named in the
+// config. A deleted file is kept open until
 // it is read and settled, which also keeps its space on the disk; beyond one and
 // a half times the bound of open files the oldest ones are given up and told as
 // lost. What is written to a deleted file after an hour of silence is not read.
@@ -25,39 +26,43 @@ import (
 	"time"
 
 	"github.com/akupara/akupara/adaptors"
+	"github.com/akupara/akupara/adaptors/internal/cut"
 	"github.com/akupara/akupara/chunk"
+	"github.com/akupara/akupara/chunk/charset"
 	"github.com/akupara/akupara/config"
 )
 
 // Config is the kind's own part of an adaptor's config.
 type Config struct {
-	Paths         []config.Glob   `config:"paths,required"`
-	Exclude       []config.Glob   `config:"exclude"`
-	Start         string          `config:"start" oneof:"beginning|end"` // of files present at the very first start
-	RecordStart   config.Regexp   `config:"record_start"`                // first line of a multi-line record
-	RecordTimeout config.Duration `config:"record_timeout" min:"10ms"`   // a still file ends its last multi-line record
-	MaxRecord     config.Size     `config:"max_record" min:"4KiB" max:"8MiB"`
-	Watch         string          `config:"watch" oneof:"auto|poll"`
-	Rescan        config.Duration `config:"rescan" min:"10ms"` // how often all folders are looked through
+	Paths       []config.Glob   `config:"paths,required"`
+	Exclude     []config.Glob   `config:"exclude"`
+	Start       string          `config:"start" oneof:"beginning|end"` // of files present at the very first start
+	IgnoreOlder config.Duration `config:"ignore_older"`                // files that did not change for so long wait until they do; 0: none
+	cut.Config                  // where records end
+	MaxRecord   config.Size     `config:"max_record" min:"4KiB" max:"8MiB"` // longer records are kept in parts
+	Encoding    charset.Choice  `config:"encoding"`                         // of the files' text
+	Watch       string          `config:"watch" oneof:"auto|poll"`
+	Rescan      config.Duration `config:"rescan" min:"10ms"` // how often all folders are looked through
 }
 
 // DefaultConfig is what holds where a key is not given.
 func DefaultConfig() Config {
 	return Config{
-		Start:         "beginning",
-		RecordTimeout: config.Duration(2 * time.Second),
-		MaxRecord:     1 << 20,
-		Watch:         "auto",
-		Rescan:        config.Duration(10 * time.Second),
+		Start:     "beginning",
+		Config:    cut.Config{RecordTimeout: config.Duration(cut.DefaultTimeout)},
+		MaxRecord: 1 << 20,
+		Watch:     "auto",
+		Rescan:    config.Duration(10 * time.Second),
 	}
 }
 
 // Validate implements config.Validator.
 func (c *Config) Validate(n config.Node) config.Problems {
+	out := c.Config.Validate(n)
 	if paths := n.Get("paths"); paths.Given() && len(c.Paths) == 0 {
-		return config.Problems{paths.Problemf("it is empty; want at least one path pattern")}
+		out = append(out, paths.Problemf("it is empty; want at least one path pattern"))
 	}
-	return nil
+	return out
 }
 
 // Kind describes the kind to the agent.
@@ -102,7 +107,11 @@ func New(cfg Config) (*Adaptor, error) {
 	if cfg.Rescan == 0 {
 		cfg.Rescan = def.Rescan
 	}
-	return &Adaptor{cfg: cfg, times: defaultTimes(), mail: newMail()}, nil
+	cutter, err := cfg.Cutter("", int(cfg.MaxRecord))
+	if err != nil {
+		return nil, fmt.Errorf("create tail: %w", err)
+	}
+	return &Adaptor{cfg: cfg, cutter: cutter, times: defaultTimes(), mail: newMail()}, nil
 }
 
 // times are the waits that tests shorten.

@@ -25,7 +25,7 @@ func (r *reader) rest(ctx context.Context, s *stream) (result, error) {
 		case unlinked || s.moved() && s.id != "" || rotatedName(s.path):
 			flush, after = cut.Always, r.times.still
 		}
-		if r.cutter.Start != nil && (flush == cut.None || still < after) {
+		if r.multiLine && (flush == cut.None || still < after) {
 			if still >= r.recordT {
 				flush, after = cut.Lines, 0
 			} else if flush == cut.None || r.recordT < after {
@@ -233,17 +233,24 @@ func (r *reader) resendOne(ctx context.Context, s *stream, rg chunk.Range) error
 		if rg.Len() == int64(want-before) {
 			flush = cut.Always // its end was a border when it was sent first
 		}
-		midLine := before > 0 && rg.First > s.begin && buf[before-1] != '\n'
-		c := r.cutter.Next(buf[before:want], midLine, flush, nil)
+		cutter, err := r.cutterFor(s)
+		if err != nil {
+			return err
+		}
+		from, err := r.from(s, cutter, rg.First, buf[:before])
+		if err != nil {
+			return err
+		}
+		c := cutter.Next(buf[before:want], from, flush, nil)
 		if c.N == 0 {
-			if limit := r.cutter.Max + ident.MaxTail; len(buf) < limit {
+			if limit := r.enough(); len(buf) < limit {
 				buf = make([]byte, limit)
 				continue
 			}
 			c = cut.Cut{N: want - before}
 		}
 		ch := r.chunk(s, chunk.Range{First: rg.First, Last: rg.First + int64(c.N)})
-		ch.Tags, ch.Borders, ch.Body = partTags[c.Part], c.Borders, buf[before:before+c.N]
+		ch.Tags, ch.Borders, ch.Body, ch.Encoding = c.Part.Tags(), c.Borders, buf[before:before+c.N], s.encoding
 		if err := r.env.Out.Send(ctx, &ch); err != nil {
 			return fmt.Errorf("send %v of %s again: %w", ch.Range(), s.source, err)
 		}

@@ -3,8 +3,6 @@ package tail
 import (
 	"context"
 	"errors"
-	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"time"
@@ -345,7 +343,7 @@ func (r *run) arrive(c *candidate, atEnd bool) {
 		return
 	}
 	if atEnd {
-		begin, err := lastLineEnd(c.f, c.info.Size, int64(r.cfg.MaxRecord))
+		begin, err := r.lastLineEnd(c)
 		if err != nil {
 			r.skip(c.path, "can't be read: "+err.Error())
 			return
@@ -359,7 +357,7 @@ func (r *run) arrive(c *candidate, atEnd bool) {
 
 // start begins a new stream.
 func (r *run) start(c *candidate, begin int64, mustOpen bool) {
-	s := &stream{path: c.path, info: c.info, key: c.info.Key(), begin: begin, mustOpen: mustOpen, grewAt: time.Now(), seenSize: c.info.Size}
+	s := &stream{path: c.path, info: c.info, key: c.info.Key(), begin: begin, mustOpen: mustOpen, grewAt: time.Now(), seenSize: c.info.Size, goodSize: c.info.Size}
 	s.size.Store(c.info.Size)
 	s.settled.Store(begin)
 	s.read.Store(begin)
@@ -374,24 +372,4 @@ func (r *run) start(c *candidate, begin int64, mustOpen bool) {
 	r.byOrigin[s.origin] = append(r.byOrigin[s.origin], s)
 	r.board.show(s, c.path)
 	r.enqueue(s)
-}
-
-// lastLineEnd is the offset past the last newline, so that a line that is just
-// being written is read whole; size where no line ends within the last limit
-// bytes.
-func lastLineEnd(f io.ReaderAt, size, limit int64) (int64, error) {
-	buf := make([]byte, min(size, limit))
-	n, err := f.ReadAt(buf, size-int64(len(buf)))
-	if err != nil && err != io.EOF {
-		return 0, fmt.Errorf("look for the last line: %w", err)
-	}
-	for i := n - 1; i >= 0; i-- {
-		if buf[i] == '\n' {
-			return size - int64(len(buf)) + int64(i) + 1, nil
-		}
-	}
-	if size <= limit {
-		return 0, nil // one line, not finished yet
-	}
-	return size, nil
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/akupara/akupara/adaptors/internal/cut"
 	"github.com/akupara/akupara/adaptors/internal/ident"
 	"github.com/akupara/akupara/chunk"
+	"github.com/akupara/akupara/chunk/charset"
 )
 
 const (
@@ -46,12 +47,14 @@ type result struct {
 // reader gives streams their turns. Several run side by side, each with one
 // stream at a time.
 type reader struct {
-	env     adaptors.Env
-	cutter  cut.Cutter
-	times   times
-	recordT time.Duration // a still file ends its last multi-line record
-	buffers *sync.Pool    // of *[]byte, readBytes and a window long
-	borders []int64
+	env       adaptors.Env
+	cutters   cutters
+	encoding  charset.Choice
+	multiLine bool // records may be several lines
+	times     times
+	recordT   time.Duration // a still file ends its last multi-line record
+	buffers   *sync.Pool    // of *[]byte, readBytes and a window long
+	borders   []int64
 }
 
 func (r *reader) turn(ctx context.Context, s *stream) result {
@@ -86,8 +89,8 @@ func (r *reader) tryTurn(ctx context.Context, s *stream) (result, error) {
 	if err := s.look(); err != nil {
 		return result{}, err
 	}
-	if s.info.Size < max(s.off, s.sent) {
-		return result{how: replaced}, nil
+	if s.info.Size < max(s.off, s.sent) || s.sent == s.begin && s.info.Size < s.goodSize {
+		return result{how: replaced}, nil // in the second case, before anything was sent of it
 	}
 	if s.id == "" {
 		if s.info.Size == 0 {
@@ -207,10 +210,15 @@ func (r *reader) open(ctx context.Context, s *stream) (outcome, error) {
 	if len(head) == 0 {
 		return replaced, nil // truncated since
 	}
+	cutter, err := r.cutterFor(s)
+	if err != nil {
+		return idle, err
+	}
 	if head[0] == 0 && s.begin == 0 {
 		if s.begin, err = ident.FirstData(s.f, s.info.Size); err != nil {
 			return idle, fmt.Errorf("look for the first data of %s: %w", s.path, err)
 		}
+		s.begin = cutter.Align(s.begin)
 	}
 	s.source = cmp.Or(s.path, s.origin) // it may be deleted already
 	s.setIdent(ident.New(s.source, &s.info, head))
@@ -230,6 +238,7 @@ func (r *reader) open(ctx context.Context, s *stream) (outcome, error) {
 	s.settled.Store(s.begin)
 	s.read.Store(s.begin)
 	s.beginSent = s.begin == 0
+	s.goodSize = s.info.Size
 	return idle, nil
 }
 
@@ -275,7 +284,7 @@ func (r *reader) read(ctx context.Context, s *stream) (outcome, error) {
 			return how, err
 		}
 		if n == 0 && !eof { // one record, longer than the buffer
-			if want := r.cutter.Max + ident.MaxTail; len(buf) < want {
+			if want := r.enough(); len(buf) < want {
 				buf = make([]byte, want)
 				continue
 			}
@@ -313,7 +322,8 @@ func (r *reader) readOnce(ctx context.Context, s *stream, buf []byte, flush cut.
 		return 0, false, idle, fmt.Errorf("read %s at %d: %w", s.path, s.off, err)
 	}
 	eof = err == io.EOF
-	if n < before || s.off == s.sent && s.sent > 0 && ident.Sum(buf[:before]) != s.tail {
+	if n < before || s.off == s.sent && s.sent > 0 && ident.Sum(buf[:before]) != s.tail ||
+		s.sent == 0 && !s.ident.SameHead(buf[:n]) { // written anew before the first byte was sent
 		return 0, eof, replaced, nil
 	}
 	if s.off < s.sent { // these bytes were sent before: they must be the same ones
@@ -323,9 +333,16 @@ func (r *reader) readOnce(ctx context.Context, s *stream, buf []byte, flush cut.
 		}
 	}
 	s.goodSize = s.info.Size
-	midLine := before > 0 && s.off > s.begin && buf[before-1] != '\n'
+	cutter, err := r.cutterFor(s)
+	if err != nil {
+		return 0, eof, idle, err
+	}
 	for at := before; ; {
-		c := r.cutter.Next(buf[at:n], midLine, flush, r.borders)
+		from, err := r.from(s, cutter, s.off, buf[:at])
+		if err != nil {
+			return sent, eof, idle, err
+		}
+		c := cutter.Next(buf[at:n], from, flush, r.borders)
 		if c.Borders != nil {
 			r.borders = c.Borders[:0]
 		}
@@ -336,16 +353,9 @@ func (r *reader) readOnce(ctx context.Context, s *stream, buf []byte, flush cut.
 		if err := r.send(ctx, s, buf[:end], c); err != nil {
 			return sent, eof, idle, err
 		}
-		midLine = buf[end-1] != '\n'
 		sent += c.N
 		at = end
 	}
-}
-
-var partTags = map[cut.Part]map[string]string{
-	cut.First:  {"part": "first"},
-	cut.Middle: {"part": "middle"},
-	cut.Last:   {"part": "last"},
 }
 
 // send journals and hands over one chunk: the last c.N bytes of buf, which
@@ -363,7 +373,7 @@ func (r *reader) send(ctx context.Context, s *stream, buf []byte, c cut.Cut) err
 		s.sent, s.tail = end, window
 	}
 	ch := r.chunk(s, chunk.Range{First: s.off, Last: end})
-	ch.Tags, ch.Borders, ch.Body = partTags[c.Part], c.Borders, buf[len(buf)-c.N:]
+	ch.Tags, ch.Borders, ch.Body, ch.Encoding = c.Part.Tags(), c.Borders, buf[len(buf)-c.N:], s.encoding
 	if err := r.env.Out.Send(ctx, &ch); err != nil {
 		return fmt.Errorf("send %v of %s: %w", ch.Range(), s.source, err)
 	}

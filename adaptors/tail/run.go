@@ -23,12 +23,13 @@ const readers = 8
 // run is one life of the adaptor: one goroutine that decides which file is
 // which stream and whose turn it is, and the readers.
 type run struct {
-	cfg   Config
-	env   adaptors.Env
-	times times
-	mail  *mail
-	board *board
-	find  *find.Finder
+	cfg    Config
+	cutter *cut.Cutter
+	env    adaptors.Env
+	times  times
+	mail   *mail
+	board  *board
+	find   *find.Finder
 
 	live     map[*stream]bool      // that have a file, or are being finished
 	byKey    map[ident.Key]*stream // live ones that have a file
@@ -67,7 +68,7 @@ func newRun(a *Adaptor, env adaptors.Env) (*run, error) {
 		maxOpen = descriptors()
 	}
 	return &run{
-		cfg: a.cfg, env: env, times: a.times, mail: a.mail, board: newBoard(),
+		cfg: a.cfg, cutter: a.cutter, env: env, times: a.times, mail: a.mail, board: newBoard(),
 		live: map[*stream]bool{}, byKey: map[ident.Key]*stream{}, byPath: map[string]*stream{}, byOrigin: map[string][]*stream{}, byID: map[string]*stream{},
 		lost: newLostSet(), telling: map[*stream]bool{}, held: map[string]*held{}, known: map[ident.Key]bool{}, waiting: map[*stream]bool{},
 		open: list.New(), maxOpen: maxOpen,
@@ -110,7 +111,7 @@ func (r *run) loop(ctx context.Context) error {
 	for range readers {
 		rd := &reader{
 			env: r.env, times: r.times, recordT: r.cfg.RecordTimeout.Std(), buffers: buffers,
-			cutter: cut.Cutter{Start: r.cfg.RecordStart.Regexp, Max: int(r.cfg.MaxRecord)},
+			encoding: r.cfg.Encoding, multiLine: r.cfg.MultiLine(), cutters: newCutters(r.cutter),
 		}
 		wg.Go(func() { r.serve(ctx, rd) })
 	}

@@ -35,6 +35,8 @@ type stream struct {
 	sent      int64  // journalled; the file is the stream's as long as these bytes are in it
 	tail      uint64 // fingerprint before sent
 	off       int64  // read and handed over; at most sent
+	encoding  string // of the text, an IANA name; empty: UTF-8
+	decided   bool   // the file's head has told the encoding
 
 	// gone: the bytes at off and past it can't be read any more. What lies
 	// below lostTo was there.
