@@ -26,7 +26,7 @@ func main() {
 
 // run is main without the process: it gives the exit code.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	app := &app{stdout: stdout, stderr: stderr, self: "akupara"}
+	app := &app{stdin: os.Stdin, stdout: stdout, stderr: stderr, self: "akupara"}
 	if len(os.Args) > 0 {
 		app.self = os.Args[0]
 	}
@@ -65,6 +65,7 @@ const defaultData = "./data"
 
 // app is one run of the command line.
 type app struct {
+	stdin          io.Reader
 	stdout, stderr io.Writer
 	self           string // how the user calls this program
 	configFile     string
@@ -106,6 +107,7 @@ Without --config, everything is kept in ./data, or where --data says.`,
 	_ = root.MarkPersistentFlagFilename("config", "yaml", "yml", "json")
 	_ = root.MarkPersistentFlagDirname("data")
 	root.AddCommand(a.up(), a.agent(), a.collector(), a.demux(), a.web(),
+		a.adaptor(), a.switches(), a.streams(), a.drain(), a.reload(), a.kinds(),
 		a.query(), a.cat(), a.audit(), a.check(), a.version())
 	root.InitDefaultCompletionCmd()
 	root.InitDefaultHelpCmd()
