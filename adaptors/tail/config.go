@@ -43,7 +43,21 @@ type Config struct {
 	Encoding    charset.Choice  `config:"encoding"`                         // of the files' text
 	Watch       string          `config:"watch" oneof:"auto|poll"`
 	Rescan      config.Duration `config:"rescan" min:"10ms"` // how often all folders are looked through
+
+	roots adaptors.Roots // nil: no bound
 }
+
+// Needs implements adaptors.Needer.
+func (c *Config) Needs() []adaptors.Need {
+	needs := make([]adaptors.Need, len(c.Paths))
+	for i, p := range c.Paths {
+		needs[i] = adaptors.Need{What: adaptors.File, Value: string(p)}
+	}
+	return needs
+}
+
+// SetRoots implements adaptors.Rooter.
+func (c *Config) SetRoots(r adaptors.Roots) { c.roots = r }
 
 // DefaultConfig is what holds where a key is not given.
 func DefaultConfig() Config {
@@ -82,6 +96,7 @@ func Kind() adaptors.Kind {
 			return New(*c)
 		},
 		Replayable: true,
+		Rewindable: true,
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/akupara/akupara/adaptors"
@@ -141,6 +142,12 @@ func (r *run) openedFirst(ctx context.Context, s *stream) {
 
 // eligible tells whether a path leads to a file that may be read.
 func (r *run) eligible(path string) (ident.Info, bool) {
+	if err := r.cfg.roots.HoldsPath(path); err != nil {
+		if r.cfg.roots.HoldsPath(filepath.Dir(path)) == nil { // else not even names are told
+			r.skip(path, adaptors.ErrOutside.Error())
+		}
+		return ident.Info{}, false
+	}
 	info, err := ident.Stat(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -182,6 +189,7 @@ func (r *run) check(path string) {
 	}
 	if !ok {
 		delete(r.held, path)
+		delete(r.ignored, path)
 		if old != nil {
 			r.setPath(old, "")
 		}
@@ -206,6 +214,9 @@ func (r *run) check(path string) {
 	case old != nil:
 		r.setPath(old, "")
 	}
+	if r.stillIgnored(path, &info) {
+		return
+	}
 	c, ok := r.peek(path, info)
 	if !ok {
 		return
@@ -224,7 +235,7 @@ func (r *run) peek(path string, info ident.Info) (candidate, bool) {
 		delete(r.held, path)
 		return candidate{}, false
 	}
-	c, err := peek(path)
+	c, err := peek(path, r.cfg.roots)
 	if err != nil {
 		if !errors.Is(err, fs.ErrNotExist) {
 			r.skip(path, "can't be read: "+err.Error())
@@ -236,7 +247,7 @@ func (r *run) peek(path string, info ident.Info) (candidate, bool) {
 		return c, false
 	}
 	if !r.known[c.info.Key()] && !r.wasFollowed(&c) {
-		if reason := skippedHead(c.f, c.head, c.info.Size); reason != "" {
+		if reason := r.skippedHead(c.f, c.head, c.info.Size); reason != "" {
 			c.close()
 			r.skip(path, reason)
 			return c, false
@@ -249,8 +260,8 @@ func (r *run) peek(path string, info ident.Info) (candidate, bool) {
 	return c, true
 }
 
-func peek(path string) (candidate, error) {
-	f, err := openFile(path)
+func peek(path string, roots adaptors.Roots) (candidate, error) {
+	f, err := openIn(path, roots)
 	if err != nil {
 		return candidate{}, err
 	}
@@ -322,7 +333,7 @@ func (r *run) arrive(c *candidate, atEnd bool) {
 		return // a hard link, or a second look
 	}
 	if c.f == nil {
-		again, err := peek(c.path)
+		again, err := peek(c.path, r.cfg.roots)
 		if err != nil || again.info.Key() != c.info.Key() || len(again.head) == 0 {
 			again.close()
 			return // the next look decides
@@ -352,11 +363,14 @@ func (r *run) arrive(c *candidate, atEnd bool) {
 		r.opening++
 		return
 	}
+	if r.tooOld(c) {
+		return
+	}
 	r.start(c, 0, false)
 }
 
 // start begins a new stream.
-func (r *run) start(c *candidate, begin int64, mustOpen bool) {
+func (r *run) start(c *candidate, begin int64, mustOpen bool) *stream {
 	s := &stream{path: c.path, info: c.info, key: c.info.Key(), begin: begin, mustOpen: mustOpen, grewAt: time.Now(), seenSize: c.info.Size, goodSize: c.info.Size}
 	s.size.Store(c.info.Size)
 	s.settled.Store(begin)
@@ -372,4 +386,5 @@ func (r *run) start(c *candidate, begin int64, mustOpen bool) {
 	r.byOrigin[s.origin] = append(r.byOrigin[s.origin], s)
 	r.board.show(s, c.path)
 	r.enqueue(s)
+	return s
 }

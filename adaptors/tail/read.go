@@ -47,6 +47,7 @@ type result struct {
 // reader gives streams their turns. Several run side by side, each with one
 // stream at a time.
 type reader struct {
+	roots     adaptors.Roots
 	env       adaptors.Env
 	cutters   cutters
 	encoding  charset.Choice
@@ -79,7 +80,7 @@ func (r *reader) tryTurn(ctx context.Context, s *stream) (result, error) {
 		return result{}, r.finish(ctx, s)
 	}
 	if s.f == nil {
-		if how, err := s.reopen(); how != idle || err != nil {
+		if how, err := s.reopen(r.roots); how != idle || err != nil {
 			return result{how: how}, err
 		}
 	}
@@ -125,8 +126,8 @@ func (s *stream) look() error {
 
 // reopen opens the stream's file again and makes sure that it is still the
 // same one.
-func (s *stream) reopen() (outcome, error) {
-	f, err := openFile(s.path)
+func (s *stream) reopen(roots adaptors.Roots) (outcome, error) {
+	f, err := openIn(s.path, roots)
 	if errors.Is(err, fs.ErrNotExist) {
 		return vanished, nil
 	}
@@ -184,6 +185,20 @@ func (s *stream) sameBytes(f io.ReaderAt, size int64) (bool, error) {
 		return true, nil
 	}
 	return ident.SameTail(f, s.sent, s.tail)
+}
+
+// openIn is openFile for files that lie in the roots: a symlink may have been
+// made, or changed, since the path was looked at.
+func openIn(path string, roots adaptors.Roots) (*os.File, error) {
+	f, err := openFile(path)
+	if err != nil {
+		return nil, err
+	}
+	if err := roots.HoldsFile(f); err != nil {
+		_ = f.Close() // nothing was read
+		return nil, err
+	}
+	return f, nil
 }
 
 // openFile opens for reading, never blocks on a FIFO and follows symlinks.

@@ -40,6 +40,7 @@ type run struct {
 	telling  map[*stream]bool     // live ones that were lost a moment ago, and will be again
 	held     map[string]*held     // by path: files that may be copies
 	known    map[ident.Key]bool   // files that were followed before a truncation
+	ignored  map[string]ignored   // by path: files that are too old
 
 	ready   []*stream // whose turn it is
 	due     []*stream // whose turn comes soon, by the time they are due
@@ -70,7 +71,7 @@ func newRun(a *Adaptor, env adaptors.Env) (*run, error) {
 	return &run{
 		cfg: a.cfg, cutter: a.cutter, env: env, times: a.times, mail: a.mail, board: newBoard(),
 		live: map[*stream]bool{}, byKey: map[ident.Key]*stream{}, byPath: map[string]*stream{}, byOrigin: map[string][]*stream{}, byID: map[string]*stream{},
-		lost: newLostSet(), telling: map[*stream]bool{}, held: map[string]*held{}, known: map[ident.Key]bool{}, waiting: map[*stream]bool{},
+		lost: newLostSet(), telling: map[*stream]bool{}, held: map[string]*held{}, known: map[ident.Key]bool{}, ignored: map[string]ignored{}, waiting: map[*stream]bool{},
 		open: list.New(), maxOpen: maxOpen,
 		work: make(chan *stream), done: make(chan result),
 	}, nil
@@ -110,7 +111,7 @@ func (r *run) loop(ctx context.Context) error {
 	}}
 	for range readers {
 		rd := &reader{
-			env: r.env, times: r.times, recordT: r.cfg.RecordTimeout.Std(), buffers: buffers,
+			roots: r.cfg.roots, env: r.env, times: r.times, recordT: r.cfg.RecordTimeout.Std(), buffers: buffers,
 			encoding: r.cfg.Encoding, multiLine: r.cfg.MultiLine(), cutters: newCutters(r.cutter),
 		}
 		wg.Go(func() { r.serve(ctx, rd) })
@@ -267,6 +268,11 @@ func (r *run) scan() {
 	for path := range r.held {
 		if !seen[path] {
 			r.check(path)
+		}
+	}
+	for path := range r.ignored {
+		if !seen[path] {
+			delete(r.ignored, path)
 		}
 	}
 	r.board.skippedOnly(seen)

@@ -37,7 +37,7 @@ func (r *run) stray(path string) {
 	if err != nil || len(r.lost.sameInode(&info)) == 0 {
 		return
 	}
-	c, err := peek(path)
+	c, err := peek(path, r.cfg.roots)
 	if err != nil {
 		return
 	}
