@@ -18,13 +18,17 @@ type Config struct {
 	LineBytes config.Size `config:"line_bytes" min:"192" max:"64KiB"`    // of each line, with its newline
 	Streams   int         `config:"streams" min:"1" max:"256"`
 	Total     config.Size `config:"total" max:"1024TiB"` // bytes of each stream, up to a whole line; 0: for ever
-	StartTime Time        `config:"start_time"`       // ts of each stream's first line; not given: lines have no ts
+	StartTime Time        `config:"start_time"`          // ts of each stream's first line; not given: lines have no ts
 }
 
 // DefaultConfig is what holds where a key is not given.
 func DefaultConfig() Config {
 	return Config{Seed: 1, Rate: Rate{Lines: 10}, LineBytes: 256, Streams: 1}
 }
+
+// Needs implements adaptors.Needer: nothing outside of the agent that could be
+// refused.
+func (c *Config) Needs() []adaptors.Need { return nil }
 
 // Validate implements config.Validator.
 func (c *Config) Validate(n config.Node) config.Problems {

@@ -36,6 +36,10 @@ func Types() []string {
 	return out
 }
 
+// Needs implements adaptors.Needer: nothing outside of the agent that could be
+// refused.
+func (c *Config) Needs() []adaptors.Need { return nil }
+
 // Kind describes the kind to the agent.
 func Kind() adaptors.Kind {
 	return adaptors.Kind{
