@@ -151,7 +151,7 @@ func (a *app) writeKind(k kindInfo) error {
 }
 
 func (a *app) writeOptions(options []catalog.Option) error {
-	t := show.Table{Columns: []show.Column{{Name: "option"}, {Name: "default", Flex: true}, {Name: "allowed", Flex: true}}}
+	t := show.Table{Columns: []show.Column{{Name: "option"}, {Name: "default", Flex: 1}, {Name: "allowed", Flex: 1}}}
 	for _, o := range options {
 		def := o.Default
 		if o.Required {

@@ -20,9 +20,9 @@ const maxPositions = 1000
 // Adaptors writes a row for each adaptor.
 func Adaptors(w io.Writer, list []client.Adaptor, cells int) error {
 	t := Table{Columns: []Column{
-		{Name: "name"}, {Name: "kind", Drop: 6}, {Name: "type", Flex: true, Drop: 2}, {Name: "state"},
+		{Name: "name", Flex: 1}, {Name: "kind", Drop: 6}, {Name: "type", Flex: 2, Drop: 2}, {Name: "state"},
 		{Name: "lag", Right: true}, {Name: "behind", Right: true, Drop: 4}, {Name: "rate 1m", Right: true, Drop: 3},
-		{Name: "position", Right: true, Drop: 5}, {Name: "last error", Flex: true, Drop: 1},
+		{Name: "position", Right: true, Drop: 5}, {Name: "last error", Flex: 3, Drop: 1},
 	}}
 	for _, a := range list {
 		t.Rows = append(t.Rows, []string{
@@ -141,7 +141,7 @@ func block(n *yaml.Node) {
 func positions(b *bytes.Buffer, a client.Adaptor, cells int) error {
 	if len(a.Position) > 0 {
 		t := Table{Columns: []Column{
-			{Name: "source", Flex: true}, {Name: "settled", Right: true}, {Name: "read", Right: true, Drop: 2},
+			{Name: "source", Flex: 1}, {Name: "settled", Right: true}, {Name: "read", Right: true, Drop: 2},
 			{Name: "size", Right: true}, {Name: "stream", Drop: 1},
 		}}
 		for _, p := range a.Position {
@@ -156,7 +156,7 @@ func positions(b *bytes.Buffer, a client.Adaptor, cells int) error {
 		}
 	}
 	if len(a.Skipped) > 0 {
-		t := Table{Columns: []Column{{Name: "not read", Flex: true}, {Name: "why", Flex: true}}}
+		t := Table{Columns: []Column{{Name: "not read", Flex: 1}, {Name: "why", Flex: 1}}}
 		for _, s := range a.Skipped {
 			t.Rows = append(t.Rows, []string{s.Path, s.Reason})
 		}

@@ -1,7 +1,6 @@
 package show
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"maps"
@@ -15,7 +14,7 @@ import (
 // Streams writes a row for each stream of a page, and says what is beyond it.
 func Streams(w io.Writer, s client.Streams, offset, cells int) error {
 	t := Table{Columns: []Column{
-		{Name: "adaptor"}, {Name: "source", Flex: true}, {Name: "settled", Right: true}, {Name: "read", Right: true, Drop: 2},
+		{Name: "adaptor"}, {Name: "source", Flex: 1}, {Name: "settled", Right: true}, {Name: "read", Right: true, Drop: 2},
 		{Name: "size", Right: true}, {Name: "is", Drop: 3}, {Name: "stream", Drop: 1},
 	}}
 	for _, x := range s.Streams {
@@ -41,52 +40,37 @@ func Streams(w io.Writer, s client.Streams, offset, cells int) error {
 // Switches writes a row for each switch.
 func Switches(w io.Writer, list []client.Switch, cells int) error {
 	t := Table{Columns: []Column{
-		{Name: "name"}, {Name: "switch", Flex: true}, {Name: "from", Drop: 2},
+		{Name: "name"}, {Name: "switch", Flex: 1}, {Name: "from", Drop: 2},
 		{Name: "dropped", Right: true}, {Name: "records", Right: true, Drop: 1},
 	}}
 	for _, s := range list {
 		t.Rows = append(t.Rows, []string{
-			s.Name, keys(s.Rest), s.Origin, Bytes(float64(s.DroppedBytes)), fmt.Sprint(s.DroppedRecords),
+			s.Name, strings.Join(keys("", s.Rest), " "), s.Origin, Bytes(float64(s.DroppedBytes)), fmt.Sprint(s.DroppedRecords),
 		})
 	}
 	return t.Write(w, cells)
 }
 
-// keys writes what is set of a mapping on one line.
-func keys(m map[string]any) string {
+// keys writes what is set of a mapping, with what is set within it:
+// label.app=web. prefix stands before each key.
+func keys(prefix string, m map[string]any) []string {
 	var out []string
 	for _, k := range slices.Sorted(maps.Keys(m)) {
-		if v := value(m[k]); v != "" {
-			out = append(out, k+"="+v)
+		switch v := m[k].(type) {
+		case nil:
+		case map[string]any:
+			out = append(out, keys(prefix+k+".", v)...)
+		case []any:
+			parts := make([]string, len(v))
+			for i := range v {
+				parts[i] = fmt.Sprint(v[i])
+			}
+			out = append(out, prefix+k+"=["+strings.Join(parts, ", ")+"]")
+		default:
+			out = append(out, fmt.Sprintf("%s%s=%v", prefix, k, v))
 		}
 	}
-	return strings.Join(out, " ")
-}
-
-// value is "" for what holds nothing.
-func value(v any) string {
-	switch v := v.(type) {
-	case nil:
-		return ""
-	case string:
-		return v
-	case []any:
-		parts := make([]string, len(v))
-		for i := range v {
-			parts[i] = value(v[i])
-		}
-		return strings.Join(parts, ",")
-	case map[string]any:
-		if len(v) == 0 {
-			return ""
-		}
-		text, err := json.Marshal(v)
-		if err != nil {
-			return ""
-		}
-		return string(text)
-	}
-	return fmt.Sprint(v)
+	return out
 }
 
 // Reloaded says what a reload did.
@@ -150,7 +134,7 @@ func Rewound(w io.Writer, r client.Rewound, cells int) error {
 		}
 	} else {
 		t := Table{Columns: []Column{
-			{Name: "source", Flex: true}, {Name: "from", Right: true}, {Name: "back to", Right: true}, {Name: "stream", Drop: 1},
+			{Name: "source", Flex: 1}, {Name: "from", Right: true}, {Name: "back to", Right: true}, {Name: "stream", Drop: 1},
 		}}
 		for _, x := range r.Rewound {
 			t.Rows = append(t.Rows, []string{x.Path, fmt.Sprint(x.From), fmt.Sprint(x.To), x.Stream})
@@ -162,7 +146,7 @@ func Rewound(w io.Writer, r client.Rewound, cells int) error {
 	if len(r.Left) == 0 {
 		return nil
 	}
-	t := Table{Columns: []Column{{Name: "left as it is", Flex: true}, {Name: "why", Flex: true}, {Name: "stream", Drop: 1}}}
+	t := Table{Columns: []Column{{Name: "left as it is", Flex: 1}, {Name: "why", Flex: 1}, {Name: "stream", Drop: 1}}}
 	for _, x := range r.Left {
 		t.Rows = append(t.Rows, []string{x.Path, x.Reason, x.Stream})
 	}

@@ -14,9 +14,10 @@ import (
 type Column struct {
 	Name  string
 	Right bool // its values end in line
-	// Flex gives way first when a table is too wide: its values are cut, down
+	// Flex tells which columns give way when a table is too wide: those with
+	// the highest number first, those with 0 never. Their values are cut, down
 	// to the width of minFlex.
-	Flex bool
+	Flex int
 	// Drop tells which columns are left out of a table that is still too wide:
 	// those with the highest number first, those with 0 never.
 	Drop int
@@ -30,7 +31,7 @@ type Table struct {
 
 const (
 	gap     = 2  // blanks between columns
-	minFlex = 16 // cells that a column that gives way keeps
+	minFlex = 14 // cells that a column that gives way keeps
 	most    = 4096
 )
 
@@ -106,24 +107,25 @@ func (t Table) widths() []int {
 	return widths
 }
 
-// fit narrows the columns that give way, the widest first, and gives how many
-// cells are still too many.
+// fit narrows the columns that give way, of those that do so together the
+// widest first, and gives how many cells are still too many.
 func (t Table) fit(keep, widths []int, cells int) int {
 	over := gap*(len(keep)-1) - cells
 	for _, i := range keep {
 		over += widths[i]
 	}
 	for over > 0 {
-		widest := -1
+		next := -1
 		for _, i := range keep {
-			if t.Columns[i].Flex && widths[i] > max(minFlex, Cells(t.Columns[i].Name)) && (widest < 0 || widths[i] > widths[widest]) {
-				widest = i
+			if flex := t.Columns[i].Flex; flex > 0 && widths[i] > max(minFlex, Cells(t.Columns[i].Name)) &&
+				(next < 0 || flex > t.Columns[next].Flex || flex == t.Columns[next].Flex && widths[i] > widths[next]) {
+				next = i
 			}
 		}
-		if widest < 0 {
+		if next < 0 {
 			break
 		}
-		widths[widest]--
+		widths[next]--
 		over--
 	}
 	return over
