@@ -12,6 +12,7 @@ var smallest = map[string]string{
 	"command":  "{command: [df, -Pk], every: 60s}",
 	"generate": "{}",
 	"metrics":  "{}",
+	"syslog":   "{listen: ['udp://127.0.0.1:0']}",
 	"tail":     "{paths: [/var/log/syslog]}",
 }
 
