@@ -2,7 +2,9 @@ package tail
 
 import (
 	"bytes"
+	"cmp"
 	"io"
+	"os"
 	"path/filepath"
 	"time"
 
@@ -130,14 +132,20 @@ func samePrefix(path string, f io.ReaderAt, size int64) bool {
 // truncated. The stream goes on in a copy, where there is one.
 func (r *run) replaced(s *stream) {
 	path, key := s.path, s.key
-	r.close(s)
+	f := r.letGo(s)
 	r.detach(s)
 	delete(r.live, s)
 	delete(r.waiting, s)
-	if s.id == "" { // nothing was sent
-		r.drop(s)
-		if s.mustOpen && r.firstStart {
-			r.opening--
+	defer func() { r.goOnOpen(f, path, s.origin) }()
+	if s.id == "" { // nothing was sent, and nothing of it can be
+		s.path = ""
+		r.known[key] = true
+		if s.goodSize > s.begin && !r.copied(s) {
+			s.reason = "the file was truncated before it could be read"
+			s.lostTo = s.goodSize
+			r.finishReplaced(s)
+		} else {
+			r.forgo(s)
 		}
 		r.checkIf(path)
 		return
@@ -164,12 +172,56 @@ func (r *run) checkIf(path string) {
 	}
 }
 
+// goOnOpen follows the new bytes of a file that was truncated and, meanwhile,
+// deleted or renamed: nobody else can read them any more. Else it closes the
+// file, which its path leads to.
+func (r *run) goOnOpen(f *os.File, path, origin string) {
+	if f == nil {
+		return
+	}
+	c := candidate{path: cmp.Or(path, origin), f: f}
+	defer c.close()
+	var err error
+	if c.info, err = ident.Fstat(f); err != nil || c.info.Size == 0 || r.byKey[c.info.Key()] != nil {
+		return
+	}
+	if now, err := ident.Stat(c.path); err == nil && now.Key() == c.info.Key() {
+		return // at the next look, if it is held
+	}
+	if c.head, err = ident.ReadHead(f); err != nil || len(c.head) == 0 {
+		return
+	}
+	other := r.byPath[c.path]
+	s := r.start(&c, 0, false)
+	r.setPath(s, "")
+	if other != nil {
+		r.byPath[c.path] = other
+	}
+}
+
+// copied tells whether a file may be the copy of one that was truncated before
+// anything of it was read: it is a stream of its own then.
+func (r *run) copied(s *stream) bool {
+	r.find.ScanBelow(filepath.Dir(s.origin), r.check)
+	for path, h := range r.held {
+		if related(s.origin, path) && h.size >= s.goodSize {
+			return true
+		}
+	}
+	for path, other := range r.byPath {
+		if related(s.origin, path) && other.info.Size >= s.goodSize && other.info.Birth >= s.info.Birth {
+			return true
+		}
+	}
+	return false
+}
+
 // finishReplaced ends a stream whose bytes are nowhere any more.
 func (r *run) finishReplaced(s *stream) {
 	r.lost.remove(s)
 	r.live[s] = true
 	s.gone, s.lostTo = true, max(s.lostTo, s.sent)
-	r.board.show(s, s.source)
+	r.board.show(s, shownPath(s))
 	r.enqueue(s)
 }
 
@@ -186,16 +238,21 @@ func (r *run) vanished(s *stream) {
 	delete(r.waiting, s)
 	s.path = ""
 	if s.id == "" {
-		if s.mustOpen && r.firstStart {
-			r.opening--
-		}
-		r.drop(s)
+		r.forgo(s)
 	} else {
 		s.lostAt, s.told = time.Now(), false
 		r.lost.add(s)
 		r.board.hide(s)
 	}
 	r.checkIf(path)
+}
+
+// forgo drops a stream that was never opened.
+func (r *run) forgo(s *stream) {
+	if s.mustOpen && r.firstStart {
+		r.opening--
+	}
+	r.drop(s)
 }
 
 // missing decides about a stream whose file was not found for some time. What

@@ -82,12 +82,12 @@ func TestWhatIsNoTextIsSkippedAndListed(t *testing.T) {
 			"wtmp":       "binary (many NULs)",
 			"zeros":      "binary (starts with NULs)",
 			"fifo":       "not a regular file: a FIFO",
-			"utf16":      "UTF-16, which is not read yet",
+			"utf32":      "UTF-32, which is not read",
 			"dangling":   "",
 		}
 		content := map[string]string{
 			"noname": "\x1f\x8b\x08rest", "wtmp": "x" + strings.Repeat("\x00\x00\x00a", 100), "zeros": strings.Repeat("\x00", 384) + "x",
-			"utf16": "\xff\xfea\x00\n\x00",
+			"utf32": "\xff\xfe\x00\x00a\x00\x00\x00",
 		}
 		r.ok(unix.Mkfifo(r.path("fifo"), 0o644))
 		r.ok(os.Symlink("nowhere", r.path("dangling")))
@@ -265,7 +265,7 @@ func TestFilesBeyondTheBoundOfDescriptorsTakeTurns(t *testing.T) {
 	r.exactly()
 }
 
-func openFiles(t *testing.T, dir string) int {
+func openFiles(t testing.TB, dir string) int {
 	t.Helper()
 	fds, err := os.ReadDir("/proc/self/fd")
 	if err != nil {

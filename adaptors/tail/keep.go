@@ -2,6 +2,7 @@ package tail
 
 import (
 	"cmp"
+	"os"
 
 	"github.com/akupara/akupara/adaptors/internal/ident"
 )
@@ -56,15 +57,20 @@ func (r *run) giveUp(s *stream) {
 }
 
 func (r *run) close(s *stream) {
-	if s.f == nil {
-		return
+	if f := r.letGo(s); f != nil {
+		_ = f.Close() // only read from
 	}
-	_ = s.f.Close() // only read from
+}
+
+// letGo takes the open file from a stream.
+func (r *run) letGo(s *stream) *os.File {
+	f := s.f
 	s.f = nil
 	if s.lru != nil {
 		r.open.Remove(s.lru)
 		s.lru = nil
 	}
+	return f
 }
 
 // readMail takes receipts and requests to send again.

@@ -1,6 +1,7 @@
 package tail
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -20,7 +21,7 @@ import (
 
 // rig is a tailer on a folder of real files, and the agent's side of it.
 type rig struct {
-	t    *testing.T
+	t    testing.TB
 	dir  string
 	cfg  Config
 	rec  *adaptortest.Recorder
@@ -28,6 +29,7 @@ type rig struct {
 	stop func()
 	want map[string]int // lines
 	n    int
+	wait time.Duration // for any condition; 0: patience
 }
 
 // testTimes are short, but for those that only few tests wait for.
@@ -36,11 +38,12 @@ func testTimes() times {
 		still: 100 * time.Millisecond, linger: 250 * time.Millisecond, hold: 250 * time.Millisecond,
 		missing: time.Hour, forget: 24 * time.Hour, retry: 20 * time.Millisecond, poll: 20 * time.Millisecond,
 		throttle: time.Millisecond,
+		gather:   2 * time.Millisecond,
 	}
 }
 
 // newRig prepares; patterns are relative to the rig's folder.
-func newRig(t *testing.T, patterns ...string) *rig {
+func newRig(t testing.TB, patterns ...string) *rig {
 	t.Helper()
 	dir, err := filepath.EvalSymlinks(t.TempDir())
 	if err != nil {
@@ -111,7 +114,7 @@ func (r *rig) startAdaptor(a *Adaptor) {
 	}
 }
 
-type testWriter struct{ t *testing.T }
+type testWriter struct{ t testing.TB }
 
 func (w testWriter) Write(b []byte) (int, error) {
 	w.t.Logf("%s", strings.TrimSuffix(string(b), "\n"))
@@ -188,12 +191,13 @@ func (r *rig) copyTruncate(from, to string) {
 	r.ok(os.Truncate(r.path(from), 0))
 }
 
-const patience = 10 * time.Second
+const patience = 20 * time.Second
 
 // until waits for a condition, which is looked at when something arrives and
 // now and then.
 func (r *rig) until(what string, is func() bool) {
 	r.t.Helper()
+	patience := cmp.Or(r.wait, patience)
 	deadline := time.After(patience)
 	look := time.NewTicker(5 * time.Millisecond)
 	defer look.Stop()
