@@ -5,12 +5,22 @@ import (
 	"github.com/akupara/akupara/adaptors"
 	"github.com/akupara/akupara/adaptors/command"
 	"github.com/akupara/akupara/adaptors/generate"
+	"github.com/akupara/akupara/adaptors/heartbeat"
 	"github.com/akupara/akupara/adaptors/metrics"
+	"github.com/akupara/akupara/adaptors/process"
 	"github.com/akupara/akupara/adaptors/syslog"
 	"github.com/akupara/akupara/adaptors/tail"
 )
 
 // Kinds gives every kind there is, by name.
 func Kinds() []adaptors.Kind {
-	return []adaptors.Kind{command.Kind(), generate.Kind(), metrics.Kind(), syslog.Kind(), tail.Kind()}
+	return []adaptors.Kind{
+		command.Kind(),
+		generate.Kind(),
+		heartbeat.Kind(),
+		metrics.Kind(),
+		process.Kind(),
+		syslog.Kind(),
+		tail.Kind(),
+	}
 }

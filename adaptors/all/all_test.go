@@ -9,11 +9,13 @@ import (
 
 // The smallest config that each kind takes.
 var smallest = map[string]string{
-	"command":  "{command: [df, -Pk], every: 60s}",
-	"generate": "{}",
-	"metrics":  "{}",
-	"syslog":   "{listen: ['udp://127.0.0.1:0']}",
-	"tail":     "{paths: [/var/log/syslog]}",
+	"command":   "{command: [df, -Pk], every: 60s}",
+	"generate":  "{}",
+	"heartbeat": "{}",
+	"metrics":   "{}",
+	"syslog":    "{listen: ['udp://127.0.0.1:0']}",
+	"process":   "{}",
+	"tail":      "{paths: [/var/log/syslog]}",
 }
 
 func TestEachKindMakesAnAdaptorThatIsWhatItSays(t *testing.T) {

@@ -1,6 +1,10 @@
 package parse
 
-import "github.com/akupara/akupara/demux/schema"
+import (
+	"slices"
+
+	"github.com/akupara/akupara/demux/schema"
+)
 
 // metrics gives the columns of the metrics types' tables. A sample is one JSON
 // object a line, with the time in ts and these keys; a key that is missing is
@@ -22,6 +26,15 @@ func metrics() map[string][]schema.Column {
 		// One row for each interface: totals since the boot.
 		"network": concat(columns(schema.String, "interface"), columns(schema.Long,
 			"rx_bytes", "rx_packets", "rx_errors", "rx_dropped", "tx_bytes", "tx_packets", "tx_errors", "tx_dropped")),
+		// One row for each look at a server, a process, or the agent itself.
+		"heartbeat": slices.Concat(columns(schema.String, "name", "kind", "target"), columns(schema.Boolean, "up"),
+			columns(schema.Double, "latency_ms"), columns(schema.Long, "status", "running"), columns(schema.String, "error"),
+			columns(schema.Double, "uptime_s"), columns(schema.Long, "pid"), columns(schema.String, "version")),
+		// One row for each process: cpu is percent of one processor, memory and
+		// what was read and written are bytes.
+		"process": slices.Concat(columns(schema.Long, "pid", "ppid"), columns(schema.String, "name", "cmdline", "user", "state"),
+			columns(schema.Double, "cpu", "cpu_seconds"),
+			columns(schema.Long, "rss", "vms", "threads", "fds", "read_bytes", "write_bytes"), columns(schema.String, "started")),
 	}
 }
 

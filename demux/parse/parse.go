@@ -42,6 +42,8 @@ func parsers() map[string]func() format {
 		"log4j":    func() format { return &log4jFormat{} },
 		"combined": func() format { return &combinedFormat{} },
 		"df":       func() format { return &dfFormat{} },
+
+		"prometheus": func() format { return newPrometheus() },
 	}
 	for name, cols := range metrics() {
 		m[name] = func() format { return newJSON(cols...) }

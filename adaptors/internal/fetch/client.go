@@ -137,12 +137,12 @@ func secret(path string) (string, error) {
 
 // Request is what is asked.
 type Request struct {
-	Method string // empty: GET
-	URL    string
-	Body   []byte
-	Header http.Header // beside the config's, which win
-	// NoRedirects gives a redirection as the answer.
-	NoRedirects bool
+	Method      string // empty: GET
+	URL         string
+	Body        []byte
+	Header      http.Header // beside the config's, which win
+	NoRedirects bool        // gives a redirection as the answer
+	Truncate    bool        // takes as much of the answer's body as is allowed, instead of an error
 }
 
 // Answer is what a server said, with its whole body.
@@ -197,26 +197,28 @@ func (c *Client) Do(ctx context.Context, r Request) (*Answer, error) {
 	}
 	defer resp.Body.Close()
 	body, err := c.read(resp)
+	if long := new(TooLong); r.Truncate && errors.As(err, &long) {
+		err = nil
+	}
 	if err != nil {
 		return nil, err
 	}
 	return &Answer{Status: resp.StatusCode, Header: resp.Header, Body: body}, nil
 }
 
+// read reads the body; one that is longer than allowed is given as far as it
+// is, with a TooLong.
 func (c *Client) read(resp *http.Response) ([]byte, error) {
 	most := int64(c.cfg.MaxBody)
-	if resp.ContentLength > most {
-		return nil, &TooLong{most}
-	}
 	var b bytes.Buffer
 	if resp.ContentLength > 0 {
-		b.Grow(int(resp.ContentLength) + bytes.MinRead)
+		b.Grow(int(min(resp.ContentLength, most)) + bytes.MinRead)
 	}
 	if _, err := b.ReadFrom(io.LimitReader(resp.Body, most+1)); err != nil {
 		return nil, fmt.Errorf("read the answer: %w", bare(err))
 	}
 	if int64(b.Len()) > most {
-		return nil, &TooLong{most}
+		return b.Bytes()[:most], &TooLong{most}
 	}
 	return b.Bytes(), nil
 }

@@ -136,6 +136,9 @@ func TestBodiesAreBoundedAlsoCompressedOnes(t *testing.T) {
 		if long := new(TooLong); !want && !errors.As(err, &long) {
 			t.Errorf("%s: got %v, want an error that the answer is too long", path, err)
 		}
+		if a, err := c.Do(context.Background(), Request{URL: s.URL + path, Truncate: true}); err != nil || len(a.Body) != 1024 {
+			t.Errorf("%s: %v, want the first 1024 bytes", path, err)
+		}
 	}
 }
 
