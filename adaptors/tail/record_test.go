@@ -24,17 +24,9 @@ func (r *rig) records(stream string) []string {
 		if c.Stream != stream || c.Kind != chunk.Data {
 			continue
 		}
-		body := string(content[c.First:c.Last])
-		if c.Borders == nil {
-			for line := range strings.Lines(body) {
-				out = append(out, line)
-			}
-			continue
-		}
-		at := int64(0)
-		for _, b := range c.Borders {
-			out = append(out, body[at:b])
-			at = b
+		c.Body = content[c.First:c.Last]
+		for first, last := range c.Records() {
+			out = append(out, string(c.Body[first:last]))
 		}
 	}
 	return out

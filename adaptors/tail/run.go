@@ -157,6 +157,7 @@ func (r *run) events(ctx context.Context) error {
 	housekeeping := time.NewTicker(max(r.times.missing/10, 10*time.Millisecond))
 	defer func() { rescan.Stop(); tick.Stop(); pause.Stop(); housekeeping.Stop() }()
 	var events <-chan fsnotify.Event
+	var looked time.Time // at events
 	for {
 		var work chan *stream
 		var next *stream
@@ -182,10 +183,15 @@ func (r *run) events(ctx context.Context) error {
 				return errors.New("the watcher of folders was closed")
 			}
 			r.event(ev)
-			if r.drainEvents() {
+			// One event alone is cheap. Where they follow each other closely,
+			// those of one file merge while nobody looks.
+			now := time.Now()
+			if now.Sub(looked) < 2*r.times.throttle {
+				r.drainEvents()
 				events = nil
 				pause.Reset(r.times.throttle)
 			}
+			looked = now
 		case err := <-r.find.Errors():
 			if !errors.Is(err, fsnotify.ErrEventOverflow) {
 				r.env.Log.Warn("watching folders failed; looking through all of them", "err", err)
@@ -215,21 +221,24 @@ func (r *run) rescanEvery() time.Duration {
 	return r.cfg.Rescan.Std()
 }
 
-// drainEvents takes what else is there at once. It tells that the watcher is
-// to be left alone for a moment.
-func (r *run) drainEvents() bool {
+// drainEvents takes what else is there at once. The watcher holds few events
+// itself and reads more as they are taken: there are no more when none comes for
+// a moment.
+func (r *run) drainEvents() {
+	moment := time.NewTimer(time.Millisecond)
+	defer moment.Stop()
 	for range 4096 {
 		select {
 		case ev, ok := <-r.find.Events():
 			if !ok {
-				return true
+				return // the next look finds it closed, too
 			}
 			r.event(ev)
-		default:
-			return true
+			moment.Reset(time.Millisecond)
+		case <-moment.C:
+			return
 		}
 	}
-	return true
 }
 
 func (r *run) event(ev fsnotify.Event) {
@@ -290,16 +299,18 @@ func (r *run) enqueue(s *stream) {
 
 // grown gives a stream a turn because its file has grown: at once where it was
 // still, so that a line that comes alone does not wait; else a moment later, so
-// that a file that grows all the time is read in larger pieces.
+// that a file that grows all the time is read in larger pieces. The more such
+// files there are, the longer is the moment: each turn has its price.
 func (r *run) grown(s *stream) {
+	gather := min(r.times.gather, r.times.throttle+time.Duration(len(r.due))*time.Millisecond/2)
 	switch now := time.Now(); {
 	case s.busy:
 		s.grew = true
 	case s.due || s.queued:
-	case now.Sub(s.turned) >= r.times.gather:
+	case now.Sub(s.turned) >= gather:
 		r.enqueue(s)
 	default:
-		s.due, s.dueAt = true, now.Add(r.times.gather)
+		s.due, s.dueAt = true, now.Add(gather)
 		r.due = append(r.due, s)
 	}
 }
@@ -312,7 +323,7 @@ func (r *run) wakeUp(tick *time.Timer) {
 	for len(r.due) > 0 {
 		s := r.due[0]
 		if d := s.dueAt.Sub(now); d > 0 {
-			next = d
+			next = max(d, r.times.throttle) // several have their turns together
 			break
 		}
 		r.due = r.due[1:]

@@ -3,13 +3,17 @@ package tail
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/akupara/akupara/adaptors/internal/ident"
+	"github.com/akupara/akupara/chunk"
+	"github.com/akupara/akupara/chunk/charset"
 )
 
 var compressed = map[string]string{
@@ -29,7 +33,6 @@ func skippedName(path string) string {
 
 var magics = []struct{ magic, what string }{
 	{"\x1f\x8b", "compressed (gzip)"},
-	{"BZh", "compressed (bzip2)"},
 	{"\xfd7zXZ\x00", "compressed (xz)"},
 	{"\x28\xb5\x2f\xfd", "compressed (zstd)"},
 	{"\x04\x22\x4d\x18", "compressed (lz4)"},
@@ -37,18 +40,28 @@ var magics = []struct{ magic, what string }{
 	{"LPKSHHRH", "binary (a systemd journal)"},
 	{"SQLite format 3\x00", "binary (an SQLite database)"},
 	{"\x7fELF", "binary (a program)"},
-	{"\xff\xfe", "UTF-16, which is not read yet"},
-	{"\xfe\xff", "UTF-16, which is not read yet"},
+	{"\xff\xfe\x00\x00", "UTF-32, which is not read"},
 }
 
 // skippedHead says why a file that starts with head is not read. A hole before
 // the first data is no reason by itself: a writer that does not append leaves
-// one after a truncation.
-func skippedHead(f *os.File, head []byte, size int64) string {
+// one after a truncation. Nor are NULs behind lines of text: a crash of the
+// machine leaves such.
+func (r *run) skippedHead(f *os.File, head []byte, size int64) string {
 	for _, m := range magics {
 		if strings.HasPrefix(string(head), m.magic) {
 			return m.what
 		}
+	}
+	if len(head) >= 10 && string(head[:3]) == "BZh" && string(head[4:10]) == "1AY&SY" { // a line may start with BZh
+		return "compressed (bzip2)"
+	}
+	encoding, _ := r.cfg.Encoding.Of(head)
+	if width, _ := chunk.Unit(encoding); width > 1 {
+		return "" // NULs are in every line
+	}
+	if mark := charset.FromBOM(head); mark != "" {
+		return fmt.Sprintf("%s by its byte order mark, but encoding is %s", mark, r.cfg.Encoding)
 	}
 	if head[0] == 0 {
 		at, err := ident.FirstData(f, size)
@@ -62,10 +75,53 @@ func skippedHead(f *os.File, head []byte, size int64) string {
 		}
 		head = after[:n]
 	}
-	if nuls := bytes.Count(head, []byte{0}); nuls*10 > len(head) {
+	if nuls := bytes.Count(head, []byte{0}); nuls*10 > len(head) && !startsWithLine(head) {
 		return "binary (many NULs)"
 	}
 	return ""
+}
+
+// startsWithLine tells whether what comes before the first NUL is text with a
+// whole line in it.
+func startsWithLine(head []byte) bool {
+	head, _, _ = bytes.Cut(head, []byte{0})
+	return bytes.IndexByte(head, '\n') >= 0 &&
+		!bytes.ContainsFunc(head, func(c rune) bool { return c < ' ' && !strings.ContainsRune("\a\b\t\n\v\f\r\x1b", c) })
+}
+
+// ignored is a file that was not read because nobody had written to it for long.
+type ignored struct {
+	key            ident.Key
+	size, modified int64
+}
+
+// tooOld tells whether a file that no stream knows has not been modified for
+// ignore_older, and notes it.
+func (r *run) tooOld(c *candidate) bool {
+	modified := time.Unix(0, c.info.Modified)
+	if r.cfg.IgnoreOlder == 0 || time.Since(modified) <= r.cfg.IgnoreOlder.Std() || r.known[c.info.Key()] {
+		delete(r.ignored, c.path)
+		return false
+	}
+	r.ignored[c.path] = ignored{c.info.Key(), c.info.Size, c.info.Modified}
+	r.board.skip(c.path, fmt.Sprintf("not modified since %s (ignore_older: %v)", modified.UTC().Format(time.RFC3339), r.cfg.IgnoreOlder))
+	return true
+}
+
+// stillIgnored tells that a file was found too old before and has not been
+// touched since. One that may be the copy of a stream's lost file is looked at
+// again.
+func (r *run) stillIgnored(path string, info *ident.Info) bool {
+	was, ok := r.ignored[path]
+	if !ok || was != (ignored{info.Key(), info.Size, info.Modified}) || len(r.lost.sameInode(info)) > 0 {
+		return false
+	}
+	again := false
+	originals(path, func(original string) bool {
+		again = len(r.lost.byPath[original]) > 0
+		return again
+	})
+	return !again
 }
 
 func kindOf(m fs.FileMode) string {
