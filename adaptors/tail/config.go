@@ -139,14 +139,14 @@ type times struct {
 	retry    time.Duration // after an error with one file
 	poll     time.Duration // between scans when folders can't be watched
 	throttle time.Duration // between looks at the watcher's events
-	gather   time.Duration // a file that was read just now and has grown waits so long: it may grow on
+	gather   time.Duration // a file that was read just now and has grown waits so long, at most: it may grow on
 }
 
 func defaultTimes() times {
 	return times{
 		still: 5 * time.Second, linger: time.Hour, hold: 5 * time.Second,
 		missing: 10 * time.Minute, forget: 7 * 24 * time.Hour,
-		retry: time.Second, poll: time.Second, throttle: 5 * time.Millisecond,
-		gather: 250 * time.Millisecond,
+		retry: time.Second, poll: time.Second, throttle: 20 * time.Millisecond,
+		gather: 400 * time.Millisecond,
 	}
 }

@@ -29,9 +29,10 @@ type Finder struct {
 	told    map[string]bool // folders whose trouble was logged
 }
 
-// queued is how many events wait to be taken: who looks at them now and then,
-// so that those of one file merge, must find all of them at once.
-const queued = 8192
+// queued is how many events wait in the process to be taken. They are few: while
+// nobody takes them, the kernel keeps the others, which costs nothing, and wakes
+// nobody up for each.
+const queued = 4
 
 // New prepares to find what matches a glob of include and none of exclude.
 // With watch it takes an inotify instance; where there is none to be had, it
