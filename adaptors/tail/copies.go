@@ -15,6 +15,7 @@ import (
 // followed.
 type held struct {
 	key   ident.Key
+	of    *stream // that it was the beginning of, byte for byte; nil: not known
 	size  int64
 	since time.Time // still since then
 	next  time.Time // look again
@@ -39,11 +40,18 @@ func (r *run) copyOf(c *candidate, f io.ReaderAt) (s *stream, covered bool) {
 		if same {
 			return s, false
 		}
-		if near && s.reason != "" && c.info.Size < s.sent {
+		if near && s.reason != "" && c.info.Size < s.sent && (r.heldFor(c, s) || s.endsAsSent(f, c.info.Size)) {
 			return s, true
 		}
 	}
 	return nil, false
+}
+
+// heldFor tells that a file was seen to be a copy of the stream's while that
+// was whole.
+func (r *run) heldFor(c *candidate, s *stream) bool {
+	h := r.held[c.path]
+	return h != nil && h.key == c.info.Key() && h.of == s
 }
 
 // hold tells whether the file may be a copy on its way, and must wait.
@@ -67,6 +75,9 @@ func (r *run) hold(c *candidate, f io.ReaderAt) bool {
 	if h == nil || h.key != c.info.Key() || h.size != c.info.Size {
 		h = &held{key: c.info.Key(), size: c.info.Size, since: now}
 		r.held[c.path] = h
+	}
+	if h.of == nil && of.path != "" && samePrefix(of.path, f, c.info.Size) {
+		h.of = of
 	}
 	if now.Sub(h.since) >= r.times.hold && !of.busy {
 		delete(r.held, c.path)

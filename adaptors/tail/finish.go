@@ -2,6 +2,7 @@ package tail
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"time"
@@ -188,7 +189,11 @@ func (r *reader) lose(ctx context.Context, s *stream) error {
 	return nil
 }
 
-// resend sends again what was asked for, as far as it was sent before.
+// errChanged says that a file's bytes are no longer those of its stream.
+var errChanged = errors.New("the file was truncated or replaced")
+
+// resend sends again what was asked for, as far as it was sent before. After
+// errChanged it is still asked for: there may be a copy of the file.
 func (r *reader) resend(ctx context.Context, s *stream) error {
 	asked := s.takeResend()
 	for i, rg := range asked {
@@ -227,6 +232,9 @@ func (r *reader) resendOne(ctx context.Context, s *stream, rg chunk.Range) error
 		// Compared after the read: a truncation that was not noticed yet must
 		// not send new bytes as old ones.
 		if same, err := s.sameSent(); n < want || err != nil || !same {
+			if !s.gone && err == nil {
+				return errChanged
+			}
 			break
 		}
 		flush := cut.None

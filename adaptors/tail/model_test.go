@@ -176,6 +176,11 @@ func run1(t *testing.T, watch string, h []step, wait time.Duration) string {
 		}()
 		w := newWorld(tr, watch)
 		w.wait = wait
+		defer func() {
+			if tr.Failed() {
+				tr.Errorf("%s", w.describe())
+			}
+		}()
 		for _, s := range h {
 			w.step(s)
 		}

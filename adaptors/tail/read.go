@@ -84,7 +84,9 @@ func (r *reader) tryTurn(ctx context.Context, s *stream) (result, error) {
 			return result{how: how}, err
 		}
 	}
-	if err := r.resend(ctx, s); err != nil {
+	if err := r.resend(ctx, s); err == errChanged {
+		return result{how: replaced}, nil
+	} else if err != nil {
 		return result{}, err
 	}
 	if err := s.look(); err != nil {
@@ -201,9 +203,15 @@ func openIn(path string, roots adaptors.Roots) (*os.File, error) {
 	return f, nil
 }
 
-// openFile opens for reading, never blocks on a FIFO and follows symlinks.
+// openFile opens for reading, never blocks on a FIFO and follows symlinks. Where
+// the file is the agent's own or it may, reading leaves no access time, which
+// the file system would have to write.
 func openFile(path string) (*os.File, error) {
-	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_CLOEXEC|unix.O_NOCTTY, 0)
+	const flags = unix.O_RDONLY | unix.O_NONBLOCK | unix.O_CLOEXEC | unix.O_NOCTTY
+	fd, err := unix.Open(path, flags|unix.O_NOATIME, 0)
+	if err == unix.EPERM {
+		fd, err = unix.Open(path, flags, 0)
+	}
 	if err != nil {
 		return nil, &fs.PathError{Op: "open", Path: path, Err: err}
 	}
@@ -386,6 +394,7 @@ func (r *reader) send(ctx context.Context, s *stream, buf []byte, c cut.Cut) err
 			return fmt.Errorf("journal what is sent of %s: %w", s.source, err)
 		}
 		s.sent, s.tail = end, window
+		s.mark()
 	}
 	ch := r.chunk(s, chunk.Range{First: s.off, Last: end})
 	ch.Tags, ch.Borders, ch.Body, ch.Encoding = c.Part.Tags(), c.Borders, buf[len(buf)-c.N:], s.encoding

@@ -3,6 +3,7 @@ package tail
 import (
 	"container/list"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -35,6 +36,7 @@ type stream struct {
 	sent      int64  // journalled; the file is the stream's as long as these bytes are in it
 	tail      uint64 // fingerprint before sent
 	off       int64  // read and handed over; at most sent
+	marks     []mark // of the newest chunks
 	encoding  string // of the text, an IANA name; empty: UTF-8
 	decided   bool   // the file's head has told the encoding
 
@@ -124,6 +126,34 @@ func restore(k adaptors.Stream, id ident.Identity, now time.Time) *stream {
 	s.seenSize = s.size.Load()
 	s.goodSize = s.seenSize
 	return s
+}
+
+// mark is the fingerprint of the bytes before an offset.
+type mark struct {
+	at  int64
+	sum uint64
+}
+
+const maxMarks = 8
+
+// mark remembers where a chunk ended.
+func (s *stream) mark() {
+	if len(s.marks) == maxMarks {
+		copy(s.marks, s.marks[1:])
+		s.marks = s.marks[:maxMarks-1]
+	}
+	s.marks = append(s.marks, mark{s.sent, s.tail})
+}
+
+// endsAsSent tells whether a file ends where a chunk did, with its bytes.
+func (s *stream) endsAsSent(f io.ReaderAt, size int64) bool {
+	for _, m := range s.marks {
+		if m.at == size {
+			same, err := ident.SameTail(f, m.at, m.sum)
+			return err == nil && same
+		}
+	}
+	return false
 }
 
 // moved tells that the file has left the path it was found at first: it was
