@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"net"
 	"os"
@@ -37,6 +36,7 @@ const (
 func (a *app) up() *cobra.Command {
 	var port uint16
 	var logs string
+	var lookEvery time.Duration
 	c := &cobra.Command{
 		Use:   "up",
 		Short: "Collect this machine's logs and metrics, everything in one process",
@@ -44,23 +44,28 @@ func (a *app) up() *cobra.Command {
 
 Without --config it looks for text files in /var/log, gives each a type by a
 look at its first lines, collects them with this machine's metrics into the data
-directory, and writes the config that it made up there, as akupara.yaml. Types
-are tables; their sink files are kept for 7 days after the tables hold them.`,
+directory, and writes the config that it made up there, as akupara.yaml. Files
+that are new later are found within a minute. Types are tables; their sink files
+are kept for 7 days after the tables hold them.`,
 		Example: `  akupara up
   akupara up --data /srv/akupara --port 19770
   akupara up --config /etc/akupara.yaml`,
 	}
 	c.Flags().Uint16Var(&port, "port", embedded.FirstPort, "first of four `PORT`s on loopback, without --config")
 	c.Flags().StringVar(&logs, "logs", "/var/log", "`DIR` of the log files, without --config")
+	c.Flags().DurationVar(&lookEvery, "look-every", time.Minute, "how often new log files are looked for, without --config; at least 1s")
 	_ = c.MarkFlagDirname("logs")
 	return a.command(c, func(ctx context.Context, _ []string) error {
 		if port == 0 || port > 65532 {
 			return usagef("--port %d: allowed are 1 to 65532", port)
 		}
-		if a.configFile != "" && (c.Flags().Changed("port") || c.Flags().Changed("logs")) {
-			return usagef("--port and --logs are for the embedded default; with --config the file says it")
+		if a.configFile != "" && (c.Flags().Changed("port") || c.Flags().Changed("logs") || c.Flags().Changed("look-every")) {
+			return usagef("--port, --logs and --look-every are for the embedded default; with --config the file says it")
 		}
-		return a.runUp(ctx, int(port), logs)
+		if lookEvery < time.Second {
+			return usagef("--look-every %v: allowed are 1s and more", lookEvery)
+		}
+		return a.runUp(ctx, int(port), logs, lookEvery)
 	})
 }
 
@@ -75,13 +80,14 @@ type everything struct {
 	web       web.Config
 }
 
-func (a *app) runUp(ctx context.Context, port int, logs string) error {
+func (a *app) runUp(ctx context.Context, port int, logs string, lookEvery time.Duration) error {
 	log, err := a.logger(slog.LevelWarn)
 	if err != nil {
 		return err
 	}
 	u := everything{}
 	u.log = log
+	var files *logFiles // nil with --config
 	if a.configFile == "" {
 		dir, err := filepath.Abs(a.dataDir)
 		if err != nil {
@@ -92,7 +98,10 @@ func (a *app) runUp(ctx context.Context, port int, logs string) error {
 			return err
 		}
 		defer func() { _ = lock.Unlock() }() // the process is about to end
-		if u.found, err = a.writeConfig(dir, port, logs); err != nil {
+		if files, err = newLogFiles(dir, port, logs, a.stdout, a.stderr); err != nil {
+			return err
+		}
+		if u.found, err = files.first(); err != nil {
 			return err
 		}
 	}
@@ -136,37 +145,18 @@ func (a *app) runUp(ctx context.Context, port int, logs string) error {
 			return nil
 		}
 	})
+	if files != nil {
+		g.Add("search for log files", func(ctx context.Context) error {
+			select {
+			case <-agent.Listening():
+			case <-ctx.Done():
+				return nil
+			}
+			return files.lookOn(ctx, lookEvery, a.stdout, log, func(ctx context.Context) error { return u.reload(ctx) })
+		})
+	}
 	g.Add("welcome", func(ctx context.Context) error { return a.welcome(ctx, &u, agent.Listening()) })
 	return u.run(ctx, &g)
-}
-
-// writeConfig looks for log files and writes the config into dir, unless the
-// one there is the user's own.
-func (a *app) writeConfig(dir string, port int, logs string) (discover.Result, error) {
-	name := filepath.Join(dir, embedded.ConfigName)
-	old, err := os.ReadFile(name)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return discover.Result{}, fmt.Errorf("read config: %w", err)
-	}
-	if err == nil && !embedded.IsOurs(old) {
-		return discover.Result{}, nil
-	}
-	root, err := filepath.Abs(logs)
-	if err != nil {
-		return discover.Result{}, fmt.Errorf("folder of log files: %w", err)
-	}
-	o := discover.Options{Root: root, Exclude: []string{dir}, Known: embedded.KnownTypes(old)}
-	for _, w := range []any{a.stdout, a.stderr} {
-		if f, ok := w.(*os.File); ok {
-			o.Own = append(o.Own, f)
-		}
-	}
-	found, err := discover.Find(o)
-	if err != nil {
-		return found, err
-	}
-	host, _ := os.Hostname() // without a name the agent has a default of its own
-	return found, replaceFile(name, embedded.Config(dir, port, cmp.Or(host, "localhost"), found))
 }
 
 // replaceFile writes a file whole or not at all.
@@ -205,11 +195,31 @@ func (u *everything) decode() config.Problems {
 	if u.web.Demux == "" {
 		u.web.Demux = u.demux.Listen
 	}
-	if len(u.web.Agents) == 0 {
+	var o client.Options
+	if len(u.web.Agents) == 0 && u.reach(&o) == nil { // at port 0 nobody finds it
 		host, _ := os.Hostname()
-		u.web.Agents = []web.Agent{{Host: cmp.Or(u.agent.Host, host, "localhost"), URL: client.Address(u.agent.Listen)}}
+		u.web.Agents = []web.Agent{{
+			Host: cmp.Or(u.agent.Host, host, "localhost"), URL: client.Address(o.Address), TokenFile: o.TokenFile, CA: o.CA,
+		}}
 	}
 	return problems
+}
+
+// reload has the agent take its config anew.
+func (u *everything) reload(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, callWait)
+	defer cancel()
+	var o client.Options
+	if err := u.reach(&o); err != nil {
+		return err
+	}
+	c, err := client.New(o)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	_, err = c.Reload(ctx)
+	return err
 }
 
 // checkPorts finds out before anything starts, so that the message can say

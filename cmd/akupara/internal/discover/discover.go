@@ -24,6 +24,9 @@ type Options struct {
 	// Known are globs of Source and their types, as an earlier search gave
 	// them: a file keeps its type, whatever it starts with now.
 	Known map[string]string
+	// OnlyNew leaves the files of Known globs out of the result, and does not
+	// look into them.
+	OnlyNew bool
 }
 
 // Source is one log file with all that it becomes by rotation.
@@ -122,6 +125,11 @@ func (f *finder) visit(path string, d fs.DirEntry, err error) error {
 
 // file looks at one file's first bytes and puts it into its group.
 func (f *finder) file(path string) {
+	if f.opts.OnlyNew {
+		if _, known := f.opts.Known[globOf(baseOf(path))]; known {
+			return
+		}
+	}
 	head, own, err := f.head(path)
 	if err != nil {
 		f.skip(path, "%s", why(err))
@@ -184,7 +192,7 @@ func (f *finder) settle(base string, g *group) {
 	}
 	if format == "" {
 		for _, p := range g.paths {
-			f.skip(p, "empty: it is looked at again at the next start")
+			f.skip(p, "empty: it is looked at again from time to time")
 		}
 		return
 	}

@@ -200,7 +200,7 @@ func TestALogFolderIsSortedIntoTypesAndSkippedFiles(t *testing.T) {
 		"journal":       "journals of systemd, binary",
 		"core.dat":      "binary",
 		"disguised.log": "compressed",
-		"new.log":       "empty: it is looked at again at the next start",
+		"new.log":       "empty: it is looked at again from time to time",
 		"own.log":       "written by akupara itself",
 		"link.log":      "a link",
 	})
@@ -211,6 +211,17 @@ func TestAKnownFileKeepsItsType(t *testing.T) {
 	path := write(t, root, "a.log", dpkgLine)
 	types, _ := find(t, Options{Root: root, Known: map[string]string{globOf(path): "json"}})
 	equal(t, "type of", types, map[string]string{"a.log{,[.-][0-9]*,[.-]old}": "json"})
+}
+
+func TestOnlyNewFilesAreFoundAfterTheFirstLook(t *testing.T) {
+	root := t.TempDir()
+	known := map[string]string{globOf(write(t, root, "a.log", dpkgLine)): "raw", globOf(write(t, root, "b.log", jsonLine)): "json"}
+	write(t, root, "a.log.1", jsonLine)
+	write(t, root, "new/c.log", hdfsLine)
+	write(t, root, "empty.log", "")
+	types, skipped := find(t, Options{Root: root, Known: known, OnlyNew: true})
+	equal(t, "type of", types, map[string]string{"new/c.log{,[.-][0-9]*,[.-]old}": "log4j"})
+	equal(t, "reason for", skipped, map[string]string{"empty.log": "empty: it is looked at again from time to time"})
 }
 
 func TestTheGlobMatchesTheFileAndItsRotatedNames(t *testing.T) {
