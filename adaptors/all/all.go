@@ -6,6 +6,7 @@ import (
 	"github.com/akupara/akupara/adaptors/command"
 	"github.com/akupara/akupara/adaptors/generate"
 	"github.com/akupara/akupara/adaptors/heartbeat"
+	"github.com/akupara/akupara/adaptors/httppoll"
 	"github.com/akupara/akupara/adaptors/metrics"
 	"github.com/akupara/akupara/adaptors/process"
 	"github.com/akupara/akupara/adaptors/syslog"
@@ -18,6 +19,7 @@ func Kinds() []adaptors.Kind {
 		command.Kind(),
 		generate.Kind(),
 		heartbeat.Kind(),
+		httppoll.Kind(),
 		metrics.Kind(),
 		process.Kind(),
 		syslog.Kind(),

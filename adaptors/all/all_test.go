@@ -12,6 +12,7 @@ var smallest = map[string]string{
 	"command":   "{command: [df, -Pk], every: 60s}",
 	"generate":  "{}",
 	"heartbeat": "{}",
+	"http_poll": "{urls: ['http://127.0.0.1:9100/metrics']}",
 	"metrics":   "{}",
 	"syslog":    "{listen: ['udp://127.0.0.1:0']}",
 	"process":   "{}",

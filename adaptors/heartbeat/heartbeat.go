@@ -9,9 +9,6 @@ import (
 	"fmt"
 	"os"
 	"runtime/debug"
-	"slices"
-	"strings"
-	"sync"
 	"time"
 
 	"github.com/akupara/akupara/adaptors"
@@ -53,10 +50,8 @@ type entry struct {
 
 // Adaptor looks at intervals.
 type Adaptor struct {
-	cfg Config
-
-	mu    sync.Mutex
-	wrong map[string]string // by check, those that are not up
+	cfg   Config
+	wrong rounds.Failures // by check
 }
 
 // New makes an adaptor; it looks at nothing.
@@ -75,26 +70,13 @@ func New(cfg Config) (*Adaptor, error) {
 			return nil, fmt.Errorf("create heartbeat: check %q looks at nothing", c.Name)
 		}
 	}
-	return &Adaptor{cfg: cfg, wrong: map[string]string{}}, nil
+	return &Adaptor{cfg: cfg}, nil
 }
-
-// maxShown bounds the checks that a status tells of.
-const maxShown = 5
 
 // Status implements adaptors.Adaptor. The last error tells which checks are
 // not up.
 func (a *Adaptor) Status() adaptors.Status {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	var down []string
-	for name, why := range a.wrong {
-		down = append(down, name+": "+why)
-	}
-	slices.Sort(down)
-	if n := len(down) - maxShown; n > 0 {
-		down = append(down[:maxShown], fmt.Sprintf("and %d more", n))
-	}
-	return adaptors.Status{LastErr: strings.Join(down, "; ")}
+	return adaptors.Status{LastErr: a.wrong.String()}
 }
 
 // Run implements adaptors.Adaptor. That something is not up is a record, and
@@ -147,7 +129,7 @@ func (a *Adaptor) once(ctx context.Context, env adaptors.Env, e *entry) error {
 	if err != nil {
 		r.Error = procfs.Text([]byte(err.Error()), maxError)
 	}
-	a.note(e.name, r.Error)
+	a.wrong.Note(e.name, r.Error)
 	body, err := json.Marshal(&r)
 	if err != nil {
 		return fmt.Errorf("encode %s: %w", e.name, err)
@@ -157,16 +139,6 @@ func (a *Adaptor) once(ctx context.Context, env adaptors.Env, e *entry) error {
 		return fmt.Errorf("send %s: %w", e.name, err)
 	}
 	return nil
-}
-
-func (a *Adaptor) note(name, why string) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if why == "" {
-		delete(a.wrong, name)
-		return
-	}
-	a.wrong[name] = why
 }
 
 // beat tells of this process.

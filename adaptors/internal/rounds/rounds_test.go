@@ -69,3 +69,21 @@ func TestNothingToCallWaitsForItsEnd(t *testing.T) {
 		t.Errorf("Run: got %v, want nil", err)
 	}
 }
+
+func TestFailuresTellWhatIsWrongNow(t *testing.T) {
+	var f Failures
+	if f.String() != "" || f.Note("x", "") {
+		t.Error("nothing is wrong, but something is told")
+	}
+	for i := range 7 {
+		if name := string(rune('g' - i)); !f.Note(name, "broken") || f.Note(name, "broken") {
+			t.Errorf("%s: want news once", name)
+		}
+	}
+	if !f.Note("b", "") {
+		t.Error("that b is well again is no news")
+	}
+	if got, want := f.String(), "a: broken; c: broken; d: broken; e: broken; f: broken; and 1 more"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
