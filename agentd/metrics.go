@@ -7,7 +7,7 @@ import (
 
 // register shows the parts' counters; unregister takes them back, so that an
 // agent may be run again in one process.
-func register(reg *prometheus.Registry, p *parts) (unregister func()) {
+func register(reg *prometheus.Registry, p *parts, r *reloader) (unregister func()) {
 	var all []prometheus.Collector
 	counter := func(name, help string, value func() float64) {
 		all = append(all, prometheus.NewCounterFunc(prometheus.CounterOpts{
@@ -17,26 +17,28 @@ func register(reg *prometheus.Registry, p *parts) (unregister func()) {
 		all = append(all, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Namespace: "akupara", Subsystem: "agent", Name: name, Help: help}, value))
 	}
-	counter("batches_total", "Batches that collectors took.", func() float64 { return float64(p.shipper.Stats().Batches) })
-	counter("raw_bytes_total", "Bytes of those batches before compression.", func() float64 { return float64(p.shipper.Stats().Raw) })
-	counter("wire_bytes_total", "Bytes of those batches as posted.", func() float64 { return float64(p.shipper.Stats().Wire) })
-	counter("post_failures_total", "Posts that failed and are made again.", func() float64 { return float64(p.shipper.Stats().Failures) })
-	counter("post_refusals_total", "Posts that a collector refused for good.", func() float64 { return float64(p.shipper.Stats().Refusals) })
-	gauge("refused_batches", "Refused batches that are kept.", func() float64 { return float64(p.shipper.Stats().Parked) })
-	gauge("buffer_bytes", "Bytes of chunks on their way.", func() float64 { return float64(p.shipper.Stats().Held) })
-	counter("settled_bytes_total", "Bytes that collectors told to be settled.", func() float64 { return float64(p.ledger.Totals().Settled) })
-	counter("resent_bytes_total", "Bytes that were sent again because nobody held them.", func() float64 { return float64(p.ledger.Totals().Resent) })
-	gauge("unsettled_segments", "Collectors' segments that are not settled yet.", func() float64 { return float64(p.ledger.Totals().Segments) })
+	counter("batches_total", "Batches that collectors took.", func() float64 { return float64(p.lanes.shipped().Batches) })
+	counter("raw_bytes_total", "Bytes of those batches before compression.", func() float64 { return float64(p.lanes.shipped().Raw) })
+	counter("wire_bytes_total", "Bytes of those batches as posted.", func() float64 { return float64(p.lanes.shipped().Wire) })
+	counter("post_failures_total", "Posts that failed and are made again.", func() float64 { return float64(p.lanes.shipped().Failures) })
+	counter("post_refusals_total", "Posts that a collector refused for good.", func() float64 { return float64(p.lanes.shipped().Refusals) })
+	gauge("refused_batches", "Refused batches that are kept.", func() float64 { return float64(p.lanes.shipped().Parked) })
+	gauge("buffer_bytes", "Bytes of chunks on their way.", func() float64 { return float64(p.lanes.shipped().Held) })
+	counter("settled_bytes_total", "Bytes that collectors told to be settled.", func() float64 { return float64(p.lanes.accounted().Settled) })
+	counter("resent_bytes_total", "Bytes that were sent again because nobody held them.", func() float64 { return float64(p.lanes.accounted().Resent) })
+	gauge("unsettled_segments", "Collectors' segments that are not settled yet.", func() float64 { return float64(p.lanes.accounted().Segments) })
 	gauge("spool_bytes", "Bytes in the agent's spool.", func() float64 { return float64(p.spool.Stats().Bytes) })
 	counter("spool_dropped_bytes_total", "Bytes that the full spool dropped.", func() float64 { return float64(p.spool.Stats().Dropped) })
 	counter("spool_quarantined_bytes_total", "Damaged bytes that were moved to quarantine.", func() float64 { return float64(p.spool.Stats().Quarantined) })
 	gauge("checkpoints_damaged", "Checkpoint files that were quarantined at the start.", func() float64 { return float64(p.checkpoints.Damaged()) })
-	for _, state := range []supervise.State{supervise.Running, supervise.Stopped, supervise.Failed, supervise.Waiting} {
+	for _, state := range []supervise.State{supervise.Running, supervise.Stopped, supervise.Failed, supervise.Waiting, supervise.Draining} {
 		all = append(all, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Namespace: "akupara", Subsystem: "agent", Name: "adaptors", Help: "Adaptors by state.",
 			ConstLabels: prometheus.Labels{"state": string(state)},
 		}, func() float64 { return float64(p.supervisor.Count(state)) }))
 	}
+	all = append(all, configMetrics(r)...)
+	all = append(all, fleetMetrics{p.supervisor})
 	for _, c := range all {
 		reg.MustRegister(c)
 	}

@@ -37,6 +37,37 @@ func NewList(urls []string, first int) *List {
 	return l
 }
 
+// Set changes the members; those that stay keep what is known of them.
+func (l *List) Set(urls []string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	at := l.members[l.current].url
+	members := make([]*member, 0, len(urls))
+	current := rand.IntN(len(urls))
+	for i, u := range urls {
+		m := l.find(u)
+		if m == nil {
+			m = &member{url: u}
+		}
+		if u == at {
+			current = i
+		}
+		members = append(members, m)
+	}
+	l.members, l.current = members, current
+}
+
+// URLs gives the members.
+func (l *List) URLs() []string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	out := make([]string, len(l.members))
+	for i, m := range l.members {
+		out[i] = m.url
+	}
+	return out
+}
+
 // Pick gives the collector to try now, or how long to wait for one.
 func (l *List) Pick(now time.Time) (url string, wait time.Duration) {
 	l.mu.Lock()

@@ -66,7 +66,7 @@ func New(cfg Config, env Env) *Filter {
 	if cfg.Limit.given() {
 		f.limit = newLimiter(int64(cfg.Limit.Bytes), cfg.Limit.Records)
 	}
-	f.perEach = len(cfg.Keep) > 0 || len(cfg.Drop) > 0 || cfg.Sample < 100 ||
+	f.perEach = len(cfg.Keep) > 0 || len(cfg.Drop) > 0 || cfg.samples() ||
 		f.limit != nil && (cfg.Limit.WhenOver == "drop" || cfg.Limit.Records > 0)
 	return f
 }
@@ -132,7 +132,7 @@ type share struct {
 
 func (p *pass) begin() {
 	f := p.f
-	if f.cfg.Sample < 100 {
+	if f.cfg.samples() {
 		h := fnv.New64a()
 		_, _ = h.Write([]byte(p.c.Stream)) // never fails
 		p.hash = h.Sum64()
@@ -263,7 +263,7 @@ func (p *pass) decide(body []byte, first, last int) (reason string, count *count
 	if len(f.cfg.Keep) > 0 && !f.kept(rec) {
 		return "keep", nil
 	}
-	if f.cfg.Sample < 100 && !p.sampled(first) {
+	if f.cfg.samples() && !p.sampled(first) {
 		return "sample", nil
 	}
 	if p.again(last) {

@@ -13,10 +13,10 @@ const (
 )
 
 // Config is what one adaptor's entry says of filtering. Its zero value keeps
-// everything but samples to nothing: use Decode.
+// everything.
 type Config struct {
 	Keep, Drop []Rule
-	Sample     config.Percent // the share that is kept
+	Sample     config.Percent // the share that is kept; 0: all
 	Limit      Limit
 }
 
@@ -27,6 +27,8 @@ type Limit struct {
 	Records  int64       `config:"records" min:"1"`
 	WhenOver string      `config:"when_over" oneof:"drop|wait"` // empty: the default of the kind
 }
+
+func (c *Config) samples() bool { return c.Sample > 0 && c.Sample < 100 }
 
 func (l *Limit) given() bool { return l.Bytes > 0 || l.Records > 0 }
 
@@ -47,7 +49,7 @@ type Keys struct {
 // Decode reads what an adaptor's entry says. replayable tells that its sources
 // can be read again, so that over a limit it waits unless told otherwise.
 func Decode(k Keys, replayable bool) (Config, config.Problems) {
-	c := Config{Sample: 100}
+	var c Config
 	var problems config.Problems
 	read := func(n config.Node, into *[]Rule) {
 		rules, p := decodeRules(n)

@@ -177,8 +177,12 @@ func (s *Switches) Get(name string) (SwitchView, error) {
 	return SwitchView{}, fmt.Errorf("switch %q: %w", name, ErrNoSwitch)
 }
 
-// meeting gives the switches that are off and may concern the chunk.
+// meeting gives the switches that are off and may concern the chunk. A nil
+// Switches has none.
 func (s *Switches) meeting(w *Who, c *chunk.Chunk) []*active {
+	if s == nil {
+		return nil
+	}
 	list := s.active.Load()
 	if list == nil {
 		return nil

@@ -3,7 +3,9 @@
 // stream is settled, and asks the source to send again what nobody holds.
 //
 // A position moves only over contiguous settled ranges, and not to or past an
-// offset with a fact (Begin, End) that is not settled yet.
+// offset with a fact (Begin, End) that is not settled yet. Settled is what the
+// source's delivery level says: published in the store, taken by a collector,
+// or handed to a post.
 package ledger
 
 import (
@@ -28,6 +30,9 @@ type Source interface {
 	Resend(stream string, r chunk.Range)
 	// Adaptor names the stream's adaptor, for people.
 	Adaptor(stream string) string
+	// Level is what secures the source's bytes now. It is called with locks
+	// held and must not block.
+	Level() Level
 }
 
 // Ledger is safe for concurrent use.
@@ -40,6 +45,9 @@ type Ledger struct {
 	segments map[segmentKey]*segment
 	entries  int           // streams in segments, ranges aside
 	less     chan struct{} // closed and replaced when entries fell
+	pending  []call        // to tell sources, by Run
+	wake     chan struct{} // gets a token when there are pending calls
+	hurry    chan struct{} // gets a token when a round is due at once
 	totals   Totals
 }
 
@@ -63,7 +71,7 @@ func New(cfg Config, log *slog.Logger) *Ledger {
 		cfg.MaxEntries = 100_000
 	}
 	return &Ledger{cfg: cfg, log: log, streams: map[string]*stream{}, segments: map[segmentKey]*segment{},
-		less: make(chan struct{})}
+		less: make(chan struct{}), wake: make(chan struct{}, 1), hurry: make(chan struct{}, 1)}
 }
 
 type stream struct {
@@ -134,6 +142,10 @@ func (l *Ledger) Sending(c *chunk.Chunk) error {
 func (l *Ledger) Accepted(collector, dataType string, r wire.Receipt, entries []chunk.Entry) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	done, all := l.secure(entries, StoreOnFailure)
+	if all {
+		return // none of it has to be asked for
+	}
 	key := segmentKey{collector, dataType, r.Segment}
 	seg := l.segments[key]
 	if seg == nil {
@@ -144,20 +156,81 @@ func (l *Ledger) Accepted(collector, dataType string, r wire.Receipt, entries []
 	seg.heard = time.Now()
 	for i := range entries {
 		e := &entries[i]
+		if done[e.Stream] != nil {
+			continue
+		}
 		p := seg.streams[e.Stream]
 		if p == nil {
 			p = &part{}
 			seg.streams[e.Stream] = p
 			l.entries++
 		}
-		if e.First == e.Last {
-			if e.Kind != chunk.Data {
-				p.facts = append(p.facts, fact{e.Kind, e.First})
-			}
-			continue
-		}
-		p.ranges = p.ranges.Add(e.Range())
+		p.add(e)
 	}
+}
+
+func (p *part) add(e *chunk.Entry) {
+	if e.First < e.Last {
+		p.ranges = p.ranges.Add(e.Range())
+	} else if e.Kind != chunk.Data {
+		p.facts = append(p.facts, fact{e.Kind, e.First})
+	}
+}
+
+// GaveUp tells that what is in a batch, which no collector took, is not held any
+// more: its sources are asked to send it again.
+func (l *Ledger) GaveUp(entries []chunk.Entry) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	parts := map[string]*part{}
+	for i := range entries {
+		e := &entries[i]
+		if parts[e.Stream] == nil {
+			parts[e.Stream] = &part{}
+		}
+		parts[e.Stream].add(e)
+	}
+	for id, p := range parts {
+		if st := l.streams[id]; st != nil {
+			l.tell(l.resend(id, st, p))
+		}
+	}
+}
+
+// tell queues calls for Run; l.mu is held.
+func (l *Ledger) tell(calls []call) {
+	if len(calls) == 0 {
+		return
+	}
+	l.pending = append(l.pending, calls...)
+	token(l.wake)
+}
+
+func token(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+// flush makes the calls that are queued.
+func (l *Ledger) flush() {
+	l.mu.Lock()
+	calls := l.pending
+	l.pending = nil
+	l.mu.Unlock()
+	for i := range calls {
+		calls[i].do()
+	}
+}
+
+// Hurry lets Run ask at once.
+func (l *Ledger) Hurry() { token(l.hurry) }
+
+// fell lets who waits for room look again; l.mu is held.
+func (l *Ledger) fell() {
+	close(l.less)
+	l.less = make(chan struct{})
 }
 
 // Full tells whether so much is unsettled that no more should be sent; wait is
@@ -172,7 +245,7 @@ func (l *Ledger) Full() (wait <-chan struct{}, full bool) {
 func (l *Ledger) Idle() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return len(l.segments) == 0
+	return len(l.segments) == 0 && len(l.pending) == 0
 }
 
 // Totals tells how the ledger does.
@@ -228,8 +301,7 @@ func (l *Ledger) answered(key segmentKey, block int, state wire.State) []call {
 	}
 	l.entries -= len(seg.streams)
 	delete(l.segments, key)
-	close(l.less)
-	l.less = make(chan struct{})
+	l.fell()
 	return calls
 }
 

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -18,8 +19,9 @@ import (
 
 // source notes what it is told.
 type source struct {
-	mu   sync.Mutex
-	told []string
+	level atomic.Int32
+	mu    sync.Mutex
+	told  []string
 }
 
 func (s *source) note(format string, args ...any) {
@@ -37,6 +39,8 @@ func (s *source) Resend(stream string, r chunk.Range) {
 }
 
 func (s *source) Adaptor(stream string) string { return "adaptor of " + stream[:1] }
+
+func (s *source) Level() Level { return Level(s.level.Load()) }
 
 func (s *source) take() []string {
 	s.mu.Lock()

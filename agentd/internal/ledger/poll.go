@@ -27,7 +27,12 @@ func (l *Ledger) Run(ctx context.Context, c Collectors) {
 	for {
 		select {
 		case <-ctx.Done():
+			l.flush()
 			return
+		case <-l.wake:
+			l.flush()
+		case <-l.hurry:
+			l.Round(ctx, c)
 		case <-t.C:
 			l.Round(ctx, c)
 		}
@@ -36,6 +41,7 @@ func (l *Ledger) Run(ctx context.Context, c Collectors) {
 
 // Round asks once for all that is unsettled, and tells the sources.
 func (l *Ledger) Round(ctx context.Context, c Collectors) {
+	l.flush()
 	questions := l.questions()
 	answers := make([][]answer, len(questions))
 	var wg sync.WaitGroup

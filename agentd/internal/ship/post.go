@@ -44,13 +44,16 @@ func (s *Shipper) worker(ctx context.Context, enc *zstd.Encoder) {
 		if b == nil {
 			return
 		}
+		if b.gaveUp {
+			s.done(b, true)
+			s.ledger.GaveUp(b.Entries)
+			continue
+		}
 		if b.builder != nil {
 			frame = s.compress(b, enc, frame)
 		}
 		if !s.deliver(ctx, b) && ctx.Err() == nil {
-			if b.refused == 1 { // from now on its frame is its own
-				b.Frame, b.Block = slices.Clone(b.Frame), nil
-			}
+			s.park(b)
 			s.done(b, false)
 			continue
 		}
@@ -121,6 +124,10 @@ func (s *Shipper) deliver(ctx context.Context, b *batch) bool {
 			_ = daemon.Sleep(ctx, wait)
 			continue
 		}
+		if !b.posted {
+			b.posted = true
+			s.ledger.Posting(b.Entries)
+		}
 		receipt, err := s.poster.Post(ctx, url, b.Frame)
 		switch refused, isRefused := collectors.IsRefused(err); {
 		case err == nil:
@@ -128,6 +135,9 @@ func (s *Shipper) deliver(ctx context.Context, b *batch) bool {
 				s.log.Info("a collector takes data again", "collector", url)
 			}
 			s.ledger.Accepted(url, b.Type, receipt, b.Entries)
+			s.mu.Lock()
+			delete(s.streak, b.dataType)
+			s.mu.Unlock()
 			return true
 		case ctx.Err() != nil:
 			return false
@@ -144,19 +154,46 @@ func (s *Shipper) deliver(ctx context.Context, b *batch) bool {
 	return false
 }
 
-// refuse parks a batch that would be refused again: its data is kept, and
-// tried again slowly, in case the collector's mind or config changes.
+// refuse notes that a batch would be refused again: it is tried again slowly,
+// in case the collector's mind or config changes.
 func (s *Shipper) refuse(b *batch, url string, refused *collectors.Refused) {
-	s.count(func(st *Stats) { st.Refusals++ })
 	b.refused++
-	if b.refused == 1 {
+	s.mu.Lock()
+	s.stats.Refusals++
+	s.streak[b.dataType]++
+	streak := s.streak[b.dataType]
+	s.mu.Unlock()
+	if b.refused == 1 && streak <= 2*maxParked {
 		e := b.Entries[0]
 		s.log.Error("a collector refused a batch; the agent keeps its data and tries again slowly",
 			"collector", url, "type", b.Type, "reason", refused.Reason, "status", refused.Status,
 			"chunks", len(b.Entries), "source", e.Source, "stream", e.Stream, "first", e.First, "last", e.Last)
 	}
-	every := min(s.cfg.RetryEvery<<min(b.refused-1, 3), 60*s.cfg.RetryEvery)
+	times := max(b.refused, streak/maxParked)
+	every := min(s.cfg.RetryEvery<<min(times-1, 3), 60*s.cfg.RetryEvery)
 	b.due = time.Now().Add(every + rand.N(every/4+1))
+}
+
+// park keeps a refused batch's data, or where refused batches hold too much of
+// the budget already, lets it go: its sources will be asked for it again. So
+// types that are refused can't use up what the others need.
+func (s *Shipper) park(b *batch) {
+	s.mu.Lock()
+	fits := s.held+b.held <= s.limit/parkShare*2
+	if fits && !b.parked {
+		s.held += b.held
+	}
+	s.mu.Unlock()
+	switch {
+	case b.parked: // it has its own memory already, and its place
+	case fits:
+		b.Frame, b.Block = slices.Clone(b.Frame), nil
+	default:
+		b.Frame, b.Block, b.gaveUp = nil, nil, true
+		s.release(b.held)
+		b.held = 0
+		s.count(func(st *Stats) { st.GivenUp++ })
+	}
 }
 
 // done accounts for a batch that a worker is finished with: gone for good, or
@@ -166,18 +203,20 @@ func (s *Shipper) done(b *batch, gone bool) {
 		s.release(b.held)
 	}
 	s.mu.Lock()
-	was := b.refused > 1 || b.refused == 1 && gone // counted in refused already
 	switch {
-	case gone && was:
+	case gone && b.parked:
 		s.refused[b.dataType]--
-	case !gone && !was:
+		s.held -= b.held
+	case !gone && !b.parked:
 		s.refused[b.dataType]++
+		b.parked = true
 	}
-	if gone {
+	if gone && !b.gaveUp {
 		s.stats.Batches++
 		s.stats.Raw += int64(b.RawLen)
 		s.stats.Wire += int64(len(b.Frame))
-	} else {
+	}
+	if !gone {
 		s.parked = append(s.parked, b)
 		time.AfterFunc(time.Until(b.due), s.work.Broadcast)
 	}

@@ -34,6 +34,8 @@ type Poster interface {
 // Ledger is told what is sent and what was taken.
 type Ledger interface {
 	Sending(c *chunk.Chunk) error
+	Posting(entries []chunk.Entry)
+	GaveUp(entries []chunk.Entry)
 	Accepted(collector, dataType string, r wire.Receipt, entries []chunk.Entry)
 	Full() (wait <-chan struct{}, full bool)
 }
@@ -42,6 +44,8 @@ type Ledger interface {
 const (
 	maxQueued = 4       // whole batches that wait for a free post
 	maxParked = 4       // refused batches of one type, from which its senders wait
+	parkShare = 4       // part of the budget that refused batches may hold; its double at most
+	maxBudget = 1 << 40 // bytes
 	keepRaw   = 4 << 20 // bytes: builders that grew larger are not used again
 	chunkCost = 256     // bytes that a chunk takes beside its body
 )
@@ -57,10 +61,14 @@ type Shipper struct {
 	budget *semaphore.Weighted
 
 	mu      sync.Mutex
+	limit   int64            // bytes, of budget
+	owed    int64            // bytes that budget is larger than limit until they are released
 	open    map[string]*open // by data type
 	queue   []*batch
 	parked  []*batch
+	held    int64          // bytes of the budget that parked holds
 	refused map[string]int // parked batches by data type
+	streak  map[string]int // refusals of a type since one of its batches was taken
 	busy    int            // batches being compressed or posted
 	stopped bool
 	work    *sync.Cond    // there is something in queue, or a parked batch is due
@@ -72,6 +80,7 @@ type Shipper struct {
 type Stats struct {
 	Batches, Raw, Wire int64 // posted
 	Failures, Refusals int64
+	GivenUp            int64 // refused batches that their sources send again
 	Held               int64 // bytes of the budget in use
 	Parked             int   // refused batches that are kept
 }
@@ -90,7 +99,10 @@ type batch struct {
 	builder  *chunk.Builder // nil once it is compressed
 	chunk.Batch
 	held    int64 // bytes of the budget
+	posted  bool  // a post was begun
 	refused int   // times
+	parked  bool  // counted among the refused
+	gaveUp  bool  // only what was in it is still known
 	due     time.Time
 }
 
@@ -106,8 +118,9 @@ func New(cfg Config, poster Poster, list *collectors.List, ledger Ledger, log *s
 		cfg.RetryEvery = 10 * time.Second
 	}
 	s := &Shipper{cfg: cfg, log: log, poster: poster, list: list, ledger: ledger,
-		budget: semaphore.NewWeighted(cfg.Budget), open: map[string]*open{}, refused: map[string]int{},
-		room: make(chan struct{})}
+		budget: semaphore.NewWeighted(maxBudget), limit: cfg.Budget, open: map[string]*open{}, refused: map[string]int{},
+		streak: map[string]int{}, room: make(chan struct{})}
+	_ = s.budget.TryAcquire(maxBudget - cfg.Budget)
 	s.work = sync.NewCond(&s.mu)
 	return s
 }
@@ -122,7 +135,7 @@ func (s *Shipper) Send(ctx context.Context, c *chunk.Chunk) error {
 	if err := s.waitRoom(ctx, c.Type); err != nil {
 		return err
 	}
-	cost := min(int64(len(c.Body))+10*int64(len(c.Borders))+chunkCost, s.cfg.Budget)
+	cost := min(int64(len(c.Body))+10*int64(len(c.Borders))+chunkCost, s.bound())
 	if err := s.budget.Acquire(ctx, cost); err != nil {
 		return err
 	}
@@ -156,8 +169,34 @@ func (s *Shipper) hold(n int64) {
 }
 
 func (s *Shipper) release(n int64) {
-	s.budget.Release(n)
-	s.hold(-n)
+	s.mu.Lock()
+	s.stats.Held -= n
+	keep := min(s.owed, n)
+	s.owed -= keep
+	s.mu.Unlock()
+	s.budget.Release(n - keep)
+}
+
+func (s *Shipper) bound() int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.limit
+}
+
+// SetBudget changes the byte budget. What is above a smaller one is let go as
+// it is sent.
+func (s *Shipper) SetBudget(n int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	more := n - s.limit - s.owed
+	s.limit, s.owed = n, 0
+	switch {
+	case more > 0:
+		s.budget.Release(more)
+	case more < 0 && !s.budget.TryAcquire(-more):
+		s.owed = -more
+	}
+	s.changed()
 }
 
 // add puts the chunk into the type's open batch; o is locked.
@@ -240,7 +279,8 @@ func (s *Shipper) waitRoom(ctx context.Context, dataType string) error {
 	for {
 		s.mu.Lock()
 		room := s.room
-		blocked := len(s.queue) >= maxQueued || s.refused[dataType] >= maxParked
+		blocked := len(s.queue) >= maxQueued || s.refused[dataType] >= maxParked ||
+			s.refused[dataType] > 0 && s.held >= s.limit/parkShare
 		s.mu.Unlock()
 		less, full := s.ledger.Full()
 		if !blocked && !full {

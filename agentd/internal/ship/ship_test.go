@@ -24,9 +24,18 @@ import (
 type book struct {
 	mu       sync.Mutex
 	accepted map[string]int // batches by collector
+	gaveUp   []chunk.Entry
 }
 
 func (b *book) Sending(*chunk.Chunk) error { return nil }
+
+func (b *book) Posting([]chunk.Entry) {}
+
+func (b *book) GaveUp(entries []chunk.Entry) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.gaveUp = append(b.gaveUp, entries...)
+}
 
 func (b *book) Full() (<-chan struct{}, bool) { return nil, false }
 

@@ -16,61 +16,86 @@ import (
 )
 
 // Append stores the chunk's body as records of the queue's stream, and returns
-// when they are durable. It sets Stream, First and Last of c. While the spool
-// is full it waits, or drops the queue's oldest records; with nothing else to
-// drop, the new ones themselves. An error says that nothing was stored.
-func (s *Spool) Append(ctx context.Context, k Key, full WhenFull, c *chunk.Chunk) error {
+// when they are durable, or without sync, when they survive a crash of the
+// process alone. It sets Stream, First and Last of c. While the spool is full it
+// waits, or drops the queue's oldest records; with nothing else to drop, the new
+// ones themselves. A disk that fails otherwise is tried again: with DropOldest a
+// few times, then the record is dropped. An error is ctx's, or says what is wrong
+// with the chunk; nothing was stored then.
+func (s *Spool) Append(ctx context.Context, k Key, full WhenFull, sync bool, c *chunk.Chunk) error {
 	s.mu.Lock()
 	q := s.queueLocked(k)
 	s.mu.Unlock()
 	q.appends.Lock()
 	defer q.appends.Unlock()
-	st, err := s.activeStream(q)
-	if err != nil {
-		return err
-	}
-	c.Stream, c.First, c.Last = st.id, st.end, st.end+int64(len(c.Body))
-	if c.Kind != chunk.Data || len(c.Body) == 0 {
-		return fmt.Errorf("append to spool: a %v of %d bytes; only data is spooled", c.Kind, len(c.Body))
-	}
-	if err := c.Check(); err != nil {
-		return fmt.Errorf("append to spool: %w", err)
-	}
-	q.frame = appendFrame(q.frame[:0], c)
-	if len(q.frame) > maxFrame {
-		return fmt.Errorf("append to spool: a record of %d bytes, at most %d are allowed", len(q.frame), maxFrame)
-	}
 	warned := false
-	for {
-		err := s.haveRoom(int64(len(q.frame)))
-		if err == nil {
-			err = s.write(q, st, c)
-		}
-		if err == nil || !isFull(err) {
+	for tries := 1; ; tries++ {
+		err := s.store(q, sync, c)
+		switch {
+		case err == nil:
 			if warned {
 				s.setFull(false)
 			}
-			if cap(q.frame) > 1<<20 {
-				q.frame = nil
-			}
-			return err
-		}
-		if full == DropOldest {
-			if s.dropOldest(q) {
+			return nil
+		case errors.Is(err, chunk.ErrInvalid):
+			return fmt.Errorf("append to spool: %w", err)
+		case full == DropOldest && (isFull(err) || tries >= diskTries):
+			if isFull(err) && s.dropOldest(q) {
 				continue
 			}
-			return s.dropRecord(q, st, c)
+			return s.dropRecord(q, c)
 		}
 		if !warned {
 			warned = true
 			s.setFull(true)
-			s.log.Warn("the agent's spool is full, the adaptor waits", "adaptor", k.Adaptor, "type", k.Type, "reason", err)
+			s.log.Warn("the agent's spool can't take more, the adaptor waits", "adaptor", k.Adaptor, "type", k.Type, "reason", err)
 		}
 		if err := s.waitRoom(ctx); err != nil {
 			s.setFull(false)
 			return err
 		}
 	}
+}
+
+// diskTries is how often DropOldest tries a disk that fails without being full.
+const diskTries = 3
+
+// store appends the chunk, behind a fact of what is pending; q.appends is held.
+func (s *Spool) store(q *queue, sync bool, c *chunk.Chunk) error {
+	st, err := s.activeStream(q)
+	if err != nil {
+		return err
+	}
+	at := st.end + q.pending.bytes
+	c.Stream, c.First, c.Last = st.id, at, at+int64(len(c.Body))
+	if c.Kind != chunk.Data || len(c.Body) == 0 {
+		return fmt.Errorf("%w: a %v of %d bytes; only data is spooled", chunk.ErrInvalid, c.Kind, len(c.Body))
+	}
+	if err := c.Check(); err != nil {
+		return err
+	}
+	q.frame = q.frame[:0]
+	if q.pending.bytes > 0 {
+		fact := q.pending.fact(st)
+		q.frame = appendFrame(q.frame, &fact)
+	}
+	before := len(q.frame)
+	q.frame = appendFrame(q.frame, c)
+	if n := len(q.frame) - before; n > maxFrame {
+		return fmt.Errorf("%w: a record of %d bytes, at most %d are allowed", chunk.ErrInvalid, n, maxFrame)
+	}
+	err = s.haveRoom(q, int64(len(q.frame)))
+	if err == nil {
+		err = s.write(q, st, sync, c)
+	}
+	if err != nil {
+		return err
+	}
+	q.pending = pending{}
+	if cap(q.frame) > 1<<20 {
+		q.frame = nil
+	}
+	return nil
 }
 
 func (s *Spool) setFull(full bool) {
@@ -108,13 +133,18 @@ func isFull(err error) bool {
 	return errors.Is(err, errFull) || errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT)
 }
 
-// haveRoom tells whether n more bytes keep within both bounds.
-func (s *Spool) haveRoom(n int64) error {
+// haveRoom tells whether n more bytes of a queue keep within all bounds.
+func (s *Spool) haveRoom(q *queue, n int64) error {
+	persona := q.key.Persona
 	s.mu.Lock()
-	used := s.used
+	used, most, usedBy := s.used, s.cfg.MaxBytes, s.usedBy[persona]
+	share, shared := s.cfg.Shares[persona]
 	s.mu.Unlock()
-	if used+n > s.cfg.MaxBytes {
-		return fmt.Errorf("%w: %d bytes are in it, at most %d are allowed", errFull, used, s.cfg.MaxBytes)
+	if used+n > most {
+		return fmt.Errorf("%w: %d bytes are in it, at most %d are allowed", errFull, used, most)
+	}
+	if shared && usedBy+n > share {
+		return fmt.Errorf("%w: %d bytes of persona %q are in it, its share is %d", errFull, usedBy, persona, share)
 	}
 	free, total, err := daemon.DiskFree(s.cfg.Dir)
 	if err != nil {
@@ -142,13 +172,14 @@ func (s *Spool) waitRoom(ctx context.Context) error {
 	return nil
 }
 
-// write appends q.frame to the stream's last segment and syncs it.
-func (s *Spool) write(q *queue, st *stream, c *chunk.Chunk) error {
+// write appends q.frame, which ends with c, to the stream's last segment, and
+// syncs it if told so.
+func (s *Spool) write(q *queue, st *stream, sync bool, c *chunk.Chunk) error {
 	seg, err := s.writable(q, st, int64(len(q.frame)))
 	if err != nil {
 		return err
 	}
-	if err := s.writeFrame(seg, q.frame); err != nil {
+	if err := s.writeFrame(seg, q.frame, sync); err != nil {
 		// What the file holds past seg.size is not known now: no more is
 		// appended, and readers stop at seg.end.
 		_ = seg.file.Truncate(seg.size)
@@ -159,7 +190,7 @@ func (s *Spool) write(q *queue, st *stream, c *chunk.Chunk) error {
 	}
 	s.mu.Lock()
 	seg.size += int64(len(q.frame))
-	s.used += int64(len(q.frame))
+	s.use(q, int64(len(q.frame)))
 	seg.end, st.end = c.Last, c.Last
 	st.host, st.source = c.Host, c.Source
 	s.mu.Unlock()
@@ -167,13 +198,16 @@ func (s *Spool) write(q *queue, st *stream, c *chunk.Chunk) error {
 	return nil
 }
 
-func (s *Spool) writeFrame(seg *segment, frame []byte) error {
+func (s *Spool) writeFrame(seg *segment, frame []byte, sync bool) error {
 	if err := s.op("write"); err != nil {
 		_, _ = seg.file.Write(frame[:len(frame)/2])
 		return err
 	}
 	if _, err := seg.file.Write(frame); err != nil {
 		return err
+	}
+	if !sync {
+		return nil
 	}
 	if err := s.op("sync"); err != nil {
 		return err

@@ -25,8 +25,10 @@ func TestCrashAtEveryOperationLosesNothingThatWasAcknowledged(t *testing.T) {
 		dir := t.TempDir()
 		ops := 0
 		cfg := Config{Dir: dir, SegmentBytes: 120}
+		ctx, crash := context.WithCancel(context.Background())
 		cfg.fault = func(string) error {
 			if ops++; ops > k {
+				crash()
 				return errCrash
 			}
 			return nil
@@ -35,7 +37,7 @@ func TestCrashAtEveryOperationLosesNothingThatWasAcknowledged(t *testing.T) {
 		var acked []string
 		for i := range records {
 			body := fmt.Sprintf("record %d", i)
-			if err := s.Append(context.Background(), key, Block, record(body)); err != nil {
+			if err := s.Append(ctx, key, Block, true, record(body)); err != nil {
 				break
 			}
 			acked = append(acked, body)

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/akupara/akupara/chunk"
@@ -35,15 +37,85 @@ func (s *Spool) dropOldest(q *queue) bool {
 	return false
 }
 
-// dropRecord drops the record that was to be appended.
-func (s *Spool) dropRecord(q *queue, st *stream, c *chunk.Chunk) error {
+// dropRecord drops the record that was to be appended, and tells of what is
+// pending with it; q.appends is held.
+func (s *Spool) dropRecord(q *queue, c *chunk.Chunk) error {
+	st, err := s.activeStream(q)
+	if err != nil {
+		return err
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	st.host, st.source = c.Host, c.Source
-	s.noteDropped(st, c.Range())
+	s.noteDropped(st, chunk.Range{First: st.end, Last: c.Last})
+	s.stats.Dropped -= q.pending.bytes // no full spool did that
+	q.pending = pending{}
 	st.end = c.Last
 	token(q.wake)
 	return nil
+}
+
+// pending is what filters dropped behind the last record of a queue's stream.
+// Nobody else knows of these offsets until a fact of them is written: if the
+// agent is killed before, they never were.
+type pending struct {
+	bytes        int64
+	reasons      []string
+	host, source string
+	since        time.Time
+}
+
+// Bounds on how long and in how many words something is pending.
+const (
+	pendingFor = 10 * time.Second
+	maxReasons = 16
+)
+
+// Drop notes that a filter dropped what would have been appended: c is a fact
+// whose Last-First is its length. It is told before what is appended next, or
+// after some seconds, and costs no sync of its own.
+func (s *Spool) Drop(k Key, c *chunk.Chunk) {
+	s.mu.Lock()
+	q := s.queueLocked(k)
+	s.mu.Unlock()
+	q.appends.Lock()
+	defer q.appends.Unlock()
+	p := &q.pending
+	if p.bytes == 0 {
+		p.since = time.Now()
+	}
+	p.bytes += c.Last - c.First
+	p.host, p.source = c.Host, c.Source
+	if len(p.reasons) < maxReasons && !slices.Contains(p.reasons, c.Reason) {
+		p.reasons = append(p.reasons, c.Reason)
+	}
+	if time.Since(p.since) > pendingFor {
+		s.tellPending(q)
+	}
+}
+
+// fact is the chunk that tells what is pending behind the stream's end.
+func (p *pending) fact(st *stream) chunk.Chunk {
+	reason := strings.Join(p.reasons, ", ")
+	return chunk.Chunk{Kind: chunk.Dropped, Host: p.host, Source: p.source, First: st.end, Last: st.end + p.bytes,
+		Time: p.since, Reason: reason[:min(len(reason), chunk.MaxString)]}
+}
+
+// tellPending writes the fact of what is pending, where there is room for it;
+// q.appends is held.
+func (s *Spool) tellPending(q *queue) {
+	if q.pending.bytes == 0 {
+		return
+	}
+	st, err := s.activeStream(q)
+	if err != nil {
+		return // it stays pending
+	}
+	fact := q.pending.fact(st)
+	q.frame = appendFrame(q.frame[:0], &fact)
+	if s.haveRoom(q, int64(len(q.frame))) == nil && s.write(q, st, true, &fact) == nil {
+		q.pending = pending{}
+	}
 }
 
 // noteDropped stores and queues the fact that r was dropped.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"sync"
 	"time"
@@ -97,7 +96,7 @@ func (t *sender) next() (*stream, job) {
 			}
 			st.opened = true
 			st.settled = st.first()
-			t.out.Open(st.id, st.settled)
+			t.out.Open(t.q.key, st.id, st.settled)
 		}
 		switch {
 		case len(st.tell) > 0:
@@ -142,11 +141,11 @@ func (t *sender) onward(ctx context.Context, st *stream) error {
 	switch {
 	case err == nil:
 	case errors.Is(err, errDamaged) || errors.Is(err, os.ErrNotExist):
-		r, still := t.skip(st, seg, off)
+		r, still := t.skip(st, seg, max(off, t.cur.lostTo))
 		if !still {
 			return nil // drop_oldest took it meanwhile, and tells so
 		}
-		t.s.quarantine(seg, t.cur.pos)
+		t.s.quarantine(seg, t.cur.damage.First, t.cur.damage.Last)
 		t.s.log.Error("the agent's spool is damaged; the records are lost", "path", seg.path, "bytes", r.Len(), "err", err)
 		return t.lost(ctx, st, chunk.Ranges{r})
 	default:
@@ -166,7 +165,7 @@ func (t *sender) skip(st *stream, seg *segment, upTo int64) (r chunk.Range, stil
 	if st.at(st.sent) != seg {
 		return r, false
 	}
-	r = chunk.Range{First: st.sent, Last: upTo}
+	r = chunk.Range{First: st.sent, Last: min(upTo, seg.end)}
 	if r.Empty() {
 		r.Last = seg.end
 	}
@@ -214,7 +213,10 @@ func (t *sender) again(ctx context.Context, st *stream, r chunk.Range) error {
 			}
 			off = c.Last
 		case errors.Is(err, os.ErrNotExist), errors.Is(err, errDamaged):
-			t.s.quarantine(seg, t.cur.pos)
+			t.s.quarantine(seg, t.cur.damage.First, t.cur.damage.Last)
+			if t.cur.lostTo > off {
+				until = min(until, t.cur.lostTo)
+			}
 			if err := t.lost(ctx, st, chunk.Ranges{{First: off, Last: until}}); err != nil {
 				return err
 			}
@@ -268,105 +270,6 @@ func (t *sender) send(ctx context.Context, st *stream, c *chunk.Chunk) error {
 			return ctx.Err()
 		}
 		return fmt.Errorf("send %v of stream %s: %w", c.Range(), st.id, err)
-	}
-	return nil
-}
-
-// cursor reads records of one segment file after the other.
-type cursor struct {
-	seg  *segment
-	file *os.File
-	pos  int64 // of the next frame in the file
-	next int64 // what that frame starts with in the stream
-	buf  []byte
-}
-
-func (c *cursor) close() {
-	if c.file != nil {
-		_ = c.file.Close()
-	}
-	c.file, c.seg = nil, nil
-}
-
-// record gives the record that holds off. It is valid until the next call.
-// After errDamaged, pos is where the damage starts.
-func (c *cursor) record(seg *segment, off int64) (chunk.Chunk, error) {
-	if c.seg != seg {
-		c.close()
-		c.pos, c.next = 0, seg.base
-		f, err := os.Open(seg.path)
-		if err != nil {
-			return chunk.Chunk{}, fmt.Errorf("open segment: %w", err)
-		}
-		c.seg, c.file = seg, f
-	}
-	if off < c.next {
-		c.pos, c.next = 0, seg.base
-	}
-	for {
-		rec, n, err := c.frame(c.pos)
-		if err == nil && rec.First != c.next {
-			err = errDamaged
-		}
-		if err != nil {
-			c.close()
-			return chunk.Chunk{}, err
-		}
-		c.pos, c.next = c.pos+n, rec.Last
-		if rec.Last > off {
-			return rec, nil
-		}
-	}
-}
-
-// frame reads the frame at pos and gives its length in the file.
-func (c *cursor) frame(pos int64) (chunk.Chunk, int64, error) {
-	var head [frameHead]byte
-	if err := readAt(c.file, head[:], pos); err != nil {
-		return chunk.Chunk{}, 0, err
-	}
-	n, err := frameLen(head[:])
-	if err != nil {
-		return chunk.Chunk{}, 0, err
-	}
-	// A lying length must not allocate more than there is.
-	if n > cap(c.buf) {
-		info, err := c.file.Stat()
-		if err != nil {
-			return chunk.Chunk{}, 0, fmt.Errorf("stat segment: %w", err)
-		}
-		if pos+frameHead+int64(n) > info.Size() {
-			return chunk.Chunk{}, 0, errDamaged
-		}
-		c.buf = make([]byte, n)
-	}
-	payload := c.buf[:n]
-	if cap(c.buf) > 1<<20 {
-		c.buf = nil // large ones are rare: not kept
-	}
-	if err := readAt(c.file, payload, pos+frameHead); err != nil {
-		return chunk.Chunk{}, 0, err
-	}
-	rec, err := parsePayload(head[:], payload)
-	if err != nil {
-		return rec, 0, err
-	}
-	// What could not be sent must not be tried for ever.
-	whole := rec
-	whole.Type, whole.Stream = "any", "any"
-	if whole.Check() != nil {
-		return rec, 0, errDamaged
-	}
-	return rec, frameHead + int64(n), nil
-}
-
-func readAt(f *os.File, b []byte, pos int64) error {
-	_, err := f.ReadAt(b, pos)
-	if errors.Is(err, io.EOF) {
-		return errDamaged
-	}
-	if err != nil {
-		return fmt.Errorf("read segment: %w", err)
 	}
 	return nil
 }

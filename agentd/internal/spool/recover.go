@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/akupara/akupara/chunk"
 )
@@ -23,7 +24,7 @@ var (
 )
 
 // recover finds the streams of earlier starts. Only each stream's last segment
-// can be torn, and only it is read; damage elsewhere shows when it is sent.
+// is read, for where it ends; damage shows when it is sent.
 func (s *Spool) recover() error {
 	adaptors, err := os.ReadDir(s.cfg.Dir)
 	if err != nil {
@@ -38,10 +39,11 @@ func (s *Spool) recover() error {
 			return err
 		}
 		for _, t := range types {
-			if !t.IsDir() || chunk.CheckType(t.Name()) != nil {
+			dataType, persona, has := strings.Cut(t.Name(), "@")
+			if !t.IsDir() || chunk.CheckType(dataType) != nil || has && chunk.CheckType(persona) != nil {
 				continue
 			}
-			if err := s.recoverQueue(Key{a.Name(), t.Name()}); err != nil {
+			if err := s.recoverQueue(Key{a.Name(), dataType, persona}); err != nil {
 				return err
 			}
 		}
@@ -50,7 +52,7 @@ func (s *Spool) recover() error {
 }
 
 func (s *Spool) recoverQueue(k Key) error {
-	dir := filepath.Join(s.cfg.Dir, k.Adaptor, k.Type)
+	dir := filepath.Join(s.cfg.Dir, k.Adaptor, k.folder())
 	entries, err := os.ReadDir(dir) // by name: by stream's age, then by offset
 	if err != nil {
 		return err
@@ -122,7 +124,7 @@ func (s *Spool) recoverStream(st *stream) error {
 		}
 		if seg.end > seg.base {
 			st.end = seg.end
-			s.used += seg.size
+			s.use(st.q, seg.size)
 		}
 	}
 	st.segs = slices.DeleteFunc(st.segs, func(seg *segment) bool {
@@ -142,8 +144,10 @@ func (s *Spool) recoverStream(st *stream) error {
 	return nil
 }
 
-// recoverLast reads a stream's last segment up to its last whole frame; what
-// follows is moved to quarantine.
+// recoverLast finds where a stream's last segment ends. A torn tail, which
+// nobody was told to be stored, is moved to quarantine. Damage that has whole
+// frames behind it, or that is a whole frame itself, stays: it is told as lost
+// when it is sent, after each start until that is settled.
 func (s *Spool) recoverLast(seg *segment) error {
 	cur := cursor{seg: seg}
 	var err error
@@ -151,25 +155,42 @@ func (s *Spool) recoverLast(seg *segment) error {
 		return fmt.Errorf("open segment: %w", err)
 	}
 	defer cur.close()
-	for pos := int64(0); ; {
-		if pos == seg.size {
-			return nil
-		}
-		c, n, err := cur.frame(pos)
+	for cur.pos < seg.size {
+		c, n, err := cur.frame(cur.pos)
 		if err == nil && (c.First != seg.end || c.Last <= c.First) {
 			err = errDamaged
 		}
-		if errors.Is(err, errDamaged) {
-			s.quarantine(seg, pos)
-			seg.size = pos
-			return s.cut(seg.path, pos)
+		switch {
+		case err == nil:
+			seg.end = c.Last
+			cur.pos += n
+			continue
+		case !errors.Is(err, errDamaged):
+			return err
 		}
+		cur.next = seg.end
+		at := cur.pos
+		found, err := cur.resync()
 		if err != nil {
 			return err
 		}
-		seg.end = c.Last
-		pos += n
+		if found {
+			seg.end = cur.next
+			continue
+		}
+		last, err := cur.damagedTail(at, seg)
+		if err != nil {
+			return err
+		}
+		if last > seg.end {
+			seg.end = last
+			return nil
+		}
+		s.quarantine(seg, at, seg.size)
+		seg.size = at
+		return s.cut(seg.path, at)
 	}
+	return nil
 }
 
 func (s *Spool) cut(path string, size int64) error {
@@ -196,7 +217,7 @@ func (s *Spool) recoverDropped(st *stream, path string) error {
 	for pos := int64(0); pos < info.Size(); {
 		c, n, err := cur.frame(pos)
 		if errors.Is(err, errDamaged) {
-			s.quarantine(&segment{path: path}, pos)
+			s.quarantine(&segment{path: path}, pos, info.Size())
 			return s.cut(path, pos)
 		}
 		if err != nil {
@@ -210,11 +231,11 @@ func (s *Spool) recoverDropped(st *stream, path string) error {
 	return nil
 }
 
-// quarantine copies a segment's bytes from pos on to the quarantine.
-func (s *Spool) quarantine(seg *segment, pos int64) {
+// quarantine copies a segment's bytes from pos to end to the quarantine.
+func (s *Spool) quarantine(seg *segment, pos, end int64) {
 	dir := filepath.Join(s.cfg.Dir, quarantineDir)
 	to := filepath.Join(dir, fmt.Sprintf("%s.%d", filepath.Base(seg.path), pos))
-	n, err := copyFrom(seg.path, pos, dir, to)
+	n, err := copyFrom(seg.path, pos, end, dir, to)
 	if err != nil {
 		s.log.Error("can't copy damaged bytes to quarantine", "path", seg.path, "offset", pos, "err", err)
 		return
@@ -225,7 +246,7 @@ func (s *Spool) quarantine(seg *segment, pos int64) {
 	s.mu.Unlock()
 }
 
-func copyFrom(path string, pos int64, dir, to string) (int64, error) {
+func copyFrom(path string, pos, end int64, dir, to string) (int64, error) {
 	from, err := os.Open(path)
 	if err != nil {
 		return 0, err
@@ -241,6 +262,6 @@ func copyFrom(path string, pos int64, dir, to string) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	n, err := io.Copy(f, from)
+	n, err := io.Copy(f, io.LimitReader(from, end-pos))
 	return n, errors.Join(err, f.Sync(), f.Close(), syncDir(dir))
 }

@@ -8,7 +8,11 @@
 //
 //	ADAPTOR/TYPE/STREAM-BASE.seg   records from offset BASE on
 //	ADAPTOR/TYPE/STREAM.dropped    facts: what drop_oldest took out of the stream
+//	ADAPTOR/TYPE@PERSONA/…         the same of an adaptor that has a persona
 //	_quarantine/                   damaged bytes, never deleted by us
+//
+// What a filter dropped before it came here has offsets in the stream, too: a
+// frame without a body tells of it.
 //
 // A segment whose bytes are all settled is deleted. What is left of older
 // streams at a start is sent from its first segment on, which may send again
@@ -21,6 +25,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -41,11 +46,12 @@ const (
 // Config is a spool's place and bounds.
 type Config struct {
 	Dir          string
-	Host         string        // in the facts that the spool makes itself
-	MaxBytes     int64         // of all segment files together
-	KeepFree     float64       // percent of the disk
-	SegmentBytes int64         // of one segment file; 0: 8 MiB
-	Retry        time.Duration // how often a full spool looks at the disk again; 0: 1 s
+	Host         string           // in the facts that the spool makes itself
+	MaxBytes     int64            // of all segment files together
+	Shares       map[string]int64 // of them, by persona: what each may fill; nil: any may fill it all
+	KeepFree     float64          // percent of the disk
+	SegmentBytes int64            // of one segment file; 0: 8 MiB
+	Retry        time.Duration    // how often a full spool looks at the disk again; 0: 1 s
 
 	// fault lets a test fail the next disk operation.
 	fault func(op string) error
@@ -53,14 +59,23 @@ type Config struct {
 
 // Out is where the spool's chunks go.
 type Out interface {
-	// Open announces a stream; bytes below from will never be sent.
-	Open(stream string, from int64)
+	// Open announces a stream; bytes below from will never be sent. It is called
+	// with locks held and must not call back.
+	Open(k Key, stream string, from int64)
 	// Send takes a chunk, as adaptors.Output does.
 	Send(ctx context.Context, c *chunk.Chunk) error
 }
 
 // Key names a queue of streams.
-type Key struct{ Adaptor, Type string }
+type Key struct{ Adaptor, Type, Persona string }
+
+// folder is where its files lie, below the adaptor's.
+func (k Key) folder() string {
+	if k.Persona == "" {
+		return k.Type
+	}
+	return k.Type + "@" + k.Persona // which no type has in it
+}
 
 // Spool is an open spool directory. Its methods are safe for concurrent use.
 type Spool struct {
@@ -70,9 +85,10 @@ type Spool struct {
 	mu      sync.Mutex
 	queues  map[Key]*queue
 	streams map[string]*stream
-	used    int64         // bytes of all segment files
-	room    chan struct{} // closed and replaced when bytes were freed
-	fresh   chan struct{} // gets a token when a queue was made
+	used    int64            // bytes of all segment files
+	usedBy  map[string]int64 // and by persona
+	room    chan struct{}    // closed and replaced when bytes were freed
+	fresh   chan struct{}    // gets a token when a queue was made
 	stats   Stats
 }
 
@@ -91,6 +107,7 @@ type queue struct {
 	dir     string
 	appends sync.Mutex // held by Append: one writer a queue
 	frame   []byte     // under appends
+	pending pending    // under appends
 	running bool       // has a sender; under Spool.mu
 	streams []*stream
 	wake    chan struct{} // gets a token when there may be something to send
@@ -129,7 +146,7 @@ func Open(cfg Config, log *slog.Logger) (*Spool, error) {
 	if cfg.Retry == 0 {
 		cfg.Retry = time.Second
 	}
-	s := &Spool{cfg: cfg, log: log, queues: map[Key]*queue{}, streams: map[string]*stream{},
+	s := &Spool{cfg: cfg, log: log, queues: map[Key]*queue{}, streams: map[string]*stream{}, usedBy: map[string]int64{},
 		room: make(chan struct{}), fresh: make(chan struct{}, 1)}
 	if err := os.MkdirAll(cfg.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("create spool: %w", err)
@@ -143,7 +160,7 @@ func Open(cfg Config, log *slog.Logger) (*Spool, error) {
 func (s *Spool) queueLocked(k Key) *queue {
 	q := s.queues[k]
 	if q == nil {
-		q = &queue{key: k, dir: filepath.Join(s.cfg.Dir, k.Adaptor, k.Type), wake: make(chan struct{}, 1)}
+		q = &queue{key: k, dir: filepath.Join(s.cfg.Dir, k.Adaptor, k.folder()), wake: make(chan struct{}, 1)}
 		s.queues[k] = q
 		token(s.fresh)
 	}
@@ -196,8 +213,31 @@ func (s *Spool) removeLocked(st *stream) {
 	if err := os.Remove(seg.path); err != nil && !errors.Is(err, os.ErrNotExist) {
 		s.log.Error("can't remove a spool segment; it will be sent again after a restart", "path", seg.path, "err", err)
 	}
-	s.used -= seg.size
+	s.use(st.q, -seg.size)
 	st.segs = st.segs[1:]
+	close(s.room)
+	s.room = make(chan struct{})
+}
+
+// use counts n more bytes in a queue's files; s.mu is held.
+func (s *Spool) use(q *queue, n int64) {
+	s.used += n
+	s.usedBy[q.key.Persona] += n
+}
+
+// Used is how many bytes a persona's adaptors have in the spool.
+func (s *Spool) Used(persona string) int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.usedBy[persona]
+}
+
+// SetBounds changes what the spool may hold in all, and each persona's share.
+// What is in it stays.
+func (s *Spool) SetBounds(maxBytes int64, shares map[string]int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.cfg.MaxBytes, s.cfg.Shares = maxBytes, shares
 	close(s.room)
 	s.room = make(chan struct{})
 }
@@ -289,6 +329,14 @@ func (s *Spool) Stats() Stats {
 
 // Close closes the files. Nothing is appended afterwards.
 func (s *Spool) Close() {
+	s.mu.Lock()
+	queues := slices.Collect(maps.Values(s.queues))
+	s.mu.Unlock()
+	for _, q := range queues {
+		q.appends.Lock()
+		s.tellPending(q)
+		q.appends.Unlock()
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, st := range s.streams {

@@ -17,7 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-var key = Key{"disk", "df"}
+var key = Key{Adaptor: "disk", Type: "df"}
 
 // out keeps what the spool sends.
 type out struct {
@@ -29,7 +29,7 @@ type out struct {
 
 func newOut() *out { return &out{opened: map[string]int64{}, more: make(chan struct{}, 1)} }
 
-func (o *out) Open(stream string, from int64) {
+func (o *out) Open(_ Key, stream string, from int64) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.opened[stream] = from
@@ -140,7 +140,7 @@ func add(t *testing.T, s *Spool, full WhenFull, bodies ...string) {
 	t.Helper()
 	for _, b := range bodies {
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-		err := s.Append(ctx, key, full, record(b))
+		err := s.Append(ctx, key, full, true, record(b))
 		cancel()
 		if err != nil {
 			t.Fatalf("append %q: %v", b, err)
@@ -269,7 +269,7 @@ func TestFullSpoolMakesItsAdaptorWait(t *testing.T) {
 	var full bool
 	for i := 0; i < 50 && !full; i++ {
 		ctx, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond)
-		err := s.Append(ctx, key, Block, record("0123456789"))
+		err := s.Append(ctx, key, Block, true, record("0123456789"))
 		cancel()
 		full = errors.Is(err, context.DeadlineExceeded)
 	}
@@ -278,7 +278,7 @@ func TestFullSpoolMakesItsAdaptorWait(t *testing.T) {
 	}
 	got := o.wait(t, "what fitted", data(2))
 	done := make(chan error, 1)
-	go func() { done <- s.Append(context.Background(), key, Block, record("later")) }()
+	go func() { done <- s.Append(context.Background(), key, Block, true, record("later")) }()
 	s.Settled(got[0].Stream, got[len(got)-1].Last)
 	select {
 	case err := <-done:

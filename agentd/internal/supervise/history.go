@@ -69,6 +69,12 @@ func (h *history) spooled(lag int64) {
 	h.settled = max(h.settled, h.bytes-lag)
 }
 
+func (h *history) totals() (inBytes, inRecords int64) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.bytes, h.records
+}
+
 // sample notes the totals; lag is what is in the sources and not settled.
 func (h *history) sample(now time.Time, lag int64) {
 	h.mu.Lock()

@@ -73,7 +73,7 @@ func (s *Supervisor) Rewind(ctx context.Context, name string, r Rewind) (Rewound
 	old.close()
 	defer func() { // those that go on have the new one to talk to
 		for _, st := range u.env.Checkpoints.Streams(name) {
-			u.env.Ledger.Open(st.ID, fresh, st.Settled)
+			u.way().Ledger.Open(st.ID, fresh, st.Settled)
 		}
 	}()
 
@@ -85,7 +85,7 @@ func (s *Supervisor) Rewind(ctx context.Context, name string, r Rewind) (Rewound
 		return Rewound{}, fmt.Errorf("rewind adaptor %q: %w", name, err)
 	}
 	for id := range to {
-		u.env.Ledger.Close(id)
+		u.way().Ledger.Close(id)
 	}
 	u.env.Log.Info("streams were set back, and are sent again", "adaptor", name, "streams", len(to))
 	return out, nil

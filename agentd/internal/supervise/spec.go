@@ -22,6 +22,10 @@ type Spec struct {
 	Filter   filter.Config
 	Config   any // what Kind.NewConfig gave, decoded
 
+	Roots adaptors.Roots // that the adaptor is bound to; nil: to none
+
+	// Retune changes these while the adaptor runs, and Delivery.
+
 	Entry      any    // the entry as it was written, for people
 	Origin     string // where it was written: "config" or "rest"
 	Generation int    // of the config that was applied when the entry last changed

@@ -5,6 +5,7 @@ import (
 	"sync"
 
 	"github.com/akupara/akupara/adaptors"
+	"github.com/akupara/akupara/agentd/internal/ledger"
 	"github.com/akupara/akupara/agentd/internal/spool"
 	"github.com/akupara/akupara/checkpoints"
 	"github.com/akupara/akupara/chunk"
@@ -20,7 +21,7 @@ func (s streams) Known() []adaptors.Stream {
 	out := make([]adaptors.Stream, len(stored))
 	for i, st := range stored {
 		out[i] = adaptors.Stream(st)
-		s.u.env.Ledger.Open(st.ID, s.u.source(), st.Settled)
+		s.u.way().Ledger.Open(st.ID, s.u.source(), st.Settled)
 	}
 	return out
 }
@@ -31,7 +32,7 @@ func (s streams) Open(ctx context.Context, st adaptors.Stream) (adaptors.Stream,
 	if err != nil {
 		return adaptors.Stream{}, err
 	}
-	s.u.env.Ledger.Open(stored.ID, s.u.source(), stored.Settled)
+	s.u.way().Ledger.Open(stored.ID, s.u.source(), stored.Settled)
 	return adaptors.Stream(stored), nil
 }
 
@@ -47,7 +48,8 @@ func (s streams) Sent(id string, end int64, fingerprint uint64) error {
 
 // Forget implements adaptors.Streams.
 func (s streams) Forget(id string) error {
-	s.u.env.Ledger.Close(id)
+	s.u.way().Ledger.Close(id)
+	s.u.filter().Forget(id)
 	return s.u.env.Checkpoints.Forget(id)
 }
 
@@ -119,29 +121,9 @@ func (u *unit) source() *source {
 	return u.src
 }
 
+// Level implements ledger.Source.
+func (s *source) Level() ledger.Level { return ledger.Level(s.u.level.Load()) }
+
 func (u *unit) spoolKey(dataType string) spool.Key {
-	return spool.Key{Adaptor: u.spec.Name, Type: dataType}
+	return spool.Key{Adaptor: u.spec.Name, Type: dataType, Persona: u.spec.Persona}
 }
-
-// SpoolOut joins the agent's spool to the ledger and the shipper.
-type SpoolOut struct {
-	adaptors.Output
-	Ledger Ledger
-	Spool  *spool.Spool
-}
-
-// Open implements spool.Out.
-func (o *SpoolOut) Open(stream string, from int64) { o.Ledger.Open(stream, o, from) }
-
-// Settled implements ledger.Source.
-func (o *SpoolOut) Settled(stream string, upTo int64) {
-	if o.Spool.Settled(stream, upTo) {
-		o.Ledger.Close(stream)
-	}
-}
-
-// Resend implements ledger.Source.
-func (o *SpoolOut) Resend(stream string, r chunk.Range) { o.Spool.Resend(stream, r) }
-
-// Adaptor implements ledger.Source.
-func (o *SpoolOut) Adaptor(stream string) string { return o.Spool.Adaptor(stream) }

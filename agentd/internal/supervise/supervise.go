@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/akupara/akupara/adaptors"
+	"github.com/akupara/akupara/agentd/internal/filter"
 	"github.com/akupara/akupara/agentd/internal/ledger"
 	"github.com/akupara/akupara/agentd/internal/spool"
 	"github.com/akupara/akupara/checkpoints"
@@ -20,6 +21,7 @@ import (
 type Ledger interface {
 	Open(stream string, src ledger.Source, from int64)
 	Close(stream string)
+	Relevel() // an adaptor's delivery level changed
 }
 
 // Env is what all adaptors share.
@@ -29,6 +31,8 @@ type Env struct {
 	Out         adaptors.Output // takes the chunks of replayable adaptors
 	Spool       *spool.Spool    // takes those of the others
 	Ledger      Ledger
+	Route       func(persona string) Route // nil: Out and Ledger are everybody's
+	Switches    *filter.Switches           // nil: there are none
 	Checkpoints *checkpoints.Store
 }
 
@@ -42,6 +46,7 @@ var (
 // Supervisor runs adaptors. It is safe for concurrent use.
 type Supervisor struct {
 	env      Env
+	levels   levels
 	changing sync.Mutex // held while adaptors come, go or are set back; taken before mu
 
 	mu      sync.Mutex
@@ -124,6 +129,7 @@ func (s *Supervisor) insert(u *unit) {
 		u.held = draining
 	}
 	s.units[name] = u
+	s.levels.set(name, &u.level)
 	s.fresh = append(s.fresh, u)
 	select {
 	case s.added <- struct{}{}:

@@ -8,9 +8,12 @@ import (
 	"math"
 	"runtime/debug"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/akupara/akupara/adaptors"
+	"github.com/akupara/akupara/agentd/internal/filter"
+	"github.com/akupara/akupara/agentd/internal/ledger"
 	"github.com/akupara/akupara/chunk"
 	"github.com/akupara/akupara/daemon"
 )
@@ -43,6 +46,8 @@ type unit struct {
 	spec    Spec
 	adaptor adaptors.Adaptor
 	env     *Env
+	level   atomic.Int32 // a ledger.Level
+	bound   func() (Route, *filter.Filter)
 	history *history
 	after   <-chan struct{} // nil, or closed when the one before it has ended
 	ended   chan struct{}   // closed when it will never run again
@@ -75,6 +80,8 @@ func newUnit(spec Spec, env *Env, want bool) (*unit, error) {
 	u := &unit{spec: spec, adaptor: a, env: env, want: want, nudge: make(chan struct{}, 1), idle: make(chan struct{}),
 		history: newHistory(time.Now()), ended: make(chan struct{})}
 	u.src = &source{u: u}
+	u.level.Store(int32(spec.Delivery))
+	u.bound = sync.OnceValues(u.wayOf)
 	close(u.idle)
 	return u, nil
 }
@@ -251,7 +258,7 @@ func (o output) Send(ctx context.Context, c *chunk.Chunk) error {
 		u.since = time.Now()
 	}
 	u.mu.Unlock()
-	err := u.take(ctx, &own)
+	err := u.filter().Send(ctx, &own, u.take)
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	u.sending--
@@ -263,11 +270,17 @@ func (o output) Send(ctx context.Context, c *chunk.Chunk) error {
 	return err
 }
 
+// take hands on what the filter left.
 func (u *unit) take(ctx context.Context, c *chunk.Chunk) error {
-	if u.spec.Kind.Replayable {
-		return u.env.Out.Send(ctx, c)
+	switch {
+	case u.spec.Kind.Replayable:
+		return u.way().Out.Send(ctx, c)
+	case c.Kind == chunk.Dropped:
+		u.env.Spool.Drop(u.spoolKey(c.Type), c)
+		return nil
 	}
-	return u.env.Spool.Append(ctx, u.spoolKey(c.Type), u.spec.WhenFull, c)
+	sync := ledger.Level(u.level.Load()) != ledger.BestEffort
+	return u.env.Spool.Append(ctx, u.spoolKey(c.Type), u.spec.WhenFull, sync, c)
 }
 
 // withTags puts the config's tags beside the chunk's own, which win.

@@ -6,46 +6,36 @@ import (
 	"time"
 
 	"github.com/akupara/akupara/adaptors"
+	"github.com/akupara/akupara/agentd/internal/filter"
+	"github.com/akupara/akupara/agentd/internal/ledger"
 )
 
 // View is what people see of an adaptor.
 type View struct {
-	Name       string     `json:"name"`
-	Kind       string     `json:"kind"`
-	Type       string     `json:"type"` // several, with commas, where the kind names its own
-	State      State      `json:"state"`
-	Delivery   string     `json:"delivery"`
-	Persona    string     `json:"persona"`
-	Origin     string     `json:"origin"`
-	Generation int        `json:"generation"`
-	Position   []Position `json:"position"`
-	LagBytes   int64      `json:"lag_bytes"`   // not yet settled
-	LagSeconds float64    `json:"lag_seconds"` // how old the oldest unsettled byte is
-	Rate       float64    `json:"rate"`        // bytes per second, of the last some ten seconds
-	Rates      BothRates  `json:"rates"`
-	Dropped    Dropped    `json:"dropped"`
-	LastErr    string     `json:"last_error"`
-	LastErrAt  *time.Time `json:"last_error_at"`
-	Skipped    []Skipped  `json:"skipped"`
-	Entry      any        `json:"entry,omitempty"` // of Get alone
+	Name       string         `json:"name"`
+	Kind       string         `json:"kind"`
+	Type       string         `json:"type"` // several, with commas, where the kind names its own
+	State      State          `json:"state"`
+	Delivery   string         `json:"delivery"`
+	Persona    string         `json:"persona"`
+	Origin     string         `json:"origin"`
+	Generation int            `json:"generation"`
+	Position   []Position     `json:"position"`
+	LagBytes   int64          `json:"lag_bytes"`   // not yet settled
+	LagSeconds float64        `json:"lag_seconds"` // how old the oldest unsettled byte is
+	Rate       float64        `json:"rate"`        // bytes per second, of the last some ten seconds
+	Rates      BothRates      `json:"rates"`
+	Dropped    filter.Dropped `json:"dropped"`
+	LastErr    string         `json:"last_error"`
+	LastErrAt  *time.Time     `json:"last_error_at"`
+	Skipped    []Skipped      `json:"skipped"`
+	Entry      any            `json:"entry,omitempty"` // of Get alone
 }
 
 // BothRates are means per second.
 type BothRates struct {
 	Bytes   Rates `json:"bytes"`
 	Records Rates `json:"records"`
-}
-
-// Dropped is what filters left out since the start.
-type Dropped struct {
-	Count
-	Reasons map[string]Count `json:"reasons"`
-}
-
-// Count counts what was left out.
-type Count struct {
-	Bytes   int64 `json:"bytes"`
-	Records int64 `json:"records"`
 }
 
 // Position is how far one source is.
@@ -70,6 +60,8 @@ func (s *Supervisor) Get(name string) (View, error) {
 		return View{}, err
 	}
 	v := u.view()
+	u.mu.Lock()
+	defer u.mu.Unlock()
 	v.Entry = u.spec.Entry
 	return v, nil
 }
@@ -80,7 +72,22 @@ func (s *Supervisor) Spec(name string) (Spec, error) {
 	if err != nil {
 		return Spec{}, err
 	}
+	u.mu.Lock()
+	defer u.mu.Unlock()
 	return u.spec, nil
+}
+
+// Retune changes what of an adaptor can be changed while it runs: its delivery
+// level, and what is told of its entry.
+func (s *Supervisor) Retune(spec Spec) error {
+	u, err := s.unit(spec.Name)
+	if err != nil {
+		return err
+	}
+	u.mu.Lock()
+	u.spec.Entry, u.spec.Origin, u.spec.Generation = spec.Entry, spec.Origin, spec.Generation
+	u.mu.Unlock()
+	return s.SetDelivery(spec.Name, spec.Delivery)
 }
 
 // List shows all adaptors, by name.
@@ -99,20 +106,46 @@ type lagger interface {
 	Lag() (bytes int64, lastErr string)
 }
 
-// sample notes the unit's totals.
-func (u *unit) sample(now time.Time) {
-	var lag int64
-	var text string
+// lag is what is in the sources and not settled, and the adaptor's own error.
+func (u *unit) lag() (bytes int64, lastErr string) {
 	if l, ok := u.adaptor.(lagger); ok {
-		lag, text = l.Lag()
+		bytes, lastErr = l.Lag()
 	} else {
 		status := u.adaptor.Status()
-		lag, text = status.LagBytes, status.LastErr
+		bytes, lastErr = status.LagBytes, status.LastErr
 	}
+	return bytes + u.spooled(), lastErr
+}
+
+// sample notes the unit's totals.
+func (u *unit) sample(now time.Time) {
+	lag, text := u.lag()
 	u.mu.Lock()
 	u.told.tell(text, now)
 	u.mu.Unlock()
-	u.history.sample(now, lag+u.spooled())
+	u.history.sample(now, lag)
+}
+
+// Totals are an adaptor's numbers, for metrics.
+type Totals struct {
+	Name       string
+	LagBytes   int64
+	LagSeconds float64
+	Bytes      int64 // handed over since the start, again after a rewind or a loss
+	Records    int64
+}
+
+// Totals gives the numbers of all adaptors. It costs less than List.
+func (s *Supervisor) Totals() []Totals {
+	var out []Totals
+	now := time.Now()
+	for _, u := range s.all() {
+		lag, _ := u.lag()
+		t := Totals{Name: u.spec.Name, LagBytes: lag, LagSeconds: u.history.age(now, lag).Seconds()}
+		t.Bytes, t.Records = u.history.totals()
+		out = append(out, t)
+	}
+	return out
 }
 
 // spooled is what the agent's spool holds of the unit. What left the spool
@@ -132,9 +165,9 @@ func (u *unit) view() View {
 	lag := status.LagBytes + u.spooled()
 	v := View{
 		Name: u.spec.Name, Kind: u.spec.Kind.Name, Type: u.spec.Type,
-		Delivery: "end_to_end", Origin: u.spec.Origin, Generation: u.spec.Generation,
+		Delivery: ledger.Level(u.level.Load()).String(), Persona: u.spec.Persona,
 		LagBytes: lag, Position: []Position{}, Skipped: []Skipped{},
-		Dropped: Dropped{Reasons: map[string]Count{}},
+		Dropped: u.filter().Dropped(),
 	}
 	for _, src := range status.Sources {
 		v.Position = append(v.Position, Position{src.Path, src.Stream, src.Read, src.Settled, src.Size})
@@ -144,6 +177,7 @@ func (u *unit) view() View {
 	}
 	u.mu.Lock()
 	running := u.running
+	v.Origin, v.Generation = u.spec.Origin, u.spec.Generation
 	v.State, v.Rate = u.state(now), u.rate.get(now)
 	u.told.tell(status.LastErr, now)
 	err := u.lastErr
