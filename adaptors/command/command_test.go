@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/akupara/akupara/adaptors"
+	"github.com/akupara/akupara/adaptors/adaptortest"
 	"github.com/akupara/akupara/chunk"
 	"github.com/akupara/akupara/config"
 )
@@ -252,5 +253,17 @@ func TestBadConfigIsNamed(t *testing.T) {
 		if err := problems.Err(); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: got %v, want %q", text, err, want)
 		}
+	}
+}
+
+func TestTheExampleInTheReadmeRuns(t *testing.T) {
+	cfg, ok := adaptortest.Example(t, Kind(), "[df, -Pk]", "[echo, it runs]").(*Config)
+	if !ok || cfg.Every.Std() != time.Minute {
+		t.Fatalf("got %+v, want a run each minute", cfg)
+	}
+	out := newSink()
+	run(t, *cfg, out)
+	if got := string(out.wait(t, 1)[0].Body); got != "it runs\n" {
+		t.Errorf("got %q, want what the program says", got)
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/akupara/akupara/adaptors"
+	"github.com/akupara/akupara/adaptors/adaptortest"
 	"github.com/akupara/akupara/chunk"
 	"github.com/akupara/akupara/config"
 	"github.com/shirou/gopsutil/v4/cpu"
@@ -128,5 +129,23 @@ func TestVirtualAndRepeatedFileSystemsAreLeftOut(t *testing.T) {
 	}
 	if want := []string{"/", "/data"}; !slices.Equal(points, want) {
 		t.Errorf("kept %v, want %v", points, want)
+	}
+}
+
+func TestTheExampleInTheReadmeSamples(t *testing.T) {
+	cfg, ok := adaptortest.Example(t, Kind()).(*Config)
+	if !ok || len(cfg.Only) != len(Types()) {
+		t.Fatalf("got %+v, want all types of %v", cfg, Types())
+	}
+	out := make(sink, 100)
+	a, err := New(*cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := a.round(context.Background(), adaptors.Env{Out: out}, a.samplers); err != nil {
+		t.Fatal(err)
+	}
+	if len(out) < 3 {
+		t.Errorf("got samples of %d types, want most of %v", len(out), Types())
 	}
 }
