@@ -5,9 +5,13 @@
 package charset
 
 import (
+	"bytes"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
+	"unicode/utf16"
+	"unicode/utf8"
 
 	"golang.org/x/text/encoding"
 	"golang.org/x/text/encoding/charmap"
@@ -121,7 +125,8 @@ func FromBOM(head []byte) string {
 // use.
 type Decoder struct {
 	dec  *encoding.Decoder
-	wide bool
+	wide bool // UTF-16
+	big  bool // its high byte comes first
 	out  []byte
 }
 
@@ -131,7 +136,7 @@ func NewDecoder(name string) *Decoder {
 	if !known || iana == "" {
 		return nil
 	}
-	return &Decoder{dec: table()[iana].NewDecoder(), wide: iana == UTF16LE || iana == UTF16BE}
+	return &Decoder{dec: table()[iana].NewDecoder(), wide: iana == UTF16LE || iana == UTF16BE, big: iana == UTF16BE}
 }
 
 // Text gives whole characters as UTF-8, U+FFFD for what is none: good for
@@ -150,6 +155,75 @@ func (d *Decoder) Text(b []byte) []byte {
 		return b
 	}
 	return d.out[:n]
+}
+
+// Decode gives text as UTF-8, to be kept. Where bytes are no characters, it is
+// not ok: such bytes stay as they are; of UTF-16, half a pair of surrogates
+// stands as the three bytes that UTF-8 would give it, and half a unit at the end
+// as \xNN. The result is valid until the next call.
+func (d *Decoder) Decode(b []byte) (text []byte, ok bool) {
+	text = d.Text(b)
+	if !bytes.ContainsRune(text, utf8.RuneError) {
+		return text, true
+	}
+	out := make([]byte, 0, 2*len(b))
+	ok = true
+	for at := 0; at < len(b); {
+		var char []byte
+		var n int
+		var valid bool
+		if d.wide {
+			char, n, valid = d.unit(b[at:])
+		} else {
+			char, n, valid = d.char(b[at:])
+		}
+		out = append(out, char...)
+		ok = ok && valid
+		at += n
+	}
+	return out, ok
+}
+
+// char gives the character that b starts with, or its first byte.
+func (d *Decoder) char(b []byte) (char []byte, length int, valid bool) {
+	var out [16]byte
+	for n := 1; n <= min(len(b), 4); n++ {
+		d.dec.Reset()
+		wrote, read, _ := d.dec.Transform(out[:], b[:n], false)
+		if read == 0 {
+			continue
+		}
+		char = out[:wrote]
+		if !bytes.ContainsRune(char, utf8.RuneError) || string(b[:read]) == "\x84\x31\xa4\x37" { // GB18030 can say U+FFFD
+			return char, read, true
+		}
+		return b[:read], read, false
+	}
+	return b[:1], 1, false
+}
+
+// unit gives the character that b, which is UTF-16, starts with.
+func (d *Decoder) unit(b []byte) (char []byte, length int, valid bool) {
+	if len(b) == 1 {
+		return fmt.Appendf(nil, `\x%02x`, b[0]), 1, false
+	}
+	r := d.at(b)
+	switch {
+	case !utf16.IsSurrogate(r):
+		return utf8.AppendRune(nil, r), 2, true
+	case len(b) >= 4:
+		if both := utf16.DecodeRune(r, d.at(b[2:])); both != utf8.RuneError {
+			return utf8.AppendRune(nil, both), 4, true
+		}
+	}
+	return []byte{0xe0 | byte(r>>12), 0x80 | byte(r>>6)&0x3f, 0x80 | byte(r)&0x3f}, 2, false
+}
+
+func (d *Decoder) at(b []byte) rune {
+	if d.big {
+		return rune(b[0])<<8 | rune(b[1])
+	}
+	return rune(b[1])<<8 | rune(b[0])
 }
 
 // Whole is how many of b's bytes are whole characters, where b starts with one.

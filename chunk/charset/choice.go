@@ -12,14 +12,14 @@ import (
 type Choice string
 
 const (
-	auto  = "auto"
-	utf16 = "utf-16"
+	auto   = "auto"
+	byMark = "utf-16"
 )
 
 // UnmarshalText implements encoding.TextUnmarshaler.
 func (c *Choice) UnmarshalText(text []byte) error {
 	name := string(text)
-	if _, known := Canonical(name); !known && plain(name) != auto && plain(name) != plain(utf16) {
+	if _, known := Canonical(name); !known && plain(name) != auto && plain(name) != plain(byMark) {
 		return fmt.Errorf("allowed are %s", Allowed())
 	}
 	*c = Choice(name)
@@ -33,7 +33,7 @@ func (Choice) Want() string {
 
 // Allowed lists all that a Choice may be.
 func Allowed() string {
-	return strings.ToLower(strings.Join(append([]string{auto, "utf-8", utf16}, Names()...), ", "))
+	return strings.ToLower(strings.Join(append([]string{auto, "utf-8", byMark}, Names()...), ", "))
 }
 
 // Of is the IANA name of the encoding of a file that starts with head, at least
@@ -48,7 +48,7 @@ func (c Choice) Of(head []byte) (iana string, decided bool) {
 	case "", auto:
 		short := len(head) < 2 && (len(head) == 0 || head[0] == 0xff || head[0] == 0xfe)
 		return FromBOM(head), !short
-	case plain(utf16):
+	case plain(byMark):
 		if len(head) >= 2 && head[0] == 0xfe && head[1] == 0xff {
 			return UTF16BE, true
 		}

@@ -78,6 +78,7 @@ func DefaultFor(dataType string) string {
 type rawFormat struct{}
 
 func (rawFormat) begin(*reader) {}
+func (rawFormat) parts()        {}
 
 func (rawFormat) record(r *reader, rec []byte) {
 	r.row()

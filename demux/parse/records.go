@@ -4,12 +4,9 @@ import (
 	"bytes"
 	"fmt"
 	"time"
-	"unicode/utf8"
-
-	"golang.org/x/text/encoding"
-	"golang.org/x/text/encoding/ianaindex"
 
 	"github.com/akupara/akupara/chunk"
+	"github.com/akupara/akupara/chunk/charset"
 	"github.com/akupara/akupara/demux/rows"
 )
 
@@ -29,6 +26,10 @@ type grouper interface {
 	starts(line []byte) bool
 }
 
+// parter is a format that reads a record's middle and last part as it does whole
+// records. The others' parts become messages as they are.
+type parter interface{ parts() }
+
 // reader cuts chunks into records and gives them to a format.
 type reader struct {
 	format
@@ -41,9 +42,10 @@ type reader struct {
 	min, max int64 // believed times, microseconds, half-open
 	year     time.Time
 	zone     zone
-	dec      *encoding.Decoder
-	wide     int // bytes of the encoding's unit, 2 for UTF-16; 0 is one
-	big      bool
+	encoding string           // an IANA name; empty: UTF-8
+	dec      *charset.Decoder // nil for UTF-8
+	part     string           // which part of a record the chunk holds; empty: whole ones
+	faulty   bool             // the current record has bytes that are no characters
 }
 
 func newReader(f format, o Options) *reader {
@@ -63,6 +65,7 @@ func (r *reader) Parse(c *chunk.Chunk, keep chunk.Ranges, b *rows.Builder) {
 	r.b, r.year = b, c.Time
 	r.bounds(c)
 	r.decoder(c.Encoding)
+	r.part = c.Tags["part"]
 	b.Origin(c.Host, c.Source, c.Stream, c.Tags)
 	r.begin(r)
 	body := c.Body
@@ -97,29 +100,16 @@ func (r *reader) bounds(c *chunk.Chunk) {
 // decoder prepares for the body's encoding. One that is not known is read as
 // UTF-8: what is none is escaped and marked.
 func (r *reader) decoder(name string) {
-	r.dec, r.wide, r.big = nil, 0, false
-	if name == "" {
-		return
-	}
-	e, err := ianaindex.IANA.Encoding(name)
-	if err != nil || e == nil {
-		return
-	}
-	if canonical, _ := ianaindex.IANA.Name(e); canonical == "UTF-8" || canonical == "US-ASCII" {
-		return
-	}
-	r.dec = e.NewDecoder()
-	// Where a newline's byte is in its unit follows from an encoded newline.
-	if nl, err := e.NewEncoder().Bytes([]byte("\n")); err == nil && len(nl) >= 2 {
-		r.wide, r.big = 2, nl[len(nl)-1] == '\n'
+	if name != r.encoding {
+		r.encoding, r.dec = name, charset.NewDecoder(name)
 	}
 }
 
 // end gives the length of the record that body starts with.
 func (r *reader) end(body []byte) int {
 	n := r.line(body)
-	if g, ok := r.format.(grouper); ok && r.wide == 0 {
-		for n < len(body) && !g.starts(trimLine(body[n:n+r.line(body[n:])])) {
+	if g, ok := r.format.(grouper); ok && r.part == "" {
+		for n < len(body) && !g.starts(trimLine(r.dec.Text(body[n:n+r.line(body[n:])]))) {
 			n += r.line(body[n:])
 		}
 	}
@@ -128,16 +118,8 @@ func (r *reader) end(body []byte) int {
 
 // line gives the length of the line that body starts with, its end included.
 func (r *reader) line(body []byte) int {
-	if r.wide == 0 {
-		if i := bytes.IndexByte(body, '\n'); i >= 0 {
-			return i + 1
-		}
-		return len(body)
-	}
-	for i := 0; i+1 < len(body); i += 2 {
-		if lo, hi := body[i], body[i+1]; !r.big && lo == '\n' && hi == 0 || r.big && lo == 0 && hi == '\n' {
-			return i + 2
-		}
+	if n := chunk.LineEnd(body, r.encoding); n >= 0 {
+		return n
 	}
 	return len(body)
 }
@@ -160,38 +142,47 @@ func (r *reader) whole(c *chunk.Chunk, keep chunk.Ranges, first, last int) {
 		parts := keep.Covered(at)
 		if len(parts) != 1 || parts[0] != at {
 			for _, p := range parts {
-				r.part(c, at, p)
+				r.partly(c, at, p)
 			}
 			return
 		}
 	}
-	rec := c.Body[first:last]
-	if r.dec != nil {
-		rec = r.decode(rec)
-	}
-	rec = trimLine(rec)
+	rec := trimLine(r.text(c.Body[first:last], at.First))
 	if len(bytes.TrimSpace(rec)) == 0 && !r.wantsEmpty {
 		return
 	}
 	r.seq = at.First
-	r.record(r, rec)
-}
-
-// decode gives the record as UTF-8. Where that would lose bytes, it is given
-// as it is, to be escaped and marked.
-func (r *reader) decode(rec []byte) []byte {
-	out, err := r.dec.Bytes(rec)
-	if err != nil || bytes.ContainsRune(out, utf8.RuneError) {
-		return rec
+	before := r.b.Len()
+	if _, ok := r.format.(parter); !ok && (r.part == "middle" || r.part == "last") {
+		r.fail(rec, "the "+r.part+" part of a record, which was too long for one row or still being written after record_timeout")
+	} else {
+		r.record(r, rec)
 	}
-	return bytes.TrimPrefix(out, []byte("\ufeff"))
+	if r.faulty && r.b.Len() > before {
+		r.b.Fail("not all its bytes are " + r.encoding)
+	}
 }
 
-// part gives the row of the part p of a record whose rest the table holds.
-func (r *reader) part(c *chunk.Chunk, rec, p chunk.Range) {
+// text gives bytes of the stream as UTF-8, without the mark at its beginning.
+// Bytes that are no characters stay as they are, to be escaped and marked.
+func (r *reader) text(rec []byte, at int64) []byte {
+	r.faulty = false
+	if r.dec != nil {
+		var ok bool
+		rec, ok = r.dec.Decode(rec)
+		r.faulty = !ok
+	}
+	if at == 0 || r.dec != nil {
+		rec = bytes.TrimPrefix(rec, []byte("\ufeff"))
+	}
+	return rec
+}
+
+// partly gives the row of the part p of a record whose rest the table holds.
+func (r *reader) partly(c *chunk.Chunk, rec, p chunk.Range) {
 	r.seq = p.First
 	r.row()
-	r.b.Message(trimLine(c.Body[p.First-c.First : p.Last-c.First]))
+	r.b.Message(trimLine(r.text(c.Body[p.First-c.First:p.Last-c.First], p.First)))
 	r.b.Fail(fmt.Sprintf("part of a record: bytes %v of %v, the rest is in the table already", p, rec))
 }
 
