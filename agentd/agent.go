@@ -2,13 +2,14 @@
 // they read, posts it to a collector, and moves a checkpoint only over what a
 // collector has told to be settled.
 //
-//	adaptor ─────────────► ship (batch, compress, post) ──► collector
-//	   ▲  └─► spool ─────►   │ what was taken
-//	   │        ▲            ▼
-//	   └────────┴───────── ledger (asks for receipts) ────► checkpoints
+//	adaptor ─► filter ─────────────► ship (batch, compress, post) ──► collector
+//	   ▲           └─► spool ─────►   │ what was taken
+//	   │                 ▲            ▼
+//	   └─────────────────┴───────── ledger (asks for receipts) ────► checkpoints
 //
 // An adaptor whose sources can be read again (a Replayer) sends straight to
-// the shipper; what the others emit goes through the agent's spool.
+// the shipper; what the others emit goes through the agent's spool. Shipper and
+// ledger are there once for each persona, as a lane.
 package agentd
 
 import (
@@ -16,15 +17,12 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
 	"path/filepath"
 	"sync"
 	"time"
 
 	"github.com/akupara/akupara/adaptors"
 	"github.com/akupara/akupara/agentd/internal/collectors"
-	"github.com/akupara/akupara/agentd/internal/ledger"
-	"github.com/akupara/akupara/agentd/internal/ship"
 	"github.com/akupara/akupara/agentd/internal/spool"
 	"github.com/akupara/akupara/agentd/internal/supervise"
 	"github.com/akupara/akupara/checkpoints"
@@ -38,6 +36,7 @@ type Deps struct {
 	Kinds    []adaptors.Kind
 	Log      *slog.Logger
 	Registry *prometheus.Registry // nil: the agent makes its own
+	File     *File                // where the config can be read again; nil: nowhere
 }
 
 // Agent is one agent.
@@ -50,13 +49,14 @@ type Agent struct {
 
 // New checks what it is given and starts nothing. cfg is what Decode gave.
 func New(cfg Config, deps Deps) (*Agent, error) {
+	exposed := cfg.access().Check(cfg.Listen.Split())
 	switch {
 	case len(cfg.Collectors) == 0:
 		return nil, errors.New("agent: no collectors are configured")
 	case deps.Dir == "":
 		return nil, errors.New("agent: no data directory is given")
-	case !loopback(cfg.Listen):
-		return nil, fmt.Errorf("agent: listen %q is open to other machines", cfg.Listen)
+	case exposed != nil:
+		return nil, fmt.Errorf("agent: listen: %w", exposed)
 	case len(cfg.specs) != len(cfg.Adaptors):
 		return nil, errors.New("agent: the config was not read by Decode")
 	}
@@ -84,10 +84,7 @@ type parts struct {
 	checkpoints *checkpoints.Store
 	spool       *spool.Spool
 	spoolOut    *supervise.SpoolOut
-	client      *collectors.Client
-	asker       asker
-	ledger      *ledger.Ledger
-	shipper     *ship.Shipper
+	lanes       *lanes
 	supervisor  *supervise.Supervisor
 }
 
@@ -105,20 +102,33 @@ func (a *Agent) Run(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, p.close()) }()
-	fleet := &fleet{cfg: &a.cfg, kinds: a.deps.Kinds, store: p.checkpoints, supervisor: p.supervisor, log: a.deps.Log}
-	if err := fleet.restore(); err != nil {
-		return err
+	fleet := &fleet{cfg: &a.cfg, generation: 1, kinds: a.deps.Kinds, store: p.checkpoints, supervisor: p.supervisor,
+		switches: p.lanes.switches, configure: p.configure, log: a.deps.Log}
+	for i := range a.cfg.specs {
+		a.cfg.specs[i].Generation = 1
 	}
+	fleet.restore()
+	reloader := newReloader(a.deps.File, fleet, a.deps.Log)
 	health := daemon.NewHealth()
-	server := a.server(fleet, health)
+	server := a.server(handlers{fleet: fleet, reloader: reloader, idle: p.lanes.idle, personas: p.personas}, health)
 	if err := server.Listen(); err != nil {
 		return err
 	}
-	unregister := register(a.deps.Registry, p)
+	unregister := register(a.deps.Registry, p, reloader)
 	defer unregister()
 	a.addr = server.Addr().String()
 	close(a.listening)
-	return a.run(ctx, p, server)
+	return a.run(ctx, p, fleet, reloader, server)
+}
+
+// configure applies what of a new config is not the adaptors'.
+func (p *parts) configure(cfg *Config) {
+	p.lanes.apply(cfg)
+	p.spool.SetBounds(int64(cfg.Spool.Bytes), cfg.spoolShares())
+}
+
+func (p *parts) personas() []personaView {
+	return p.lanes.views(p.supervisor.List(), p.spool.Used)
 }
 
 func (a *Agent) open() (*parts, error) {
@@ -130,30 +140,21 @@ func (a *Agent) open() (*parts, error) {
 	host := hostname(&a.cfg)
 	sp, err := spool.Open(spool.Config{
 		Dir: filepath.Join(a.deps.Dir, "spool"), Host: host,
-		MaxBytes: int64(a.cfg.Spool.Bytes), KeepFree: float64(a.cfg.Spool.KeepFree),
+		MaxBytes: int64(a.cfg.Spool.Bytes), KeepFree: float64(a.cfg.Spool.KeepFree), Shares: a.cfg.spoolShares(),
 	}, log)
 	if err != nil {
 		return nil, errors.Join(err, store.Close())
 	}
-	urls := make([]string, len(a.cfg.Collectors))
-	for i, u := range a.cfg.Collectors {
-		urls[i] = u.String()
-	}
-	p := &parts{checkpoints: store, spool: sp}
-	p.client = collectors.NewClient(postTimeout, askTimeout, a.cfg.Posts)
-	p.asker = asker{p.client, collectors.NewList(urls, rand.IntN(len(urls)))}
-	p.ledger = ledger.New(ledger.Config{Every: a.cfg.Poll.Std(), ResendAfter: a.cfg.ResendAfter.Std()}, log)
-	p.shipper = ship.New(ship.Config{Agent: store.AgentID(), Budget: int64(a.cfg.Buffer), Posts: a.cfg.Posts},
-		p.client, p.asker.List, p.ledger, log)
-	p.spoolOut = &supervise.SpoolOut{Output: p.shipper, Ledger: p.ledger, Spool: sp}
+	p := &parts{checkpoints: store, spool: sp, lanes: newLanes(&a.cfg, store, log)}
 	p.supervisor = supervise.New(supervise.Env{
-		Host: host, Log: log, Out: p.shipper, Spool: sp, Ledger: p.ledger, Checkpoints: store,
+		Host: host, Log: log, Spool: sp, Checkpoints: store, Switches: p.lanes.switches, Route: p.lanes.route,
 	})
+	p.spoolOut = &supervise.SpoolOut{Spool: sp, Route: p.lanes.route, Level: p.supervisor.Level}
 	return p, nil
 }
 
 func (p *parts) close() error {
-	p.client.Close()
+	p.lanes.client.Close()
 	p.spool.Close()
 	if err := p.checkpoints.Close(); err != nil {
 		return fmt.Errorf("close checkpoints: %w", err)
@@ -163,7 +164,7 @@ func (p *parts) close() error {
 
 // run starts everything from the way out to the way in, and stops it from the
 // way in to the way out.
-func (a *Agent) run(ctx context.Context, p *parts, server *daemon.Server) error {
+func (a *Agent) run(ctx context.Context, p *parts, fleet *fleet, reloader *reloader, server *daemon.Server) error {
 	detached := context.WithoutCancel(ctx)
 	start := func(f func(context.Context)) (stop func()) {
 		own, cancel := context.WithCancel(detached)
@@ -171,37 +172,43 @@ func (a *Agent) run(ctx context.Context, p *parts, server *daemon.Server) error 
 		wg.Go(func() { f(own) })
 		return sync.OnceFunc(func() { cancel(); wg.Wait() })
 	}
-	failed := make(chan error, 2)
+	failed := make(chan error, 1)
 	report := func(f func(context.Context) error) func(context.Context) {
 		return func(ctx context.Context) {
 			if err := f(ctx); err != nil {
-				failed <- err
+				select {
+				case failed <- err:
+				default: // one is enough to stop
+				}
 			}
 		}
 	}
-	stopShipper := start(report(p.shipper.Run))
-	defer stopShipper()
-	stopLedger := start(func(ctx context.Context) { p.ledger.Run(ctx, p.asker) })
-	defer stopLedger()
+	stopLanes := start(func(ctx context.Context) {
+		p.lanes.run(ctx, func(ctx context.Context, ln *lane) { report(ln.run)(ctx) })
+	})
+	defer stopLanes()
 	stopSpool := start(func(ctx context.Context) { p.spool.Run(ctx, p.spoolOut) })
 	defer stopSpool()
 	stopAdaptors := start(p.supervisor.Run)
 	defer stopAdaptors()
 	stopServer := start(report(server.Run))
 	defer stopServer()
+	stopReloader := start(reloader.run)
+	defer stopReloader()
 
 	var err error
 	select {
 	case <-ctx.Done():
 	case err = <-failed:
 	}
-	drain, cancel := context.WithTimeout(detached, a.cfg.DrainFor.Std()) // counts from the signal on
+	stopReloader()
+	cfg, _ := fleet.config()
+	drain, cancel := context.WithTimeout(detached, cfg.DrainFor.Std()) // counts from the signal on
 	defer cancel()
 	stopServer()
 	stopAdaptors()
 	stopSpool()
-	p.shipper.Drain(drain)
-	stopLedger()
+	p.lanes.each(func(ln *lane) { ln.shipper.Drain(drain) })
 	a.lastReceipts(drain, p)
 	if drain.Err() != nil {
 		a.deps.Log.Info("not all that was read is settled; the rest is sent again after the next start")
@@ -214,8 +221,8 @@ func (a *Agent) run(ctx context.Context, p *parts, server *daemon.Server) error 
 func (a *Agent) lastReceipts(ctx context.Context, p *parts) {
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
-	for ctx.Err() == nil && !p.ledger.Idle() {
-		p.ledger.Round(ctx, p.asker)
+	for ctx.Err() == nil && !p.lanes.idle() {
+		p.lanes.each(func(ln *lane) { ln.ledger.Hurry() })
 		_ = daemon.Sleep(ctx, 200*time.Millisecond)
 	}
 }

@@ -64,9 +64,14 @@ func decode(t testing.TB, section string, urls ...string) agentd.Config {
 
 func start(t *testing.T, dir, section string, urls ...string) *agent {
 	t.Helper()
+	return startWith(t, decode(t, section, urls...), agentd.Deps{Dir: dir})
+}
+
+func startWith(t *testing.T, cfg agentd.Config, deps agentd.Deps) *agent {
+	t.Helper()
 	a := &agent{t: t, log: &lockedBuffer{}}
-	daemon, err := agentd.New(decode(t, section, urls...), agentd.Deps{Dir: dir, Kinds: all.Kinds(),
-		Log: slog.New(slog.NewTextHandler(a.log, nil))})
+	deps.Kinds, deps.Log = all.Kinds(), slog.New(slog.NewTextHandler(a.log, nil))
+	daemon, err := agentd.New(cfg, deps)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -26,7 +26,7 @@ func names(t *testing.T, a *agent) string {
 func TestWhatIsAddedAndStoppedOverRESTSurvivesARestart(t *testing.T) {
 	t.Parallel()
 	dir, c := t.TempDir(), collectortest.New(t, "a")
-	section := "adaptors:\n - {name: load, kind: metrics, only: [load], every: 1h}\n - {name: mem, kind: metrics, only: [memory], every: 1h}\n"
+	section := "allow_paths: [" + dir + "]\nadaptors:\n - {name: load, kind: metrics, only: [load], every: 1h}\n - {name: mem, kind: metrics, only: [memory], every: 1h}\n"
 	path := filepath.Join(dir, "app.log")
 	write(t, path, lines(0, 10))
 	a := start(t, filepath.Join(dir, "agent"), section, c.URL)
@@ -75,7 +75,7 @@ func TestRemovedAndAddedAgainGoesOnWhereItWas(t *testing.T) {
 	dir, c := t.TempDir(), collectortest.New(t, "a")
 	path := filepath.Join(dir, "app.log")
 	write(t, path, lines(0, 10))
-	a := start(t, filepath.Join(dir, "agent"), "", c.URL)
+	a := start(t, filepath.Join(dir, "agent"), "allow_paths: ["+dir+"]\n", c.URL)
 	entry := `{"name": "log", "kind": "tail", "type": "app", "paths": ["` + path + `"]}`
 	a.do("POST", "/v1/adaptors", entry)
 	c.Wait("the file", holds(t, "app", lines(0, 10)))

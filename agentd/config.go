@@ -2,7 +2,6 @@ package agentd
 
 import (
 	"maps"
-	"net"
 	"os"
 	"regexp"
 	"slices"
@@ -16,19 +15,27 @@ import (
 	"github.com/akupara/akupara/agentd/internal/supervise"
 	"github.com/akupara/akupara/chunk"
 	"github.com/akupara/akupara/config"
+	"github.com/akupara/akupara/daemon"
 )
 
 // Config is the agent's section of the config.
 type Config struct {
 	Collectors  []config.URL    `config:"collectors,required"`
-	Listen      config.Addr     `config:"listen"`                // of the REST API: loopback or a unix socket
+	Listen      config.Addr     `config:"listen"`                // of the REST API
 	Host        string          `config:"host"`                  // in every chunk; empty: the system's name
 	Buffer      config.Size     `config:"buffer" min:"20MiB"`    // bytes of chunks on their way, at most
 	ResendAfter config.Duration `config:"resend_after" min:"1s"` // a collector away for so long: ask another
 	Spool       SpoolConfig     `config:"spool"`                 // for sources that can't be read again
 	Allow       []string        `config:"allow_commands"`        // programs that adaptors added over REST may run
-	Adaptors    []config.Node   `config:"adaptors"`              // each an entry and its kind's own keys
-	Switches    []config.Node   `config:"switches"`              // what is not collected for now
+	AllowPaths  []string        `config:"allow_paths"`           // folders that they may read
+	AllowWrites []string        `config:"allow_writes"`          // folders that they may move and delete files in
+	AllowListen []string        `config:"allow_listen"`          // addresses beside loopback that they may listen on
+	AllowURLs   []string        `config:"allow_urls"`            // beginnings of URLs that they may connect to
+	TLS         TLSConfig       `config:"tls"`
+	TokenFile   string          `config:"token_file"` // of the token that the REST API asks for
+	Hosts       []string        `config:"hosts"`      // names of this machine that requests may use
+	Adaptors    []config.Node   `config:"adaptors"`   // each an entry and its kind's own keys
+	Switches    []config.Node   `config:"switches"`   // what is not collected for now
 
 	// Personas are what adaptors share that name the same one. The memory that
 	// the agent uses is bounded by its own buffer and those of all personas
@@ -39,6 +46,7 @@ type Config struct {
 	Poll     config.Duration          `config:"receipts_every" min:"10ms"` // how often receipts are asked for
 
 	specs    []supervise.Spec // Adaptors, decoded
+	node     config.Node      // the section, to place problems by
 	switches []filter.Switch  // Switches, decoded
 }
 
@@ -46,6 +54,17 @@ type Config struct {
 type SpoolConfig struct {
 	Bytes    config.Size    `config:"bytes" min:"1MiB"`
 	KeepFree config.Percent `config:"keep_free"` // of the whole disk
+}
+
+// TLSConfig holds the PEM files that the REST API is served with.
+type TLSConfig struct {
+	Cert     string `config:"cert"`
+	Key      string `config:"key"`
+	ClientCA string `config:"client_ca"` // of the certificates that clients need
+}
+
+func (c *Config) access() daemon.Access {
+	return daemon.Access{Cert: c.TLS.Cert, Key: c.TLS.Key, ClientCA: c.TLS.ClientCA, TokenFile: c.TokenFile}
 }
 
 // DefaultConfig is what holds where a key is not given.
@@ -67,33 +86,21 @@ func (c *Config) Validate(n config.Node) config.Problems {
 	if node := n.Get("collectors"); node.Given() && len(c.Collectors) == 0 && len(node.Items()) == 0 {
 		out = append(out, node.Problemf("it is empty; want at least one collector's URL"))
 	}
-	if !loopback(c.Listen) {
-		out = append(out, n.Get("listen").Problemf("%q is open to other machines, and whoever reaches it runs the agent; "+
-			"allowed: an address of this machine alone, such as 127.0.0.1:9771, or unix:/path", c.Listen))
+	if err := c.access().Check(c.Listen.Split()); err != nil {
+		out = append(out, n.Get("listen").Problemf("%v", err))
 	}
+	out = append(out, c.checkAllow(n)...)
 	if len(c.Host) > 255 {
 		out = append(out, n.Get("host").Problemf("it has %d bytes; at most 255 are allowed", len(c.Host)))
 	}
 	return append(out, c.checkPersonas(n)...)
 }
 
-func loopback(a config.Addr) bool {
-	network, addr := a.Split()
-	if network == "unix" {
-		return true
-	}
-	host, _, err := net.SplitHostPort(addr)
-	if err != nil {
-		return false
-	}
-	ip := net.ParseIP(host)
-	return host == "localhost" || ip != nil && ip.IsLoopback()
-}
-
 // Decode reads the agent's section and all its adaptors. What it gives is
 // usable only where there are no problems.
 func Decode(n config.Node, kinds []adaptors.Kind) (Config, config.Problems) {
 	c := DefaultConfig()
+	c.node = n
 	problems := config.Decode(n, &c)
 	first := map[string]config.Pos{}
 	for _, node := range c.Adaptors {
@@ -192,6 +199,7 @@ func decodeAdaptor(n config.Node, kinds []adaptors.Kind, personas map[string]Per
 	}
 	rules, p := filter.Decode(e.Keys, spec.Kind.Replayable)
 	problems = append(problems, p...)
+	spec.Entry, spec.Origin = n.Any(), "config"
 	spec.Name, spec.Type, spec.Persona, spec.Filter = e.Name, e.Type, e.Persona, rules
 	spec.Tags = allTags(e, persona)
 	spec.Delivery = ledger.LevelOf(e.Delivery)

@@ -18,7 +18,7 @@ func TestAdaptorsAreRunOverREST(t *testing.T) {
 		adaptors: fmt.Sprintf(`    - {name: plain, kind: tail, type: plain, paths: ["%s/a.log"], tags: {rack: r7}}
     - {name: broken, kind: command, type: broken, command: [/no/such/program], every: 100ms}
     - {name: load, kind: metrics, every: 1s}`, logs),
-		agentKey: "  allow_commands: [echo]",
+		agentKey: "  allow_commands: [echo]\n  allow_paths: [" + logs + ", /nowhere]",
 	}
 	s.configure(t)
 	s.startAll(t)
