@@ -1,5 +1,5 @@
 // Package command is the adaptor that runs a program, without a shell: at
-// intervals, each run's output one record; or for ever, each line a record.
+// intervals, each run's output one record; or for ever, its lines records.
 package command
 
 import (
@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/akupara/akupara/adaptors"
+	"github.com/akupara/akupara/adaptors/internal/cut"
 	"github.com/akupara/akupara/chunk"
 	"github.com/akupara/akupara/config"
 )
@@ -19,12 +20,19 @@ type Config struct {
 	Command []string        `config:"command,required"`       // program and arguments
 	Every   config.Duration `config:"every"`                  // from start to start; not given: the program runs for ever
 	Timeout config.Duration `config:"timeout"`                // of one run; 0: Every, at least a minute; not for programs that run for ever
-	Max     config.Size     `config:"max_output" max:"16MiB"` // bytes of a run's output, or of a line, that are kept
+	Max     config.Size     `config:"max_output" max:"16MiB"` // bytes of a run's output that are kept, and of a record of several lines or one
+
+	cut.Config // where records end in the output of a program that runs for ever
 }
 
 // Validate implements config.Validator.
 func (c *Config) Validate(n config.Node) config.Problems {
-	var out config.Problems
+	out := c.Config.Validate(n)
+	for _, key := range []string{"record_start", "record_end", "record_indented", "record_timeout"} {
+		if node := n.Get(key); node.Given() && n.Get("every").Given() {
+			out = append(out, node.Problemf("with \"every\" each run is one record; it is for programs that run for ever"))
+		}
+	}
 	if node := n.Get("command"); node.Given() && (len(c.Command) == 0 || c.Command[0] == "") {
 		out = append(out, node.Problemf("it names no program; want [program, argument, …]"))
 	}
@@ -49,7 +57,9 @@ func (c *Config) Program() string {
 }
 
 // DefaultConfig is what holds where a key is not given.
-func DefaultConfig() Config { return Config{Max: chunk.MaxBody} }
+func DefaultConfig() Config {
+	return Config{Max: chunk.MaxBody, Config: cut.Config{RecordTimeout: config.Duration(cut.DefaultTimeout)}}
+}
 
 // Kind describes the kind to the agent.
 func Kind() adaptors.Kind {
@@ -73,6 +83,7 @@ func Kind() adaptors.Kind {
 // Adaptor runs one program.
 type Adaptor struct {
 	cfg    Config
+	cutter *cut.Cutter
 	source string
 
 	mu      sync.Mutex
@@ -90,11 +101,19 @@ func New(cfg Config) (*Adaptor, error) {
 	if cfg.Timeout == 0 {
 		cfg.Timeout = max(cfg.Every, config.Duration(time.Minute))
 	}
+	if cfg.RecordTimeout == 0 {
+		cfg.RecordTimeout = config.Duration(cut.DefaultTimeout)
+	}
+	// All that has to be there for a record to be cut off fits into a chunk.
+	cutter, err := cfg.Cutter("", min(int(cfg.Max), chunk.MaxBody-(256<<10)))
+	if err != nil {
+		return nil, fmt.Errorf("create command: %w", err)
+	}
 	source := strings.Join(cfg.Command, " ")
 	if len(source) > 4096 {
 		source = strings.ToValidUTF8(source[:4096], "")
 	}
-	return &Adaptor{cfg: cfg, source: source}, nil
+	return &Adaptor{cfg: cfg, cutter: cutter, source: source}, nil
 }
 
 // Status implements adaptors.Adaptor.

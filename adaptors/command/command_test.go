@@ -8,6 +8,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -17,6 +18,7 @@ import (
 
 	"github.com/akupara/akupara/adaptors"
 	"github.com/akupara/akupara/adaptors/adaptortest"
+	"github.com/akupara/akupara/adaptors/internal/cut"
 	"github.com/akupara/akupara/chunk"
 	"github.com/akupara/akupara/config"
 )
@@ -36,6 +38,7 @@ func (s *sink) Send(_ context.Context, c *chunk.Chunk) error {
 	own := *c
 	own.Body = bytes.Clone(c.Body)
 	own.Tags = maps.Clone(c.Tags)
+	own.Borders = slices.Clone(c.Borders)
 	s.chunks = append(s.chunks, own)
 	s.got <- struct{}{}
 	return nil
@@ -187,6 +190,48 @@ func TestLinesOfAProgramThatRunsForEverComeAtOnceAndWhole(t *testing.T) {
 	}
 }
 
+func TestLinesOfAProgramThatRunsForEverMayBelongTogether(t *testing.T) {
+	out := newSink()
+	_, stop := run(t, Config{
+		Command: []string{"sh", "-c", `printf 'one\n\tat x\n'; sleep 0.5; printf '\tat y\ntwo\n'; sleep 1000`},
+		Config:  cut.Config{RecordIndented: true, RecordTimeout: config.Duration(3 * time.Second)},
+	}, out)
+	var got []string
+	for _, c := range out.wait(t, 2) {
+		for first, last := range c.Records() {
+			got = append(got, string(c.Body[first:last]))
+		}
+		if c.Borders == nil {
+			t.Errorf("the chunk %q has no borders", c.Body)
+		}
+	}
+	if want := []string{"one\n\tat x\n\tat y\n", "two\n"}; !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	if err := stop(); err != nil {
+		t.Errorf("Run returned %v when it was stopped, want nil", err)
+	}
+}
+
+func TestRecordOfAProgramThatIsTooLongComesInParts(t *testing.T) {
+	out := &sink{got: make(chan struct{}, 1000)}
+	a, err := New(Config{Max: 1 << 10, Command: []string{"sh", "-c", `echo before; head -c 3000 /dev/zero | tr '\0' x; echo; echo after`}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = a.Run(context.Background(), adaptors.Env{Out: out, Log: slog.New(slog.DiscardHandler)})
+	var parts []string
+	for _, c := range out.chunks {
+		parts = append(parts, c.Tags["part"])
+	}
+	if want := []string{"", "first", "middle", "last", ""}; !slices.Equal(parts, want) {
+		t.Errorf("parts: got %q, want %q", parts, want)
+	}
+	if got, want := out.text(), "before\n"+strings.Repeat("x", 3000)+"\nafter\n"; got != want {
+		t.Errorf("got %d bytes, want %d", len(got), len(want))
+	}
+}
+
 func TestProgramThatShouldRunForEverAndEndsIsAnError(t *testing.T) {
 	out := newSink()
 	a, _ := New(Config{Command: []string{"sh", "-c", "echo last; printf half; echo why >&2; exit 4"}})
@@ -240,12 +285,14 @@ func TestMissingProgramIsAnError(t *testing.T) {
 
 func TestBadConfigIsNamed(t *testing.T) {
 	for text, want := range map[string]string{
-		"{command: []}":                  "names no program",
-		"{command: [df], every: 1ms}":    "at least 100ms",
-		"{command: [df], timeout: 1s}":   "runs for ever",
-		"{command: [df], max_output: 1}": "at least 1KiB",
-		"{every: 60s}":                   `"command" is missing`,
-		"{command: df}":                  "is not a list",
+		"{command: []}":                                         "names no program",
+		"{command: [df], every: 1ms}":                           "at least 100ms",
+		"{command: [df], timeout: 1s}":                          "runs for ever",
+		"{command: [df], max_output: 1}":                        "at least 1KiB",
+		"{every: 60s}":                                          `"command" is missing`,
+		"{command: df}":                                         "is not a list",
+		"{command: [df], every: 1s, record_end: a}":             "each run is one record",
+		"{command: [df], record_end: a, record_indented: true}": "record_end and record_indented are given",
 	} {
 		n, problems := config.Parse("f", []byte(text))
 		cfg := DefaultConfig()

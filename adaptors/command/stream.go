@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/akupara/akupara/adaptors"
+	"github.com/akupara/akupara/adaptors/internal/cut"
 	"github.com/akupara/akupara/chunk"
 )
 
@@ -21,7 +22,7 @@ const (
 	streamAge   = 200 * time.Millisecond
 )
 
-// stream runs the program for ever and sends its lines as they come.
+// stream runs the program for ever and sends its records as they come.
 func (a *Adaptor) stream(ctx context.Context, env adaptors.Env) error {
 	r, w, err := os.Pipe()
 	if err != nil {
@@ -69,69 +70,122 @@ func (a *Adaptor) stream(ctx context.Context, env adaptors.Env) error {
 	return errors.New(text)
 }
 
-// lines sends whole lines until r ends. What follows the last newline at the
-// end is sent as it is; so is a line longer than the limit, in pieces.
+// lines sends whole records until r ends. What is unfinished then is sent as it
+// is; a record longer than the limit, in parts.
 func (a *Adaptor) lines(ctx context.Context, env adaptors.Env, r *os.File) error {
-	buf := make([]byte, 0, 2*streamBytes)
-	var since time.Time // when the first whole line in buf came
-	ended := false
-	for !ended {
-		if len(buf) == cap(buf) {
-			buf = append(make([]byte, 0, min(2*cap(buf), int(a.cfg.Max)+streamBytes)), buf...)
-		}
-		var deadline time.Time
-		if !since.IsZero() {
-			deadline = since.Add(streamAge)
-		}
-		_ = r.SetReadDeadline(deadline)
-		n, err := r.Read(buf[len(buf):cap(buf)])
-		fresh := buf[len(buf) : len(buf)+n]
-		buf = buf[:len(buf)+n]
-		if since.IsZero() && bytes.IndexByte(fresh, '\n') >= 0 {
-			since = time.Now()
-		}
+	cutter := a.cutter.For("")
+	in := pending{cutter: cutter, buf: make([]byte, 0, 2*streamBytes), want: streamBytes}
+	for ended := false; !ended; {
+		in.grow()
+		_ = r.SetReadDeadline(in.deadline(a.cfg.RecordTimeout.Std()))
+		n, err := r.Read(in.buf[len(in.buf):cap(in.buf)])
+		in.add(n)
 		late := errors.Is(err, os.ErrDeadlineExceeded)
 		ended = errors.Is(err, io.EOF) || errors.Is(err, os.ErrClosed)
-		if err != nil && !late && !ended {
-			return fmt.Errorf("read output of %s: %w", a.cfg.Program(), err)
-		}
-		whole := bytes.LastIndexByte(buf, '\n') + 1
+		flush := cut.None
 		switch {
-		case ended || whole == 0 && len(buf) >= int(a.cfg.Max):
-			whole = min(len(buf), int(a.cfg.Max))
-		case whole < streamBytes && !late:
+		case err != nil && !late && !ended:
+			return fmt.Errorf("read output of %s: %w", a.cfg.Program(), err)
+		case ended:
+			flush = cut.Always
+		case late && time.Since(in.news) >= a.cfg.RecordTimeout.Std():
+			flush = cut.Lines
+		case len(in.buf) < in.want && !late:
 			continue
 		}
-		if whole == 0 {
-			continue
-		}
-		if err := a.send(ctx, env, buf[:whole]); err != nil {
+		if err := in.each(flush, func(body []byte, c cut.Cut) error { return a.send(ctx, env, body, c) }); err != nil {
 			return err
 		}
-		buf = append(buf[:0], buf[whole:]...)
-		since = time.Time{}
 	}
-	if len(buf) > 0 {
-		return a.send(ctx, env, buf)
+	return nil
+}
+
+// pending is what was read of a program's output and not sent yet.
+type pending struct {
+	cutter  *cut.Cutter
+	buf     []byte
+	want    int       // bytes that are worth a look
+	from    cut.From  // what buf starts with
+	off     int64     // bytes sent
+	since   time.Time // when the first line came that was not looked at; zero: there is none
+	news    time.Time // when something came last
+	borders []int64
+}
+
+func (p *pending) grow() {
+	if len(p.buf) == cap(p.buf) {
+		p.buf = append(make([]byte, 0, min(2*cap(p.buf), p.cutter.Enough()+streamBytes)), p.buf...)
 	}
+}
+
+func (p *pending) add(n int) {
+	if n == 0 {
+		return
+	}
+	fresh := p.buf[len(p.buf) : len(p.buf)+n]
+	p.buf = p.buf[:len(p.buf)+n]
+	p.news = time.Now()
+	if p.since.IsZero() && bytes.IndexByte(fresh, '\n') >= 0 {
+		p.since = p.news
+	}
+}
+
+// deadline is when what is there has to be looked at although nothing else
+// comes; zero: never.
+func (p *pending) deadline(recordTimeout time.Duration) (at time.Time) {
+	if !p.since.IsZero() {
+		at = p.since.Add(streamAge)
+	}
+	if late := p.news.Add(recordTimeout); p.waits() && (at.IsZero() || late.Before(at)) {
+		at = late
+	}
+	return at
+}
+
+// waits tells that a record of several lines may have come to its end.
+func (p *pending) waits() bool {
+	return p.cutter.MultiLine() && bytes.IndexByte(p.buf, '\n') >= 0
+}
+
+// each gives all that can be cut off to send.
+func (p *pending) each(flush cut.Flush, send func(body []byte, c cut.Cut) error) error {
+	p.since = time.Time{}
+	at := 0
+	for {
+		rest := p.buf[at:]
+		c := p.cutter.Next(rest, p.from, flush, p.borders)
+		if c.N == 0 {
+			break
+		}
+		if c.Borders != nil {
+			p.borders = c.Borders
+		}
+		if err := send(rest[:c.N], c); err != nil {
+			return err
+		}
+		at += c.N
+		p.off += int64(c.N)
+		p.from, _ = p.cutter.From(p.off, rest[:c.N])
+	}
+	p.want = streamBytes
+	if at == 0 { // one record, longer than that
+		p.want = min(max(2*len(p.buf), streamBytes), p.cutter.Enough())
+	}
+	p.buf = append(p.buf[:0], p.buf[at:]...)
 	return nil
 }
 
 // send outlives ctx by a moment: what the program said before it was ended is
 // kept.
-func (a *Adaptor) send(ctx context.Context, env adaptors.Env, body []byte) error {
+func (a *Adaptor) send(ctx context.Context, env adaptors.Env, body []byte, of cut.Cut) error {
 	if ctx.Err() != nil {
 		var cancel func()
 		ctx, cancel = context.WithTimeout(context.WithoutCancel(ctx), grace)
 		defer cancel()
 	}
-	for len(body) > 0 {
-		n := min(len(body), chunk.MaxBody)
-		c := chunk.Chunk{Source: a.source, Time: time.Now(), Body: body[:n]}
-		if err := env.Out.Send(ctx, &c); err != nil {
-			return fmt.Errorf("send lines of %s: %w", a.cfg.Program(), err)
-		}
-		body = body[n:]
+	c := chunk.Chunk{Source: a.source, Time: time.Now(), Tags: of.Part.Tags(), Borders: of.Borders, Body: body}
+	if err := env.Out.Send(ctx, &c); err != nil {
+		return fmt.Errorf("send lines of %s: %w", a.cfg.Program(), err)
 	}
 	return nil
 }
