@@ -1,0 +1,321 @@
+package pods
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"time"
+
+	"github.com/akupara/akupara/adaptors/internal/ident"
+	"github.com/akupara/akupara/adaptors/pods/internal/cri"
+	"github.com/akupara/akupara/adaptors/pods/internal/kube"
+	"github.com/akupara/akupara/chunk"
+)
+
+// metadata is what the cluster knows of pods.
+type metadata interface {
+	// Lookup gives what is known of a pod, by the uid in its logs' path.
+	Lookup(uid string) (kube.Pod, kube.State)
+	// Generation changes with what Lookup gives.
+	Generation() int64
+}
+
+// decide tells whether and as what an instance is collected, as soon as its
+// metadata is there. Until then it gives how long to wait.
+func (r *reader) decide(_ context.Context, in *instance) (time.Duration, error) {
+	var labels map[string]string
+	if r.meta != nil {
+		gen := r.meta.Generation()
+		if in.decided && in.labelled == gen {
+			return 0, nil
+		}
+		pod, state := r.meta.Lookup(in.uid)
+		in.labelled = gen
+		switch {
+		case state == kube.Known:
+			labels = pod.Labels
+			r.tag(in, &pod)
+			if !in.decided && !r.cfg.Rules.labels(labels) {
+				in.excluded = true
+			}
+		case in.decided:
+			return 0, nil
+		case r.cfg.Metadata.Missing == "hold":
+			if !in.absent || time.Since(in.since) < in.times.missing {
+				return r.times.poll, nil
+			}
+			in.excluded = true
+		case state == kube.Asked && time.Since(in.found) < r.times.metadata:
+			return r.times.metadata - time.Since(in.found), nil
+		default:
+			in.tags = map[string]map[string]string{"": in.container.tags()}
+			in.tags[""]["metadata"] = "missing"
+			r.env.Log.Warn("a pod's metadata is not known; its logs are collected without labels", "namespace", in.namespace, "pod", in.pod)
+		}
+	} else if !in.decided {
+		r.tag(in, nil)
+	}
+	if !in.decided {
+		in.decided, in.dataType = true, r.cfg.typeOf(&in.container, labels)
+	}
+	return 0, nil
+}
+
+// tag sets the tags of an instance's chunks.
+func (r *reader) tag(in *instance, pod *kube.Pod) {
+	t := in.container.tags()
+	if r.cfg.RecordStart.Regexp != nil {
+		t["multiline"] = "true"
+	}
+	if pod != nil {
+		if pod.Node != "" {
+			t["node"] = pod.Node
+		}
+		if pod.Owner != "" {
+			t["owner"] = pod.Owner
+		}
+		room := maxOwnTags
+		whole := withPrefix(t, "label.", pod.Labels, r.cfg.Metadata.Labels, &room)
+		whole = withPrefix(t, "annotation.", pod.Annotations, r.cfg.Metadata.Annotations, &room) && whole
+		if !whole && !in.decided {
+			r.env.Log.Warn("a pod has more labels and annotations than a chunk has room for; the first are kept",
+				"namespace", in.namespace, "pod", in.pod, "kept", maxOwnTags)
+		}
+	}
+	if !maps.Equal(t, in.tags[""]) {
+		in.tags = map[string]map[string]string{"": t}
+	}
+}
+
+// rest decides about what follows the last border: whether it is taken as it
+// is, and whether the stream is finished. done is what was flushed just now.
+func (r *reader) rest(ctx context.Context, in *instance, pending []byte, wake time.Duration, done cri.Flush) (cri.Flush, result, error) {
+	last := in.last()
+	if in.absent && len(in.next) == 0 {
+		return r.deleted(ctx, in, pending, done)
+	}
+	if len(pending) == 0 {
+		if in.later && !in.done && len(in.next) == 0 && last.growing() {
+			in.done, in.changed = true, true
+			return cri.Whole, result{wake: wake}, r.store(in)
+		}
+		return cri.Whole, result{wake: wake}, nil
+	}
+	if done != cri.Whole || bytes.IndexByte(pending, '\n') < 0 {
+		return cri.Whole, result{wake: wake}, nil // an unterminated line: wait for the rest
+	}
+	after := r.cfg.Timeout.Std() - time.Since(last.file.grewAt)
+	if after <= 0 {
+		return cri.Lines, result{}, nil
+	}
+	if wake > 0 {
+		after = min(after, wake)
+	}
+	return cri.Whole, result{wake: after}, nil
+}
+
+// deleted decides about an instance of which no file is there any more.
+func (r *reader) deleted(ctx context.Context, in *instance, pending []byte, done cri.Flush) (cri.Flush, result, error) {
+	last := in.last()
+	f := last.file
+	if last.growing() && f.f != nil {
+		info, err := ident.Fstat(f.f)
+		if err != nil {
+			return cri.Whole, result{}, fmt.Errorf("look at %s: %w", f.id.Path, err)
+		}
+		in.certain = info.Links == 0
+		if wait := in.times.missing - time.Since(in.since); wait > 0 && !in.certain {
+			return cri.Whole, result{wake: min(wait, r.times.poll)}, nil
+		}
+		size := f.size
+		wait, err := in.quiet(f, in.times.still, false)
+		if err != nil {
+			return cri.Whole, result{}, err
+		}
+		if f.size != size {
+			return cri.Whole, result{more: true}, nil
+		}
+		if wait > 0 {
+			return cri.Whole, result{wake: min(wait, r.times.poll)}, nil
+		}
+	}
+	if len(pending) > 0 && done != cri.Always {
+		return cri.Always, result{}, nil
+	}
+	if last.growing() {
+		last.Len, in.changed = in.off-last.Base, true
+	}
+	in.reason = "the container's log was deleted"
+	return cri.Whole, result{}, r.finish(ctx, in)
+}
+
+// finish tells the end of a stream of which nothing can be read any more: what
+// is not settled is lost, unless a collector holds it.
+func (r *reader) finish(ctx context.Context, in *instance) error {
+	if in.id == "" {
+		in.ended = true
+		in.endSent.Store(true)
+		return nil
+	}
+	if err := r.tellBegin(ctx, in); err != nil {
+		return err
+	}
+	if in.off < in.sent {
+		rg := chunk.Range{First: in.off, Last: in.sent}
+		if err := r.fact(ctx, in, chunk.Lost, rg, "the container's log was deleted before it was secured"); err != nil {
+			return err
+		}
+		in.off = in.sent
+		in.read.Store(in.off)
+	}
+	if err := r.resendAll(ctx, in); err != nil {
+		return err
+	}
+	if !in.ended {
+		in.ended, in.changed = true, true
+		in.stored = nil
+		if err := r.store(in); err != nil {
+			in.ended = false
+			return err
+		}
+	}
+	if in.endSent.Load() {
+		return nil
+	}
+	if err := r.fact(ctx, in, chunk.End, chunk.Range{First: in.off, Last: in.off}, in.reason); err != nil {
+		return err
+	}
+	in.endSent.Store(true)
+	return nil
+}
+
+// tellBegin tells where the stream begins, if that is not known yet.
+func (r *reader) tellBegin(ctx context.Context, in *instance) error {
+	if in.beginSent {
+		return nil
+	}
+	if err := r.fact(ctx, in, chunk.Begin, chunk.Range{First: in.begin, Last: in.begin}, "reading began here"); err != nil {
+		return err
+	}
+	in.beginSent = true
+	return nil
+}
+
+// tellLost tells that the bytes at off, up to the next part that can be read,
+// are lost.
+func (r *reader) tellLost(ctx context.Context, in *instance) error {
+	rg := chunk.Range{First: in.off}
+	p := in.parts[in.at(in.off)]
+	reason := "a rotated log was removed before it was read"
+	switch {
+	case in.off < p.Base:
+		rg.Last, reason = p.Base, "a log that is to be read again is there no more"
+	case in.absent:
+		rg.Last, reason = p.end(), "the container's log was deleted while it was not watched; if more was written to it than was seen, that stands here as one byte"
+	default:
+		rg.Last = p.end()
+		if rg.Len() == 1 {
+			reason = "a rotated log was removed while it was not watched: what was written to it, and to others since, is not known and stands here as one byte"
+		}
+	}
+	if rg.Last > in.sent {
+		if err := r.env.Streams.Sent(in.id, rg.Last, 0); err != nil {
+			return fmt.Errorf("journal what is lost of %s: %w", in.source, err)
+		}
+		in.sent, in.tail = rg.Last, 0
+	}
+	if err := r.fact(ctx, in, chunk.Lost, rg, reason); err != nil {
+		return err
+	}
+	r.env.Log.Warn("bytes of a container's log were destroyed before they could be read", "log", in.source, "stream", in.id,
+		"first", rg.First, "last", rg.Last, "why", reason)
+	in.off = rg.Last
+	in.cut = cutState{at: in.off}
+	in.read.Store(in.off)
+	return nil
+}
+
+func (r *reader) fact(ctx context.Context, in *instance, kind chunk.Kind, rg chunk.Range, reason string) error {
+	c := r.chunk(in, rg)
+	c.Kind, c.Reason = kind, reason
+	if err := r.env.Out.Send(ctx, &c); err != nil {
+		return fmt.Errorf("send a fact (%v) of %s: %w", kind, in.source, err)
+	}
+	return nil
+}
+
+// resendAll sends again what was asked for, as far as it was sent before.
+func (r *reader) resendAll(ctx context.Context, in *instance) error {
+	asked := in.takeResend()
+	for i, rg := range asked {
+		if err := r.resend(ctx, in, rg); err != nil {
+			in.addResend(asked[i:])
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *reader) resend(ctx context.Context, in *instance, rg chunk.Range) error {
+	if rg.Empty() {
+		if rg.First == in.begin && in.begin > 0 {
+			in.beginSent = false
+			if err := r.tellBegin(ctx, in); err != nil {
+				return err
+			}
+		}
+		if in.endSent.Load() && rg.First == in.off {
+			return r.fact(ctx, in, chunk.End, chunk.Range{First: in.off, Last: in.off}, in.reason)
+		}
+		return nil
+	}
+	rg = rg.Intersect(chunk.Range{First: in.begin, Last: in.off}) // the rest is read anyway
+	buf := make([]byte, min(max(rg.Len(), 1), int64(r.cfg.MaxRecord)+readBytes))
+	looked := false
+	for !rg.Empty() {
+		n, ends, why, err := in.fill(buf, rg.First, rg.Last, func(int64) (bool, error) { return false, nil })
+		if stale := errors.Is(err, errStale) || errors.Is(err, errUnseen); stale && n == 0 && !looked {
+			if err := in.look(); err != nil {
+				return err
+			}
+			looked = true
+			continue
+		} else if err != nil && !stale && n == 0 {
+			return err
+		}
+		if n == 0 {
+			gone := rg
+			if i := in.at(rg.First); i < len(in.parts) {
+				gone.Last = min(rg.Last, in.parts[i].end())
+				if rg.First < in.parts[i].Base {
+					gone.Last = min(rg.Last, in.parts[i].Base)
+				}
+			}
+			if gone.Empty() {
+				gone.Last = rg.Last
+			}
+			if err := r.fact(ctx, in, chunk.Lost, gone, "the log was deleted before it was secured"); err != nil {
+				return err
+			}
+			rg.First = gone.Last
+			continue
+		}
+		flush := cri.Whole
+		if why != full {
+			flush = cri.Always
+		}
+		c := r.cutter.Next(buf[:n], ends, in.between(rg.First), flush, nil)
+		if c.N == 0 {
+			c = cri.Cut{N: n, Borders: []int64{int64(n)}}
+		}
+		ch := r.chunk(in, chunk.Range{First: rg.First, Last: rg.First + int64(c.N)})
+		ch.Tags, ch.Borders, ch.Body = in.tagsOf(c.Part), c.Borders, buf[:c.N]
+		if err := r.env.Out.Send(ctx, &ch); err != nil {
+			return fmt.Errorf("send %v of %s again: %w", ch.Range(), in.source, err)
+		}
+		rg.First += int64(c.N)
+	}
+	return nil
+}

@@ -1,0 +1,286 @@
+package pods
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/akupara/akupara/adaptors/internal/ident"
+	"github.com/akupara/akupara/adaptors/pods/internal/cri"
+	"github.com/akupara/akupara/adaptors/pods/internal/unzip"
+)
+
+// A file in an instance's folder is one of these, asked in this order:
+//
+//  1. a file that is open: its inode tells.
+//  2. a file that was read or seen before and is not open, also in an earlier
+//     life of the agent: inode, birth time, head, and the bytes before what
+//     was sent.
+//  3. compressed: the file that had the name before, or, where nobody saw the
+//     rotation, one whose head it has.
+//  4. a new file. Rotated ones follow each other by name, the present log
+//     comes last.
+
+// listing is what an instance's folder holds of it.
+type listing struct {
+	plain []string // names, the rotated ones first, by time
+	gz    []string // names without .gz, of those that are not plain as well
+	later bool     // the container's next instance is there
+}
+
+func listFolder(dir string, restart int) (listing, error) {
+	entries, err := os.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return listing{}, nil
+	}
+	if err != nil {
+		return listing{}, fmt.Errorf("list %s: %w", dir, err)
+	}
+	var l listing
+	current := ""
+	for _, e := range entries { // sorted by name, and so NAME before NAME.gz
+		n, ok := parseName(e.Name())
+		switch {
+		case !ok || e.IsDir():
+		case n.restart > restart:
+			l.later = true
+		case n.restart < restart:
+		case n.rotated == "":
+			current = e.Name()
+		case !n.gz:
+			l.plain = append(l.plain, e.Name())
+		default:
+			if name := strings.TrimSuffix(e.Name(), ".gz"); !slices.Contains(l.plain, name) {
+				l.gz = append(l.gz, name)
+			}
+		}
+	}
+	if current != "" {
+		l.plain = append(l.plain, current)
+	}
+	return l, nil
+}
+
+// text is the listing as one string, to be compared.
+func (l *listing) text() string { return listingText(l.plain, l.gz) }
+
+func listingText(plain, gz []string) string {
+	all := slices.Clone(plain)
+	for _, n := range gz {
+		all = append(all, n+".gz")
+	}
+	slices.Sort(all)
+	return strings.Join(all, " ")
+}
+
+// look matches what is in the folder with the chain: every file of the chain
+// gets its name, and what is new is put behind it.
+func (in *instance) look() error {
+	for _, f := range in.takeFresh() {
+		in.takeOpen(f)
+	}
+	l, err := listFolder(in.dir, in.restart)
+	if err != nil {
+		return err
+	}
+	if len(l.plain)+len(l.gz) == 0 { // nothing may be told as deleted because a mount is missing
+		if _, err := os.Stat(in.root); err != nil {
+			return fmt.Errorf("look at the folder of all pods: %w", err)
+		}
+	}
+	in.setListing(l.text())
+	in.changed = true // names, at the least
+	known := in.files()
+	claimed := map[*file]bool{}
+	var anew []*file
+	for _, name := range l.plain {
+		f, err := in.findPlain(name, known, claimed)
+		switch {
+		case errors.Is(err, fs.ErrNotExist): // renamed since
+			in.lookAgain = true
+		case err != nil:
+			return err
+		case f == nil && name != in.logName() && name <= in.before:
+		case f == nil:
+			o, info, err := openLog(filepath.Join(in.dir, name))
+			if errors.Is(err, fs.ErrNotExist) {
+				in.lookAgain = true
+				continue
+			}
+			if err != nil {
+				return err
+			}
+			f = &file{id: ident.Identity{Path: name}}
+			f.attach(o, &info)
+			f.called(name, false)
+			anew = append(anew, f)
+		default:
+			claimed[f] = true
+			f.called(name, false)
+		}
+	}
+	for _, name := range l.gz {
+		f := findName(name, known, claimed)
+		if f == nil && name > in.before {
+			var wait bool
+			if f, wait, err = in.findHead(name, known, claimed); err != nil {
+				return err
+			}
+			if wait {
+				in.lookAgain = true
+				continue
+			}
+			if f == nil {
+				f = &file{id: ident.Identity{Path: name}}
+				anew = append(anew, f)
+			}
+		}
+		if f != nil {
+			claimed[f] = true
+			f.called(name, true)
+		}
+	}
+	for _, f := range known {
+		if !claimed[f] {
+			f.gone()
+		}
+	}
+	if len(anew) > 0 {
+		in.next = append(in.next, anew...)
+		in.sortNext()
+	}
+	if absent := len(l.plain)+len(l.gz) == 0; absent && !in.absent {
+		in.since = time.Now()
+	}
+	in.absent = len(l.plain)+len(l.gz) == 0
+	in.later, in.looked = l.later, true
+	return nil
+}
+
+// takeOpen puts a file that was opened when it appeared behind the chain, if
+// it is not known yet.
+func (in *instance) takeOpen(f *file) {
+	for _, k := range in.files() {
+		if k.f != nil && k.key == f.key {
+			f.close()
+			return
+		}
+		if k.f == nil && k.id.SameInode(&ident.Info{Ino: f.id.Ino, Birth: f.id.Birth}) {
+			if same, err := in.same(k)(f.f, f.size); err == nil && same {
+				k.f, k.key = f.f, f.key
+				k.saw(f.size)
+				return
+			}
+		}
+	}
+	in.next = append(in.next, f)
+}
+
+// findPlain finds the known file that has a name now; nil where it is none.
+func (in *instance) findPlain(name string, known []*file, claimed map[*file]bool) (*file, error) {
+	path := filepath.Join(in.dir, name)
+	info, err := ident.Stat(path)
+	if err != nil {
+		return nil, fmt.Errorf("look at %s: %w", path, err)
+	}
+	for _, f := range known {
+		if f.f != nil && f.key == info.Key() {
+			if info.Size > f.size {
+				f.saw(info.Size)
+			}
+			return f, nil
+		}
+	}
+	for _, f := range known {
+		if f.f != nil || claimed[f] || !f.id.SameInode(&info) {
+			continue
+		}
+		o, now, err := openLog(path)
+		if err != nil {
+			return nil, err
+		}
+		same, err := in.same(f)(o, now.Size)
+		if err != nil || !same || now.Key() != info.Key() {
+			_ = o.Close() // only read from
+			if err != nil {
+				return nil, fmt.Errorf("compare %s with what was sent of it: %w", path, err)
+			}
+			continue
+		}
+		f.attach(o, &now)
+		return f, nil
+	}
+	return nil, nil
+}
+
+// findName finds the known file that had a rotated file's name.
+func findName(name string, known []*file, claimed map[*file]bool) *file {
+	for _, f := range known {
+		if !claimed[f] && f.id.Path == name {
+			return f
+		}
+	}
+	return nil
+}
+
+// findHead finds the known file of which a compressed one is the copy: one
+// that is found under no other name, and was rotated while nobody looked. wait
+// says that the compressed file may not be whole yet.
+func (in *instance) findHead(name string, known []*file, claimed map[*file]bool) (found *file, wait bool, err error) {
+	var missing []*file
+	for _, f := range known {
+		if !claimed[f] && f.id.Path == in.logName() {
+			missing = append(missing, f)
+		}
+	}
+	if len(missing) == 0 {
+		return nil, false, nil
+	}
+	path := filepath.Join(in.dir, name+".gz")
+	z, err := unzip.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, true, nil
+	}
+	if unzip.Damaged(err) {
+		info, statErr := ident.Stat(path)
+		return nil, statErr == nil && time.Since(time.Unix(0, info.Modified)) < in.times.still, nil
+	}
+	if err != nil {
+		return nil, false, err
+	}
+	defer func() { _ = z.Close() }()
+	for _, f := range missing {
+		if f.f != nil && f.id.HeadLen == 0 {
+			if err := f.look(); err != nil {
+				return nil, false, err
+			}
+			if _, err := f.growHead(f.f); err != nil {
+				return nil, false, err
+			}
+		}
+		head := make([]byte, f.id.HeadLen)
+		if n, _ := z.ReadAt(head, 0); n == len(head) && f.id.SameHead(head) { // a head that can't be read is another
+			return f, false, nil
+		}
+	}
+	return nil, false, nil
+}
+
+// findLate lets what was written to a file after its end was told be read now.
+func (in *instance) findLate() {
+	last := in.last()
+	if last == nil || !last.growing() || in.off < in.sent || in.off < last.Base || in.cut.State != (cri.State{}) {
+		return
+	}
+	for _, f := range in.files() {
+		if upTo, ok := in.told(f); ok && !f.gz && f.size > upTo && f != in.last().file {
+			in.late(f, upTo, in.off)
+			return // another one with the next look
+		}
+	}
+}

@@ -1,0 +1,312 @@
+package pods
+
+import (
+	"container/heap"
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/akupara/akupara/adaptors"
+	"github.com/akupara/akupara/adaptors/internal/ident"
+)
+
+// begin takes what the checkpoint holds and looks for all logs there are.
+func (r *run) begin(ctx context.Context) error {
+	r.firstStart = true
+	for _, k := range r.env.Streams.Known() {
+		if k.Source == marker {
+			r.firstStart = false
+			continue
+		}
+		in, err := restore(r.root, k, r.times)
+		if err != nil {
+			r.env.Log.Error("a stored stream can't be matched with its log, which is read again from its beginning",
+				"log", k.Source, "stream", k.ID, "err", err)
+			continue
+		}
+		r.opened(in)
+		if twin := r.byKey[in.key()]; twin != nil && !twin.ended { // its successor follows
+			r.live[in] = true
+			r.board.show(in)
+		} else {
+			r.add(in)
+		}
+		if !in.ended && !r.collects(&in.container) {
+			in.decided, in.excluded = true, true
+		}
+	}
+	atEnd := r.firstStart && r.cfg.Start == "end"
+	r.scan()
+	for in := range r.live {
+		if atEnd && in.id == "" {
+			in.atEnd = true
+			r.opening[in] = true
+		}
+		r.enqueue(in)
+	}
+	return r.markStarted(ctx)
+}
+
+// markStarted stores that the adaptor was started, once the streams of all
+// logs that were there are stored: they are not taken for new ones ever after.
+func (r *run) markStarted(ctx context.Context) error {
+	if !r.firstStart || len(r.opening) > 0 {
+		return nil
+	}
+	if _, err := r.env.Streams.Open(ctx, adaptors.Stream{Source: marker}); err != nil {
+		if ctx.Err() != nil {
+			return nil
+		}
+		return fmt.Errorf("store that the adaptor was started: %w", err)
+	}
+	r.firstStart = false
+	return nil
+}
+
+// scan looks through all folders. Where they are watched it finds little: what
+// an overflow hid.
+func (r *run) scan() {
+	if _, err := os.ReadDir(r.root); err != nil {
+		// Nothing may be told as deleted because a mount is missing.
+		if r.board.fail(nil, fmt.Errorf("list the folder of all pods: %w", err)) {
+			r.env.Log.Warn("the folder of all pods can't be listed; looking again", "root", r.root, "err", err)
+		}
+		r.find.Scan(func(string) {}) // watches what there is of its path
+		return
+	}
+	r.board.well(nil)
+	type found struct{ plain, gz []string }
+	all := map[*instance]*found{}
+	r.find.Scan(func(path string) {
+		c, n, ok := r.parse(path)
+		if !ok {
+			return
+		}
+		in := r.get(&c)
+		if in == nil {
+			return
+		}
+		f := all[in]
+		if f == nil {
+			f = &found{}
+			all[in] = f
+		}
+		base := filepath.Base(path)
+		if n.gz {
+			f.gz = append(f.gz, strings.TrimSuffix(base, ".gz"))
+		} else {
+			f.plain = append(f.plain, base)
+		}
+		if n.rotated == "" {
+			r.glance(in, path)
+		}
+	})
+	for in := range r.live {
+		f := all[in]
+		if f == nil {
+			f = &found{}
+		}
+		for i := len(f.gz) - 1; i >= 0; i-- { // as a look takes it: the plain one counts
+			for _, p := range f.plain {
+				if p == f.gz[i] {
+					f.gz = append(f.gz[:i], f.gz[i+1:]...)
+					break
+				}
+			}
+		}
+		if !in.sameListing(listingText(f.plain, f.gz)) {
+			in.dirty.Store(true)
+			r.enqueue(in)
+		}
+	}
+}
+
+// glance queues an instance whose log has grown or is another file, as a scan
+// sees it.
+func (r *run) glance(in *instance, path string) {
+	info, err := ident.Stat(path)
+	if err != nil {
+		return
+	}
+	seen := glimpse{info.Ino, info.Birth, info.Size}
+	if seen == in.glimpse {
+		return
+	}
+	if in.glimpse.ino != seen.ino || in.glimpse.birth != seen.birth {
+		in.dirty.Store(true)
+		r.watchLink(path)
+	}
+	in.glimpse = seen
+	r.enqueue(in)
+}
+
+// glimpse is what a scan saw of a log.
+type glimpse struct {
+	ino   uint64
+	birth int64
+	size  int64
+}
+
+// finishTurn takes an instance back from its reader.
+func (r *run) finishTurn(ctx context.Context, res result) {
+	in := res.in
+	in.busy = false
+	r.count(in)
+	if res.err != nil && ctx.Err() == nil {
+		if r.board.fail(in, res.err) {
+			r.env.Log.Warn("a container's log can't be read on; trying again", "log", in.source, "stream", in.id, "err", res.err)
+		}
+		in.again = false
+		r.wakeIn(in, r.times.retry)
+		return
+	}
+	r.board.well(in)
+	if r.opening[in] && (in.id != "" || in.looked && in.excluded || in.absent) {
+		delete(r.opening, in)
+		if err := r.markStarted(ctx); err != nil {
+			r.scanNow = true
+			r.opening[in] = true
+			r.wakeIn(in, r.times.retry)
+		}
+	}
+	if delete(r.undecided, in); !in.decided && !in.ended {
+		r.undecided[in] = true
+	}
+	if in.excluded {
+		r.board.skip(in, "it is not collected, by its labels or the rules")
+		in.close(true)
+		r.count(in)
+	}
+	if res.wake > 0 {
+		r.wakeIn(in, max(res.wake, time.Millisecond))
+	}
+	switch {
+	case in.id == "" && in.absent && !in.pending() && !in.unread():
+		r.drop(in) // nothing was ever read of it
+	case res.more || in.again || in.pending() && res.wake == 0:
+		in.again = false
+		r.enqueue(in)
+	default:
+		r.settle(in)
+	}
+}
+
+// unread tells that there may be something to read in files that were not
+// begun yet.
+func (in *instance) unread() bool {
+	for _, f := range in.next {
+		if f.f != nil {
+			_ = f.look() // what can't be looked at counts as it was seen
+		}
+		if f.size > 0 || f.gz {
+			return !in.excluded
+		}
+	}
+	return false
+}
+
+// count takes note of an instance's open files, and closes those that were
+// used least recently where there are too many.
+func (r *run) count(in *instance) {
+	n := in.descriptors()
+	r.open += n - in.fds
+	in.fds = n
+	switch {
+	case n == 0 && in.lru != nil:
+		r.lru.Remove(in.lru)
+		in.lru = nil
+	case n > 0 && in.lru == nil:
+		in.lru = r.lru.PushBack(in)
+	case n > 0:
+		r.lru.MoveToBack(in.lru)
+	}
+	// What has no name can't be opened again; without descriptors nothing
+	// works any more, and so far beyond the bound it is given up all the same.
+	for _, limit := range [...]int{r.maxOpen, r.maxOpen + r.maxOpen/2} {
+		for e := r.lru.Front(); e != nil && r.open > limit; {
+			old := e.Value.(*instance)
+			e = e.Next()
+			if old == in || old.busy {
+				continue
+			}
+			if old.close(limit > r.maxOpen); limit > r.maxOpen {
+				r.enqueue(old)
+			}
+			left := old.descriptors()
+			r.open += left - old.fds
+			if old.fds = left; left == 0 {
+				r.lru.Remove(old.lru)
+				old.lru = nil
+			}
+		}
+	}
+}
+
+// readMail takes receipts and requests to send again.
+func (r *run) readMail() {
+	for id, l := range r.mail.take() {
+		r.idsMu.Lock()
+		in := r.byID[id]
+		r.idsMu.Unlock()
+		if in == nil {
+			continue // forgotten, or of an earlier life
+		}
+		if l.settled > in.settled.Load() {
+			in.settled.Store(l.settled)
+		}
+		if l.receipts > 0 && in.endSent.Load() {
+			in.endMoved = true
+		}
+		if len(l.resend) > 0 {
+			in.addResend(l.resend)
+			r.enqueue(in)
+		}
+		if !in.busy {
+			r.settle(in)
+		}
+	}
+}
+
+// settle lets go of what is secured: files, and a stream that is finished.
+func (r *run) settle(in *instance) {
+	in.closeSettled()
+	in.forget(in.settled.Load(), &in.before)
+	if in.descriptors() != in.fds {
+		r.count(in)
+	}
+	if !in.finished() || in.queued || in.pending() {
+		return
+	}
+	if in.id != "" {
+		if !in.endMoved || in.settled.Load() < in.off {
+			return
+		}
+		if err := r.env.Streams.Forget(in.id); err != nil {
+			r.env.Log.Warn("can't forget a finished stream; trying at the next start", "stream", in.id, "err", err)
+		}
+	}
+	r.drop(in)
+}
+
+// drop lets go of an instance.
+func (r *run) drop(in *instance) {
+	in.close(true)
+	r.count(in)
+	if in.heapAt >= 0 {
+		heap.Remove(&r.waiting, in.heapAt)
+	}
+	if r.byKey[in.key()] == in {
+		delete(r.byKey, in.key())
+		delete(r.byPath, filepath.Join(r.root, in.key()))
+	}
+	delete(r.live, in)
+	delete(r.undecided, in)
+	delete(r.opening, in)
+	r.idsMu.Lock()
+	delete(r.byID, in.id)
+	r.idsMu.Unlock()
+	r.board.hide(in)
+}

@@ -1,0 +1,164 @@
+// Package pods is the adaptor that collects the logs of a node's containers,
+// as the kubelet keeps them: ROOT/NAMESPACE_POD_UID/CONTAINER/N.log, where N
+// counts the container's restarts, rotated by a rename to N.log.TIME and later
+// compressed to N.log.TIME.gz, deleted with the pod.
+//
+// A container's instance is one stream over all its files: the bytes of a
+// rotated file and of the one after it follow each other in seq. Which file is
+// which part of the stream is the chain (chain.go), stored before the first
+// byte of each file is sent, so that no file is read twice, whatever it is
+// called by then. One goroutine decides whose turn it is (run.go), a few look
+// at folders (folder.go) and read (read.go). Where records end is told by
+// internal/cri, what the cluster knows of a pod by internal/kube.
+//
+// Known limits. How much was written between the last look at a file and its
+// deletion is not known where the agent did not run meanwhile: it is told as
+// one lost byte, with the reason. A file that was removed whole in that time
+// leaves no trace but that byte. Files are told apart by inode, birth time,
+// their first KiB and the bytes before what was sent; compressed ones by their
+// name and first KiB.
+package pods
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/akupara/akupara/adaptors"
+	"github.com/akupara/akupara/adaptors/pods/internal/cri"
+	"github.com/akupara/akupara/chunk"
+	"github.com/akupara/akupara/config"
+)
+
+// Config is the kind's own part of an adaptor's config.
+type Config struct {
+	Root string `config:"root"`
+	Rules
+	ExcludeSelf bool            `config:"exclude_self"` // leave the agent's own pod out
+	Types       []TypeRule      `config:"types"`        // the first that matches gives the type
+	Start       string          `config:"start" oneof:"beginning|end"`
+	RecordStart config.Regexp   `config:"record_start"`              // matches the first message of a multi-line record
+	Timeout     config.Duration `config:"record_timeout" min:"10ms"` // an unfinished record of a still log ends
+	MaxRecord   config.Size     `config:"max_record" min:"4KiB" max:"8MiB"`
+	Watch       string          `config:"watch" oneof:"auto|poll"`
+	Rescan      config.Duration `config:"rescan" min:"10ms"`
+	Metadata    Metadata        `config:"metadata"`
+}
+
+// Metadata says where labels and the like come from.
+type Metadata struct {
+	From        string          `config:"from" oneof:"none|kubelet|api"`
+	URL         string          `config:"url"`
+	TokenFile   string          `config:"token_file"`
+	CAFile      string          `config:"ca_file"`
+	SkipVerify  bool            `config:"skip_verify"`
+	Node        string          `config:"node"`
+	Refresh     config.Duration `config:"refresh" min:"1s"`
+	Timeout     config.Duration `config:"timeout" min:"100ms" max:"1m"`
+	Cache       int             `config:"cache" min:"1" max:"100000"`
+	MaxAnswer   config.Size     `config:"max_answer" min:"1KiB" max:"256MiB"`
+	Labels      []config.Glob   `config:"labels"`
+	Annotations []config.Glob   `config:"annotations"`
+	Missing     string          `config:"when_missing" oneof:"collect|hold"`
+}
+
+// DefaultConfig is what holds where a key is not given.
+func DefaultConfig() Config {
+	return Config{
+		Root:        "/var/log/pods",
+		ExcludeSelf: true,
+		Start:       "beginning",
+		Timeout:     config.Duration(5 * time.Second),
+		MaxRecord:   1 << 20,
+		Watch:       "auto",
+		Rescan:      config.Duration(30 * time.Second),
+		Metadata: Metadata{
+			From:      "none",
+			Refresh:   config.Duration(time.Minute),
+			Timeout:   config.Duration(5 * time.Second),
+			Cache:     4096,
+			MaxAnswer: 64 << 20,
+			Labels:    []config.Glob{"app", "app.kubernetes.io/*"},
+			Missing:   "collect",
+		},
+	}
+}
+
+// Validate implements config.Validator.
+func (c *Config) Validate(n config.Node) config.Problems {
+	var out config.Problems
+	if node := n.Get("root"); node.Given() && (c.Root == "" || c.Root[0] != '/') {
+		out = append(out, node.Problemf("%q is no absolute path", c.Root))
+	}
+	if c.Metadata.From == "none" && c.Rules.needsMetadata() {
+		out = append(out, n.Problemf("labels are asked for, which only metadata knows; set metadata.from to kubelet or api"))
+	}
+	for i, t := range c.Types {
+		if c.Metadata.From == "none" && len(t.Match.Labels) > 0 {
+			out = append(out, n.Get("types").Problemf("[%d] asks for labels, which only metadata knows; set metadata.from to kubelet or api", i))
+		}
+	}
+	return out
+}
+
+// Validate implements config.Validator.
+func (m *Metadata) Validate(n config.Node) config.Problems {
+	if err := m.check(); err != nil && m.From != "none" {
+		return config.Problems{n.Get("url").Problemf("%v", err)}
+	}
+	return nil
+}
+
+// Kind describes the kind to the agent.
+func Kind() adaptors.Kind {
+	return adaptors.Kind{
+		Name:    "pods",
+		Summary: "collects the logs of a Kubernetes node's pods",
+		NewConfig: func() any {
+			c := DefaultConfig()
+			return &c
+		},
+		New: func(cfg any) (adaptors.Adaptor, error) {
+			c, ok := cfg.(*Config)
+			if !ok {
+				return nil, fmt.Errorf("create pods: its config is a %T", cfg)
+			}
+			return New(*c)
+		},
+		Replayable: true,
+		Rewindable: true,
+		Message:    cri.Message,
+	}
+}
+
+// New makes an adaptor from a whole config, as DefaultConfig and Decode give
+// it. It touches nothing outside.
+func New(cfg Config) (*Adaptor, error) {
+	if cfg.Root == "" || cfg.Root[0] != '/' {
+		return nil, fmt.Errorf("create pods: root %q is no absolute path", cfg.Root)
+	}
+	if cfg.MaxRecord <= 0 || cfg.MaxRecord > chunk.MaxBody/2 {
+		return nil, fmt.Errorf("create pods: max_record %v: from 4KiB to %v are allowed", cfg.MaxRecord, config.Size(chunk.MaxBody/2))
+	}
+	return &Adaptor{cfg: cfg, times: defaultTimes(), mail: newMail()}, nil
+}
+
+// times are the waits that tests shorten.
+type times struct {
+	settle   time.Duration // a rotated file that may still be written to is still for so long before the next one is read
+	still    time.Duration // the same for a deleted one, where nobody can tell who has it open
+	linger   time.Duration // a deleted file that somebody has open is given up
+	missing  time.Duration // a container whose files are not found for so long counts as deleted
+	unseen   time.Duration // a file that is found under no name for so long counts as lost
+	retry    time.Duration // after an error with one container
+	poll     time.Duration // between scans when folders can't be watched
+	throttle time.Duration // between looks at the watcher's events
+	metadata time.Duration // an unknown pod's first chunk waits for its metadata
+}
+
+func defaultTimes() times {
+	return times{
+		settle: 500 * time.Millisecond, still: 5 * time.Second, linger: 10 * time.Minute,
+		missing: time.Minute, unseen: 3 * time.Second, retry: time.Second,
+		poll: time.Second, throttle: 5 * time.Millisecond, metadata: 2 * time.Second,
+	}
+}
