@@ -56,6 +56,16 @@ type SpoolConfig struct {
 	KeepFree config.Percent `config:"keep_free"` // of the whole disk
 }
 
+// Buffers are the bytes of chunks that the agent may hold at most: its own and
+// its personas'.
+func (c *Config) Buffers() int64 {
+	sum := int64(c.Buffer)
+	for _, p := range c.Personas {
+		sum += int64(p.Buffer)
+	}
+	return sum
+}
+
 // TLSConfig holds the PEM files that the REST API is served with.
 type TLSConfig struct {
 	Cert     string `config:"cert"`

@@ -125,13 +125,20 @@ func changedKeys(cfg, next *Config) ([]string, error) {
 		for _, part := range strings.Split(key, ".") {
 			node = node.Get(part)
 		}
-		problems = append(problems, node.Problemf("it can't be changed while the agent runs (now %s): restart the agent, or take the change back",
-			fingerprint(hideSecrets(before[key]))))
+		problems = append(problems, node.Problemf(needsRestart, fingerprint(hideSecrets(before[key]))))
 	}
 	if len(problems) > 0 {
 		return nil, restartError{problems}
 	}
 	return keys, nil
+}
+
+const needsRestart = "it can't be changed while the agent runs (now %s): restart the agent, or take the change back"
+
+// NeedsRestart is what File.Load says of a key at the top of the file that was
+// changed and that only a restart can change; now is its value that is in use.
+func NeedsRestart(at config.Pos, key, now string) error {
+	return restartError{config.Problems{at.Problemf(key+": "+needsRestart, now)}}
 }
 
 // flat is a config with the keys of its spool beside its own.

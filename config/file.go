@@ -1,6 +1,7 @@
 package config
 
 import (
+	"crypto/sha256"
 	"fmt"
 	"io"
 	"net/url"
@@ -56,16 +57,25 @@ func ParseFile(name string, data []byte) (File, Problems) {
 	return f, problems
 }
 
-// Load reads and parses the config file at path. The error is that of reading.
-func Load(path string) (File, Problems, error) {
+// Read reads the config file at path, and no more of it than tells that it is
+// too large. hash is the SHA-256 of what was read, in hex.
+func Read(path string) (data []byte, hash string, err error) {
 	r, err := os.Open(path)
 	if err != nil {
-		return File{}, nil, fmt.Errorf("read config: %w", err)
+		return nil, "", fmt.Errorf("read config: %w", err)
 	}
 	defer r.Close()
-	data, err := io.ReadAll(io.LimitReader(r, MaxBytes+1))
+	if data, err = io.ReadAll(io.LimitReader(r, MaxBytes+1)); err != nil {
+		return nil, "", fmt.Errorf("read config: %w", err)
+	}
+	return data, fmt.Sprintf("%x", sha256.Sum256(data)), nil
+}
+
+// Load reads and parses the config file at path. The error is that of reading.
+func Load(path string) (File, Problems, error) {
+	data, _, err := Read(path)
 	if err != nil {
-		return File{}, nil, fmt.Errorf("read config: %w", err)
+		return File{}, nil, err
 	}
 	f, problems := ParseFile(path, data)
 	return f, problems, nil

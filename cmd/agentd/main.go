@@ -41,6 +41,10 @@ sends it to a collector. It is the same agent as "akupara agent".
 Usage:
   agentd --config FILE
 
+At SIGHUP, and when the file changes, it is read again: its section agent is
+applied whole, or refused whole, which the log, GET /v1/config and the metrics
+say. SIGTERM drains, writes the checkpoints and ends; a second one ends at once.
+
 Flags:
 `
 
@@ -79,12 +83,19 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		fmt.Fprintln(stderr, "agentd:", err)
 		return errUsage
 	}
-	cfg, dir, err := load(*path)
+	cfg, dir, hash, err := load(*path, "")
 	if err != nil {
 		return err
 	}
 	limitMemory(cfg)
-	agent, err := agentd.New(cfg, agentd.Deps{Dir: filepath.Join(dir, "agent"), Kinds: all.Kinds(), Log: log})
+	source := &agentd.File{Path: *path, Hash: hash, Load: func() (agentd.Config, string, error) {
+		cfg, _, hash, err := load(*path, dir)
+		if err == nil {
+			limitMemory(cfg)
+		}
+		return cfg, hash, err
+	}}
+	agent, err := agentd.New(cfg, agentd.Deps{Dir: filepath.Join(dir, "agent"), Kinds: all.Kinds(), Log: log, File: source})
 	if err != nil {
 		return err
 	}
@@ -104,25 +115,20 @@ type file struct {
 	Web       config.Node `config:"web"`
 }
 
-// load gives the agent's section and the data directory. Its error is all the
-// problems, one a line.
-func load(path string) (agentd.Config, string, error) {
-	r, err := os.Open(path)
+// load gives the agent's section, the data directory, and the file's hash. Its
+// error is all the problems, one a line. Where a directory is in use, it has to
+// stay the one.
+func load(path, inUse string) (cfg agentd.Config, dir, hash string, err error) {
+	data, hash, err := config.Read(path)
 	if err != nil {
-		return agentd.Config{}, "", fmt.Errorf("read config: %w", err)
-	}
-	defer r.Close()
-	data, err := io.ReadAll(io.LimitReader(r, config.MaxBytes+1))
-	if err != nil {
-		return agentd.Config{}, "", fmt.Errorf("read config: %w", err)
+		return agentd.Config{}, "", "", err
 	}
 	root, problems := config.Parse(path, data)
 	if err := problems.Err(); err != nil {
-		return agentd.Config{}, "", err
+		return agentd.Config{}, "", hash, err
 	}
 	var f file
 	problems = config.Decode(root, &f)
-	var cfg agentd.Config
 	if f.Agent.Given() {
 		var more config.Problems
 		cfg, more = agentd.Decode(f.Agent, all.Kinds())
@@ -131,13 +137,16 @@ func load(path string) (agentd.Config, string, error) {
 	if f.DataDir == "" && root.Get("data_dir").Given() {
 		problems = append(problems, root.Get("data_dir").Problemf("it is empty; want the path of a folder"))
 	}
-	return cfg, f.DataDir, problems.Err()
+	if inUse != "" && f.DataDir != inUse && len(problems) == 0 {
+		return cfg, "", hash, agentd.NeedsRestart(root.Get("data_dir").Pos(), "data_dir", inUse)
+	}
+	return cfg, f.DataDir, hash, problems.Err()
 }
 
 // limitMemory tells the garbage collector to work harder once the process is
-// larger than its buffer and what else an agent needs.
+// larger than its buffers and what else an agent needs.
 func limitMemory(cfg agentd.Config) {
 	if os.Getenv("GOMEMLIMIT") == "" {
-		debug.SetMemoryLimit(int64(cfg.Buffer) + 32<<20)
+		debug.SetMemoryLimit(cfg.Buffers() + 32<<20)
 	}
 }

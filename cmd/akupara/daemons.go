@@ -64,11 +64,37 @@ func decodeWeb(n config.Node) (web.Config, config.Problems) {
 	return c, problems
 }
 
-func (p parts) agent(cfg agentd.Config) (*agentd.Agent, error) {
+// agent makes the agent, which reads its section again from file, if any.
+func (p parts) agent(cfg agentd.Config, file *agentd.File) (*agentd.Agent, error) {
 	return agentd.New(cfg, agentd.Deps{
 		Dir: filepath.Join(p.dataDir, "agent"), Kinds: all.Kinds(),
-		Log: p.log.With("daemon", "agent"), Registry: daemon.NewRegistry(),
+		Log: p.log.With("daemon", "agent"), Registry: daemon.NewRegistry(), File: file,
 	})
+}
+
+// agentFile is where the agent's section of a site is read again: whole, with
+// the other sections, which need a restart to be applied.
+func (a *app) agentFile(s site) *agentd.File {
+	if s.hash == "" {
+		return nil
+	}
+	return &agentd.File{Path: s.Name, Hash: s.hash, Load: func() (agentd.Config, string, error) {
+		next, problems, err := a.loadAll()
+		if err != nil {
+			return agentd.Config{}, "", err
+		}
+		cfg, own := decodeAgent(next.Agent)
+		if !next.Agent.Given() {
+			problems = append(problems, own...)
+		}
+		if err := problems.Err(); err != nil {
+			return cfg, next.hash, err
+		}
+		if next.dataDir != s.dataDir {
+			return cfg, next.hash, agentd.NeedsRestart(next.DataDir.Pos, "data_dir", s.dataDir)
+		}
+		return cfg, next.hash, nil
+	}}
 }
 
 func (p parts) collector(cfg collectord.Config) (*collectord.Collector, error) {
@@ -129,7 +155,11 @@ func (a *app) agent() *cobra.Command {
 		Short: "Run the agent: collect what the config names, send it to a collector",
 		Long: `Runs the adaptors of the config's agent section and sends what they read to a
 collector. Its REST API under /v1 is at agent.listen. SIGTERM drains, writes the
-checkpoints and ends; a second one ends at once.`,
+checkpoints and ends; a second one ends at once.
+
+At SIGHUP, and when the file changes, it is read again: the section agent is
+applied whole, or the file is refused whole, which the log, GET /v1/config and
+the metrics say.`,
 		Example: `  akupara agent --config /etc/akupara.yaml
   curl -s http://127.0.0.1:9771/v1/adaptors`,
 	}, func(p parts, g *daemon.Group) error {
@@ -137,7 +167,7 @@ checkpoints and ends; a second one ends at once.`,
 		if err := a.refuse(problems); err != nil {
 			return err
 		}
-		d, err := p.agent(cfg)
+		d, err := p.agent(cfg, a.agentFile(p.site))
 		if err != nil {
 			return err
 		}

@@ -21,6 +21,7 @@ import (
 type site struct {
 	config.File
 	dataDir string
+	hash    string // of the config file; empty where there is none
 	// embedded tells that the config is the embedded default.
 	embedded bool
 }
@@ -29,22 +30,27 @@ type site struct {
 // problems are those of the config's top; sections are decoded by their users.
 func (a *app) load() (site, config.Problems, error) {
 	if a.configFile != "" {
-		f, problems, err := config.Load(a.configFile)
-		return site{File: f, dataDir: f.DataDir.V}, problems, err
+		data, hash, err := config.Read(a.configFile)
+		if err != nil {
+			return site{}, nil, err
+		}
+		f, problems := config.ParseFile(a.configFile, data)
+		return site{File: f, dataDir: f.DataDir.V, hash: hash}, problems, nil
 	}
 	dir, err := filepath.Abs(a.dataDir)
 	if err != nil {
 		return site{}, nil, fmt.Errorf("data directory: %w", err)
 	}
 	name := filepath.Join(dir, embedded.ConfigName)
-	data, err := os.ReadFile(name)
+	data, hash, err := config.Read(name)
 	if errors.Is(err, fs.ErrNotExist) {
 		data = embedded.Config(dir, embedded.FirstPort, "localhost", discover.Result{})
 		name = "the embedded default"
 	} else if err != nil {
-		return site{}, nil, fmt.Errorf("read config: %w", err)
+		return site{}, nil, err
 	}
 	s, problems := a.parse(name, dir, data)
+	s.hash = hash
 	return s, problems, nil
 }
 

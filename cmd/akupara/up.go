@@ -132,7 +132,7 @@ func (a *app) runUp(ctx context.Context, port int, logs string, lookEvery time.D
 	}
 	g.Add("demux", u.parts.demux(u.demux, opts).run)
 	u.addWeb(&g, u.web)
-	agent, err := u.parts.agent(u.agent)
+	agent, err := u.parts.agent(u.agent, a.agentFile(u.site))
 	if err != nil {
 		return err
 	}
