@@ -47,6 +47,9 @@ type Env struct {
 	Log     *slog.Logger
 	Out     Output
 	Streams Streams
+	// Descriptors bounds the files that all adaptors keep open together; nil:
+	// the adaptor has a bound of its own.
+	Descriptors *Descriptors
 }
 
 // Output takes chunks.

@@ -151,12 +151,13 @@ func (r *run) replaced(s *stream) {
 	if s.id == "" { // nothing was sent, and nothing of it can be
 		s.path = ""
 		r.known[key] = true
-		if s.goodSize > s.begin && !r.copied(s) {
+		if r.copied(s) {
+			s.goodSize = s.begin
+		}
+		if r.forgo(s); r.limbo[key] == s {
+			delete(r.limbo, key)
 			s.reason = "the file was truncated before it could be read"
-			s.lostTo = s.goodSize
 			r.finishReplaced(s)
-		} else {
-			r.forgo(s)
 		}
 		r.checkIf(path)
 		return
@@ -231,7 +232,7 @@ func (r *run) copied(s *stream) bool {
 func (r *run) finishReplaced(s *stream) {
 	r.lost.remove(s)
 	r.live[s] = true
-	s.gone, s.lostTo = true, max(s.lostTo, s.sent)
+	s.gone, s.lostTo = true, max(s.lostTo, s.sent, s.goodSize)
 	r.board.show(s, shownPath(s))
 	r.enqueue(s)
 }
@@ -263,7 +264,12 @@ func (r *run) forgo(s *stream) {
 	if s.mustOpen && r.firstStart {
 		r.opening--
 	}
+	s.mustOpen = false
 	r.drop(s)
+	if s.path = ""; s.goodSize > s.begin { // it may have been renamed, and come again
+		s.lostAt = time.Now()
+		r.limbo[s.key] = s
+	}
 }
 
 // missing decides about a stream whose file was not found for some time. What

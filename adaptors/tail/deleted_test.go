@@ -5,6 +5,7 @@ import (
 	"os"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/akupara/akupara/chunk"
 )
@@ -55,6 +56,7 @@ func TestDeletedFilesThatWaitKeepDescriptorsWithinABound(t *testing.T) {
 	a, err := New(r.cfg)
 	r.ok(err)
 	a.times = testTimes()
+	a.times.missing = 100 * time.Millisecond // what was closed and then deleted counts as lost
 	a.maxOpen = bound
 	r.startAdaptor(a)
 	for i := range files {

@@ -8,7 +8,7 @@ import (
 )
 
 // keepOpen counts the stream among those with an open file, and closes the
-// file that was used least recently when there are too many.
+// files that were used least recently when there are too many.
 func (r *run) keepOpen(s *stream) {
 	switch {
 	case s.f == nil && s.lru != nil:
@@ -19,25 +19,37 @@ func (r *run) keepOpen(s *stream) {
 	case s.f != nil:
 		r.open.MoveToBack(s.lru)
 	}
-	for e := r.open.Front(); e != nil && r.open.Len() > r.maxOpen; {
+	r.files.Hold(r.open.Len())
+	r.closeExcess(s)
+}
+
+// closeExcess closes files while there are too many, but for that of one
+// stream.
+func (r *run) closeExcess(but *stream) {
+	soft, hard := r.files.Excess()
+	for e := r.open.Front(); e != nil && soft > 0; {
 		old := e.Value.(*stream)
 		e = e.Next()
 		// What has no path can't be opened again.
-		if old != s && !old.busy && !old.gone && old.path != "" {
+		if old != but && !old.busy && !old.gone && old.path != "" {
 			r.close(old)
+			soft--
+			hard--
 		}
 	}
 	// Nor can be what was deleted, but without descriptors nothing works any
 	// more: what waits for receipts goes first, then what is not read yet.
 	for _, unread := range [...]bool{false, true} {
-		for e := r.open.Front(); e != nil && r.open.Len() > r.maxOpen+r.maxOpen/2; {
+		for e := r.open.Front(); e != nil && hard > 0; {
 			old := e.Value.(*stream)
 			e = e.Next()
-			if old != s && !old.busy && (old.gone || unread && old.path == "") {
+			if old != but && !old.busy && (old.gone || unread && old.path == "") {
 				r.giveUp(old)
+				hard--
 			}
 		}
 	}
+	r.files.Hold(r.open.Len())
 }
 
 // giveUp closes the file of a stream that can't be opened again. What was not
@@ -180,6 +192,7 @@ func shownPath(s *stream) string {
 // remember stores a new identity. An error costs no data: the identity finds
 // the file by its bytes all the same.
 func (r *run) remember(s *stream, id ident.Identity) {
+	id.Size = s.goodSize
 	s.setIdent(id)
 	if err := r.env.Streams.Update(s.stored()); err != nil {
 		r.env.Log.Warn("can't store where a file is now", "file", s.path, "stream", s.id, "err", err)

@@ -314,6 +314,7 @@ func (r *run) found(s *stream, c *candidate) {
 	r.live[s] = true
 	s.reason = ""
 	s.info, s.key, s.grewAt, s.seenSize = c.info, c.info.Key(), time.Now(), c.info.Size
+	s.goodSize = c.info.Size // its bytes were compared; a copy may lack what came after it was made
 	s.size.Store(c.info.Size)
 	r.byKey[c.info.Key()] = s
 	s.f = c.take()
@@ -377,6 +378,7 @@ func (r *run) start(c *candidate, begin int64, mustOpen bool) *stream {
 	s.read.Store(begin)
 	delete(r.held, c.path)
 	delete(r.known, c.info.Key())
+	delete(r.limbo, c.info.Key())
 	r.live[s] = true
 	r.byKey[c.info.Key()] = s
 	r.byPath[c.path] = s

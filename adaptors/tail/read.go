@@ -421,7 +421,7 @@ func (r *reader) growHead(s *stream, end int64) error {
 		return nil // not what it was: the next read finds out
 	}
 	id := s.ident
-	id.HeadLen, id.Head = len(head), ident.Sum(head)
+	id.HeadLen, id.Head, id.Size = len(head), ident.Sum(head), s.goodSize
 	return r.update(s, id)
 }
 

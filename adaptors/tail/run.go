@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/fsnotify/fsnotify"
-	"golang.org/x/sys/unix"
 
 	"github.com/akupara/akupara/adaptors"
 	"github.com/akupara/akupara/adaptors/internal/cut"
@@ -17,8 +16,10 @@ import (
 	"github.com/akupara/akupara/adaptors/internal/ident"
 )
 
-// readers is how many streams are read side by side.
-const readers = 8
+const (
+	readers = 8  // streams that are read side by side
+	openers = 16 // streams that are stored side by side; they share syncs, and never wait for the output
+)
 
 // run is one life of the adaptor: one goroutine that decides which file is
 // which stream and whose turn it is, and the readers.
@@ -34,24 +35,27 @@ type run struct {
 	live     map[*stream]bool      // that have a file, or are being finished
 	byKey    map[ident.Key]*stream // live ones that have a file
 	byPath   map[string]*stream
-	byOrigin map[string][]*stream // live ones that have a file
-	byID     map[string]*stream   // live and lost ones
-	lost     *lostSet             // stored ones whose file is not found
-	telling  map[*stream]bool     // live ones that were lost a moment ago, and will be again
-	held     map[string]*held     // by path: files that may be copies
-	known    map[ident.Key]bool   // files that were followed before a truncation
-	ignored  map[string]ignored   // by path: files that are too old
+	byOrigin map[string][]*stream  // live ones that have a file
+	byID     map[string]*stream    // live and lost ones
+	lost     *lostSet              // stored ones whose file is not found
+	telling  map[*stream]bool      // live ones that were lost a moment ago, and will be again
+	held     map[string]*held      // by path: files that may be copies
+	limbo    map[ident.Key]*stream // that were never stored and whose file is gone or, perhaps, renamed
+	known    map[ident.Key]bool    // files that were followed before a truncation
+	ignored  map[string]ignored    // by path: files that are too old
 
 	ready   []*stream // whose turn it is
+	fresh   []*stream // the same of those that are not stored yet
 	due     []*stream // whose turn comes soon, by the time they are due
 	waiting map[*stream]bool
-	open    *list.List // of *stream, those with an open file; least recently used first
-	maxOpen int
+	open    *list.List       // of *stream, those with an open file; least recently used first
+	files   *adaptors.Holder // of the descriptors
 
 	firstStart bool // and the streams of the files present are not all open yet
 	opening    int  // how many of these there are
 
 	work    chan *stream
+	opens   chan *stream // streams to be stored
 	done    chan result
 	scanNow bool // something happened that only a scan makes clear
 }
@@ -64,27 +68,16 @@ func newRun(a *Adaptor, env adaptors.Env) (*run, error) {
 	if env.Log == nil {
 		return nil, errors.New("run tail: no logger")
 	}
-	maxOpen := a.maxOpen
-	if maxOpen == 0 {
-		maxOpen = descriptors()
+	if env.Descriptors == nil || a.maxOpen > 0 {
+		env.Descriptors = adaptors.NewDescriptors(a.maxOpen)
 	}
 	return &run{
 		cfg: a.cfg, cutter: a.cutter, env: env, times: a.times, mail: a.mail, board: newBoard(),
 		live: map[*stream]bool{}, byKey: map[ident.Key]*stream{}, byPath: map[string]*stream{}, byOrigin: map[string][]*stream{}, byID: map[string]*stream{},
 		lost: newLostSet(), telling: map[*stream]bool{}, held: map[string]*held{}, known: map[ident.Key]bool{}, ignored: map[string]ignored{}, waiting: map[*stream]bool{},
-		open: list.New(), maxOpen: maxOpen,
-		work: make(chan *stream), done: make(chan result),
+		open: list.New(), limbo: map[ident.Key]*stream{},
+		work: make(chan *stream), opens: make(chan *stream), done: make(chan result),
 	}, nil
-}
-
-// descriptors is how many files may be kept open: half of what the process may
-// have, so that other adaptors and the network find some.
-func descriptors() int {
-	var lim unix.Rlimit
-	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &lim); err != nil {
-		return 256
-	}
-	return int(min(max(lim.Cur/2, 16), 8192))
 }
 
 // loop runs until ctx is done.
@@ -109,12 +102,18 @@ func (r *run) loop(ctx context.Context) error {
 		b := make([]byte, readBytes+ident.MaxTail)
 		return &b
 	}}
-	for range readers {
+	r.files = r.env.Descriptors.Join()
+	defer r.files.Leave()
+	for i := range readers + openers {
+		work := r.work
+		if i >= readers {
+			work = r.opens
+		}
 		rd := &reader{
 			roots: r.cfg.roots, env: r.env, times: r.times, recordT: r.cfg.RecordTimeout.Std(), buffers: buffers,
 			encoding: r.cfg.Encoding, multiLine: r.cfg.MultiLine(), cutters: newCutters(r.cutter),
 		}
-		wg.Go(func() { r.serve(ctx, rd) })
+		wg.Go(func() { r.serve(ctx, rd, work) })
 	}
 	defer func() {
 		cancel()
@@ -133,12 +132,12 @@ func (r *run) loop(ctx context.Context) error {
 	return r.events(ctx)
 }
 
-func (r *run) serve(ctx context.Context, rd *reader) {
+func (r *run) serve(ctx context.Context, rd *reader, work <-chan *stream) {
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case s := <-r.work:
+		case s := <-work:
 			res := rd.turn(ctx, s)
 			select {
 			case r.done <- res:
@@ -154,26 +153,24 @@ func (r *run) events(ctx context.Context) error {
 	rescan := time.NewTimer(r.rescanEvery())
 	tick := time.NewTimer(0)
 	pause := time.NewTimer(0) // between looks at the watcher: events of busy files merge meanwhile
-	housekeeping := time.NewTicker(max(r.times.missing/10, 10*time.Millisecond))
+	housekeeping := time.NewTicker(max(min(r.times.missing/10, r.times.still), 10*time.Millisecond))
 	defer func() { rescan.Stop(); tick.Stop(); pause.Stop(); housekeeping.Stop() }()
 	var events <-chan fsnotify.Event
 	var looked time.Time // at events
 	for {
-		var work chan *stream
-		var next *stream
-		for len(r.ready) > 0 && !r.live[r.ready[0]] { // dropped since it was queued
-			r.ready[0].queued = false
-			r.ready = r.ready[1:]
-		}
-		if len(r.ready) > 0 {
-			work, next = r.work, r.ready[0]
-		}
+		work, next := r.first(&r.ready, r.work)
+		opens, unread := r.first(&r.fresh, r.opens)
 		select {
 		case <-ctx.Done():
 			return nil
 		case work <- next:
 			r.ready = r.ready[1:]
 			next.queued, next.busy = false, true
+		case opens <- unread:
+			r.fresh = r.fresh[1:]
+			unread.queued, unread.busy = false, true
+		case <-r.files.Short():
+			r.closeExcess(nil)
 		case res := <-r.done:
 			r.finishTurn(ctx, res)
 		case <-pause.C:
@@ -212,6 +209,19 @@ func (r *run) events(ctx context.Context) error {
 		}
 		r.wakeUp(tick)
 	}
+}
+
+// first gives the stream whose turn is next in a queue, and the channel to give
+// it to; nil where there is none.
+func (r *run) first(queue *[]*stream, to chan *stream) (chan *stream, *stream) {
+	for q := *queue; len(q) > 0; q = q[1:] {
+		if *queue = q; r.live[q[0]] {
+			return to, q[0]
+		}
+		q[0].queued = false // dropped since it was queued
+		*queue = q[1:]
+	}
+	return nil, nil
 }
 
 func (r *run) rescanEvery() time.Duration {
@@ -293,7 +303,11 @@ func (r *run) enqueue(s *stream) {
 		s.again = true
 	} else if !s.queued && r.live[s] {
 		s.queued = true
-		r.ready = append(r.ready, s)
+		if s.id == "" {
+			r.fresh = append(r.fresh, s)
+		} else {
+			r.ready = append(r.ready, s)
+		}
 	}
 }
 
@@ -421,5 +435,13 @@ func (r *run) housekeep() {
 	}
 	for s := range r.lost.all {
 		r.missing(s, now)
+	}
+	for key, s := range r.limbo {
+		if now.Sub(s.lostAt) >= r.times.still {
+			delete(r.limbo, key)
+			s.reason = "the file was deleted or moved away before it could be read"
+			s.lostTo = s.goodSize
+			r.finishReplaced(s)
+		}
 	}
 }

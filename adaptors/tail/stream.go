@@ -124,7 +124,7 @@ func restore(k adaptors.Stream, id ident.Identity, now time.Time) *stream {
 	s.read.Store(k.Settled)
 	s.size.Store(max(k.Sent, k.Settled))
 	s.seenSize = s.size.Load()
-	s.goodSize = s.seenSize
+	s.goodSize = max(s.seenSize, id.Size)
 	return s
 }
 

@@ -476,8 +476,14 @@ func (w *world) describe() string {
 	var b strings.Builder
 	have := w.have()
 	for _, tok := range w.tokens {
-		if n := have[tok.text]; n != 1 {
-			fmt.Fprintf(&b, "%s came %d times, may be missing: %t\n", tok.text, n, tok.may)
+		if n := have[tok.text]; n > 1 || n == 0 && !tok.may {
+			fmt.Fprintf(&b, "%s came %d times:", tok.text, n)
+			for _, id := range w.rec.Streams() {
+				if at := strings.Index(string(w.rec.Bytes(id)), tok.text); at >= 0 {
+					fmt.Fprintf(&b, " at %d of %s", at, id)
+				}
+			}
+			b.WriteByte('\n')
 		}
 	}
 	fmt.Fprintf(&b, "unexplained: %s\n%s", w.unexplained(true), w.known())

@@ -94,6 +94,7 @@ type Identity struct {
 	Birth   int64  `json:"birth,omitempty"`
 	HeadLen int    `json:"head_len"` // bytes that Head covers, at most MaxHead
 	Head    uint64 `json:"head"`
+	Size    int64  `json:"size,omitempty"` // bytes it had, as far as known when this was stored
 	Gone    int64  `json:"gone,omitempty"` // since when the file is not found, Unix seconds
 }
 
@@ -121,7 +122,7 @@ func Decode(b []byte) (Identity, error) {
 // New makes the identity of an open file.
 func New(path string, info *Info, head []byte) Identity {
 	head = head[:min(len(head), MaxHead)]
-	return Identity{Path: path, Ino: info.Ino, Birth: info.Birth, HeadLen: len(head), Head: Sum(head)}
+	return Identity{Path: path, Ino: info.Ino, Birth: info.Birth, HeadLen: len(head), Head: Sum(head), Size: info.Size}
 }
 
 // SameInode tells whether the file system says it is the same file.

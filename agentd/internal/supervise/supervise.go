@@ -34,6 +34,7 @@ type Env struct {
 	Route       func(persona string) Route // nil: Out and Ledger are everybody's
 	Switches    *filter.Switches           // nil: there are none
 	Checkpoints *checkpoints.Store
+	Descriptors *adaptors.Descriptors // of the files that all adaptors keep open; nil: half of what the process may have
 }
 
 // What callers branch on.
@@ -59,6 +60,9 @@ type Supervisor struct {
 
 // New makes a supervisor without adaptors.
 func New(env Env) *Supervisor {
+	if env.Descriptors == nil {
+		env.Descriptors = adaptors.NewDescriptors(0)
+	}
 	return &Supervisor{env: env, units: map[string]*unit{}, leaving: map[string]*unit{}, added: make(chan struct{}, 1)}
 }
 

@@ -175,6 +175,8 @@ func (u *unit) run(ctx context.Context) (err error) {
 		Log:     u.env.Log.With("adaptor", u.spec.Name),
 		Out:     output{u},
 		Streams: streams{u},
+
+		Descriptors: u.env.Descriptors,
 	})
 }
 
