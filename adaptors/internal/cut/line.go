@@ -119,7 +119,8 @@ func (c *Cutter) indented(line []byte) bool {
 	return char == ' ' || char == '\t'
 }
 
-// matches matches a line, without its end, with the one pattern there is.
+// matches matches a line, without its end and a byte order mark, with the one
+// pattern there is.
 func (c *Cutter) matches(line []byte) bool {
 	if c.width == 1 {
 		if n := len(line); n > 0 && line[n-1] == '\n' {
@@ -131,8 +132,9 @@ func (c *Cutter) matches(line []byte) bool {
 		if yes, sure := c.match.ascii(line); sure {
 			return yes
 		}
-		return c.match.re.Match(c.dec.Text(line))
+		return c.match.re.Match(bytes.TrimPrefix(c.dec.Text(line), []byte("\ufeff")))
 	}
-	text := bytes.TrimSuffix(c.dec.Text(line), []byte("\n"))
+	text := bytes.TrimPrefix(c.dec.Text(line), []byte("\ufeff"))
+	text = bytes.TrimSuffix(text, []byte("\n"))
 	return c.match.match(bytes.TrimSuffix(text, []byte("\r")))
 }
