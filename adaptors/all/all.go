@@ -7,6 +7,7 @@ import (
 	"github.com/akupara/akupara/adaptors/generate"
 	"github.com/akupara/akupara/adaptors/heartbeat"
 	"github.com/akupara/akupara/adaptors/httppoll"
+	"github.com/akupara/akupara/adaptors/jolokia"
 	"github.com/akupara/akupara/adaptors/metrics"
 	"github.com/akupara/akupara/adaptors/process"
 	"github.com/akupara/akupara/adaptors/syslog"
@@ -20,6 +21,7 @@ func Kinds() []adaptors.Kind {
 		generate.Kind(),
 		heartbeat.Kind(),
 		httppoll.Kind(),
+		jolokia.Kind(),
 		metrics.Kind(),
 		process.Kind(),
 		syslog.Kind(),

@@ -13,6 +13,7 @@ var smallest = map[string]string{
 	"generate":  "{}",
 	"heartbeat": "{}",
 	"http_poll": "{urls: ['http://127.0.0.1:9100/metrics']}",
+	"jolokia":   "{urls: ['http://127.0.0.1:8778/jolokia/'], mbeans: [{mbean: 'java.lang:type=Memory'}]}",
 	"metrics":   "{}",
 	"syslog":    "{listen: ['udp://127.0.0.1:0']}",
 	"process":   "{}",
