@@ -29,7 +29,8 @@ that "akupara up" runs on the data directory.`,
 		Example: `  akupara adaptor ls
   akupara adaptor add --name app --type app '/srv/app/*.log'
   akupara adaptor ls --agent unix:/run/akupara/agent.sock --json | jq '.[].name'`,
-		Args: unknownCommand,
+		SuggestionsMinimumDistance: 2,
+		Args:                       unknownCommand,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cmd.SetOut(a.stderr)
 			_ = cmd.Help() // what can't be printed can't be said

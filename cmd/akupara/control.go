@@ -52,9 +52,14 @@ func (a *app) asks(c *cobra.Command) *asked {
 func (k *asked) client() (*client.Client, error) {
 	o := k.opts
 	if o.Address == "" {
-		s, err := k.app.mustLoad()
+		s, problems, err := k.app.load()
 		if err != nil {
 			return nil, err
+		}
+		if !s.Agent.Given() { // what is wrong elsewhere in it does not matter here
+			if err := k.app.refuse(problems); err != nil {
+				return nil, err
+			}
 		}
 		if err := s.reach(&o); err != nil {
 			return nil, err

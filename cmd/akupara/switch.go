@@ -21,7 +21,8 @@ is counted.`,
 		Example: `  akupara switch set quiet namespace=dev level=debug
   akupara switch ls
   akupara switch rm quiet`,
-		Args: unknownCommand,
+		SuggestionsMinimumDistance: 2,
+		Args:                       unknownCommand,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cmd.SetOut(a.stderr)
 			_ = cmd.Help() // what can't be printed can't be said

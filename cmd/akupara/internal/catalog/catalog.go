@@ -102,13 +102,13 @@ func (w *walker) value(o Option, v reflect.Value, tag reflect.StructTag, depth i
 				w.fields(o.Key+".NAME.", fresh(inner), depth+1)
 				return
 			}
-			o.Want = "a mapping of names to values: " + want(inner, tag)
+			o.Want = "a mapping, each value " + want(inner, tag)
 			o.Default = text(v)
 			w.out = append(w.out, o)
 			return
 		}
 		if o.List {
-			o.Want = "a list: " + want(inner, tag)
+			o.Want = "a list, each " + want(inner, tag)
 		}
 	}
 	if o.Want == "" {
@@ -162,6 +162,9 @@ func want(t reflect.Type, tag reflect.StructTag) string {
 		}
 	}
 	low, high := tag.Get("min"), tag.Get("max")
+	if low != "" || high != "" {
+		s, _, _ = strings.Cut(s, ", such as") // the bounds show how it is written
+	}
 	switch {
 	case tag.Get("oneof") != "":
 		return "one of " + strings.ReplaceAll(tag.Get("oneof"), "|", ", ")
