@@ -21,6 +21,7 @@ type Filter struct {
 	limit    *limiter // nil: none
 	perEach  bool     // the config alone makes it look at each record
 	dropWhy  []string // reasons of the drop rules
+	decoders sync.Map // pools, by encoding
 
 	mu      sync.Mutex
 	streams map[string]*streamState // of those that something was left out of, or limited
@@ -99,7 +100,29 @@ func (f *Filter) Send(ctx context.Context, c *chunk.Chunk, send func(context.Con
 	} else {
 		p.cut()
 	}
+	f.putDecoder(c.Encoding, p.dec)
 	return p.send(ctx, send)
+}
+
+// decoder gives one that is not in use; making one takes longer than to look at
+// a chunk.
+func (f *Filter) decoder(encoding string) decoder {
+	if encoding == "" {
+		return decoder{}
+	}
+	if pool, ok := f.decoders.Load(encoding); ok {
+		if d, ok := pool.(*sync.Pool).Get().(decoder); ok {
+			return d
+		}
+	}
+	return newDecoder(encoding)
+}
+
+func (f *Filter) putDecoder(encoding string, d decoder) {
+	if encoding != "" {
+		pool, _ := f.decoders.LoadOrStore(encoding, &sync.Pool{})
+		pool.(*sync.Pool).Put(d)
+	}
 }
 
 // pass is one chunk's way through the filter.
@@ -137,7 +160,7 @@ func (p *pass) begin() {
 		_, _ = h.Write([]byte(p.c.Stream)) // never fails
 		p.hash = h.Sum64()
 	}
-	p.dec = newDecoder(p.c.Encoding)
+	p.dec = f.decoder(p.c.Encoding)
 	f.mu.Lock()
 	if st := f.streams[p.key()]; st != nil {
 		p.state = *st

@@ -20,7 +20,17 @@ type pattern struct {
 type literal struct {
 	text []byte
 	fold bool // in upper or lower case; text is in lower case and ASCII
-	rare int  // the index of fold's byte that is looked for
+	rare int  // the index of the byte that is looked for
+}
+
+func newLiteral(text string, fold bool) literal {
+	l := literal{text: []byte(text), fold: fold}
+	for i := range l.text {
+		if rank(l.text[i]) < rank(l.text[l.rare]) {
+			l.rare = i
+		}
+	}
+	return l
 }
 
 // maxLiterals bounds how many literals are looked for instead of running the
@@ -57,14 +67,8 @@ func (p *pattern) match(b []byte) bool {
 }
 
 func (l *literal) in(b []byte) bool {
-	if !l.fold {
-		return bytes.Contains(b, l.text)
-	}
 	c := l.text[l.rare]
-	if l.at(b, c) {
-		return true
-	}
-	return isLetter(c) && l.at(b, c-('a'-'A'))
+	return l.at(b, c) || l.fold && isLetter(c) && l.at(b, c-('a'-'A'))
 }
 
 // at looks for the literal where its rare byte is c.
@@ -78,7 +82,7 @@ func (l *literal) at(b []byte, c byte) bool {
 		if start+len(l.text) > len(b) {
 			return false
 		}
-		if foldEqual(b[start:start+len(l.text)], l.text) {
+		if there := b[start : start+len(l.text)]; !l.fold && bytes.Equal(there, l.text) || l.fold && foldEqual(there, l.text) {
 			return true
 		}
 		from += i + 1
@@ -168,7 +172,7 @@ func literalOf(re *syntax.Regexp) need {
 		return need{} // that rune stands for any invalid byte as well
 	}
 	if re.Flags&syntax.FoldCase == 0 {
-		return need{any: []literal{{text: []byte(text)}}, whole: true}
+		return need{any: []literal{newLiteral(text, false)}, whole: true}
 	}
 	// k and s have a third form beyond ASCII each, as letters beyond ASCII may:
 	// only what is between them is looked for.
@@ -181,16 +185,10 @@ func literalOf(re *syntax.Regexp) need {
 	if longest == "" {
 		return need{}
 	}
-	l := literal{text: []byte(longest), fold: true}
-	for i := range l.text {
-		if rank(l.text[i]) < rank(l.text[l.rare]) {
-			l.rare = i
-		}
-	}
-	return need{any: []literal{l}, whole: len(longest) == len(text)}
+	return need{any: []literal{newLiteral(longest, true)}, whole: len(longest) == len(text)}
 }
 
 // rank is larger for a byte that is seen more often in logs.
 func rank(c byte) int {
-	return 1 + strings.IndexByte("zqjxvwybgpfmhudclnorsita e\"", c)
+	return 1 + strings.IndexByte("zqjxvwybgpfmhudclnorsita;=_[]()|e98765432-/.,10: \"", c)
 }

@@ -12,7 +12,12 @@ type decoder struct{ of *charset.Decoder }
 
 // newDecoder takes an IANA name. Text of an encoding that is not known is
 // looked at as it is.
-func newDecoder(name string) decoder { return decoder{charset.NewDecoder(name)} }
+func newDecoder(name string) decoder {
+	if name == "" {
+		return decoder{}
+	}
+	return decoder{charset.NewDecoder(name)}
+}
 
 // text gives the record's text without its line's end, nor the byte order mark
 // that a file may begin with. It is valid until the next call.

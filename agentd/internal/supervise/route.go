@@ -47,6 +47,15 @@ func (s *Supervisor) SetDelivery(name string, level ledger.Level) error {
 	return nil
 }
 
+// Dropped is what the filters of each adaptor left out since the start.
+func (s *Supervisor) Dropped() map[string]filter.Dropped {
+	out := map[string]filter.Dropped{}
+	for _, u := range s.all() {
+		out[u.spec.Name] = u.filter().Dropped()
+	}
+	return out
+}
+
 // wayOf gives the way out of a unit, and its filter, when it is first used: its
 // persona may be one that is made only after the unit was.
 func (u *unit) wayOf() (Route, *filter.Filter) {
