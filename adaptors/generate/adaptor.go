@@ -93,22 +93,22 @@ func (a *Adaptor) Run(ctx context.Context, env adaptors.Env) error {
 		}
 		return err
 	}
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
 	var running sync.WaitGroup
+	var once sync.Once
+	var failed error // a journal that fails: nothing may be sent
 	for _, l := range lanes {
 		running.Go(func() {
 			if err := l.run(ctx, env); err != nil && ctx.Err() == nil {
-				cancel(err) // a journal that fails: nothing may be sent
+				once.Do(func() { failed = err })
+				cancel()
 			}
 		})
 	}
 	<-ctx.Done()
 	running.Wait()
-	if cause := context.Cause(ctx); cause != ctx.Err() {
-		return cause
-	}
-	return nil
+	return failed
 }
 
 // prepare finds the streams that there are, and opens those that are missing.

@@ -89,9 +89,6 @@ func (a *Adaptor) Run(ctx context.Context, env adaptors.Env) error {
 	for _, e := range entries {
 		e.close()
 	}
-	if ctx.Err() != nil {
-		return nil
-	}
 	return err
 }
 
@@ -123,7 +120,7 @@ func (a *Adaptor) once(ctx context.Context, env adaptors.Env, e *entry) error {
 	r := record{TS: now.Format("2006-01-02T15:04:05.000000Z07:00"), Name: e.name, Kind: e.kind, Target: e.target}
 	err := e.look(ctx, &r)
 	if ctx.Err() != nil {
-		return nil // the agent stops: the look was cut short
+		return ctx.Err() // the agent stops: the look was cut short
 	}
 	r.Up = err == nil
 	if err != nil {

@@ -69,13 +69,9 @@ func (a *Adaptor) Run(ctx context.Context, env adaptors.Env) error {
 	for i, u := range a.cfg.URLs {
 		targets[i] = target{url: string(u), shown: fetch.Shown(string(u))}
 	}
-	err = rounds.Run(ctx, len(targets), a.cfg.Every.Std(), func(ctx context.Context, i int) error {
+	return rounds.Run(ctx, len(targets), a.cfg.Every.Std(), func(ctx context.Context, i int) error {
 		return a.once(ctx, env, client, &targets[i])
 	})
-	if ctx.Err() != nil {
-		return nil
-	}
-	return err
 }
 
 // maxError is how many bytes of an error are kept.
@@ -86,7 +82,7 @@ func (a *Adaptor) once(ctx context.Context, env adaptors.Env, client *fetch.Clie
 	now := time.Now().UTC().Truncate(time.Microsecond)
 	c, next, err := a.poll(ctx, client, t)
 	if ctx.Err() != nil {
-		return nil // the agent stops: the poll was cut short
+		return ctx.Err() // the agent stops: the poll was cut short
 	}
 	why := ""
 	if err != nil {
@@ -107,9 +103,6 @@ func (a *Adaptor) once(ctx context.Context, env adaptors.Env, client *fetch.Clie
 	c.Source, c.Time = a.source, now
 	c.Tags["url"] = t.shown
 	if err := env.Out.Send(ctx, c); err != nil {
-		if ctx.Err() != nil {
-			return nil
-		}
 		return fmt.Errorf("send what %s answered: %w", t.shown, err)
 	}
 	*t = next

@@ -60,13 +60,9 @@ func (a *Adaptor) Run(ctx context.Context, env adaptors.Env) error {
 		return err
 	}
 	defer client.Close()
-	err = rounds.Run(ctx, len(a.cfg.URLs), a.cfg.Every.Std(), func(ctx context.Context, i int) error {
+	return rounds.Run(ctx, len(a.cfg.URLs), a.cfg.Every.Std(), func(ctx context.Context, i int) error {
 		return a.once(ctx, env, client, string(a.cfg.URLs[i]))
 	})
-	if ctx.Err() != nil {
-		return nil
-	}
-	return err
 }
 
 // once reads from one URL and sends the records. The error is that of sending.
@@ -75,7 +71,7 @@ func (a *Adaptor) once(ctx context.Context, env adaptors.Env, client *fetch.Clie
 	shown := fetch.Shown(url)
 	body, why := a.read(ctx, client, url, now)
 	if ctx.Err() != nil {
-		return nil // the agent stops: the reading was cut short
+		return ctx.Err() // the agent stops: the reading was cut short
 	}
 	if a.wrong.Note(shown, why) && why != "" {
 		env.Log.Warn("MBeans can't be read; it is tried again in its turn", "url", shown, "err", why)
@@ -87,9 +83,6 @@ func (a *Adaptor) once(ctx context.Context, env adaptors.Env, client *fetch.Clie
 		}
 		c := chunk.Chunk{Source: a.source, Time: now, Tags: map[string]string{"url": shown}, Body: body[:n]}
 		if err := env.Out.Send(ctx, &c); err != nil {
-			if ctx.Err() != nil {
-				return nil
-			}
 			return fmt.Errorf("send what %s answered: %w", shown, err)
 		}
 		body = body[n:]

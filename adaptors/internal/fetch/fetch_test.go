@@ -146,7 +146,7 @@ func TestServerThatHangsIsGivenUp(t *testing.T) {
 	free := make(chan struct{})
 	s := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/body" {
-			w.WriteHeader(200)
+			w.WriteHeader(http.StatusOK)
 			_ = http.NewResponseController(w).Flush()
 		}
 		<-free
@@ -283,7 +283,7 @@ func FuzzCheckURL(f *testing.F) {
 		if CheckURL(s) != nil {
 			return
 		}
-		if _, err := http.NewRequest("GET", s, nil); err != nil {
+		if _, err := http.NewRequest(http.MethodGet, s, nil); err != nil {
 			t.Errorf("%q was taken, but can't be asked: %v", s, err)
 		}
 		_ = Shown(s)

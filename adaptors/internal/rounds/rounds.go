@@ -16,24 +16,25 @@ const maxSpread = 5 * time.Second
 // then it returns nil, when all calls have. Each i has a goroutine of its own:
 // a slow call delays no other, and skips the rounds it takes. The first calls
 // come spread at random over half an interval, at most 5 s. When a call
-// returns an error, the others' ctx is done and Run returns that error.
+// returns an error, the others' ctx is done and Run returns that error; what
+// calls return once ctx is done does not count.
 func Run(ctx context.Context, n int, interval time.Duration, do func(ctx context.Context, i int) error) error {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
 	var running sync.WaitGroup
+	var once sync.Once
+	var failed error
 	for i := range n {
 		running.Go(func() {
 			if err := each(ctx, interval, func() error { return do(ctx, i) }); err != nil && ctx.Err() == nil {
-				cancel(err)
+				once.Do(func() { failed = err })
+				cancel()
 			}
 		})
 	}
 	<-ctx.Done()
 	running.Wait()
-	if cause := context.Cause(ctx); cause != ctx.Err() {
-		return cause
-	}
-	return nil
+	return failed
 }
 
 func each(ctx context.Context, interval time.Duration, do func() error) error {

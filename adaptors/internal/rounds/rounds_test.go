@@ -56,7 +56,7 @@ func TestErrorEndsAllCalls(t *testing.T) {
 			<-ctx.Done()
 			return ctx.Err()
 		})
-		if err != broken {
+		if !errors.Is(err, broken) {
 			t.Errorf("Run: got %v, want broken", err)
 		}
 	})
