@@ -157,12 +157,12 @@ func (b *board) skip(path, reason string) bool {
 	return true
 }
 
-// skippedOnly takes down the notes of paths that are not there any more.
-func (b *board) skippedOnly(seen map[string]bool) {
+// skippedBut takes down the notes of paths that are not there any more.
+func (b *board) skippedBut(away func(path string) bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for path := range b.skipped {
-		if !seen[path] {
+		if away(path) {
 			delete(b.skipped, path)
 		}
 	}

@@ -191,6 +191,9 @@ func (r *run) check(path string) {
 		delete(r.held, path)
 		delete(r.ignored, path)
 		if old != nil {
+			if !old.busy && old.info.Links > 1 { // perhaps it matches by another name
+				r.scanNow, r.scanAll = true, true
+			}
 			r.setPath(old, "")
 		}
 		return
@@ -256,6 +259,7 @@ func (r *run) peek(path string, info ident.Info) (candidate, bool) {
 	r.board.skip(path, "")
 	if isLink(path) {
 		r.find.WatchFile(path)
+		r.links[path] = true
 	}
 	return c, true
 }

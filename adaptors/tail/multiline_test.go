@@ -1,13 +1,21 @@
 package tail
 
 import (
+	"bytes"
+	"context"
+	"log/slog"
 	"maps"
+	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
+	"github.com/akupara/akupara/adaptors"
 	"github.com/akupara/akupara/chunk"
 	"github.com/akupara/akupara/config"
 )
@@ -149,5 +157,43 @@ func TestRulesThatExcludeEachOtherAreAProblem(t *testing.T) {
 		if want == "" && got != "" || !strings.Contains(got, want) {
 			t.Errorf("%s: got %q, want %q", text, got, want)
 		}
+	}
+}
+
+func BenchmarkRecordsToOutput(b *testing.B) {
+	path := filepath.Join(b.TempDir(), "a.log")
+	record := []byte("2026-01-02 03:04:05,678 INFO [main] org.example.Service: a request took 12 ms and was served from the cache\n" +
+		"java.lang.IllegalStateException: no\n\tat org.example.Service.run(Service.java:12)\n\tat java.lang.Thread.run(Thread.java:1)\n")
+	data := append(bytes.Repeat(record, 64<<20/len(record)), "2026-01-02 \n"...)
+	if err := os.WriteFile(path, data, 0o644); err != nil {
+		b.Fatal(err)
+	}
+	for name, set := range map[string]func(c *Config){
+		"lines":    func(*Config) {},
+		"start":    func(c *Config) { c.RecordStart = config.Regexp{Regexp: regexp.MustCompile(`^\d{4}-\d\d-\d\d `)} },
+		"end":      func(c *Config) { c.RecordEnd = config.Regexp{Regexp: regexp.MustCompile(`Thread.java:1\)$`)} },
+		"indented": func(c *Config) { c.RecordIndented = true },
+	} {
+		b.Run(name, func(b *testing.B) {
+			b.SetBytes(int64(len(data)))
+			var before, after unix.Rusage
+			_ = unix.Getrusage(unix.RUSAGE_SELF, &before)
+			for b.Loop() {
+				cfg := Config{Paths: []config.Glob{config.Glob(path)}}
+				set(&cfg)
+				a, err := New(cfg)
+				if err != nil {
+					b.Fatal(err)
+				}
+				ctx, cancel := context.WithCancel(context.Background())
+				c := &counter{want: int64(len(data)) - 200, cancel: cancel}
+				if err := a.Run(ctx, adaptors.Env{Type: "x", Log: slog.New(slog.DiscardHandler), Out: c, Streams: c}); err != nil {
+					b.Fatal(err)
+				}
+			}
+			_ = unix.Getrusage(unix.RUSAGE_SELF, &after)
+			cpu := time.Duration(after.Utime.Nano() + after.Stime.Nano() - before.Utime.Nano() - before.Stime.Nano())
+			b.ReportMetric(float64(len(data)*b.N)/1e6/cpu.Seconds(), "MB/cpu-s")
+		})
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"container/list"
 	"context"
 	"errors"
+	"maps"
 	"path/filepath"
 	"sync"
 	"time"
@@ -58,6 +59,11 @@ type run struct {
 	opens   chan *stream // streams to be stored
 	done    chan result
 	scanNow bool // something happened that only a scan makes clear
+	scanAll bool // of all files
+	scans   int
+
+	goneDirs map[string]bool // removed or renamed a moment ago
+	links    map[string]bool // paths that are symlinks to files
 }
 
 // marker is the Source of the stored stream that says that the adaptor was
@@ -75,7 +81,7 @@ func newRun(a *Adaptor, env adaptors.Env) (*run, error) {
 		cfg: a.cfg, cutter: a.cutter, env: env, times: a.times, mail: a.mail, board: newBoard(),
 		live: map[*stream]bool{}, byKey: map[ident.Key]*stream{}, byPath: map[string]*stream{}, byOrigin: map[string][]*stream{}, byID: map[string]*stream{},
 		lost: newLostSet(), telling: map[*stream]bool{}, held: map[string]*held{}, known: map[ident.Key]bool{}, ignored: map[string]ignored{}, waiting: map[*stream]bool{},
-		open: list.New(), limbo: map[ident.Key]*stream{},
+		open: list.New(), limbo: map[ident.Key]*stream{}, goneDirs: map[string]bool{}, links: map[string]bool{},
 		work: make(chan *stream), opens: make(chan *stream), done: make(chan result),
 	}, nil
 }
@@ -189,11 +195,12 @@ func (r *run) events(ctx context.Context) error {
 				pause.Reset(r.times.throttle)
 			}
 			looked = now
+			r.foldersGone()
 		case err := <-r.find.Errors():
 			if !errors.Is(err, fsnotify.ErrEventOverflow) {
 				r.env.Log.Warn("watching folders failed; looking through all of them", "err", err)
 			}
-			r.scanNow = true
+			r.scanNow, r.scanAll = true, true
 		case <-rescan.C:
 			r.scanNow = true
 		case <-tick.C:
@@ -203,7 +210,6 @@ func (r *run) events(ctx context.Context) error {
 			r.readMail()
 		}
 		if r.scanNow {
-			r.scanNow = false
 			r.scan()
 			rescan.Reset(r.rescanEvery())
 		}
@@ -262,39 +268,89 @@ func (r *run) event(ev fsnotify.Event) {
 	case !r.find.Below(path):
 	case ev.Has(fsnotify.Remove) || ev.Has(fsnotify.Rename):
 		if r.find.Watched(path) {
-			r.find.Unwatch(path)
-			r.scanNow = true
+			if ev.Has(fsnotify.Rename) {
+				r.find.UnwatchTree(path)
+			} else {
+				r.find.Unwatch(path)
+			}
+			r.goneDirs[path] = true
+			r.scanNow = r.scanNow || r.find.Rooted(path)
 		}
 	case ev.Has(fsnotify.Create) || ev.Has(fsnotify.Chmod): // a folder that is new, or whose permissions have changed
 		r.find.ScanBelow(path, r.check)
 	}
 }
 
-// scan looks through all folders, and for files that are gone.
+// full is how many scans are made for one that looks at each file, where
+// everything is watched: the others only list the folders that have changed.
+const full = 6
+
+// scan looks for what events did not tell of.
 func (r *run) scan() {
+	all := r.scanAll || r.find.Blind() || r.scans%full == 0
+	r.scans++
+	r.scanNow, r.scanAll = false, false
 	seen := map[string]bool{}
-	r.find.Scan(func(path string) {
+	check := func(path string) {
 		if !seen[path] {
 			seen[path] = true
 			r.check(path)
 		}
-	})
+	}
+	r.find.Refused = func(path, reason string) {
+		seen[path] = true
+		r.skip(path, reason)
+	}
+	var changed map[string]bool
+	if all {
+		r.find.Scan(check)
+	} else {
+		changed = r.find.Rescan(check)
+		for path := range r.links {
+			check(path) // what they lead to may change where nobody looks
+		}
+	}
+	away := func(path string) bool { return !seen[path] && (all || changed[filepath.Dir(path)]) }
 	for path := range r.byPath {
-		if !seen[path] {
+		if away(path) {
 			r.check(path)
 		}
 	}
 	for path := range r.held {
-		if !seen[path] {
+		if away(path) {
 			r.check(path)
 		}
 	}
-	for path := range r.ignored {
-		if !seen[path] {
-			delete(r.ignored, path)
+	maps.DeleteFunc(r.ignored, func(path string, _ ignored) bool { return away(path) })
+	maps.DeleteFunc(r.links, func(path string, _ bool) bool { return away(path) })
+	r.board.skippedBut(away)
+}
+
+// folderGone looks after the files below a folder that was removed or renamed,
+// of which no event tells by itself.
+func (r *run) foldersGone() {
+	if len(r.goneDirs) == 0 {
+		return
+	}
+	below := func(path string) bool {
+		for dir := filepath.Dir(path); len(dir) > 1; dir = filepath.Dir(dir) {
+			if r.goneDirs[dir] {
+				return true
+			}
+		}
+		return false
+	}
+	for path := range r.byPath {
+		if below(path) {
+			r.check(path)
 		}
 	}
-	r.board.skippedOnly(seen)
+	for path := range r.held {
+		if below(path) {
+			r.check(path)
+		}
+	}
+	clear(r.goneDirs)
 }
 
 // enqueue gives a stream a turn, as soon as a reader is free.
@@ -404,7 +460,7 @@ func (r *run) finishTurn(ctx context.Context, res result) {
 		delete(r.telling, s)
 		s.telling, s.told, s.reason = false, true, ""
 		r.lost.add(s)
-		r.scanNow = true // its file may have been passed over meanwhile
+		r.scanNow, r.scanAll = true, true // its file may have been passed over meanwhile
 		return
 	}
 	if res.wake > 0 {

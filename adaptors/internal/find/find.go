@@ -4,16 +4,10 @@
 package find
 
 import (
-	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
-	"os"
-	"path/filepath"
 
 	"github.com/fsnotify/fsnotify"
-
-	"github.com/akupara/akupara/adaptors/internal/ident"
 )
 
 // Finder finds the files that match. It is used by one goroutine.
@@ -25,8 +19,13 @@ type Finder struct {
 	// blind is set when some folder can't be watched: scans then come more
 	// often.
 	blind   bool
-	watched map[string]bool
+	watched map[string]watched
+	folders map[string]*folder // as they were listed last
+	// Refused, where it is set, is called in a scan with each symlink that is
+	// not followed.
+	Refused func(path, reason string)
 	told    map[string]bool // folders whose trouble was logged
+	scans   int
 }
 
 // queued is how many events wait in the process to be taken. They are few: while
@@ -38,7 +37,7 @@ const queued = 4
 // With watch it takes an inotify instance; where there is none to be had, it
 // says so and polls.
 func New(include, exclude []string, watch bool, log *slog.Logger) (*Finder, error) {
-	f := &Finder{log: log, watched: map[string]bool{}, told: map[string]bool{}}
+	f := &Finder{log: log, watched: map[string]watched{}, folders: map[string]*folder{}, told: map[string]bool{}}
 	var err error
 	if f.include, err = compile(include); err != nil {
 		return nil, fmt.Errorf("make paths absolute: %w", err)
@@ -111,120 +110,4 @@ func (f *Finder) Below(dir string) bool {
 		}
 	}
 	return false
-}
-
-// Scan calls found for each path that matches, whatever is there, and watches
-// all folders where a match can appear: a missing one through its nearest
-// ancestor that exists.
-func (f *Finder) Scan(found func(path string)) {
-	f.blind = f.watcher == nil
-	w := f.newWalk(found)
-	for i := range f.include {
-		dir := f.include[i].base
-		for dir != "/" && !isDir(dir) {
-			dir = filepath.Dir(dir)
-			if dir != f.include[i].base {
-				f.watch(dir)
-			}
-		}
-		w.dir(dir)
-	}
-	w.links()
-}
-
-// ScanBelow is Scan of one folder and what is below it.
-func (f *Finder) ScanBelow(dir string, found func(path string)) {
-	if !f.Below(dir) {
-		return
-	}
-	w := f.newWalk(found)
-	w.dir(dir)
-	w.links()
-}
-
-// WatchFile watches a file itself: one that is reached through a symlink
-// changes in a folder that nobody watches.
-func (f *Finder) WatchFile(path string) { f.watch(path) }
-
-// Watched tells whether the path is a folder or file that is watched itself.
-func (f *Finder) Watched(path string) bool { return f.watched[path] }
-
-// Unwatch forgets a folder that is gone or was moved.
-func (f *Finder) Unwatch(dir string) {
-	delete(f.watched, dir)
-	if f.watcher != nil {
-		_ = f.watcher.Remove(dir) // mostly gone by itself
-	}
-}
-
-func (f *Finder) watch(path string) {
-	if f.watcher == nil {
-		return
-	}
-	err := f.watcher.Add(path)
-	if err == nil {
-		f.watched[path] = true
-	}
-	if err == nil || errors.Is(err, fs.ErrNotExist) {
-		return
-	}
-	f.blind = true
-	f.tell(path, "can't watch a folder, looking for changes every second instead", err)
-}
-
-func (f *Finder) tell(path, msg string, err error) {
-	if !f.told[path] && len(f.told) < 1000 {
-		f.told[path] = true
-		f.log.Warn(msg, "path", path, "err", err)
-	}
-}
-
-func isDir(path string) bool {
-	info, err := os.Stat(path)
-	return err == nil && info.IsDir()
-}
-
-// walk is one scan. Every folder is visited once, by whatever name it is
-// reached first; symlinks come last, so that a folder's own name wins.
-type walk struct {
-	f       *Finder
-	found   func(path string)
-	visited map[ident.Key]bool
-	later   []string // symlinks to folders
-}
-
-func (f *Finder) newWalk(found func(string)) *walk {
-	return &walk{f: f, found: found, visited: map[ident.Key]bool{}}
-}
-
-func (w *walk) dir(dir string) {
-	info, err := ident.Stat(dir)
-	if err != nil || !info.Mode.IsDir() || w.visited[info.Key()] || !w.f.Below(dir) {
-		return
-	}
-	w.visited[info.Key()] = true
-	w.f.watch(dir) // first, so that nothing appears unseen after the listing
-	entries, err := os.ReadDir(dir)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		w.f.tell(dir, "can't list a folder, its files are not read", err)
-	}
-	for _, e := range entries {
-		path := filepath.Join(dir, e.Name())
-		switch {
-		case e.IsDir():
-			w.dir(path)
-		case e.Type()&fs.ModeSymlink != 0 && isDir(path):
-			w.later = append(w.later, path)
-		case w.f.Match(path):
-			w.found(path)
-		}
-	}
-}
-
-func (w *walk) links() {
-	for len(w.later) > 0 {
-		path := w.later[0]
-		w.later = w.later[1:]
-		w.dir(path)
-	}
 }
