@@ -2,8 +2,15 @@ package main
 
 import (
 	"bytes"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
 	"encoding/json"
+	"encoding/pem"
 	"fmt"
+	"math/big"
+	"net"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -19,8 +26,9 @@ import (
 type node struct {
 	t      *testing.T
 	dir    string
-	config string // its file
-	listen string // of the agent, as --agent takes it
+	config string   // its file
+	listen string   // of the agent, as --agent takes it
+	flags  []string // that go with it
 	gone   <-chan struct{}
 }
 
@@ -40,18 +48,30 @@ collector:
 
 const nodeLines = 100
 
-// startNode starts both with a log of some lines; the agent is on a socket, or
-// on a port.
-func startNode(t *testing.T, onSocket bool) *node {
+// Where a node's agent listens.
+const (
+	onSocket = "on a socket"
+	onPort   = "on a port"
+	onTLS    = "on a port with TLS and a token"
+)
+
+// startNode starts both with a log of some lines.
+func startNode(t *testing.T, where string) *node {
 	t.Helper()
 	n := &node{t: t, dir: t.TempDir()}
 	port := freePorts(t)
 	n.config = filepath.Join(n.dir, "node.yaml")
 	listen := fmt.Sprintf("127.0.0.1:%d", port+1)
 	n.listen = "http://" + listen
-	if onSocket {
+	switch where {
+	case onSocket:
 		listen = "unix:" + filepath.Join(n.dir, "agent.sock")
 		n.listen = listen
+	case onTLS:
+		n.listen = "https://" + listen
+		n.flags = secure(t, n.dir)
+		listen += "\n  tls: {cert: " + filepath.Join(n.dir, "cert.pem") + ", key: " + filepath.Join(n.dir, "key.pem") + "}" +
+			"\n  token_file: " + filepath.Join(n.dir, "token")
 	}
 	text := strings.NewReplacer("DIR", n.dir, "PORT", fmt.Sprint(port), "LISTEN", listen).Replace(nodeConfig)
 	writeFile(t, n.config, text)
@@ -151,17 +171,21 @@ func (n *node) settled(name string, bytes int64) {
 }
 
 func TestAdaptorsAreControlledOnTheCommandLine(t *testing.T) {
-	for name, onSocket := range map[string]bool{"on a socket": true, "on a port": false} {
-		t.Run(name, func(t *testing.T) {
-			n := startNode(t, onSocket)
+	for _, where := range []string{onSocket, onPort, onTLS} {
+		t.Run(where, func(t *testing.T) {
+			n := startNode(t, where)
 			n.settled("app", nodeLines*7)
 			n.lists()
+			if where == onTLS {
+				n.asksForTheToken()
+				return
+			}
 			n.adds()
 			n.refuses()
 			n.stopsAndStarts()
 			n.rewinds()
 			n.removes()
-			if onSocket {
+			if where == onSocket {
 				n.switches()
 				n.completes()
 				n.fitsTheTerminal()
@@ -175,7 +199,7 @@ func TestAdaptorsAreControlledOnTheCommandLine(t *testing.T) {
 
 func (n *node) lists() {
 	n.want(0, []string{"adaptor", "ls"}, "last error", "app   tail  app   running  0 B", "700 B")
-	stdout, _, code := call(n.t, n.dir, "adaptor", "ls", "--agent", n.listen)
+	stdout, _, code := call(n.t, n.dir, append([]string{"adaptor", "ls", "--agent", n.listen}, n.flags...)...)
 	if code != 0 || !strings.Contains(stdout, "app   tail  app   running") {
 		n.t.Errorf("adaptor ls --agent %s: exit code %d, %s", n.listen, code, stdout)
 	}
@@ -197,6 +221,51 @@ func (n *node) lists() {
 	}
 	n.want(0, []string{"streams", "--adaptor", "none"}, "there are no streams")
 	n.want(2, []string{"streams", "--limit", "0"}, "allowed are 1 to 100000")
+}
+
+func (n *node) asksForTheToken() {
+	wrong := filepath.Join(n.dir, "wrong")
+	writeFile(n.t, wrong, strings.Repeat("guess", 8)+"\n")
+	for _, c := range []struct {
+		flags []string
+		want  string
+	}{
+		{nil, "--ca"}, {n.flags[:2], "--token-file"}, {[]string{n.flags[0], n.flags[1], "--token-file", wrong}, "refuses"},
+	} {
+		_, stderr, code := call(n.t, n.dir, append([]string{"adaptor", "ls", "--agent", n.listen}, c.flags...)...)
+		if code != 1 || !strings.Contains(stderr, c.want) {
+			n.t.Errorf("adaptor ls with %q: exit code %d, %q, want 1 and %q", c.flags, code, stderr, c.want)
+		}
+	}
+	plain := "http" + strings.TrimPrefix(n.listen, "https")
+	if _, stderr, code := call(n.t, n.dir, "adaptor", "ls", "--agent", plain); code != 1 || !strings.Contains(stderr, "https://") {
+		n.t.Errorf("adaptor ls without TLS: exit code %d, %q, want 1 and that https is wanted", code, stderr)
+	}
+}
+
+// secure writes a certificate, its key and a token into dir, and gives the
+// flags that fit them.
+func secure(t *testing.T, dir string) (flags []string) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour)}
+	cert, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ca, token := filepath.Join(dir, "cert.pem"), filepath.Join(dir, "token")
+	writeFile(t, ca, string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert})))
+	writeFile(t, filepath.Join(dir, "key.pem"), string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})))
+	writeFile(t, token, strings.Repeat("secret", 8)+"\n")
+	return []string{"--ca", ca, "--token-file", token}
 }
 
 func (n *node) adds() {

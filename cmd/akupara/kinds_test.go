@@ -59,7 +59,7 @@ func TestKindsAreListedForPeopleAndScripts(t *testing.T) {
 		}
 	}
 	stdout, _, code = call(t, dir, "kinds", "tail")
-	for _, want := range []string{"tail: follows files", "paths", "required", "max_record", "1MiB", "from 4KiB to 8MiB", "kind: tail"} {
+	for _, want := range []string{"tail: follows files", "paths", "required", "max_record", "1MiB", "from 4KiB to 8MiB"} {
 		if code != 0 || !strings.Contains(stdout, want) {
 			t.Errorf("kinds tail: exit code %d, want 0 and %q in\n%s", code, want, stdout)
 		}
@@ -67,8 +67,11 @@ func TestKindsAreListedForPeopleAndScripts(t *testing.T) {
 	if strings.Contains(stdout, "command: runs") {
 		t.Errorf("kinds tail shows other kinds, too:\n%s", stdout)
 	}
-	if stdout, _, code = call(t, dir, "kinds", "tail", "--readme"); code != 0 || !strings.HasPrefix(stdout, "# tail") {
-		t.Errorf("kinds tail --readme: exit code %d, %.80q, want the README", code, stdout)
+	if stdout, _, code = call(t, dir, "kinds", "command"); code != 0 || !strings.Contains(stdout, "\n    - name: disk\n      kind: command\n") {
+		t.Errorf("kinds command: exit code %d, want 0 and an example in\n%s", code, stdout)
+	}
+	if stdout, _, code = call(t, dir, "kinds", "command", "--readme"); code != 0 || !strings.HasPrefix(stdout, "# command\n") {
+		t.Errorf("kinds command --readme: exit code %d, %.80q, want the README", code, stdout)
 	}
 	var list []kindInfo
 	stdout, _, code = call(t, dir, "kinds", "--json")

@@ -133,7 +133,7 @@ func TestUpMakesTablesOfThisMachinesLogs(t *testing.T) {
 	writeFile(t, filepath.Join(logs, "syslog"), syslog.String())
 	writeFile(t, filepath.Join(logs, "app/events.log"), app.String())
 	writeFile(t, filepath.Join(logs, "wtmp"), "\x01\x00")
-	args := []string{"--logs", logs, "--port", strconv.Itoa(freePorts(t))}
+	args := []string{"--logs", logs, "--look-every", "1s", "--port", strconv.Itoa(freePorts(t))}
 	stop, gone := startUp(t, dir, args...)
 	eventually(t, gone, 60*time.Second, "both files are in their tables", func() bool {
 		return count(t, dir, "syslog") == upLines && count(t, dir, "json") == upLines
@@ -161,6 +161,8 @@ func TestUpMakesTablesOfThisMachinesLogs(t *testing.T) {
 			t.Errorf("got %v %q, want the layout", err, readme)
 		}
 	})
+
+	t.Run("files that come later are collected, too", func(t *testing.T) { laterFilesAreCollected(t, dir, logs, gone) })
 
 	eventually(t, gone, 30*time.Second, "up says that there are tables", func() bool {
 		return strings.Contains(readFile(t, filepath.Join(dir, upOutput)), `query "show tables"`)
@@ -195,8 +197,28 @@ func TestUpMakesTablesOfThisMachinesLogs(t *testing.T) {
 	if got := count(t, dir, "syslog"); got != upLines+1 {
 		t.Errorf("table syslog has %d rows after a restart, want %d", got, upLines+1)
 	}
-	if got := count(t, dir, "json"); got != upLines {
-		t.Errorf("table json has %d rows after a restart, want %d", got, upLines)
+	if got := count(t, dir, "json"); got != upLines+1 {
+		t.Errorf("table json has %d rows after a restart, want %d", got, upLines+1)
+	}
+}
+
+// laterFilesAreCollected adds a file of a type that is new, and one of a type
+// that is there.
+func laterFilesAreCollected(t *testing.T, dir, logs string, gone <-chan struct{}) {
+	var errors strings.Builder
+	for i := range upLines {
+		fmt.Fprintf(&errors, "[Sun Dec 04 04:47:44 2005] [error] message %d\n", i)
+	}
+	writeFile(t, filepath.Join(logs, "apache/error_log"), errors.String())
+	writeFile(t, filepath.Join(logs, "later/events.log"), `{"time":"2026-11-22T21:09:57Z","level":"info","msg":"later"}`+"\n")
+	eventually(t, gone, 60*time.Second, "the new files are in their tables", func() bool {
+		return count(t, dir, "log4j") == upLines && count(t, dir, "json") == upLines+1
+	})
+	if got := count(t, dir, "syslog"); got != upLines {
+		t.Errorf("table syslog has %d rows after new files were found, want %d", got, upLines)
+	}
+	if out := readFile(t, filepath.Join(dir, upOutput)); !strings.Contains(out, "New log files are collected, too:") || !strings.Contains(out, logs+"/apache/error_log") {
+		t.Errorf("up printed\n%s\nwant what is new in it", out)
 	}
 }
 
