@@ -17,6 +17,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"sync"
 	"time"
@@ -97,6 +98,12 @@ type asker struct {
 // Run works until ctx is done; then it drains, writes its checkpoints and
 // returns. It waits for collectors that are away, however long.
 func (a *Agent) Run(ctx context.Context) (err error) {
+	var hangups <-chan os.Signal
+	if a.deps.File != nil {
+		var stop func()
+		hangups, stop = daemon.Hangups()
+		defer stop()
+	}
 	p, err := a.open()
 	if err != nil {
 		return err
@@ -108,7 +115,7 @@ func (a *Agent) Run(ctx context.Context) (err error) {
 		a.cfg.specs[i].Generation = 1
 	}
 	fleet.restore()
-	reloader := newReloader(a.deps.File, fleet, a.deps.Log)
+	reloader := newReloader(a.deps.File, fleet, hangups, a.deps.Log)
 	health := daemon.NewHealth()
 	server := a.server(handlers{fleet: fleet, reloader: reloader, idle: p.lanes.idle, personas: p.personas}, health)
 	if err := server.Listen(); err != nil {

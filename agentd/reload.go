@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"maps"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -162,9 +163,10 @@ type refusal struct {
 
 // reloader reads the config again. It is safe for concurrent use.
 type reloader struct {
-	file  *File // nil: there is none
-	fleet *fleet
-	log   *slog.Logger
+	file    *File // nil: there is none
+	fleet   *fleet
+	hangups <-chan os.Signal
+	log     *slog.Logger
 
 	busy sync.Mutex // held while a config is loaded and applied
 
@@ -174,8 +176,8 @@ type reloader struct {
 	refused *refusal
 }
 
-func newReloader(file *File, f *fleet, log *slog.Logger) *reloader {
-	r := &reloader{file: file, fleet: f, log: log, applied: time.Now()}
+func newReloader(file *File, f *fleet, hangups <-chan os.Signal, log *slog.Logger) *reloader {
+	r := &reloader{file: file, fleet: f, hangups: hangups, log: log, applied: time.Now()}
 	if file != nil {
 		r.hash = file.Hash
 	}
@@ -191,7 +193,14 @@ func (r *reloader) run(ctx context.Context) {
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	wg.Go(func() {
-		daemon.Hangups(ctx, func() { _, _ = r.reload("SIGHUP") }) // it is logged, and shown
+		for {
+			select {
+			case <-r.hangups:
+				_, _ = r.reload("SIGHUP") // an error is logged, and shown
+			case <-ctx.Done():
+				return
+			}
+		}
 	})
 	daemon.WatchFile(ctx, r.file.Path, r.log, func() { _, _ = r.reload(byWatch) })
 }

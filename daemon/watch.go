@@ -137,18 +137,10 @@ func (w *fileWatch) stamp() fileStamp {
 	return s
 }
 
-// Hangups calls f, from one goroutine, at each SIGHUP until ctx is done. Signals
-// that come while f runs count as one.
-func Hangups(ctx context.Context, f func()) {
-	signals := make(chan os.Signal, 1)
-	signal.Notify(signals, syscall.SIGHUP)
-	defer signal.Stop(signals)
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-signals:
-			f()
-		}
-	}
+// Hangups takes SIGHUP, which ends a process that does not. Signals that come
+// while one waits in the channel count as one with it.
+func Hangups() (signals <-chan os.Signal, stop func()) {
+	ch := make(chan os.Signal, 1)
+	signal.Notify(ch, syscall.SIGHUP)
+	return ch, func() { signal.Stop(ch) }
 }
