@@ -129,6 +129,9 @@ func (c *Cutter) matches(line []byte) bool {
 		if n := len(line); n > 0 && line[n-1] == '\r' {
 			line = line[:n-1]
 		}
+		if c.dec == nil && !c.match.endsWell(line) {
+			return false
+		}
 		if yes, sure := c.match.ascii(line); sure {
 			return yes
 		}

@@ -13,8 +13,9 @@ import (
 // for concurrent use.
 type matcher struct {
 	re    *regexp.Regexp
-	table []uint16 // the state after a state and a byte; nil: there is no table
-	atEnd []bool   // whether a line that ends in the state matches
+	table []uint16    // the state after a state and a byte; nil: there is no table
+	atEnd []bool      // whether a line that ends in the state matches
+	last  *[0x80]bool // ASCII characters that a line which matches may end with; nil: that tells nothing
 }
 
 // States with a meaning; lines start in the first of the others.
@@ -37,12 +38,16 @@ func newMatcher(re *regexp.Regexp) *matcher {
 	}
 	b := &builder{prog: prog, ids: map[string]uint16{}, atEnd: make([]bool, initial)}
 	if b.build() {
-		m.table, m.atEnd = b.table, b.atEnd
+		m.table, m.atEnd, m.last = b.table, b.atEnd, b.lasts()
 	}
 	return m
 }
 
+// match matches a line of UTF-8.
 func (m *matcher) match(line []byte) bool {
+	if !m.endsWell(line) {
+		return false
+	}
 	if yes, sure := m.ascii(line); sure {
 		return yes
 	}
@@ -65,6 +70,15 @@ func (m *matcher) ascii(line []byte) (yes, sure bool) {
 		}
 	}
 	return m.atEnd[state], true
+}
+
+// endsWell tells, by its last character alone, whether a line of UTF-8 may match.
+func (m *matcher) endsWell(line []byte) bool {
+	if m.last == nil || len(line) == 0 {
+		return true
+	}
+	char := line[len(line)-1]
+	return char >= 0x80 || m.last[char]
 }
 
 // builder makes the table: each state is a set of instructions of the pattern's
@@ -100,6 +114,30 @@ func (b *builder) build() bool {
 		}
 	}
 	return true
+}
+
+// lasts gives the characters that can be a matching line's last, where the
+// pattern matches at a line's end only.
+func (b *builder) lasts() *[0x80]bool {
+	var out [0x80]bool
+	if _, empty := b.close([]uint32{uint32(b.prog.Start)}, syntax.EmptyEndText|syntax.EmptyEndLine); empty {
+		return nil
+	}
+	for i := range b.prog.Inst {
+		in := &b.prog.Inst[i]
+		if !consumes(in) {
+			continue
+		}
+		if _, early := b.close([]uint32{in.Out}, 0); early {
+			return nil
+		}
+		if _, end := b.close([]uint32{in.Out}, syntax.EmptyEndText|syntax.EmptyEndLine); end {
+			for char := range rune(0x80) {
+				out[char] = out[char] || in.MatchRune(char)
+			}
+		}
+	}
+	return &out
 }
 
 func consumes(in *syntax.Inst) bool {
