@@ -310,3 +310,122 @@ func TestSendingAgainIsToldOnceAnAdaptorAndRound(t *testing.T) {
 		t.Errorf("the log says %q, want one line for each adaptor with its ranges and bytes", lines)
 	}
 }
+
+func (s *source) at(level Level) *source { s.level.Store(int32(level)); return s }
+
+func end(stream string, at int64) chunk.Entry {
+	return chunk.Entry{Kind: chunk.End, Stream: stream, First: at, Last: at}
+}
+
+func sending(t *testing.T, l *Ledger, entries ...chunk.Entry) {
+	t.Helper()
+	for _, e := range entries {
+		if err := l.Sending(&chunk.Chunk{Kind: e.Kind, Stream: e.Stream, First: e.First, Last: e.Last}); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestEachLevelSettlesWhenItsWordIsKept(t *testing.T) {
+	for _, level := range []Level{EndToEnd, StoreOnFailure, BestEffort} {
+		t.Run(level.String(), func(t *testing.T) {
+			l, src, w := newLedger(), (&source{}).at(level), newWorld("a")
+			l.Open("s", src, 0)
+			batch := []chunk.Entry{data("s", 0, 100), {Kind: chunk.Dropped, Stream: "s", First: 100, Last: 120}, end("s", 120)}
+			told := func(when string, want bool) {
+				t.Helper()
+				l.flush()
+				if got := len(src.take()) > 0; got != want {
+					t.Errorf("%s: told %t, want %t", when, got, want)
+				}
+			}
+			sending(t, l, batch...)
+			told("when it is sent", false)
+			l.Posting(batch)
+			told("when it is posted", level == BestEffort)
+			l.Accepted("a", "x", receipt("one", 0), batch)
+			told("when it is taken", level == StoreOnFailure)
+			if idle := l.Idle(); idle != (level != EndToEnd) {
+				t.Errorf("idle: %t", idle)
+			}
+			w.states["a one"] = wire.Settled
+			l.Round(context.Background(), w)
+			told("when it is published", level == EndToEnd)
+			if l.streams["s"].prefix != 120 {
+				t.Errorf("in the end the position is %d, want 120", l.streams["s"].prefix)
+			}
+		})
+	}
+}
+
+func TestLowerLevelsMoveOnlyOverWhatJoinsUp(t *testing.T) {
+	for _, level := range []Level{StoreOnFailure, BestEffort} {
+		l, src := newLedger(), (&source{}).at(level)
+		l.Open("s", src, 0)
+		secure := func(e ...chunk.Entry) {
+			sending(t, l, e...)
+			l.Posting(e)
+			l.Accepted("a", "x", receipt("one", 0), e)
+			l.flush()
+		}
+		secure(data("s", 100, 200))
+		expect(t, src)
+		waiting := end("s", 50)
+		sending(t, l, waiting)
+		secure(data("s", 0, 100))
+		expect(t, src) // a fact at 50 is not secured
+		secure(waiting)
+		if got := src.take(); len(got) == 0 || got[len(got)-1] != "s settled 200" {
+			t.Errorf("%v: told %q, want settled 200", level, got)
+		}
+	}
+}
+
+func TestChangedLevelHoldsForWhatWaitsAndForWhatComes(t *testing.T) {
+	l, src, other, w := newLedger(), &source{}, &source{}, newWorld("a")
+	l.Open("s", src, 0)
+	l.Open("t", other, 0)
+	l.Accepted("a", "x", receipt("one", 0), []chunk.Entry{data("s", 0, 100), data("t", 0, 100)})
+	src.at(StoreOnFailure)
+	l.Relevel()
+	l.flush()
+	expect(t, src, "s settled 100")
+	expect(t, other)
+	src.at(EndToEnd)
+	l.Relevel()
+	l.Accepted("a", "x", receipt("one", 1), []chunk.Entry{data("s", 100, 200)})
+	l.flush()
+	expect(t, src)
+	l.Round(context.Background(), w) // unknown: lost
+	expect(t, src, "s resend [100,200)")
+	expect(t, other, "t resend [0,100)")
+	if l.entries != 0 || !l.Idle() {
+		t.Errorf("%d entries are left, idle %t", l.entries, l.Idle())
+	}
+}
+
+func TestWhatWasGivenUpIsAskedForAgain(t *testing.T) {
+	l, src := newLedger(), &source{}
+	l.Open("s", src, 50)
+	e := end("s", 200)
+	sending(t, l, e)
+	l.GaveUp([]chunk.Entry{data("s", 0, 100), data("s", 100, 200), e, data("gone", 0, 5)})
+	l.flush()
+	expect(t, src, "s resend [200,200)", "s resend [50,200)")
+}
+
+func TestRunTellsAtOnceWhatNeedsNoRound(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := New(Config{Every: time.Hour, ResendAfter: time.Hour}, slog.New(slog.DiscardHandler))
+		src := (&source{}).at(StoreOnFailure)
+		l.Open("s", src, 0)
+		ctx, cancel := context.WithCancel(context.Background())
+		done := make(chan struct{})
+		go func() { l.Run(ctx, newWorld("a")); close(done) }()
+		l.Accepted("a", "x", receipt("one", 0), []chunk.Entry{data("s", 0, 100)})
+		synctest.Wait()
+		expect(t, src, "s settled 100")
+		cancel()
+		<-done
+	})
+}

@@ -190,11 +190,20 @@ func (s *Shipper) SetBudget(n int64) {
 	defer s.mu.Unlock()
 	more := n - s.limit - s.owed
 	s.limit, s.owed = n, 0
-	switch {
-	case more > 0:
+	if more > 0 {
 		s.budget.Release(more)
-	case more < 0 && !s.budget.TryAcquire(-more):
-		s.owed = -more
+	}
+	// What is free is taken out at once, in halves of halves, the rest as it is
+	// released.
+	for less, step := -more, -more; less > 0; {
+		if step <= less && s.budget.TryAcquire(step) {
+			less -= step
+		} else {
+			step /= 2
+		}
+		if s.owed = less; step == 0 {
+			break
+		}
 	}
 	s.changed()
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"strings"
@@ -342,4 +343,128 @@ func TestBatchLeavesAtOnceWhenAStreamInItEnded(t *testing.T) {
 	end.Kind = chunk.End
 	r.send(t, end)
 	c.Wait("what came before the end", covers("deleted", 5))
+}
+
+// Many refused types at once, of more bytes than the budget, leave the others
+// their room; what the shipper let go, its sources are asked for.
+func TestManyRefusedTypesDoNotStarveTheOthers(t *testing.T) {
+	c := collectortest.New(t, "a")
+	c.Answer(func(b *chunk.Batch) (int, any) {
+		if strings.HasPrefix(b.Type, "bad") {
+			return http.StatusUnprocessableEntity, wire.Error{Error: "no route", Permanent: true}
+		}
+		return 0, nil
+	})
+	const budget = 2 << 20
+	r := start(t, Config{RetryEvery: time.Hour, BatchBytes: 128 << 10, Budget: budget}, 5*time.Second, c.URL)
+	ctx, cancel := context.WithCancel(t.Context())
+	var wg sync.WaitGroup
+	t.Cleanup(func() { cancel(); wg.Wait() })
+	random := rand.New(rand.NewPCG(1, 2))
+	noise := make([]byte, 128<<10)
+	for i := range noise {
+		noise[i] = byte(random.Uint32())
+	}
+	var sent atomic.Int64
+	for i := range 64 {
+		wg.Go(func() {
+			for at := int64(0); ctx.Err() == nil; at += int64(len(noise)) {
+				if r.Send(ctx, piece(fmt.Sprint("bad", i), at, string(noise))) == nil {
+					sent.Add(int64(len(noise)))
+				}
+			}
+		})
+	}
+	for deadline := time.Now().Add(20 * time.Second); sent.Load() < 3*budget; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("only %d bytes of refused types were taken", sent.Load())
+		}
+	}
+	for i := range int64(50) {
+		r.send(t, piece("good", i*5, "line\n"))
+		c.Wait("the type that is not refused", covers("good", (i+1)*5))
+	}
+	s := r.Stats()
+	if s.Held > budget {
+		t.Errorf("%d bytes are held with a budget of %d", s.Held, budget)
+	}
+	if s.GivenUp == 0 {
+		t.Error("no batch was given up, so the test shows nothing")
+	}
+}
+
+func TestBatchThatWasGivenUpIsAskedForAgainWhenItIsDue(t *testing.T) {
+	c := collectortest.New(t, "a")
+	var take atomic.Bool
+	c.Answer(func(*chunk.Batch) (int, any) {
+		if take.Load() {
+			return 0, nil
+		}
+		return http.StatusUnprocessableEntity, wire.Error{Error: "no route", Permanent: true}
+	})
+	r := start(t, Config{RetryEvery: 20 * time.Millisecond, BatchBytes: 10, Budget: 2000}, 5*time.Second, c.URL)
+	random := rand.New(rand.NewPCG(3, 4))
+	noise := make([]byte, 1500) // more than refused batches may hold
+	for i := range noise {
+		noise[i] = byte(random.Uint32())
+	}
+	p := piece("bad", 0, string(noise))
+	r.send(t, p)
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(time.Millisecond) {
+		r.book.mu.Lock()
+		n := len(r.book.gaveUp)
+		r.book.mu.Unlock()
+		if n == 1 {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("nothing was asked for again")
+		}
+	}
+	if s := r.Stats(); s.Held != 0 || s.Parked != 0 || s.Batches != 0 {
+		t.Errorf("after it was given up: %+v, want nothing held, parked or taken", s)
+	}
+	take.Store(true)
+	r.send(t, p)
+	c.Wait("it", covers("bad", 1500))
+}
+
+func TestBudgetChangesWhileItIsInUse(t *testing.T) {
+	c := collectortest.New(t, "a")
+	release := make(chan struct{})
+	c.Answer(func(*chunk.Batch) (int, any) { <-release; return 0, nil })
+	r := start(t, Config{Budget: 10_000, BatchBytes: 100, Posts: 1}, time.Minute, c.URL)
+	random := rand.New(rand.NewPCG(5, 6))
+	noise := make([]byte, 8000) // does not get smaller
+	for i := range noise {
+		noise[i] = byte(random.Uint32())
+	}
+	full := func(at int64, n int) bool {
+		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+		defer cancel()
+		return r.Send(ctx, piece(fmt.Sprint("x", at), 0, string(noise[:n]))) != nil
+	}
+	if full(1, 8000) || !full(2, 8000) {
+		t.Fatal("two chunks of 8,000 bytes fit into 10,000, or not even one")
+	}
+	r.SetBudget(40_000)
+	if full(3, 8000) || full(4, 8000) {
+		t.Error("no room after the budget grew")
+	}
+	r.SetBudget(1000)
+	if !full(5, 500) {
+		t.Error("there is room after the budget shrank below what is held")
+	}
+	close(release)
+	r.drain(t)
+	if full(6, 500) {
+		t.Error("no room in a small budget that is empty")
+	}
+	r.drain(t)
+	if held := r.Stats().Held; held != 0 {
+		t.Errorf("%d bytes are held in the end", held)
+	}
+	if r.owed != 0 || r.limit != 1000 {
+		t.Errorf("limit %d, owed %d; want 1000 and none", r.limit, r.owed)
+	}
 }
