@@ -114,10 +114,15 @@ type ProcessCheck struct {
 	Min     int           `config:"min" min:"0" max:"1000000"`
 	Max     int           `config:"max" min:"0" max:"1000000"` // 0: any number
 	Proc    string        `config:"proc"`                      // where the kernel's process file system is
+
+	roots adaptors.Roots
 }
 
+// procDir is where the kernel's process file system most often is.
+const procDir = "/proc"
+
 // SetDefaults implements config.Defaulter.
-func (c *ProcessCheck) SetDefaults() { c.Min, c.Proc = 1, "/proc" }
+func (c *ProcessCheck) SetDefaults() { c.Min, c.Proc = 1, procDir }
 
 // Validate implements config.Validator.
 func (c *ProcessCheck) Validate(n config.Node) config.Problems {
@@ -177,18 +182,42 @@ func (c *Config) Validate(n config.Node) config.Problems {
 	return out
 }
 
-// Files are the files that the config lets the agent read.
-func (c *Config) Files() []string {
-	var out []string
+// Needs implements adaptors.Needer.
+func (c *Config) Needs() []adaptors.Need {
+	var out []adaptors.Need
+	need := func(what adaptors.What, value string) { out = append(out, adaptors.Need{What: what, Value: value}) }
 	for i := range c.Checks {
 		if h := c.Checks[i].HTTP; h != nil {
-			out = append(out, h.Files()...)
+			need(adaptors.URL, string(h.URL))
+			for _, f := range h.Files() {
+				need(adaptors.File, f)
+			}
 		}
-		if p := c.Checks[i].Process; p != nil && p.PIDFile != "" {
-			out = append(out, p.PIDFile)
+		if t := c.Checks[i].TCP; t != nil {
+			need(adaptors.URL, "tcp://"+t.Address)
+		}
+		if p := c.Checks[i].Process; p != nil {
+			if p.PIDFile != "" {
+				need(adaptors.File, p.PIDFile)
+			}
+			if p.Proc != procDir {
+				need(adaptors.File, p.Proc)
+			}
 		}
 	}
 	return out
+}
+
+// SetRoots implements adaptors.Rooter.
+func (c *Config) SetRoots(r adaptors.Roots) {
+	for i := range c.Checks {
+		if h := c.Checks[i].HTTP; h != nil {
+			h.Bind(r)
+		}
+		if p := c.Checks[i].Process; p != nil {
+			p.roots = r
+		}
+	}
 }
 
 // Kind describes the kind to the agent.

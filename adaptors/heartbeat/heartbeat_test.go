@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -312,8 +313,35 @@ func TestBadConfigIsNamed(t *testing.T) {
 			t.Errorf("%+v was taken", cfg)
 		}
 	}
-	cfg := decode(t, "{checks: [{name: a, http: {url: 'http://h', bearer_file: /a}}, {name: b, process: {pid_file: /b}}]}")
-	if got := fmt.Sprint(cfg.Files()); got != "[/a /b]" {
-		t.Errorf("files %s, want both", got)
+}
+
+func TestWhatIsReachedForIsTold(t *testing.T) {
+	cfg := decode(t, "{checks: [{name: a, http: {url: 'http://h/x', bearer_file: /a}}, {name: b, process: {pid_file: /b}}, {name: c, process: {name: x, proc: /c}}, {name: d, tcp: {address: 'h:1'}}]}")
+	want := []adaptors.Need{{What: adaptors.URL, Value: "http://h/x"}, {What: adaptors.File, Value: "/a"}, {What: adaptors.File, Value: "/b"},
+		{What: adaptors.File, Value: "/c"}, {What: adaptors.URL, Value: "tcp://h:1"}}
+	if got := cfg.Needs(); !slices.Equal(got, want) {
+		t.Errorf("needs %v, want %v", got, want)
+	}
+	usual := DefaultConfig()
+	if got := usual.Needs(); got != nil {
+		t.Errorf("needs %v, want none of the beat alone", got)
+	}
+}
+
+func TestFilesOutsideOfWhatIsAllowedAreNotRead(t *testing.T) {
+	pidFile := filepath.Join(t.TempDir(), "pid")
+	if err := os.WriteFile(pidFile, []byte(strconv.Itoa(os.Getpid())), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, check := range []string{"process: {pid_file: " + pidFile + "}", "process: {name: x, proc: " + t.TempDir() + "}", "http: {url: 'http://127.0.0.1:1', bearer_file: " + pidFile + "}"} {
+		cfg := decode(t, "{every: 100ms, beat: false, checks: [{name: c, "+check+"}]}")
+		cfg.SetRoots(adaptors.Roots{t.TempDir()})
+		a, err := New(cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r := start(t, a).until(t, "c", down); !strings.Contains(r.Error, adaptors.ErrOutside.Error()) {
+			t.Errorf("%s: got %+v, want that it lies outside", check, r)
+		}
 	}
 }

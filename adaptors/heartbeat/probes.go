@@ -138,6 +138,11 @@ func newProcess(name string, cfg *ProcessCheck) entry {
 func (*processProbe) close() {}
 
 func (p *processProbe) look(_ context.Context, r *record) error {
+	if p.cfg.Proc != procDir {
+		if err := p.cfg.roots.HoldsPath(p.cfg.Proc); err != nil {
+			return err
+		}
+	}
 	count := p.byPattern
 	if p.cfg.PIDFile != "" {
 		count = p.byFile
@@ -178,6 +183,9 @@ func (p *processProbe) byFile() (int, error) {
 		return 0, err
 	}
 	defer f.Close()
+	if err := p.cfg.roots.HoldsFile(f); err != nil {
+		return 0, err
+	}
 	var buf [64]byte
 	n, _ := f.Read(buf[:])
 	first, _, _ := strings.Cut(strings.TrimSpace(string(buf[:n])), "\n")

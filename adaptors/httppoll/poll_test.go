@@ -24,6 +24,7 @@ import (
 
 	"github.com/akupara/akupara/adaptors"
 	"github.com/akupara/akupara/adaptors/adaptortest"
+	"github.com/akupara/akupara/adaptors/internal/fetch"
 	"github.com/akupara/akupara/chunk"
 	"github.com/akupara/akupara/config"
 	"github.com/akupara/akupara/demux/parse"
@@ -377,6 +378,12 @@ func TestBadConfigIsNamed(t *testing.T) {
 	}
 	if _, err := New(Config{}); err == nil {
 		t.Error("an empty config was taken")
+	}
+	cfg := DefaultConfig()
+	cfg.URLs, cfg.BearerFile = []fetch.URL{"http://h/?q"}, "/etc/shadow"
+	cfg.SetRoots(adaptors.Roots{})
+	if got := fmt.Sprint(cfg.Needs()); got != "[{url http://h/?q} {file /etc/shadow}]" {
+		t.Errorf("needs %s, want the URL and the file", got)
 	}
 	a := mustNew(t, "{urls: ['http://127.0.0.1:1'], tls: {ca: /nonexistent}}")
 	if err := a.Run(context.Background(), adaptors.Env{}); err == nil || !strings.Contains(err.Error(), "tls.ca") {

@@ -104,6 +104,21 @@ func checkName(s string) error {
 	return nil
 }
 
+// Needs implements adaptors.Needer.
+func (c *Config) Needs() []adaptors.Need {
+	var out []adaptors.Need
+	for _, u := range c.URLs {
+		out = append(out, adaptors.Need{What: adaptors.URL, Value: string(u)})
+	}
+	for _, f := range c.Files() {
+		out = append(out, adaptors.Need{What: adaptors.File, Value: f})
+	}
+	return out
+}
+
+// SetRoots implements adaptors.Rooter.
+func (c *Config) SetRoots(r adaptors.Roots) { c.Bind(r) }
+
 // Kind describes the kind to the agent.
 func Kind() adaptors.Kind {
 	return adaptors.Kind{

@@ -28,6 +28,8 @@ type Config struct {
 	Cmdline config.Size     `config:"cmdline" max:"16KiB"`    // bytes of a command line that are kept; 0: it is left out
 	Proc    string          `config:"proc"`                   // where the kernel's process file system is
 	Passwd  string          `config:"passwd"`                 // where users' names are
+
+	roots adaptors.Roots
 }
 
 // DefaultConfig is what holds where a key is not given.
@@ -46,9 +48,20 @@ func (c *Config) Validate(n config.Node) config.Problems {
 	return out
 }
 
-// Files are the files that the config lets the agent read, beside the usual
-// ones.
-func (c *Config) Files() []string {
+// Needs implements adaptors.Needer: the usual files need no leave.
+func (c *Config) Needs() []adaptors.Need {
+	var out []adaptors.Need
+	for _, path := range c.unusual() {
+		out = append(out, adaptors.Need{What: adaptors.File, Value: path})
+	}
+	return out
+}
+
+// SetRoots implements adaptors.Rooter.
+func (c *Config) SetRoots(r adaptors.Roots) { c.roots = r }
+
+// unusual gives the paths that are not the default ones.
+func (c *Config) unusual() []string {
 	var out []string
 	usual := DefaultConfig()
 	if c.Proc != usual.Proc {

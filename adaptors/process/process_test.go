@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -292,13 +293,20 @@ func TestBadConfigIsNamed(t *testing.T) {
 	if _, err := New(Config{}); err == nil {
 		t.Error("an empty config was taken")
 	}
+}
+
+func TestUnusualFilesNeedLeave(t *testing.T) {
 	cfg := DefaultConfig()
-	if got := cfg.Files(); got != nil {
-		t.Errorf("the usual files are %v, want none to be allowed", got)
+	if got := cfg.Needs(); got != nil {
+		t.Errorf("needs %v, want none for the usual files", got)
 	}
 	cfg.Passwd = "/etc/shadow"
-	if got := cfg.Files(); !slices.Equal(got, []string{"/etc/shadow"}) {
-		t.Errorf("files %v, want the one that is not usual", got)
+	if got, want := cfg.Needs(), []adaptors.Need{{What: adaptors.File, Value: "/etc/shadow"}}; !slices.Equal(got, want) {
+		t.Errorf("needs %v, want %v", got, want)
+	}
+	cfg.SetRoots(adaptors.Roots{"/var/log"})
+	if rows, err := newSampler(&cfg).sample(time.Now()); !errors.Is(err, adaptors.ErrOutside) {
+		t.Errorf("got %v, %v; want that it lies outside", rows, err)
 	}
 }
 

@@ -48,6 +48,11 @@ func newSampler(cfg *Config) *sampler {
 // sample gives the processes to tell of, none the first time. It looks closely
 // at these alone.
 func (s *sampler) sample(at time.Time) ([]row, error) {
+	for _, path := range s.cfg.unusual() {
+		if err := s.cfg.roots.HoldsPath(path); err != nil {
+			return nil, err
+		}
+	}
 	if s.boot.IsZero() {
 		boot, err := s.proc.Boot()
 		if err != nil {

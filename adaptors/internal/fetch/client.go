@@ -75,7 +75,7 @@ func sameHost(req *http.Request, via []*http.Request) error {
 func (t *TLS) Load() (*tls.Config, error) {
 	cfg := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: t.ServerName, InsecureSkipVerify: t.Insecure}
 	if t.CA != "" {
-		pem, err := readFile(t.CA, maxPEM)
+		pem, err := readFile(t.within, t.CA, maxPEM)
 		if err != nil {
 			return nil, fmt.Errorf("read tls.ca: %w", err)
 		}
@@ -87,17 +87,30 @@ func (t *TLS) Load() (*tls.Config, error) {
 	if t.Cert != "" {
 		// Read at each handshake: certificates are renewed while we run.
 		cfg.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
-			pair, err := tls.LoadX509KeyPair(t.Cert, t.Key)
+			pair, err := t.pair()
 			if err != nil {
 				return nil, fmt.Errorf("read tls.cert and tls.key: %w", err)
 			}
-			return &pair, nil
+			return pair, nil
 		}
 	}
 	return cfg, nil
 }
 
-func readFile(path string, most int64) ([]byte, error) {
+func (t *TLS) pair() (*tls.Certificate, error) {
+	cert, err := readFile(t.within, t.Cert, maxPEM)
+	if err != nil {
+		return nil, err
+	}
+	key, err := readFile(t.within, t.Key, maxPEM)
+	if err != nil {
+		return nil, err
+	}
+	pair, err := tls.X509KeyPair(cert, key)
+	return &pair, err
+}
+
+func readFile(within Roots, path string, most int64) ([]byte, error) {
 	// Opening a FIFO would wait for a writer.
 	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
 		return nil, fmt.Errorf("%s is no regular file", path)
@@ -107,6 +120,11 @@ func readFile(path string, most int64) ([]byte, error) {
 		return nil, err
 	}
 	defer f.Close()
+	if within != nil {
+		if err := within.HoldsFile(f); err != nil {
+			return nil, err
+		}
+	}
 	b, err := io.ReadAll(io.LimitReader(f, most+1))
 	if err != nil {
 		return nil, err
@@ -118,8 +136,8 @@ func readFile(path string, most int64) ([]byte, error) {
 }
 
 // secret reads a token or password: the file's only line.
-func secret(path string) (string, error) {
-	b, err := readFile(path, maxSecret)
+func secret(within Roots, path string) (string, error) {
+	b, err := readFile(within, path, maxSecret)
 	if err != nil {
 		return "", err
 	}
@@ -226,13 +244,13 @@ func (c *Client) read(resp *http.Response) ([]byte, error) {
 func (c *Client) authorize(req *http.Request) error {
 	switch {
 	case c.cfg.BearerFile != "":
-		token, err := secret(c.cfg.BearerFile)
+		token, err := secret(c.cfg.within, c.cfg.BearerFile)
 		if err != nil {
 			return fmt.Errorf("read bearer_file: %w", err)
 		}
 		req.Header.Set("Authorization", "Bearer "+token)
 	case c.cfg.Basic != nil:
-		password, err := secret(c.cfg.Basic.PasswordFile)
+		password, err := secret(c.cfg.within, c.cfg.Basic.PasswordFile)
 		if err != nil {
 			return fmt.Errorf("read basic.password_file: %w", err)
 		}

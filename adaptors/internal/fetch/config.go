@@ -3,6 +3,7 @@ package fetch
 import (
 	"fmt"
 	"net/url"
+	"os"
 	"strings"
 	"time"
 
@@ -17,7 +18,15 @@ type Config struct {
 	TLS        TLS               `config:"tls"`
 	Timeout    config.Duration   `config:"timeout" min:"10ms" max:"1h"` // of one request, its answer's body included
 	MaxBody    config.Size       `config:"max_body" min:"1KiB" max:"16MiB"`
+
+	within Roots // nil: files may lie anywhere
 }
+
+// Roots tells whether a file that is open may be read.
+type Roots interface{ HoldsFile(f *os.File) error }
+
+// Bind bounds where the config's files may lie.
+func (c *Config) Bind(within Roots) { c.within, c.TLS.within = within, within }
 
 // Basic is what HTTP's basic authentication needs (RFC 7617).
 type Basic struct {
@@ -32,6 +41,8 @@ type TLS struct {
 	Key        string `config:"key"`         // PEM file of its key
 	ServerName string `config:"server_name"` // that the server's certificate must have; empty: the URL's
 	Insecure   bool   `config:"insecure"`    // takes any certificate
+
+	within Roots
 }
 
 // DefaultConfig is what holds where a key is not given.
@@ -39,8 +50,7 @@ func DefaultConfig() Config {
 	return Config{Timeout: config.Duration(10 * time.Second), MaxBody: 16 << 20}
 }
 
-// Files are the files that the config lets the agent read, most of them
-// secret: over REST they may be allowed or not.
+// Files are the files that the config names, most of them secret.
 func (c *Config) Files() []string {
 	var out []string
 	for _, f := range [...]string{c.BearerFile, c.TLS.CA, c.TLS.Cert, c.TLS.Key} {

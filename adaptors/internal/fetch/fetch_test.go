@@ -235,6 +235,36 @@ func TestServersAndClientsCertificatesAreChecked(t *testing.T) {
 	}
 }
 
+// nowhere are Roots that hold no file.
+type nowhere struct{}
+
+func (nowhere) HoldsFile(f *os.File) error { return fmt.Errorf("%s: outside", f.Name()) }
+
+func TestFilesOutsideOfWhatIsAllowedAreNotRead(t *testing.T) {
+	s := serve(t, func(http.ResponseWriter, *http.Request) { t.Error("the server was asked") })
+	for name, change := range map[string]func(*Config){
+		"bearer_file":         func(c *Config) { c.BearerFile = file(t, "x") },
+		"basic.password_file": func(c *Config) { c.Basic = &Basic{User: "u", PasswordFile: file(t, "x")} },
+		"tls.ca":              func(c *Config) { c.TLS.CA = file(t, "x") },
+	} {
+		cfg := DefaultConfig()
+		change(&cfg)
+		cfg.Bind(nowhere{})
+		c, err := Open(cfg)
+		if err == nil {
+			_, err = c.Do(context.Background(), Request{URL: s.URL})
+		}
+		if err == nil || !strings.Contains(err.Error(), name) || !strings.Contains(err.Error(), "outside") {
+			t.Errorf("%s: got %v, want that it lies outside", name, err)
+		}
+	}
+	cert, key := keyPair(t)
+	pair := TLS{Cert: cert, Key: key, within: nowhere{}}
+	if _, err := pair.pair(); err == nil || !strings.Contains(err.Error(), "outside") {
+		t.Errorf("tls.cert: got %v, want that it lies outside", err)
+	}
+}
+
 type holder struct {
 	URL URL `config:"url"`
 	Config
