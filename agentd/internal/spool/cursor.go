@@ -128,7 +128,8 @@ func (c *cursor) damagedTail(pos int64, seg *segment) (last int64, err error) {
 	case n == 0, n <= maxFrame && frameHead+n > int64(len(rest)):
 		return 0, nil
 	case n <= maxFrame:
-		if r, ok := rangeOf(rest[frameHead : frameHead+n]); ok && r.First == seg.end {
+		payload := rest[frameHead : frameHead+n]
+		if r, ok := rangeOf(payload); ok && r.First == seg.end && payload[0] == byte(chunk.Data) {
 			return r.Last, nil
 		}
 	}

@@ -373,3 +373,5 @@ func TestFullDiskIsWaitedFor(t *testing.T) {
 		t.Errorf("sent %q, want each once", got)
 	}
 }
+
+var discard = slog.New(slog.DiscardHandler)
