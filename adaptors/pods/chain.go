@@ -134,13 +134,14 @@ func (c *chain) told(f *file) (upTo int64, ok bool) {
 // maxParts bounds a chain; the kubelet keeps five files by default.
 const maxParts = 200
 
-// forget drops parts in the front that are settled and whose file is gone.
-// before keeps the names of those whose file is not.
-func (c *chain) forget(settled int64, before *string) {
+// forget drops parts in the front that are settled and whose file was not found
+// for as long as patience. before keeps the names of those whose file is there.
+func (c *chain) forget(settled int64, patience time.Duration, before *string) {
 	n := 0
 	for n < len(c.parts)-1 {
 		p := c.parts[n]
-		if p.Base+p.Len > settled || p.file.exists() && len(c.parts)-n <= maxParts {
+		there := p.file.exists() || time.Since(p.file.unseen) < patience
+		if p.Base+p.Len > settled || there && len(c.parts)-n <= maxParts {
 			break
 		}
 		if n++; p.file.exists() { // by its name alone it is known as read
@@ -273,7 +274,7 @@ func (in *instance) fill(buf []byte, off, limit int64, next func(pos int64) (boo
 		case err == nil:
 		case !errors.Is(err, io.EOF):
 			if in.givesUp(p, err) {
-				in.lose(i, pos+int64(k), in.sent, in.done)
+				in.lose(i, pos+int64(k), in.sent, in.done || in.quietSince && in.watched.Load())
 				continue
 			}
 			return n, ends, dry, err

@@ -84,42 +84,59 @@ func (in *instance) look() error {
 	for _, f := range in.takeFresh() {
 		in.takeOpen(f)
 	}
-	l, err := listFolder(in.dir, in.restart)
-	if err != nil {
-		return err
-	}
-	if len(l.plain)+len(l.gz) == 0 { // nothing may be told as deleted because a mount is missing
-		if _, err := os.Stat(in.root); err != nil {
-			return fmt.Errorf("look at the folder of all pods: %w", err)
-		}
-	}
-	in.setListing(l.text())
 	in.changed = true // names, at the least
+	// A rename between the listing and the look at a name leaves a file out,
+	// or takes a later one for it: what is found counts once nothing moved.
+	for range 10 {
+		l, err := listFolder(in.dir, in.restart)
+		if err != nil {
+			return err
+		}
+		if len(l.plain)+len(l.gz) == 0 { // nothing may be told as deleted because a mount is missing
+			if _, err := os.Stat(in.root); err != nil {
+				return fmt.Errorf("look at the folder of all pods: %w", err)
+			}
+		}
+		surprised, err := in.match(&l)
+		if err != nil {
+			return err
+		}
+		if surprised {
+			if again, err := listFolder(in.dir, in.restart); err != nil || again.text() != l.text() {
+				continue
+			}
+		}
+		in.setListing(l.text())
+		absent := len(l.plain)+len(l.gz) == 0
+		if absent && !in.absent {
+			in.since = time.Now()
+		}
+		in.absent, in.later, in.looked = absent, l.later, true
+		return nil
+	}
+	in.lookAgain = true
+	return fmt.Errorf("look at %s: its files are renamed all the time", in.dir)
+}
+
+// match gives files their names, and puts new ones behind the chain. It is
+// surprised by files that are new and by those it misses.
+func (in *instance) match(l *listing) (surprised bool, err error) {
 	known := in.files()
 	claimed := map[*file]bool{}
 	var anew []*file
 	for _, name := range l.plain {
 		f, err := in.findPlain(name, known, claimed)
+		if err == nil && f == nil && (name == in.logName() || name > in.before) {
+			if f, err = in.openNew(name); err == nil {
+				anew = append(anew, f)
+			}
+		}
 		switch {
 		case errors.Is(err, fs.ErrNotExist): // renamed since
-			in.lookAgain = true
+			surprised = true
 		case err != nil:
-			return err
-		case f == nil && name != in.logName() && name <= in.before:
-		case f == nil:
-			o, info, err := openLog(filepath.Join(in.dir, name))
-			if errors.Is(err, fs.ErrNotExist) {
-				in.lookAgain = true
-				continue
-			}
-			if err != nil {
-				return err
-			}
-			f = &file{id: ident.Identity{Path: name}}
-			f.attach(o, &info)
-			f.called(name, false)
-			anew = append(anew, f)
-		default:
+			return false, err
+		case f != nil:
 			claimed[f] = true
 			f.called(name, false)
 		}
@@ -129,7 +146,7 @@ func (in *instance) look() error {
 		if f == nil && name > in.before {
 			var wait bool
 			if f, wait, err = in.findHead(name, known, claimed); err != nil {
-				return err
+				return false, err
 			}
 			if wait {
 				in.lookAgain = true
@@ -147,6 +164,7 @@ func (in *instance) look() error {
 	}
 	for _, f := range known {
 		if !claimed[f] {
+			surprised = surprised || f.exists()
 			f.gone()
 		}
 	}
@@ -154,12 +172,17 @@ func (in *instance) look() error {
 		in.next = append(in.next, anew...)
 		in.sortNext()
 	}
-	if absent := len(l.plain)+len(l.gz) == 0; absent && !in.absent {
-		in.since = time.Now()
+	return surprised || len(anew) > 0, nil
+}
+
+func (in *instance) openNew(name string) (*file, error) {
+	o, info, err := openLog(filepath.Join(in.dir, name))
+	if err != nil {
+		return nil, err
 	}
-	in.absent = len(l.plain)+len(l.gz) == 0
-	in.later, in.looked = l.later, true
-	return nil
+	f := &file{id: ident.Identity{Path: name}}
+	f.attach(o, &info)
+	return f, nil
 }
 
 // takeOpen puts a file that was opened when it appeared behind the chain, if

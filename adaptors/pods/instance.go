@@ -43,18 +43,20 @@ type instance struct {
 	ended     bool     // journalled as ended
 	reason    string   // of the end
 
-	atEnd     bool // what is there at the first look is not read
-	looked    bool // at its folder, in this run
-	lookAgain bool // soon: something was on its way there
-	absent    bool // none of its files is there
-	since     time.Time
-	later     bool // the container's next instance is there
-	certain   bool // it was seen to be deleted
-	decided   bool // whether and as what it is collected
-	excluded  bool // by its labels
-	dataType  string
-	labelled  int64                        // generation of the metadata that tags are of
-	tags      map[string]map[string]string // by part
+	atEnd      bool // what is there at the first look is not read
+	looked     bool // at its folder, in this run
+	lookAgain  bool // soon: something was on its way there
+	absent     bool // none of its files is there
+	since      time.Time
+	later      bool // the container's next instance is there
+	certain    bool // it was seen to be deleted
+	atEOF      bool // all that is known to have been written was read
+	quietSince bool // nothing was written since it was read to its end
+	decided    bool // whether and as what it is collected
+	excluded   bool // by its labels
+	dataType   string
+	labelled   int64                        // generation of the metadata that tags are of
+	tags       map[string]map[string]string // by part
 
 	// The run's own, also while the instance is busy.
 	busy     bool
@@ -68,6 +70,8 @@ type instance struct {
 	endMoved bool // a receipt came after the End was sent
 
 	dirty               atomic.Bool // its folder is to be looked at
+	written             atomic.Bool // there may be more in its files than was read
+	watched             atomic.Bool // every write is told
 	size, read, settled atomic.Int64
 	endSent             atomic.Bool
 
@@ -90,6 +94,7 @@ func newInstance(root string, c container, t times) *instance {
 		found: time.Now(), heapAt: -1, tags: map[string]map[string]string{}, beginSent: true,
 	}
 	in.dirty.Store(true)
+	in.written.Store(true)
 	return in
 }
 

@@ -140,6 +140,7 @@ func (r *run) glance(in *instance, path string) {
 		r.watchLink(path)
 	}
 	in.glimpse = seen
+	in.written.Store(true)
 	r.enqueue(in)
 }
 
@@ -273,7 +274,9 @@ func (r *run) readMail() {
 // settle lets go of what is secured: files, and a stream that is finished.
 func (r *run) settle(in *instance) {
 	in.closeSettled()
-	in.forget(in.settled.Load(), &in.before)
+	if in.looked {
+		in.forget(in.settled.Load(), in.times.unseen, &in.before)
+	}
 	if in.descriptors() != in.fds {
 		r.count(in)
 	}

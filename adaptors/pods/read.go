@@ -43,7 +43,12 @@ type reader struct {
 }
 
 func (r *reader) turn(ctx context.Context, in *instance) result {
+	in.quietSince = !in.written.Swap(false)
+	in.atEOF = in.quietSince
 	res, err := r.tryTurn(ctx, in)
+	if !in.atEOF {
+		in.written.Store(true)
+	}
 	in.measure()
 	res.in, res.err = in, err
 	if errors.Is(err, errStale) || errors.Is(err, errUnseen) {
@@ -62,6 +67,7 @@ func (r *reader) turn(ctx context.Context, in *instance) result {
 
 func (r *reader) tryTurn(ctx context.Context, in *instance) (result, error) {
 	if in.ended {
+		in.dirty.Store(false)
 		for _, f := range in.takeFresh() { // another stream's, if they are still there at the next scan
 			f.close()
 		}
@@ -122,6 +128,9 @@ func (in *instance) lookAtLast() error {
 // while there is no byte.
 func (r *reader) open(ctx context.Context, in *instance) (bool, error) {
 	for _, f := range in.next {
+		if _, err := f.reader(in.dir, in.same(f)); err != nil && !in.givesUp(&part{file: f}, err) {
+			return false, err
+		}
 		if err := f.look(); err != nil {
 			return false, err
 		}
@@ -327,6 +336,7 @@ func (r *reader) read(ctx context.Context, in *instance) (result, error) {
 		case flush == cri.Always:
 			ends = append(ends, n)
 		}
+		in.atEOF = why == dry && err == nil
 		sent, err2 := r.sendAll(ctx, in, buf[:n], ends, how)
 		if err2 != nil {
 			return result{}, err2

@@ -177,6 +177,9 @@ func (r *rig) arrived(cs ...*ctr) {
 	for _, c := range cs {
 		r.until("not everything came of "+c.path, func() bool { return len(r.got(c.path)) >= c.wrote.Len() })
 		if got, want := r.got(c.path), c.wrote.String(); got != want {
+			for _, k := range r.rec.Known() {
+				r.t.Logf("stored: %s %s settled %d sent %d ended %t: %s", k.ID, k.Source, k.Settled, k.Sent, k.Ended, k.Identity)
+			}
 			r.t.Fatalf("%s: got %d bytes, want %d; they differ at %d:\n%s", c.path, len(got), len(want), differ(got, want), around(got, want))
 		}
 	}

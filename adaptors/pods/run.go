@@ -179,6 +179,7 @@ func (r *run) events(ctx context.Context) error {
 		var next *instance
 		if len(r.ready) > 0 {
 			work, next = r.work, r.ready[0]
+			next.watched.Store(r.find.Events() != nil && !r.find.Blind())
 		}
 		select {
 		case <-ctx.Done():
@@ -204,6 +205,9 @@ func (r *run) events(ctx context.Context) error {
 				r.env.Log.Warn("watching folders failed; looking through all of them", "err", err)
 			}
 			r.scanNow = true
+			for in := range r.live { // what was written is not known
+				in.written.Store(true)
+			}
 		case <-rescan.C:
 			r.scanNow = true
 		case <-labelled:
@@ -252,12 +256,16 @@ func (r *run) drainEvents() {
 func (r *run) event(ev fsnotify.Event) {
 	path := filepath.Clean(ev.Name)
 	if in := r.byPath[path]; in != nil && ev.Op == fsnotify.Write {
+		in.written.Store(true)
 		r.enqueue(in)
 		return
 	}
 	c, n, ok := r.parse(path)
 	switch {
 	case ok:
+		if in := r.byKey[c.key()]; in != nil && (ev.Has(fsnotify.Write) || ev.Has(fsnotify.Create)) {
+			in.written.Store(true)
+		}
 		r.happened(&c, &n, path, ev.Has(fsnotify.Create))
 	case !r.find.Below(path):
 	case ev.Has(fsnotify.Remove) || ev.Has(fsnotify.Rename):
