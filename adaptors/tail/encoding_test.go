@@ -89,8 +89,9 @@ func TestFilesOfEachEncodingAreCutAtTheirLines(t *testing.T) {
 	} {
 		t.Run(tt.choice+" "+tt.encoding, func(t *testing.T) {
 			t.Parallel()
-			for _, multi := range []bool{false, true} {
-				r := newRig(t)
+			for i := range 4 {
+				multi, watch := i%2 == 0, []string{"auto", "poll"}[i/2]
+				r := newRig(t).with(watch)
 				if err := r.cfg.Encoding.UnmarshalText([]byte(tt.choice)); tt.choice != "" && err != nil {
 					t.Fatal(err)
 				}
@@ -120,15 +121,16 @@ func TestFilesOfEachEncodingAreCutAtTheirLines(t *testing.T) {
 }
 
 func TestStartAtTheEndOfAWideFileIsBetweenCharacters(t *testing.T) {
-	t.Parallel()
-	r := newRig(t)
-	r.cfg.Start = "end"
-	old, half, fresh := "\ufeffold \u0a0a\n", "begun, ", "ended\n"
-	r.write("a.log", encoded(t, old+half, "UTF-16LE")+"n")
-	r.start()
-	r.until("nothing was opened", func() bool { return len(r.rec.Known()) == 2 })
-	r.write("a.log", "\x00"+encoded(t, fresh, "UTF-16LE"))
-	r.whole(half + "n" + fresh)
+	each(t, func(t *testing.T, watch string) {
+		r := newRig(t).with(watch)
+		r.cfg.Start = "end"
+		old, half, fresh := "\ufeffold \u0a0a\n", "begun, ", "ended\n"
+		r.write("a.log", encoded(t, old+half, "UTF-16LE")+"n")
+		r.start()
+		r.until("nothing was opened", func() bool { return len(r.rec.Known()) == 2 })
+		r.write("a.log", "\x00"+encoded(t, fresh, "UTF-16LE"))
+		r.whole(half + "n" + fresh)
+	})
 }
 
 func TestHalfACharacterAtTheEndIsSentWithTheLastLine(t *testing.T) {
@@ -151,27 +153,29 @@ func TestHalfACharacterAtTheEndIsSentWithTheLastLine(t *testing.T) {
 }
 
 func TestWideLinesOverTheLimitAreKeptInPieces(t *testing.T) {
-	t.Parallel()
-	r := newRig(t)
-	r.cfg.MaxRecord = 5001 // odd on purpose
-	long := strings.Repeat("𝄞é", 4000) + "\n"
-	r.write("a.log", encoded(t, "\ufeffbefore\n"+long+"after\n", "UTF-16BE"))
-	r.start()
-	r.until("not all came", func() bool { return strings.HasSuffix(r.rec.Content(), encoded(t, "after\n", "UTF-16BE")) })
-	texts, _ := r.texts(r.rec.Streams()[0])
-	if n := len(texts); n < 6 || texts[0] != "\ufeffbefore\n" || texts[n-1] != "after\n" || strings.Join(texts[1:n-1], "") != long {
-		t.Errorf("%d records, the first %.20q, the last %.20q; want the long line in whole characters between the two others", n, texts[0], texts[n-1])
-	}
+	each(t, func(t *testing.T, watch string) {
+		r := newRig(t).with(watch)
+		r.cfg.MaxRecord = 5001 // odd on purpose
+		long := strings.Repeat("𝄞é", 4000) + "\n"
+		r.write("a.log", encoded(t, "\ufeffbefore\n"+long+"after\n", "UTF-16BE"))
+		r.start()
+		r.until("not all came", func() bool { return strings.HasSuffix(r.rec.Content(), encoded(t, "after\n", "UTF-16BE")) })
+		texts, _ := r.texts(r.rec.Streams()[0])
+		if n := len(texts); n < 6 || texts[0] != "\ufeffbefore\n" || texts[n-1] != "after\n" || strings.Join(texts[1:n-1], "") != long {
+			t.Errorf("%d records, the first %.20q, the last %.20q; want the long line in whole characters between the two others", n, texts[0], texts[n-1])
+		}
+	})
 }
 
 func TestUTF16ThatTheConfigDeniesIsSkippedWithAReason(t *testing.T) {
-	t.Parallel()
-	r := newRig(t)
-	r.cfg.Encoding = "utf-8"
-	r.write("a.log", encoded(t, "\ufeffone\n", "UTF-16LE"))
-	r.start()
-	r.until("no reason is shown", func() bool {
-		return skippedReason(r.a.Status(), r.path("a.log")) == "UTF-16LE by its byte order mark, but encoding is utf-8"
+	each(t, func(t *testing.T, watch string) {
+		r := newRig(t).with(watch)
+		r.cfg.Encoding = "utf-8"
+		r.write("a.log", encoded(t, "\ufeffone\n", "UTF-16LE"))
+		r.start()
+		r.until("no reason is shown", func() bool {
+			return skippedReason(r.a.Status(), r.path("a.log")) == "UTF-16LE by its byte order mark, but encoding is utf-8"
+		})
 	})
 }
 

@@ -55,8 +55,9 @@ func TestMultiLineRecordIsNeverCut(t *testing.T) {
 
 func TestLineOverTheLimitIsKeptInPiecesAndItsNeighboursWhole(t *testing.T) {
 	t.Parallel()
-	for _, multi := range []bool{false, true} {
-		r := newRig(t)
+	for i := range 4 {
+		multi, watch := i%2 == 0, []string{"auto", "poll"}[i/2]
+		r := newRig(t).with(watch)
 		r.cfg.MaxRecord = 1 << 20
 		if multi {
 			r.cfg.RecordStart = config.Regexp{Regexp: regexp.MustCompile(`^[a-z]`)}
@@ -88,12 +89,13 @@ func TestLineOverTheLimitIsKeptInPiecesAndItsNeighboursWhole(t *testing.T) {
 }
 
 func TestBytesArriveAsTheyAre(t *testing.T) {
-	t.Parallel()
-	r := newRig(t)
-	text := "crlf\r\n\xff\xfe invalid UTF-8 \x80\na NUL \x00 inside, and more text that is long enough\n\n\nempty lines before\n"
-	r.write("a.log", text)
-	r.start()
-	r.until("not all came", func() bool { return r.rec.Content() == text })
+	each(t, func(t *testing.T, watch string) {
+		r := newRig(t).with(watch)
+		text := "crlf\r\n\xff\xfe invalid UTF-8 \x80\na NUL \x00 inside, and more text that is long enough\n\n\nempty lines before\n"
+		r.write("a.log", text)
+		r.start()
+		r.until("not all came", func() bool { return r.rec.Content() == text })
+	})
 }
 
 func TestChunksHoldWholeLines(t *testing.T) {
