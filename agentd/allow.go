@@ -62,7 +62,8 @@ func (c *Config) checkAllow(n config.Node) config.Problems {
 
 // admit tells why an entry may not be added over REST, nil where it may, and
 // binds its adaptor to the folders that are allowed. own is the config's entry
-// of the same name, if any: what that needs is allowed to one that replaces it.
+// of the same name, if any: the files that it reads may be read by one that
+// replaces it. Its program may not be run: it would have other arguments.
 func (c *Config) admit(spec *supervise.Spec, own *supervise.Spec) error {
 	needs, ok := needsOf(spec)
 	if !ok {
@@ -74,7 +75,7 @@ func (c *Config) admit(spec *supervise.Spec, own *supervise.Spec) error {
 	}
 	bound := false
 	for _, need := range needs {
-		if slices.Contains(trusted, need) {
+		if need.What == adaptors.File && slices.Contains(trusted, need) {
 			continue
 		}
 		if err := c.allows(need); err != nil {
