@@ -192,7 +192,7 @@ func TestWhatIsAddedOverRESTReachesOnlyWhatIsAllowed(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	a := start(t, filepath.Join(dir, "agent"), fmt.Sprintf("allow_paths: [%s]\nallow_commands: [echo, /bin/echo]\nadaptors:\n - {name: own, kind: tail, type: own, paths: [%s]}\n - {name: prog, kind: command, type: p, command: [sh, -c, true], every: 1h}\n", logs, secret), c.URL)
+	a := start(t, filepath.Join(dir, "agent"), fmt.Sprintf("allow_paths: [%s]\nallow_commands: [echo, /bin/echo]\nadaptors:\n - {name: own, kind: tail, type: own, paths: [%s]}\n - {name: prog, kind: command, type: p, command: [sh, -c, exit], every: 1h}\n", logs, secret), c.URL)
 	c.Wait("the config's own", holds(t, "own", "secret\n"))
 	n := 0
 	try := func(kind, keys string, want int) {
