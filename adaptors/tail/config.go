@@ -15,10 +15,10 @@
 // the old one. A file that leaves the paths and comes back after seven days is
 // read again. Files reached through a symlink whose folder is not watched are
 // watched by themselves. UTF-16 without a byte order mark must be named in the
-// config. A deleted file is kept open until
-// it is read and settled, which also keeps its space on the disk; beyond one and
-// a half times the bound of open files the oldest ones are given up and told as
-// lost. What is written to a deleted file after an hour of silence is not read.
+// config. A deleted file is kept open until it is read and settled, which also
+// keeps its space on the disk; beyond one and a half times the bound of open
+// files the oldest ones are given up and told as lost. What is written to a
+// deleted file after an hour of silence is not read.
 package tail
 
 import (

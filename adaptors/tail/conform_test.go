@@ -52,3 +52,18 @@ func TestConfigWithoutPathsIsRefused(t *testing.T) {
 		t.Error("an adaptor was made from a config of another type")
 	}
 }
+
+func TestTheExampleInTheReadmeRuns(t *testing.T) {
+	r := newRig(t)
+	cfg, ok := adaptortest.Example(t, Kind(), "/srv/app", r.dir).(*Config)
+	if !ok || cfg.RecordStart.Regexp == nil {
+		t.Fatalf("got %+v, want records of several lines", cfg)
+	}
+	r.cfg = *cfg
+	r.mkdir("web")
+	one, two := "2026-01-01 failed\n\tat x\n", "2026-01-02 fine\n"
+	r.write("web/app.log", one+two)
+	r.write("web/debug.log", "2026-01-01 left alone\n")
+	r.start()
+	r.whole(one, two)
+}
