@@ -10,6 +10,7 @@ import (
 	"github.com/akupara/akupara/adaptors/jolokia"
 	"github.com/akupara/akupara/adaptors/metrics"
 	"github.com/akupara/akupara/adaptors/process"
+	"github.com/akupara/akupara/adaptors/spooldir"
 	"github.com/akupara/akupara/adaptors/syslog"
 	"github.com/akupara/akupara/adaptors/tail"
 )
@@ -24,6 +25,7 @@ func Kinds() []adaptors.Kind {
 		jolokia.Kind(),
 		metrics.Kind(),
 		process.Kind(),
+		spooldir.Kind(),
 		syslog.Kind(),
 		tail.Kind(),
 	}

@@ -15,6 +15,7 @@ var smallest = map[string]string{
 	"http_poll": "{urls: ['http://127.0.0.1:9100/metrics']}",
 	"jolokia":   "{urls: ['http://127.0.0.1:8778/jolokia/'], mbeans: [{mbean: 'java.lang:type=Memory'}]}",
 	"metrics":   "{}",
+	"spool_dir": "{folders: [/srv/drops]}",
 	"syslog":    "{listen: ['udp://127.0.0.1:0']}",
 	"process":   "{}",
 	"tail":      "{paths: [/var/log/syslog]}",

@@ -1,0 +1,327 @@
+package spooldir
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/akupara/akupara/adaptors/internal/ident"
+	"github.com/akupara/akupara/chunk"
+)
+
+// tend does for a stream what needs no reading: it tells ends and losses, sends
+// again, and deals with files that are done. It tells when to look again.
+func (r *run) tend(ctx context.Context, s *stream) (wake time.Time, err error) {
+	if s.path == "" && !s.gone && !s.leave && !s.missing.IsZero() {
+		at := s.missing.Add(r.times.missing)
+		switch {
+		case time.Now().Before(at):
+			wake = at
+		case r.mayJudge(s):
+			r.lose(s, "the file was not found any more")
+		}
+	}
+	if s.gone {
+		if err := r.finishGone(ctx, s); err != nil {
+			return wake, err
+		}
+	} else if len(s.resend) > 0 && s.path != "" {
+		if err := r.again(ctx, s); err != nil {
+			return wake, err
+		}
+	}
+	if s.ended && !s.endSent && !s.ident.Done {
+		if err := r.facts(ctx, s); err != nil {
+			return wake, err
+		}
+		if err := r.end(ctx, s); err != nil {
+			return wake, err
+		}
+	}
+	if !s.ident.Done && !s.secured() {
+		return wake, nil
+	}
+	at, err := r.finished(s)
+	if wake.IsZero() || !at.IsZero() {
+		wake = at
+	}
+	return wake, err
+}
+
+// lose notes that a stream's file can't be read any more.
+func (r *run) lose(s *stream, reason string) {
+	if s.ident.Done {
+		r.drop(s)
+		return
+	}
+	s.gone, s.reason, s.path = true, reason, ""
+}
+
+// finishGone tells what is lost of a stream that can't be read any more.
+func (r *run) finishGone(ctx context.Context, s *stream) error {
+	if err := r.facts(ctx, s); err != nil {
+		return err
+	}
+	size := s.sent
+	if !s.ident.Packed {
+		size = max(size, s.ident.Size)
+	}
+	if !s.ended && s.off < size {
+		if size > s.sent {
+			if err := r.env.Streams.Sent(s.id, size, 0); err != nil {
+				return fmt.Errorf("journal what is lost of %s: %w", s.source, err)
+			}
+			s.sent, s.tail = size, 0
+		}
+		lost := chunk.Range{First: s.off, Last: size}
+		if err := r.fact(ctx, s, chunk.Lost, lost, s.reason); err != nil {
+			return err
+		}
+		r.env.Log.Warn("bytes of a file were destroyed before they were read and secured", "file", s.source, "stream", s.id,
+			"first", lost.First, "last", lost.Last, "why", s.reason)
+		s.off = size
+		s.read.Store(size)
+	}
+	if !s.ended || !s.endSent {
+		if err := r.end(ctx, s); err != nil {
+			return err
+		}
+	}
+	for len(s.resend) > 0 {
+		rg := s.resend[0]
+		var err error
+		if rg.Empty() {
+			err = r.factsAgain(ctx, s, rg.First)
+		} else {
+			err = r.fact(ctx, s, chunk.Lost, rg, s.reason)
+		}
+		if err != nil {
+			return err
+		}
+		s.resend = s.resend[1:]
+	}
+	return nil
+}
+
+// factsAgain sends the facts at an offset once more.
+func (r *run) factsAgain(ctx context.Context, s *stream, at int64) error {
+	if at == s.begin && s.begin > 0 {
+		s.beginSent = false
+		if err := r.facts(ctx, s); err != nil {
+			return err
+		}
+	}
+	if s.endSent && at == s.off {
+		s.ident.Done, s.endMoved = false, false
+		return r.end(ctx, s)
+	}
+	return nil
+}
+
+// again sends what nobody is known to hold any more.
+func (r *run) again(ctx context.Context, s *stream) error {
+	f, err := openFile(s.path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	info, err := ident.Fstat(f)
+	if err != nil {
+		return fmt.Errorf("look at %s: %w", s.path, err)
+	}
+	how, err := s.ident.compare(s.path, f, &info)
+	if err != nil {
+		return err
+	}
+	if how != same && how != grown || s.ident.Trouble != "" && !s.ident.Packed {
+		if e := r.entries[s.path]; e != nil && e.st == s {
+			e.st = nil
+			r.todo[e] = true
+		}
+		s.ident.Done = false
+		r.lose(s, "the file was changed before it was secured")
+		return r.finishGone(ctx, s)
+	}
+	for len(s.resend) > 0 {
+		rg := s.resend[0]
+		if rg.Empty() {
+			err = r.factsAgain(ctx, s, rg.First)
+		} else if rg = rg.Intersect(chunk.Range{First: s.begin, Last: s.off}); !rg.Empty() { // the rest is read anyway
+			_, err = r.produce(ctx, s, f, rg.First, rg.Last)
+		}
+		if err != nil {
+			return err
+		}
+		s.resend = s.resend[1:]
+	}
+	return nil
+}
+
+// finished deals with the file of a stream that is settled whole.
+func (r *run) finished(s *stream) (wake time.Time, err error) {
+	if s.gone || s.leave {
+		r.drop(s)
+		return time.Time{}, nil
+	}
+	if r.cfg.After == "keep" || s.ident.Trouble != "" {
+		if !s.ident.Done {
+			s.ident.Done = true
+			r.update(s)
+			r.board.hide(s)
+		}
+		return time.Time{}, nil
+	}
+	e := r.entries[s.path]
+	if s.path == "" || e == nil {
+		return time.Time{}, nil // it is looked for a while longer
+	}
+	busy, err := r.putAway(s)
+	if errors.Is(err, errNotNow) || errors.Is(err, os.ErrNotExist) {
+		s.ident.Done = true // so that what was appended is read
+		r.update(s)
+		r.look(happening{path: e.path})
+		return time.Time{}, nil
+	}
+	if err != nil || busy {
+		return time.Now().Add(r.times.retry), err
+	}
+	r.left(e, false)
+	if s.path == "" {
+		r.drop(s)
+	}
+	return time.Time{}, nil
+}
+
+// putAway moves or deletes the stream's file, if it is as it was read. busy says
+// that somebody has it open for writing.
+func (r *run) putAway(s *stream) (busy bool, err error) {
+	f, err := openFile(s.path)
+	if err != nil {
+		return false, err
+	}
+	defer f.Close()
+	info, err := ident.Fstat(f)
+	if err != nil {
+		return false, fmt.Errorf("look at %s: %w", s.path, err)
+	}
+	if !s.ident.sameAtASight(&info) {
+		return false, errNotNow
+	}
+	if beingWritten(f) {
+		return true, nil
+	}
+	if r.cfg.After == "delete" {
+		return false, r.remove(s.path, info.Key())
+	}
+	return false, r.move(s.path, info.Key())
+}
+
+// beingWritten tells whether somebody has the file open for writing, where the
+// kernel says it: a read lease is refused then. A lease needs the file's owner
+// or CAP_LEASE; it is given back at once.
+func beingWritten(f *os.File) bool {
+	_, err := unix.FcntlInt(f.Fd(), unix.F_SETLEASE, unix.F_RDLCK)
+	if err == nil {
+		_, _ = unix.FcntlInt(f.Fd(), unix.F_SETLEASE, unix.F_UNLCK)
+	}
+	return errors.Is(err, unix.EAGAIN)
+}
+
+// maxSuffix bounds the names that are tried.
+const maxSuffix = 100_000
+
+// move renames a file into the folder for files that are done. What is there is
+// never overwritten: the name gets a suffix.
+func (r *run) move(path string, key ident.Key) error {
+	to, err := renameFree(path, filepath.Join(r.cfg.MoveTo, filepath.Base(path)))
+	if errors.Is(err, unix.EXDEV) {
+		return fmt.Errorf("move %s: %s is on another file system; want a folder of the same one", path, r.cfg.MoveTo)
+	}
+	if err != nil {
+		return fmt.Errorf("move %s: %w", path, err)
+	}
+	if info, err := ident.Stat(to); err == nil && info.Key() != key { // it was replaced a moment ago
+		if _, err := renameFree(to, path); err != nil {
+			return fmt.Errorf("move %s back: %w", to, err)
+		}
+		return errNotNow
+	}
+	return errors.Join(syncDir(r.cfg.MoveTo), syncDir(filepath.Dir(path)))
+}
+
+// deleting is what the names start with that files have for a moment while they
+// are deleted.
+const deleting = ".akupara-deleting-"
+
+// remove deletes a file, if it is the one: it is renamed first, so that one that
+// took its name a moment ago stays.
+func (r *run) remove(path string, key ident.Key) error {
+	dir, name := filepath.Split(path)
+	hidden, err := renameFree(path, dir+deleting+name)
+	if err != nil {
+		return fmt.Errorf("delete %s: %w", path, err)
+	}
+	info, err := ident.Stat(hidden)
+	if err == nil && info.Key() == key {
+		if err := os.Remove(hidden); err != nil {
+			_, back := renameFree(hidden, path)
+			return errors.Join(fmt.Errorf("delete %s: %w", path, err), back)
+		}
+		return syncDir(dir)
+	}
+	if _, err := renameFree(hidden, path); err != nil {
+		return fmt.Errorf("give %s its name back: %w", path, err)
+	}
+	return errNotNow
+}
+
+// halfDeleted gives a file its name back whose deletion a crash broke off. It
+// is known by its bytes and deleted anew.
+func (r *run) halfDeleted(path string) {
+	name, ok := strings.CutPrefix(filepath.Base(path), deleting)
+	if !ok {
+		return
+	}
+	if _, err := renameFree(path, filepath.Join(filepath.Dir(path), name)); err != nil {
+		r.note(path, "can't be given its name back: "+err.Error())
+	}
+}
+
+// renameFree renames to a name that is free: want, or want with a suffix. It
+// gives the name.
+func renameFree(from, want string) (string, error) {
+	for i := range maxSuffix {
+		to := want
+		if i > 0 {
+			to = fmt.Sprintf("%s.%d", want, i)
+		}
+		err := unix.Renameat2(unix.AT_FDCWD, from, unix.AT_FDCWD, to, unix.RENAME_NOREPLACE)
+		if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOSYS) { // a file system that can't
+			if err = os.Link(from, to); err == nil {
+				err = os.Remove(from)
+			}
+		}
+		if err == nil {
+			return to, nil
+		}
+		if !errors.Is(err, unix.EEXIST) {
+			return "", fmt.Errorf("rename to %s: %w", to, err)
+		}
+	}
+	return "", fmt.Errorf("rename to %s: %d names with a suffix are taken", want, maxSuffix)
+}
+
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	return d.Sync()
+}

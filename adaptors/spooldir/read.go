@@ -1,0 +1,259 @@
+package spooldir
+
+import (
+	"bufio"
+	"compress/gzip"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"github.com/akupara/akupara/adaptors/internal/cut"
+	"github.com/akupara/akupara/adaptors/internal/ident"
+	"github.com/akupara/akupara/chunk"
+)
+
+// readBytes of one read, and thereby of most chunks.
+const readBytes = 512 << 10
+
+// begin opens a stream for a file, durably, before its first byte is sent.
+func (r *run) begin(ctx context.Context, e *entry, f *os.File, begin int64) error {
+	id, err := newIdentity(e.path, f, &e.info)
+	if err != nil {
+		return err
+	}
+	before, err := ident.Window(f, begin)
+	if err != nil {
+		return fmt.Errorf("read %s before %d: %w", e.path, begin, err)
+	}
+	s := &stream{source: e.path, ident: id, begin: begin, beginSent: begin == 0, off: begin, sent: begin, tail: ident.Sum(before)}
+	s.settled.Store(begin)
+	s.read.Store(begin)
+	s.measure()
+	st, err := r.env.Streams.Open(ctx, s.stored())
+	if err != nil {
+		return fmt.Errorf("open a stream for %s: %w", e.path, err)
+	}
+	s.id = st.ID
+	r.add(s)
+	r.give(e, s)
+	return nil
+}
+
+// read sends the file from where it was read to, to its end, and tells the end.
+func (r *run) read(ctx context.Context, s *stream, f *os.File) error {
+	if err := r.facts(ctx, s); err != nil {
+		return err
+	}
+	to := s.ident.Size
+	if s.ident.Packed {
+		to = int64(r.cfg.MaxUnpacked)
+	}
+	trouble, err := r.produce(ctx, s, f, s.off, to)
+	if err != nil {
+		return err
+	}
+	if trouble != "" {
+		s.ident.Trouble = trouble
+		r.env.Log.Error("a file was not read whole", "file", s.source, "stream", s.id, "why", trouble)
+		r.note(s.path, trouble)
+	}
+	return r.end(ctx, s)
+}
+
+// end tells that the stream is finished at off.
+func (r *run) end(ctx context.Context, s *stream) error {
+	if !s.ended {
+		s.ended = true
+		if err := r.env.Streams.Update(s.stored()); err != nil {
+			s.ended = false
+			return fmt.Errorf("store the end of %s: %w", s.source, err)
+		}
+	}
+	reason := "the file was read"
+	if s.ident.Trouble != "" {
+		reason = s.ident.Trouble
+	}
+	if s.gone {
+		reason = s.reason
+	}
+	if err := r.fact(ctx, s, chunk.End, chunk.Range{First: s.off, Last: s.off}, reason); err != nil {
+		return err
+	}
+	s.endSent = true
+	return nil
+}
+
+// facts tells where the stream begins, if that is not known yet.
+func (r *run) facts(ctx context.Context, s *stream) error {
+	if s.beginSent {
+		return nil
+	}
+	if err := r.fact(ctx, s, chunk.Begin, chunk.Range{First: s.begin, Last: s.begin}, "what comes before was read as another stream"); err != nil {
+		return err
+	}
+	s.beginSent = true
+	return nil
+}
+
+func (r *run) fact(ctx context.Context, s *stream, kind chunk.Kind, rg chunk.Range, reason string) error {
+	c := r.chunk(s, rg)
+	c.Kind, c.Reason = kind, reason
+	if err := r.env.Out.Send(ctx, &c); err != nil {
+		return fmt.Errorf("send a fact (%v) of %s: %w", kind, s.source, err)
+	}
+	return nil
+}
+
+func (r *run) chunk(s *stream, rg chunk.Range) chunk.Chunk {
+	return chunk.Chunk{
+		Type: r.env.Type, Host: r.env.Host, Source: text(s.source), Stream: s.id,
+		First: rg.First, Last: rg.Last, Time: time.Now(),
+	}
+}
+
+// content is the bytes of a file that a stream is made of.
+type content struct {
+	io.Reader
+	cutter *cut.Cutter
+	packed bool
+}
+
+// open prepares to read the stream from an offset on.
+func (r *run) open(s *stream, f *os.File, from int64) (content, error) {
+	head := make([]byte, 4) // tells the encoding
+	if !s.ident.Packed {
+		n, err := f.ReadAt(head, 0)
+		if err != nil && !errors.Is(err, io.EOF) {
+			return content{}, fmt.Errorf("read %s: %w", s.path, err)
+		}
+		encoding, _ := r.cfg.Encoding.Of(head[:n])
+		return content{Reader: io.NewSectionReader(f, from, s.ident.Size-from), cutter: r.cutter.For(encoding)}, nil
+	}
+	z, err := gzip.NewReader(bufio.NewReaderSize(io.NewSectionReader(f, 0, s.ident.Size), 64<<10))
+	if err != nil {
+		return content{Reader: failing{err}, cutter: r.cutter.For(""), packed: true}, nil
+	}
+	plain := bufio.NewReaderSize(z, 4<<10)
+	head, _ = plain.Peek(len(head)) // what is wrong shows again when it is read
+	encoding, _ := r.cfg.Encoding.Of(head)
+	c := content{Reader: plain, cutter: r.cutter.For(encoding), packed: true}
+	if _, err := io.CopyN(io.Discard, plain, from); err != nil {
+		return c, fmt.Errorf("read %s up to %d: %w", s.path, from, err)
+	}
+	return c, nil
+}
+
+// failing is a file that can't be unpacked at all.
+type failing struct{ err error }
+
+func (f failing) Read([]byte) (int, error) { return 0, f.err }
+
+// produce sends the stream's bytes [from, to), or up to where they end. With
+// errNotNow the file has changed meanwhile, and the last record may not be
+// whole. trouble says why a compressed file could not be read further.
+func (r *run) produce(ctx context.Context, s *stream, f *os.File, from, to int64) (trouble string, err error) {
+	enough := r.cutter.Enough()
+	start := max(s.begin, from-int64(enough)) // what comes before tells what stands at from
+	c, err := r.open(s, f, start)
+	if err != nil {
+		return "", err
+	}
+	if r.buf == nil {
+		r.buf = make([]byte, 2*enough+readBytes)
+	}
+	buf := r.buf
+	n, err := io.ReadFull(c, buf[:from-start])
+	if err != nil {
+		return "", fmt.Errorf("read %s up to %d: %w", s.path, from, err)
+	}
+	at := n // the byte at from
+	var borders []int64
+	for ended := false; ; {
+		if !ended {
+			if len(buf)-n < readBytes {
+				drop := max(0, at-enough)
+				n = copy(buf, buf[drop:n])
+				at -= drop
+			}
+			got, err := c.Read(buf[n:min(int64(len(buf)), int64(n)+to-from-int64(n-at))])
+			n += got
+			switch {
+			case err == nil:
+			case errors.Is(err, io.EOF):
+				ended = true
+			case c.packed:
+				ended, trouble = true, fmt.Sprintf("can't be unpacked from byte %d of its content on: %v", from+int64(n-at), err)
+			default:
+				return "", fmt.Errorf("read %s: %w", s.path, err)
+			}
+			if from+int64(n-at) >= to && !ended {
+				ended = true
+				if c.packed && to == int64(r.cfg.MaxUnpacked) && !atEOF(c) {
+					trouble = fmt.Sprintf("has more than %v of content (max_unpacked); the rest is not read", r.cfg.MaxUnpacked)
+				}
+			}
+		}
+		flush := cut.None
+		if ended {
+			info, err := ident.Fstat(f)
+			if err != nil {
+				return "", fmt.Errorf("look at %s: %w", s.path, err)
+			}
+			if !s.ident.sameAtASight(&info) {
+				return "", errNotNow
+			}
+			flush = cut.Always
+		}
+		for at < n {
+			where, _ := c.cutter.From(from-s.begin, buf[:at])
+			k := c.cutter.Next(buf[at:n], where, flush, borders)
+			if k.N == 0 {
+				break
+			}
+			borders = k.Borders[:0]
+			if err := r.send(ctx, s, buf[:at+k.N], from, k, c.cutter.Encoding()); err != nil {
+				return "", err
+			}
+			at += k.N
+			from += int64(k.N)
+			r.mail()
+		}
+		if ended {
+			return trouble, nil
+		}
+	}
+}
+
+func atEOF(r io.Reader) bool {
+	n, err := r.Read(make([]byte, 1))
+	return n == 0 && errors.Is(err, io.EOF)
+}
+
+// send journals and hands over one chunk: the last k.N bytes of buf, which
+// stand at from; before them is what comes before in the stream.
+func (r *run) send(ctx context.Context, s *stream, buf []byte, from int64, k cut.Cut, encoding string) error {
+	end := from + int64(k.N)
+	if end > s.sent {
+		window := ident.Sum(buf[len(buf)-min(len(buf), ident.MaxTail):])
+		if err := r.env.Streams.Sent(s.id, end, window); err != nil {
+			return fmt.Errorf("journal what is sent of %s: %w", s.source, err)
+		}
+		s.sent, s.tail = end, window
+	}
+	c := r.chunk(s, chunk.Range{First: from, Last: end})
+	c.Tags, c.Borders, c.Body, c.Encoding = k.Part.Tags(), k.Borders, buf[len(buf)-k.N:], encoding
+	if err := r.env.Out.Send(ctx, &c); err != nil {
+		return fmt.Errorf("send %v of %s: %w", c.Range(), s.source, err)
+	}
+	if from == s.off {
+		s.off = end
+		s.read.Store(end)
+	}
+	if s.ident.Packed {
+		s.size.Store(s.sent)
+	}
+	return nil
+}

@@ -1,0 +1,275 @@
+package spooldir
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"slices"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/akupara/akupara/adaptors/internal/ident"
+)
+
+// mail takes receipts and requests to send again.
+func (r *run) mail() {
+	for id, l := range r.Take() {
+		s := r.streams[id]
+		if s == nil {
+			continue // forgotten, or of an earlier life
+		}
+		s.settled.Store(max(s.settled.Load(), l.Settled))
+		if l.Receipts > 0 && s.endSent {
+			s.endMoved = true
+		}
+		if len(l.Resend) > 0 {
+			s.resend = append(s.resend, l.Resend...)
+			r.board.show(s, cmp.Or(s.path, s.source))
+		}
+	}
+}
+
+// work does what can be done now, and tells when there may be more.
+func (r *run) work(ctx context.Context) (wake time.Time) {
+	now := time.Now()
+	later := func(at time.Time) { wake = earlier(wake, at) }
+	for _, s := range r.active() {
+		if ctx.Err() != nil {
+			return wake
+		}
+		if s.retry.After(now) {
+			later(s.retry)
+			continue
+		}
+		at, err := r.tend(ctx, s)
+		if err != nil {
+			s.retry = r.failed(ctx, err)
+			later(s.retry)
+			continue
+		}
+		if !at.IsZero() {
+			later(at)
+		}
+	}
+	for _, e := range r.ready(now, later) {
+		r.mail()
+		if ctx.Err() != nil {
+			return wake
+		}
+		if err := r.file(ctx, e); err != nil {
+			e.retry = r.failed(ctx, err)
+		}
+		later(time.Now()) // what it led to is looked at next
+	}
+	return wake
+}
+
+func (r *run) failed(ctx context.Context, err error) time.Time {
+	if ctx.Err() == nil && r.board.fail(err.Error()) {
+		r.env.Log.Warn("a file could not be dealt with, trying again", "err", err)
+	}
+	return time.Now().Add(r.times.retry)
+}
+
+// active gives the streams that need more than their file, in a firm order.
+func (r *run) active() []*stream {
+	var out []*stream
+	for _, s := range r.streams {
+		if !s.ident.Done || s.path == "" || len(s.resend) > 0 || r.cfg.After != "keep" {
+			out = append(out, s)
+		}
+	}
+	slices.SortFunc(out, func(a, b *stream) int { return cmp.Compare(a.id, b.id) })
+	return out
+}
+
+// ready gives the files that are complete and have work to do, the oldest
+// first.
+func (r *run) ready(now time.Time, later func(time.Time)) []*entry {
+	var out []*entry
+	for e := range r.todo {
+		if s := e.st; s != nil && s.path == e.path && s.ident.sameAtASight(&e.info) && (s.ended || s.gone) {
+			delete(r.todo, e)
+			continue
+		}
+		if e.retry.After(now) {
+			later(e.retry)
+			continue
+		}
+		if ok, at := e.complete(now, r.cfg.Settle.Std()); !ok {
+			later(at)
+			continue
+		}
+		out = append(out, e)
+	}
+	slices.SortFunc(out, func(a, b *entry) int {
+		return cmp.Or(cmp.Compare(a.info.Modified, b.info.Modified), cmp.Compare(a.path, b.path))
+	})
+	return out
+}
+
+// errNotNow says that a file has changed since it was looked at: it is complete
+// some time later.
+var errNotNow = errors.New("the file has changed since")
+
+// file finds out whose file an entry is and reads it to its end.
+func (r *run) file(ctx context.Context, e *entry) error {
+	err := r.tryFile(ctx, e)
+	if errors.Is(err, errNotNow) || errors.Is(err, fs.ErrNotExist) {
+		r.look(happening{path: e.path})
+		return nil
+	}
+	return err
+}
+
+func (r *run) tryFile(ctx context.Context, e *entry) error {
+	f, err := openFile(e.path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	info, err := ident.Fstat(f)
+	if err != nil {
+		return fmt.Errorf("look at %s: %w", e.path, err)
+	}
+	if info.Key() != e.info.Key() || info.Size != e.info.Size || info.Modified != e.info.Modified {
+		return errNotNow
+	}
+	if err := r.cfg.roots.HoldsFile(f); err != nil {
+		delete(r.todo, e)
+		r.note(e.path, err.Error())
+		return nil
+	}
+	if e.st == nil || !e.st.ident.sameAtASight(&info) {
+		if err := r.identify(ctx, e, f); err != nil {
+			return err
+		}
+	}
+	if s := e.st; s != nil && !s.ended && !s.gone {
+		if err := r.read(ctx, s, f); err != nil {
+			return err
+		}
+		r.board.fail("")
+		return nil
+	}
+	delete(r.todo, e)
+	return nil
+}
+
+// openFile opens for reading; it follows no symlink and never blocks.
+func openFile(path string) (*os.File, error) {
+	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_NOFOLLOW|unix.O_CLOEXEC|unix.O_NOCTTY, 0)
+	if err != nil {
+		return nil, &fs.PathError{Op: "open", Path: path, Err: err}
+	}
+	if err := unix.SetNonblock(fd, false); err != nil { // a regular file needs no poller
+		_ = unix.Close(fd)
+		return nil, &fs.PathError{Op: "open", Path: path, Err: err}
+	}
+	return os.NewFile(uintptr(fd), path), nil
+}
+
+// identify finds the stream of a file that is new, or has changed.
+func (r *run) identify(ctx context.Context, e *entry, f *os.File) error {
+	s, how, err := r.match(e, f)
+	if err != nil {
+		return err
+	}
+	if s != nil && r.elsewhere(s, e) { // a hard link: it has one reader
+		delete(r.todo, e)
+		r.board.wait(e.path, -1)
+		return nil
+	}
+	for _, old := range slices.Clone(r.byInode[e.info.Ino]) { // the bytes that were in this file are no more
+		if old != s && !old.gone && !old.leave && old.ident.SameInode(&e.info) && (old == e.st || old.path == "") {
+			r.lose(old, "the file was replaced before it was secured")
+		}
+	}
+	e.st = nil
+	switch {
+	case how == same:
+		s.ident.Modified = e.info.Modified
+		r.give(e, s)
+		r.update(s)
+		return nil
+	case how == grown && !s.ended:
+		return r.extend(e, s, f)
+	case how == grown && !s.ident.Packed && s.ident.Trouble == "":
+		begin := s.ident.Size
+		if err := r.begin(ctx, e, f, begin); err != nil {
+			return err
+		}
+		r.env.Log.Info("a file grew after it was read; the rest is read as a stream of its own", "file", e.path, "from", begin)
+		s.path, s.leave = "", true
+		if s.ident.Done {
+			r.drop(s)
+		}
+		return nil
+	case s != nil && s.ended:
+		s.ident.Trouble = "changed in place after it was read, at " + time.Unix(0, e.info.Modified).UTC().Format(time.RFC3339) + "; the change is not read"
+		if how == grown {
+			s.ident.Trouble = "grew after it was read; what was appended is not read"
+		}
+		r.env.Log.Warn("a file was changed after it was read", "file", e.path, "stream", s.id, "what", s.ident.Trouble)
+		return r.extend(e, s, f)
+	case s != nil:
+		r.lose(s, "the file was written anew before it was read whole")
+	}
+	return r.begin(ctx, e, f, 0)
+}
+
+// match finds the stored stream that a file is, or was, and how it has changed.
+func (r *run) match(e *entry, f *os.File) (found *stream, how likeness, err error) {
+	candidates := slices.Clone(r.byInode[e.info.Ino])
+	for _, s := range r.streams {
+		if s.path == "" && s.ident.Path == e.path && s.ident.Ino != e.info.Ino {
+			candidates = append(candidates, s)
+		}
+	}
+	for _, s := range candidates {
+		if s.gone || s.leave {
+			continue
+		}
+		h, err := s.ident.compare(e.path, f, &e.info)
+		if err != nil {
+			return nil, other, err
+		}
+		// Of several, as after a kill while the rest of a file was taken on, the
+		// one that knows most of it.
+		if h != other && (found == nil || better(h, s, how, found)) {
+			found, how = s, h
+		}
+	}
+	return found, how, nil
+}
+
+func better(h likeness, s *stream, than likeness, found *stream) bool {
+	if (h == changed) != (than == changed) {
+		return than == changed
+	}
+	return s.ident.Size > found.ident.Size || s.ident.Size == found.ident.Size && s.begin > found.begin
+}
+
+// extend notes what the file is like now.
+func (r *run) extend(e *entry, s *stream, f *os.File) error {
+	id, err := newIdentity(e.path, f, &e.info)
+	if err != nil {
+		return err
+	}
+	id.Trouble, id.Done, id.Packed = s.ident.Trouble, s.ident.Done, s.ident.Packed
+	before := s.ident
+	r.unlist(s)
+	s.ident = id
+	r.byInode[id.Ino] = append(r.byInode[id.Ino], s)
+	if err := r.env.Streams.Update(s.stored()); err != nil {
+		s.ident = before
+		return fmt.Errorf("store what is known of %s: %w", s.source, err)
+	}
+	s.measure()
+	r.give(e, s)
+	return nil
+}
