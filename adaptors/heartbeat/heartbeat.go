@@ -148,7 +148,7 @@ type beat struct {
 func newBeat() *beat {
 	b := &beat{pid: os.Getpid(), started: time.Now()}
 	if info, ok := debug.ReadBuildInfo(); ok {
-		b.version = info.Main.Version
+		b.version = versionOf(info)
 	}
 	const proc procfs.Dir = "/proc"
 	boot, err := proc.Boot()
@@ -156,6 +156,19 @@ func newBeat() *beat {
 		b.started = boot.Add(time.Duration(s.Start) * procfs.Tick)
 	}
 	return b
+}
+
+// versionOf is the version of a release, or else the commit that was built.
+func versionOf(info *debug.BuildInfo) string {
+	if v := info.Main.Version; v != "" && v != "(devel)" {
+		return v
+	}
+	for _, s := range info.Settings {
+		if s.Key == "vcs.revision" {
+			return s.Value[:min(len(s.Value), 12)]
+		}
+	}
+	return ""
 }
 
 func (b *beat) look(_ context.Context, r *record) error {

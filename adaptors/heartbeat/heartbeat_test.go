@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
@@ -311,6 +312,22 @@ func TestBadConfigIsNamed(t *testing.T) {
 	for _, cfg := range []Config{{}, {Every: config.Duration(time.Second)}, {Every: config.Duration(time.Second), Checks: []Check{{Name: "a"}}}} {
 		if _, err := New(cfg); err == nil {
 			t.Errorf("%+v was taken", cfg)
+		}
+	}
+}
+
+func TestVersionIsThatOfTheReleaseOrElseTheCommit(t *testing.T) {
+	commit := []debug.BuildSetting{{Key: "vcs", Value: "git"}, {Key: "vcs.revision", Value: "0123456789abcdef0123"}}
+	for _, c := range []struct {
+		info debug.BuildInfo
+		want string
+	}{
+		{debug.BuildInfo{Main: debug.Module{Version: "v1.2.3"}, Settings: commit}, "v1.2.3"},
+		{debug.BuildInfo{Main: debug.Module{Version: "(devel)"}, Settings: commit}, "0123456789ab"},
+		{debug.BuildInfo{}, ""},
+	} {
+		if got := versionOf(&c.info); got != c.want {
+			t.Errorf("got %q, want %q", got, c.want)
 		}
 	}
 }

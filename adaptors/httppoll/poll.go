@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 
@@ -52,6 +53,7 @@ func (a *Adaptor) Status() adaptors.Status { return adaptors.Status{LastErr: a.w
 // target is one URL.
 type target struct {
 	url, shown string
+	name       string // in the status: two URLs may differ in what is not shown
 	// What tells an answer from the one before, with only_changed.
 	etag, modified string
 	sum            [sha256.Size]byte
@@ -67,7 +69,11 @@ func (a *Adaptor) Run(ctx context.Context, env adaptors.Env) error {
 	defer client.Close()
 	targets := make([]target, len(a.cfg.URLs))
 	for i, u := range a.cfg.URLs {
-		targets[i] = target{url: string(u), shown: fetch.Shown(string(u))}
+		shown := fetch.Shown(string(u))
+		targets[i] = target{url: string(u), shown: shown, name: shown}
+		if slices.ContainsFunc(targets[:i], func(t target) bool { return t.shown == shown }) {
+			targets[i].name = fmt.Sprintf("%s (urls[%d])", shown, i)
+		}
 	}
 	return rounds.Run(ctx, len(targets), a.cfg.Every.Std(), func(ctx context.Context, i int) error {
 		return a.once(ctx, env, client, &targets[i])
@@ -93,8 +99,8 @@ func (a *Adaptor) once(ctx context.Context, env adaptors.Env, client *fetch.Clie
 			}
 		}
 	}
-	if a.wrong.Note(t.shown, why) && why != "" {
-		env.Log.Warn("a poll failed; it is tried again in its turn", "url", t.shown, "err", why)
+	if a.wrong.Note(t.name, why) && why != "" {
+		env.Log.Warn("a poll failed; it is tried again in its turn", "url", t.name, "err", why)
 	}
 	if c == nil || len(c.Body) == 0 {
 		*t = next
@@ -181,7 +187,9 @@ func (a *Adaptor) poll(ctx context.Context, client *fetch.Client, t *target) (c 
 			return nil, *t, err
 		}
 	case "lines":
+		c.Encoding = encodingOf(answer)
 	default:
+		c.Encoding = encodingOf(answer)
 		if len(c.Body) > 0 {
 			c.Borders = []int64{int64(len(c.Body))}
 		}

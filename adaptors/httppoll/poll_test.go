@@ -180,6 +180,45 @@ func TestWhatARecordIs(t *testing.T) {
 	}
 }
 
+func TestEncodingIsThatOfTheAnswer(t *testing.T) {
+	for kind, want := range map[string]string{
+		"text/plain":                                     "",
+		"text/plain; charset=utf-8":                      "",
+		`text/plain; charset="ISO-8859-1"`:               "ISO-8859-1",
+		"text/plain; charset=shift_jis":                  "SHIFT_JIS",
+		"text/plain; charset=utf-16":                     "UTF-16LE",
+		"text/plain; charset=UTF-16BE":                   "UTF-16BE",
+		"text/plain; charset=\"a b\"":                    "",
+		"text/plain; charset=":                           "",
+		"; ":                                             "",
+		"text/plain; charset=" + strings.Repeat("x", 50): "",
+	} {
+		a := &fetch.Answer{Header: http.Header{"Content-Type": {kind}}, Body: []byte("\xff\xfea\x00")}
+		if got := encodingOf(a); got != want {
+			t.Errorf("%s: got %q, want %q", kind, got, want)
+		}
+	}
+	url := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/plain; charset=iso-8859-1")
+		fmt.Fprint(w, "gr\xfc\xdfe\n")
+	})
+	out, _ := start(t, mustNew(t, fmt.Sprintf("{urls: ['%s'], every: 100ms, split: lines}", url)))
+	if c := out.next(t); c.Encoding != "ISO-8859-1" || string(c.Body) != "gr\xfc\xdfe\n" {
+		t.Errorf("got %q in %q, want the bytes as they came", c.Body, c.Encoding)
+	}
+}
+
+func TestURLsThatDifferInTheirQueryAreToldApart(t *testing.T) {
+	url := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.RawQuery == "b" {
+			w.WriteHeader(http.StatusNotFound)
+		}
+	})
+	a := mustNew(t, fmt.Sprintf("{urls: ['%[1]s/?a', '%[1]s/?b'], every: 100ms}", url))
+	out, _ := start(t, a)
+	out.none(t, "the second URL's failure", func() bool { return a.Status().LastErr == url+"/ (urls[1]): status 404" })
+}
+
 func TestPollThatFailsIsToldAndTriedAgain(t *testing.T) {
 	var well atomic.Bool
 	url := serve(t, func(w http.ResponseWriter, r *http.Request) {

@@ -5,8 +5,34 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"mime"
 	"strings"
+
+	"github.com/akupara/akupara/adaptors/internal/fetch"
 )
+
+// encodingOf is the encoding of an answer's text as its Content-Type has it,
+// empty for UTF-8 (RFC 9110, section 8.3.2). UTF-16 that does not say which of
+// its bytes comes first has a byte order mark, or is big-endian (RFC 2781,
+// section 4.3).
+func encodingOf(a *fetch.Answer) string {
+	_, params, err := mime.ParseMediaType(a.Header.Get("Content-Type"))
+	if err != nil {
+		return ""
+	}
+	switch name := strings.ToUpper(params["charset"]); {
+	case name == "UTF-8" || name == "UTF8" || name == "US-ASCII":
+		return ""
+	case name == "UTF-16" && bytes.HasPrefix(a.Body, []byte{0xff, 0xfe}):
+		return "UTF-16LE"
+	case name == "UTF-16":
+		return "UTF-16BE"
+	case len(name) > 40 || strings.Trim(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_:.+()") != "":
+		return "" // the name of none
+	default:
+		return name
+	}
+}
 
 // elements gives the elements of the array that an answer holds, each on a line
 // of its own: as they are, but for the blanks between their parts. keys, with
