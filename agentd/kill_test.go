@@ -16,6 +16,7 @@ import (
 	"github.com/akupara/akupara/agentd"
 	"github.com/akupara/akupara/agentd/internal/collectortest"
 	"github.com/akupara/akupara/chunk"
+	"github.com/akupara/akupara/config"
 )
 
 // TestMain lets the test binary be an agent that can be killed.
@@ -30,6 +31,9 @@ func TestMain(m *testing.M) {
 func beAgent() {
 	var t testing.T
 	cfg := decode(&t, os.Getenv("AGENT_SECTION"), os.Getenv("AGENT_COLLECTOR"))
+	if socket := os.Getenv("AGENT_SOCKET"); socket != "" {
+		cfg.Listen = config.Addr("unix:" + socket)
+	}
 	a, err := agentd.New(cfg, agentd.Deps{Dir: os.Getenv("AGENT_DIR"), Kinds: all.Kinds(),
 		Log: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelError}))})
 	if err == nil {
