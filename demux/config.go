@@ -1,6 +1,7 @@
 package demux
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"time"
@@ -32,6 +33,9 @@ type Config struct {
 type TypeConfig struct {
 	Parser   config.Value[string] `config:"parser"`
 	Timezone config.Value[string] `config:"timezone"`
+	// Message is the parser of the messages in a container's log, for the
+	// parser cri.
+	Message config.Value[string] `config:"message"`
 	// Schedule is the type's own; without one it goes with the others.
 	Schedule config.Value[config.Schedule] `config:"schedule"`
 }
@@ -60,6 +64,11 @@ func (c *Config) Validate(n config.Node) config.Problems {
 	for name, t := range c.Types {
 		if p := t.V.Parser; p.Given() && !slices.Contains(parse.Names(), p.V) {
 			problems = append(problems, p.Problemf("demux.types.%s.parser: %q is not known; allowed: %s", name, p.V, oneOf(parse.Names())))
+		}
+		if m := t.V.Message; m.Given() && !slices.Contains(parse.MessageNames(), m.V) {
+			problems = append(problems, m.Problemf("demux.types.%s.message: %q is not known; allowed: %s", name, m.V, oneOf(parse.MessageNames())))
+		} else if m.Given() && cmp.Or(t.V.Parser.V, parse.DefaultFor(name)) != "cri" {
+			problems = append(problems, m.Problemf("demux.types.%s.message: only the parser cri has messages for another one; its parser is %s", name, cmp.Or(t.V.Parser.V, parse.DefaultFor(name))))
 		}
 		if z := t.V.Timezone; z.Given() {
 			if _, err := time.LoadLocation(z.V); err != nil {
@@ -95,5 +104,6 @@ func (c *Config) parser(dataType string, now time.Time) (parse.Parser, error) {
 	}
 	return parse.New(name, parse.Options{
 		Timezone: zone, MinTime: now.Add(-c.Oldest.Std()), MaxTime: now.Add(c.Future.Std()),
+		Message: t.Message.V,
 	})
 }

@@ -104,11 +104,21 @@ func (f *jsonFormat) begin(r *reader) {
 }
 
 func (f *jsonFormat) record(r *reader, rec []byte) {
-	f.fields = f.fields[:0]
-	if err := f.scan.object(f, rec); err != nil {
+	if err := f.read(rec); err != nil {
 		r.fail(rec, fmt.Sprintf("not JSON: %v", err))
 		return
 	}
+	f.fill(r)
+}
+
+// read takes an object's fields.
+func (f *jsonFormat) read(rec []byte) error {
+	f.fields = f.fields[:0]
+	return f.scan.object(f, rec)
+}
+
+// fill gives the fields that were read a row.
+func (f *jsonFormat) fill(r *reader) {
 	r.row()
 	var special [numRoles]*field
 	f.shape = f.shape[:0]

@@ -20,6 +20,10 @@ type Options struct {
 	// before MinTime or at or after MaxTime counts as none, and is kept in
 	// attributes. Zero means 1990 and a day after the time of the chunk.
 	MinTime, MaxTime time.Time
+	// Message names the parser of the messages that another format frames: that
+	// of a container's log. Empty or "auto" takes objects for JSON, the rest as
+	// it is.
+	Message string
 }
 
 // Parser turns a chunk's records into rows. It is not safe for concurrent use;
@@ -42,6 +46,7 @@ func parsers() map[string]func() format {
 		"log4j":    func() format { return &log4jFormat{} },
 		"combined": func() format { return &combinedFormat{} },
 		"df":       func() format { return &dfFormat{} },
+		"cri":      func() format { return newCRI(newAuto()) },
 
 		"prometheus": func() format { return newPrometheus() },
 	}
@@ -58,6 +63,13 @@ func New(name string, o Options) (Parser, error) {
 		return nil, fmt.Errorf("parser %q is not known; known are %s", name, strings.Join(Names(), ", "))
 	}
 	r := newReader(f(), o)
+	if frames(name) && o.Message != "" && o.Message != "auto" {
+		inner, ok := parsers()[o.Message]
+		if !ok || frames(o.Message) {
+			return nil, fmt.Errorf("parser %q of messages is not known; known are %s", o.Message, strings.Join(MessageNames(), ", "))
+		}
+		r.format = newCRI(inner())
+	}
 	r.wantsEmpty = name == "raw"
 	return r, nil
 }
@@ -65,9 +77,22 @@ func New(name string, o Options) (Parser, error) {
 // Names gives the names of all parsers, sorted.
 func Names() []string { return slices.Sorted(maps.Keys(parsers())) }
 
+// frames tells whether a parser's records hold messages for another parser.
+func frames(name string) bool { return name == "cri" }
+
+// MessageNames gives what Options.Message may be, sorted.
+func MessageNames() []string {
+	names := append(slices.DeleteFunc(Names(), frames), "auto")
+	slices.Sort(names)
+	return names
+}
+
 // DefaultFor names the parser of a data type for which the config names none:
-// the metrics' types and df have their own, everything else is raw.
+// the metrics' types and df have their own, pods is cri, everything else raw.
 func DefaultFor(dataType string) string {
+	if dataType == "pods" {
+		return "cri"
+	}
 	if _, ok := metrics()[dataType]; ok || dataType == "df" {
 		return dataType
 	}

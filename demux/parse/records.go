@@ -45,7 +45,10 @@ type reader struct {
 	encoding string           // an IANA name; empty: UTF-8
 	dec      *charset.Decoder // nil for UTF-8
 	part     string           // which part of a record the chunk holds; empty: whole ones
-	faulty   bool             // the current record has bytes that are no characters
+	frame    instant          // the time that the record's frame tells, which goes before its message's own
+	// multiline tells that the lines of one output in a record are one message.
+	multiline bool
+	faulty    bool // the current record has bytes that are no characters
 }
 
 func newReader(f format, o Options) *reader {
@@ -65,7 +68,7 @@ func (r *reader) Parse(c *chunk.Chunk, keep chunk.Ranges, b *rows.Builder) {
 	r.b, r.year = b, c.Time
 	r.bounds(c)
 	r.decoder(c.Encoding)
-	r.part = c.Tags["part"]
+	r.part, r.multiline = c.Tags["part"], c.Tags["multiline"] == "true"
 	b.Origin(c.Host, c.Source, c.Stream, c.Tags)
 	r.begin(r)
 	body := c.Body
@@ -191,6 +194,10 @@ func (r *reader) partly(c *chunk.Chunk, rec, p chunk.Range) {
 func (r *reader) row() { r.rowAt(r.seq) }
 
 func (r *reader) rowAt(seq int64) {
+	if t := r.frame; t.ok && t.micros >= r.min && t.micros < r.max {
+		r.b.Row(t.micros, seq)
+		return
+	}
 	if r.now >= r.min && r.now < r.max {
 		r.b.Row(r.now, seq)
 		return
@@ -209,7 +216,7 @@ func (r *reader) fail(rec []byte, why string) {
 // setTime sets the row's time. One that is not believed, or that microseconds
 // can't hold whole, is kept in attributes as it was.
 func (r *reader) setTime(t instant, key string, raw []byte) {
-	if !t.ok || t.micros < r.min || t.micros >= r.max {
+	if !t.ok || t.micros < r.min || t.micros >= r.max || r.frame.ok {
 		r.b.Attr(key, raw)
 		return
 	}

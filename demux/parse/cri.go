@@ -1,0 +1,264 @@
+package parse
+
+import (
+	"bytes"
+	"encoding/json"
+
+	"github.com/akupara/akupara/demux/rows"
+)
+
+// criFormat parses what container runtimes write to a pod's log: TIME OUTPUT
+// TAGS MESSAGE, the first of the colon-separated tags P for a part of a line
+// and F for its end (kubernetes, design-proposals/node/kubelet-cri-logging);
+// and docker's json-file. A record is one line, or the parts of one, among
+// which there may be lines of the other output: each output's message is a row
+// of its own, whose seq is that of its first line.
+//
+// ts is the line's time, to microseconds. The message goes on to the format
+// within, whose own times are kept in attributes. stdout or stderr is the
+// attribute "stream".
+type criFormat struct {
+	inner     format
+	group     grouper // inner, where its records may be several lines
+	multiline bool    // lines of one output in a record are one message
+	units     []unit
+}
+
+// unit is one message of a record.
+type unit struct {
+	at     int // offset of its first line in the record
+	output []byte
+	time   []byte
+	text   []byte
+	own    []byte // memory for a text of several lines
+	open   bool   // its last line was a part
+}
+
+func newCRI(inner format) *criFormat {
+	f := &criFormat{inner: inner}
+	f.group, _ = inner.(grouper)
+	return f
+}
+
+// parts says that the parts of a record are looked into: each has frames.
+func (f *criFormat) parts() {}
+
+func (f *criFormat) begin(r *reader) {
+	f.multiline = r.multiline || f.group != nil
+	f.inner.begin(r)
+}
+
+// starts implements grouper: a line continues a record as its message does.
+func (f *criFormat) starts(line []byte) bool {
+	if f.group == nil {
+		return true
+	}
+	l, ok := criLine(line)
+	return !ok || f.group.starts(l.text)
+}
+
+func (f *criFormat) record(r *reader, rec []byte) {
+	if bytes.IndexByte(rec, '\n') < 0 { // most often
+		l, ok := criLine(rec)
+		if !ok {
+			f.strange(r, rec)
+			return
+		}
+		f.row(r, &unit{output: l.output, time: l.time, text: l.text})
+		return
+	}
+	f.units = f.units[:0]
+	for at := 0; at < len(rec); {
+		n := bytes.IndexByte(rec[at:], '\n') + 1
+		if n == 0 {
+			n = len(rec) - at
+		}
+		f.add(at, trimLine(rec[at:at+n]))
+		at += n
+	}
+	seq := r.seq
+	for i := range f.units {
+		u := &f.units[i]
+		r.seq = seq + int64(u.at)
+		if u.output == nil {
+			f.strange(r, u.text)
+		} else {
+			f.row(r, u)
+		}
+	}
+}
+
+// add adds a line to the message that it belongs to.
+func (f *criFormat) add(at int, line []byte) {
+	l, ok := criLine(line)
+	for i := len(f.units) - 1; i >= 0 && ok; i-- {
+		u := &f.units[i]
+		if !bytes.Equal(u.output, l.output) {
+			continue
+		}
+		if !u.open && !f.multiline {
+			break
+		}
+		if len(u.own) == 0 {
+			u.own = append(u.own, u.text...)
+		}
+		if !u.open {
+			u.own = append(u.own, '\n')
+		}
+		u.own = append(u.own, l.text...)
+		u.text, u.open = u.own, l.partial
+		return
+	}
+	if !ok && len(line) == 0 {
+		return
+	}
+	if n := len(f.units); n < cap(f.units) { // with its memory
+		f.units = f.units[:n+1]
+	} else {
+		f.units = append(f.units, unit{})
+	}
+	u := &f.units[len(f.units)-1]
+	*u = unit{at: at, text: line, own: u.own[:0]}
+	if ok {
+		u.output, u.time, u.text, u.open = l.output, l.time, l.text, l.partial
+	}
+}
+
+// row gives a message its row.
+func (f *criFormat) row(r *reader, u *unit) {
+	r.frame, _ = frameTime(u.time, &r.zone)
+	defer func() { r.frame = instant{} }()
+	before := r.b.Len()
+	text := u.text
+	if n := len(text); n > 0 && text[n-1] == '\r' {
+		text = text[:n-1]
+	}
+	switch {
+	case r.part != "": // not whole: no format would know it
+		r.row()
+		r.b.Message(text)
+		if r.part != "first" {
+			r.b.Fail("the " + r.part + " part of a record, which was too long for one row or still being written after record_timeout")
+		}
+	case len(bytes.TrimSpace(text)) == 0:
+		r.row()
+		r.b.Message(text)
+	default:
+		f.inner.record(r, text)
+	}
+	if r.b.Len() == before { // the format within takes it for none
+		r.row()
+		r.b.Message(text)
+	}
+	r.b.Attr("stream", u.output)
+	if !r.frame.ok || r.frame.micros < r.min || r.frame.micros >= r.max {
+		r.b.Attr("time", u.time)
+	}
+}
+
+// strange gives a line without a frame its row.
+func (f *criFormat) strange(r *reader, line []byte) {
+	if r.part == "middle" || r.part == "last" { // the rest of a line that was cut
+		r.fail(line, "the "+r.part+" part of a record, which was too long for one row or still being written after record_timeout")
+		return
+	}
+	r.fail(line, "not a container's log: it does not start with a time, stdout or stderr, and P or F")
+}
+
+// criFrame is a line of a container's log.
+type criFrame struct {
+	time, output, text []byte
+	partial            bool
+}
+
+// criLine takes a line apart, which has no line end.
+func criLine(line []byte) (l criFrame, ok bool) {
+	if len(line) > 0 && line[0] == '{' {
+		return dockerLine(line)
+	}
+	var tags []byte
+	if l.time, line, ok = bytes.Cut(line, []byte(" ")); !ok || len(l.time) < 20 || l.time[4] != '-' || l.time[10] != 'T' {
+		return l, false
+	}
+	if l.output, line, ok = bytes.Cut(line, []byte(" ")); !ok || string(l.output) != "stdout" && string(l.output) != "stderr" {
+		return l, false
+	}
+	tags, l.text, _ = bytes.Cut(line, []byte(" "))
+	tag, _, _ := bytes.Cut(tags, []byte(":"))
+	l.partial = string(tag) == "P"
+	return l, l.partial || string(tag) == "F"
+}
+
+// dockerLine reads {"log":"message\n","stream":"stdout","time":"…"}.
+func dockerLine(line []byte) (l criFrame, ok bool) {
+	var d struct{ Log, Stream, Time *string }
+	if !bytes.HasPrefix(line, []byte(`{"log":"`)) || json.Unmarshal(line, &d) != nil || d.Log == nil || d.Stream == nil || d.Time == nil {
+		return l, false
+	}
+	text, whole := bytes.CutSuffix([]byte(*d.Log), []byte("\n"))
+	return criFrame{time: []byte(*d.Time), output: []byte(*d.Stream), text: text, partial: !whole}, true
+}
+
+// frameTime reads a line's time. What is below microseconds is left out: seq
+// keeps the order of lines.
+func frameTime(s []byte, z *zone) (instant, bool) {
+	t, n := isoTime(s, z)
+	if n == 0 || n != len(s) {
+		return instant{}, false
+	}
+	t.finer = false
+	return t, true
+}
+
+// autoFormat takes a message for JSON where it is an object, and else as it
+// is. A level is looked for where programs write it.
+type autoFormat struct{ json *jsonFormat }
+
+func newAuto() *autoFormat { return &autoFormat{json: newJSON()} }
+
+func (f *autoFormat) begin(r *reader) { f.json.begin(r) }
+
+func (f *autoFormat) record(r *reader, rec []byte) {
+	if rec[0] == '{' && f.json.read(rec) == nil {
+		f.json.fill(r)
+		return
+	}
+	r.row()
+	r.b.Message(rec)
+	if l := levelIn(rec); l != rows.NoLevel {
+		r.b.SetLevel(l)
+	}
+}
+
+// levelIn looks for a message's level: in logfmt (level=info), in klog's head
+// (I0102 15:04:05), and as a word in capitals or brackets, after a time or
+// before everything.
+func levelIn(msg []byte) rows.Level {
+	msg = msg[:min(len(msg), 256)]
+	if len(msg) >= 14 && msg[5] == ' ' && isNumber(msg[1:5]) && msg[8] == ':' && msg[11] == ':' {
+		switch msg[0] {
+		case 'I', 'W', 'E', 'F':
+			return levelOf(msg[:1])
+		}
+	}
+	for _, key := range []string{"level=", "lvl="} {
+		if i := bytes.Index(msg, []byte(key)); i == 0 || i > 0 && msg[i-1] == ' ' {
+			return levelOf(bytes.Trim(word(msg[i+len(key):]), `"`))
+		}
+	}
+	rest := msg
+	if _, n := logTime(msg, nil); n > 0 {
+		rest = bytes.TrimLeft(msg[n:], " \t-|")
+	}
+	if len(rest) > 0 && rest[0] == '[' {
+		if n := bracket(rest); n > 0 && isLevel(rest[1:n-1]) {
+			return levelOf(rest[1 : n-1])
+		}
+		return rows.NoLevel
+	}
+	w := bytes.TrimRight(word(rest), ":]|")
+	if len(w) < 4 || !bytes.Equal(w, bytes.ToUpper(w)) || !isLevel(w) {
+		return rows.NoLevel
+	}
+	return levelOf(w)
+}
