@@ -262,29 +262,28 @@ func (k *asked) rewind() *cobra.Command {
 	var to string
 	var yes bool
 	c := &cobra.Command{
-		Use:   "rewind NAME --all|--path PATH|--stream ID",
+		Use:   "rewind NAME [--all|--path PATH|--stream ID] [--to OFFSET]",
 		Short: "Have an adaptor read again from an earlier offset",
-		Long: `Sets streams of an adaptor back to an earlier offset, or to their beginning: what
-is after it is read and sent again. Streams and offsets stay the same, so rows
-that the table holds are not doubled; what it lacks is filled in. Only kinds that
-can read their sources again can be rewound, and only as far as these still hold
-the bytes.
+		Long: `Sets streams of an adaptor, all unless --path or --stream names some, back to an
+earlier offset, or to their beginning: what is after it is read and sent again.
+Streams and offsets stay the same, so rows that the table holds are not doubled;
+what it lacks is filled in. Only kinds that can read their sources again can be
+rewound, and only as far as these still hold the bytes.
 
 On a terminal it asks before; --yes says yes to that.`,
-		Example: `  akupara adaptor rewind app --all
+		Example: `  akupara adaptor rewind app
   akupara adaptor rewind app --path /srv/app/a.log --to 64MiB
   akupara adaptor rewind app --all --yes --json | jq .rewound`,
 		Args:              oneName,
 		ValidArgsFunction: firstArg(k.completeAdaptors(nil)),
 	}
 	f := c.Flags()
-	f.BoolVar(&r.All, "all", false, "all streams of the adaptor")
+	f.BoolVar(&r.All, "all", false, "all streams of the adaptor; so it is without --path and --stream")
 	f.StringVar(&r.Path, "path", "", "the streams of this `PATH`, as \"adaptor show\" lists it")
 	f.StringVar(&r.Stream, "stream", "", "the stream of this `ID`, as \"streams\" lists it")
 	f.StringVar(&to, "to", "beginning", "`OFFSET` in bytes, such as 4096 or 64MiB, or beginning")
 	f.BoolVarP(&yes, "yes", "y", false, "do not ask")
 	c.MarkFlagsMutuallyExclusive("all", "path", "stream")
-	c.MarkFlagsOneRequired("all", "path", "stream")
 	_ = c.RegisterFlagCompletionFunc("to", cobra.FixedCompletions([]string{"beginning"}, cobra.ShellCompDirectiveNoFileComp))
 	return k.app.command(c, func(ctx context.Context, args []string) error {
 		if to != "beginning" {
@@ -294,6 +293,7 @@ On a terminal it asks before; --yes says yes to that.`,
 			}
 			r.Offset = int64(offset)
 		}
+		r.All = r.Path == "" && r.Stream == ""
 		agent, err := k.client()
 		if err != nil {
 			return err

@@ -203,6 +203,11 @@ func (n *node) lists() {
 	if code != 0 || !strings.Contains(stdout, "app   tail  app   running") {
 		n.t.Errorf("adaptor ls --agent %s: exit code %d, %s", n.listen, code, stdout)
 	}
+	if socket := "unix:" + filepath.Base(n.listen); strings.HasPrefix(n.listen, "unix:") {
+		if stdout, _, code := call(n.t, n.dir, "adaptor", "ls", "--agent", socket); code != 0 || !strings.Contains(stdout, "app") {
+			n.t.Errorf("adaptor ls --agent %s: exit code %d, %s", socket, code, stdout)
+		}
+	}
 	if list := answer[[]client.Adaptor](n, "adaptor", "ls"); len(list) != 1 || list[0].Name != "app" || list[0].Origin != "config" {
 		n.t.Errorf("adaptor ls --json: got %+v, want the adaptor of the config", list)
 	}
@@ -320,7 +325,7 @@ func (n *node) refuses() {
 		"adaptor add --type x /x": "--name is missing", "adaptor add --name x --set y /x": "want KEY=VALUE",
 		"adaptor add --name x --kind metrics /x": "take no arguments", "adaptor list --agnt x": "unknown flag",
 		"adaptor start": "name is missing", "adaptor sart x": "did you mean start", "adaptor ls --watch=1ms": "100ms",
-		"adaptor rewind app": "at least one of the flags", "adaptor rewind app --all --to x": "want an offset",
+		"adaptor rewind app --all --to x":    "want an offset",
 		"adaptor rewind app --all --path /x": "none of the others can be", "adaptor ls --cert /x": "key",
 	} {
 		n.want(2, strings.Fields(args), want)
@@ -348,7 +353,7 @@ func (n *node) stopsAndStarts() {
 }
 
 func (n *node) rewinds() {
-	n.want(0, []string{"adaptor", "rewind", "app", "--all", "--to", "7"}, "back to", n.log("app/a.log"), "  7  ")
+	n.want(0, []string{"adaptor", "rewind", "app", "--to", "7"}, "back to", n.log("app/a.log"), "  7  ")
 	r := answer[client.Rewound](n, "adaptor", "rewind", "more", "--path", n.log("more/b.log"), "--yes")
 	if len(r.Rewound) != 1 || r.Rewound[0].To != 0 {
 		n.t.Errorf("adaptor rewind --json: got %+v, want the one stream set back to 0", r)

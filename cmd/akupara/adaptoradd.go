@@ -3,14 +3,18 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 
 	"github.com/akupara/akupara/adaptors/all"
 	"github.com/akupara/akupara/agentd/client"
 	"github.com/akupara/akupara/cmd/akupara/internal/catalog"
+	"github.com/akupara/akupara/cmd/akupara/internal/entries"
 	"github.com/akupara/akupara/cmd/akupara/internal/show"
+	"github.com/akupara/akupara/config"
 	"github.com/spf13/cobra"
 )
 
@@ -55,9 +59,9 @@ func completeKeys(e *entryFlags) cobra.CompletionFunc {
 
 // entry makes an entry of the flags, and of the arguments what the kind can't
 // do without: the paths of a tail, the command of a command.
-func (e *entryFlags) entry(args []string) (anEntry, error) {
+func (e *entryFlags) entry(args []string) (entries.Entry, error) {
 	if e.name == "" {
-		return anEntry{}, usagef("--name is missing")
+		return entries.Entry{}, usagef("--name is missing")
 	}
 	entry := map[string]any{"name": e.name, "kind": e.kind}
 	if e.dataType != "" {
@@ -67,23 +71,23 @@ func (e *entryFlags) entry(args []string) (anEntry, error) {
 		key, list := mainOption(e.kind)
 		switch {
 		case key == "":
-			return anEntry{}, usagef("adaptors of kind %s take no arguments: say it by --set; \"akupara kinds %s\" lists the keys", e.kind, e.kind)
+			return entries.Entry{}, usagef("adaptors of kind %s take no arguments: say it by --set; \"akupara kinds %s\" lists the keys", e.kind, e.kind)
 		case list:
 			entry[key] = args
 		case len(args) > 1:
-			return anEntry{}, usagef("adaptors of kind %s take one argument, their %s; got %d", e.kind, key, len(args))
+			return entries.Entry{}, usagef("adaptors of kind %s take one argument, their %s; got %d", e.kind, key, len(args))
 		default:
 			entry[key] = args[0]
 		}
 	}
-	if err := settings(entry, e.set, []string{"tags"}); err != nil {
-		return anEntry{}, err
+	if err := entries.Set(entry, e.set, []string{"tags"}); err != nil {
+		return entries.Entry{}, usageError{err}
 	}
 	body, err := json.Marshal(entry)
 	if err != nil {
-		return anEntry{}, fmt.Errorf("make entry: %w", err)
+		return entries.Entry{}, fmt.Errorf("make entry: %w", err)
 	}
-	return anEntry{name: e.name, body: body}, nil
+	return entries.Entry{Name: e.name, Body: body}, nil
 }
 
 // mainOption is the one key that adaptors of a kind can't do without, if there
@@ -127,8 +131,8 @@ func (k *asked) add() *cobra.Command {
 		ValidArgsFunction: completeEntries,
 	}
 	e.add(c)
-	return k.entries(c, &e, "added", func(ctx context.Context, agent *client.Client, x anEntry) ([]byte, error) {
-		return agent.Add(ctx, x.body)
+	return k.eachEntry(c, &e, "added", func(ctx context.Context, agent *client.Client, x entries.Entry) ([]byte, error) {
+		return agent.Add(ctx, x.Body)
 	})
 }
 
@@ -146,11 +150,11 @@ its default. An adaptor of the config is changed in the config.
 		ValidArgsFunction: completeEntries,
 	}
 	e.add(c)
-	return k.entries(c, &e, "updated", func(ctx context.Context, agent *client.Client, x anEntry) ([]byte, error) {
-		if x.name == "" {
+	return k.eachEntry(c, &e, "updated", func(ctx context.Context, agent *client.Client, x entries.Entry) ([]byte, error) {
+		if x.Name == "" {
 			return nil, fmt.Errorf("an entry without a name: want the one of the adaptor that is to be updated")
 		}
-		return agent.Update(ctx, x.name, x.body)
+		return agent.Update(ctx, x.Name, x.Body)
 	})
 }
 
@@ -158,9 +162,31 @@ func completeEntries(_ *cobra.Command, args []string, _ string) ([]cobra.Complet
 	return nil, cobra.ShellCompDirectiveDefault // a file, or paths on this machine
 }
 
-// entries is a command that sends entries one after the other. It ends at the
+// readEntries reads a file of entries, "-" for standard input, and gives what
+// it is called in messages.
+func (a *app) readEntries(file string) (list []entries.Entry, name string, err error) {
+	r := a.stdin
+	if name = file; file == "-" {
+		name = "standard input"
+	} else {
+		f, err := os.Open(file)
+		if err != nil {
+			return nil, name, fmt.Errorf("read entries: %w", err)
+		}
+		defer f.Close()
+		r = f
+	}
+	list, err = entries.Read(name, r)
+	var problems config.Problems
+	if errors.As(err, &problems) {
+		err = a.refuse(problems)
+	}
+	return list, name, err
+}
+
+// eachEntry is a command that sends entries one after the other. It ends at the
 // first that is refused; those before it are done.
-func (k *asked) entries(c *cobra.Command, e *entryFlags, done string, send func(context.Context, *client.Client, anEntry) ([]byte, error)) *cobra.Command {
+func (k *asked) eachEntry(c *cobra.Command, e *entryFlags, done string, send func(context.Context, *client.Client, entries.Entry) ([]byte, error)) *cobra.Command {
 	c.Args = func(c *cobra.Command, args []string) error {
 		if !e.given(c) && len(args) != 1 {
 			return fmt.Errorf("want one FILE, - or --name; got %d arguments", len(args))
@@ -168,14 +194,14 @@ func (k *asked) entries(c *cobra.Command, e *entryFlags, done string, send func(
 		return nil
 	}
 	return k.agentCommand(c, func(ctx context.Context, agent *client.Client, args []string) error {
-		var list []anEntry
+		var list []entries.Entry
+		var file string
 		var err error
 		if e.given(c) {
-			var one anEntry
-			one, err = e.entry(args)
-			list = []anEntry{one}
+			list = make([]entries.Entry, 1)
+			list[0], err = e.entry(args)
 		} else {
-			list, err = k.app.readEntries(args[0])
+			list, file, err = k.app.readEntries(args[0])
 		}
 		if err != nil {
 			return err
@@ -183,7 +209,7 @@ func (k *asked) entries(c *cobra.Command, e *entryFlags, done string, send func(
 		for _, x := range list {
 			raw, err := send(ctx, agent, x)
 			if err != nil {
-				return k.told(err, x.file)
+				return k.told(err, file)
 			}
 			if err := reply(k, raw, func(a client.Adaptor) error {
 				k.say("%s %s: %s", done, show.Clean(a.Name), show.Line(a))

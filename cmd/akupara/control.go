@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -64,7 +65,16 @@ func (k *asked) client() (*client.Client, error) {
 		if err := s.reach(&o); err != nil {
 			return nil, err
 		}
-	} else if err := new(client.Address).UnmarshalText([]byte(o.Address)); err != nil {
+		return client.New(o)
+	}
+	if socket, ok := strings.CutPrefix(o.Address, "unix:"); ok && socket != "" && !filepath.IsAbs(socket) {
+		abs, err := filepath.Abs(socket)
+		if err != nil {
+			return nil, fmt.Errorf("--agent %s: %w", o.Address, err)
+		}
+		o.Address = "unix:" + abs
+	}
+	if err := new(client.Address).UnmarshalText([]byte(o.Address)); err != nil {
 		return nil, usagef("--agent: %w", err)
 	}
 	return client.New(o)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/akupara/akupara/agentd/client"
+	"github.com/akupara/akupara/cmd/akupara/internal/entries"
 	"github.com/akupara/akupara/cmd/akupara/internal/show"
 	"github.com/spf13/cobra"
 )
@@ -98,30 +99,30 @@ level (that one and below), feature.tag.KEY, feature.logger and feature.prefix
 	}
 	c.Flags().StringVarP(&file, "file", "f", "", "`FILE` with the switch's entry as in the config, - for standard input")
 	return k.agentCommand(c, func(ctx context.Context, agent *client.Client, args []string) error {
-		var x anEntry
+		var body []byte
+		var name string
 		if file != "" {
-			list, err := k.app.readEntries(file)
+			list, from, err := k.app.readEntries(file)
 			if err != nil {
 				return err
 			}
 			if len(list) != 1 {
-				return fmt.Errorf("%s holds %d entries; want one switch", list[0].file, len(list))
+				return fmt.Errorf("%s holds %d entries; want one switch", from, len(list))
 			}
-			x = list[0]
+			body, name = list[0].Body, from
 		} else {
 			entry := map[string]any{}
-			if err := settings(entry, args[1:], []string{"label", "feature.tag", "feature"}); err != nil {
-				return err
+			if err := entries.Set(entry, args[1:], []string{"label", "feature.tag", "feature"}); err != nil {
+				return usageError{err}
 			}
-			body, err := json.Marshal(entry)
-			if err != nil {
+			var err error
+			if body, err = json.Marshal(entry); err != nil {
 				return fmt.Errorf("make entry: %w", err)
 			}
-			x.body = body
 		}
-		raw, err := agent.SetSwitch(ctx, args[0], x.body)
+		raw, err := agent.SetSwitch(ctx, args[0], body)
 		if err != nil {
-			return k.told(err, x.file)
+			return k.told(err, name)
 		}
 		return reply(k, raw, func(s client.Switch) error {
 			return show.Switches(k.app.stdout, []client.Switch{s}, k.app.cells())

@@ -1,45 +1,32 @@
-package main
+// Package entries makes what is sent to an agent of what people write: files of
+// adaptors' entries, and KEY=VALUE arguments.
+package entries
 
 import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 
 	"github.com/akupara/akupara/config"
 )
 
-// maxEntries bounds a file of adaptors' entries.
-const maxEntries = config.MaxBytes
-
-// anEntry is one adaptor's entry, ready to be sent.
-type anEntry struct {
-	name string // "" where it has none: the agent says so
-	body []byte
-	file string // what stands for the request in the agent's problems
+// Entry is one entry, ready to be sent.
+type Entry struct {
+	Name string // "" where it has none: the agent says so
+	Body []byte // YAML or JSON, each line and column as in the file
 }
 
-// readEntries reads a file of one entry or a list of them, "-" for standard
-// input, in YAML or JSON.
-func (a *app) readEntries(file string) ([]anEntry, error) {
-	name, r := file, a.stdin
-	if file == "-" {
-		name = "standard input"
-	} else {
-		f, err := os.Open(file)
-		if err != nil {
-			return nil, fmt.Errorf("read entries: %w", err)
-		}
-		defer f.Close()
-		r = f
-	}
-	data, err := io.ReadAll(io.LimitReader(r, maxEntries+1))
+// Read reads one entry or a list of them, in YAML or JSON, of at most
+// config.MaxBytes. name is the file's, for messages; what is no YAML is told as
+// config.Problems.
+func Read(name string, r io.Reader) ([]Entry, error) {
+	data, err := io.ReadAll(io.LimitReader(r, config.MaxBytes+1))
 	if err != nil {
 		return nil, fmt.Errorf("read entries from %s: %w", name, err)
 	}
 	root, problems := config.Parse(name, data)
-	if err := a.refuse(problems); err != nil {
+	if err := problems.Err(); err != nil {
 		return nil, err
 	}
 	if !root.Given() {
@@ -47,17 +34,17 @@ func (a *app) readEntries(file string) ([]anEntry, error) {
 	}
 	items := root.Items()
 	if items == nil {
-		return []anEntry{{root.Get("name").Text(), data, name}}, nil
+		return []Entry{{root.Get("name").Text(), data}}, nil
 	}
-	entries := make([]anEntry, 0, len(items))
+	list := make([]Entry, 0, len(items))
 	for _, item := range items {
 		body, err := json.Marshal(item.Any())
 		if err != nil {
 			return nil, fmt.Errorf("read entries from %s: %w", name, err)
 		}
-		entries = append(entries, anEntry{item.Get("name").Text(), inPlace(data, item, items, body), name})
+		list = append(list, Entry{item.Get("name").Text(), inPlace(data, item, items, body)})
 	}
-	return entries, nil
+	return list, nil
 }
 
 // inPlace gives one entry of a list such that every line and column is what it
@@ -90,14 +77,14 @@ func inPlace(data []byte, item config.Node, items []config.Node, body []byte) []
 func setting(arg string) (key string, value any, err error) {
 	key, text, ok := strings.Cut(arg, "=")
 	if !ok || key == "" {
-		return "", nil, usagef("%q: want KEY=VALUE", arg)
+		return "", nil, fmt.Errorf("%q: want KEY=VALUE", arg)
 	}
 	node, problems := config.Parse(key, []byte(text))
 	value = node.Any()
 	quoted := text != "" && strings.Contains(`[{"'`, text[:1])
 	switch {
 	case quoted && len(problems) > 0:
-		return "", nil, usagef("%s: %s", key, problems[0].Message)
+		return "", nil, fmt.Errorf("%s: %s", key, problems[0].Message)
 	case quoted:
 		return key, value, nil
 	case len(problems) > 0 || value == nil || node.Text() != text:
@@ -106,9 +93,9 @@ func setting(arg string) (key string, value any, err error) {
 	return key, value, nil
 }
 
-// settings puts KEY=VALUE arguments into an entry. What groups name takes all
+// Set puts KEY=VALUE arguments into an entry. What groups name takes all
 // that follows it for a key of a mapping: label.app=x is {label: {app: x}}.
-func settings(entry map[string]any, args, groups []string) error {
+func Set(entry map[string]any, args, groups []string) error {
 	for _, arg := range args {
 		key, value, err := setting(arg)
 		if err != nil {
@@ -132,7 +119,7 @@ func settings(entry map[string]any, args, groups []string) error {
 			break
 		}
 		if _, twice := into[key]; twice {
-			return usagef("%q: %s is set twice", arg, key)
+			return fmt.Errorf("%q: %s is set twice", arg, key)
 		}
 		into[key] = value
 	}
