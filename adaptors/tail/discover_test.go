@@ -58,9 +58,10 @@ func TestBracesWithFolders(t *testing.T) {
 	})
 }
 
-func TestExcludedFilesAreNotRead(t *testing.T) {
-	t.Parallel()
-	r := newRig(t)
+func TestExcludedFilesAreNotRead(t *testing.T) { each(t, excludedFilesAreNotRead) }
+
+func excludedFilesAreNotRead(t *testing.T, watch string) {
+	r := newRig(t).with(watch)
 	r.cfg.Exclude = []config.Glob{config.Glob(r.path("**/no*"))}
 	r.mkdir("no")
 	r.write("no/a.log", "not this one\n")
@@ -207,8 +208,11 @@ func TestStartAtEndIsAlsoAboutACopyPresentAtTheFirstStart(t *testing.T) {
 }
 
 func TestKilledBeforeTheFirstStartWasStored(t *testing.T) {
-	t.Parallel()
-	r := newRig(t)
+	each(t, killedBeforeTheFirstStartWasStored)
+}
+
+func killedBeforeTheFirstStartWasStored(t *testing.T, watch string) {
+	r := newRig(t).with(watch)
 	r.cfg.Start = "end"
 	r.write("a.log", "old\n")
 	r.rec.FailOpen(fmt.Errorf("the disk is full"))
@@ -240,8 +244,11 @@ func TestThousandFilesAtOnce(t *testing.T) {
 }
 
 func TestFilesBeyondTheBoundOfDescriptorsTakeTurns(t *testing.T) {
-	t.Parallel()
-	r := newRig(t)
+	each(t, filesBeyondTheBoundOfDescriptorsTakeTurns)
+}
+
+func filesBeyondTheBoundOfDescriptorsTakeTurns(t *testing.T, watch string) {
+	r := newRig(t).with(watch)
 	r.write("0.log", r.lines(1))
 	a, err := New(r.cfg)
 	r.ok(err)

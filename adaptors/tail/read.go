@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"sync"
 	"time"
 
@@ -244,7 +245,11 @@ func (r *reader) open(ctx context.Context, s *stream) (outcome, error) {
 		s.begin = cutter.Align(s.begin)
 	}
 	s.source = cmp.Or(s.path, s.origin) // it may be deleted already
-	s.setIdent(ident.New(s.source, &s.info, head))
+	id := ident.New(s.source, &s.info, head)
+	if isLink(s.source) {
+		id.Real, _ = filepath.EvalSymlinks(s.source) // only needed if the link is swapped while nobody looks
+	}
+	s.setIdent(id)
 	before, err := ident.Window(s.f, s.begin)
 	if errors.Is(err, io.EOF) {
 		return replaced, nil

@@ -54,10 +54,13 @@ func TestMultiLineRecordIsNeverCut(t *testing.T) {
 }
 
 func TestLineOverTheLimitIsKeptInPiecesAndItsNeighboursWhole(t *testing.T) {
-	t.Parallel()
+	each(t, lineOverTheLimitIsKeptInPiecesAndItsNeighboursWhole)
+}
+
+func lineOverTheLimitIsKeptInPiecesAndItsNeighboursWhole(t *testing.T, watch string) {
 	for i := range 4 {
 		multi, watch := i%2 == 0, []string{"auto", "poll"}[i/2]
-		r := newRig(t).with(watch)
+		r := newRig(t).with(watch).with(watch)
 		r.cfg.MaxRecord = 1 << 20
 		if multi {
 			r.cfg.RecordStart = config.Regexp{Regexp: regexp.MustCompile(`^[a-z]`)}
@@ -199,9 +202,10 @@ func TestKilledAtAnyMomentEveryLineComesOnce(t *testing.T) {
 	})
 }
 
-func TestReadingGoesOnAtTheSettledPosition(t *testing.T) {
-	t.Parallel()
-	r := newRig(t)
+func TestReadingGoesOnAtTheSettledPosition(t *testing.T) { each(t, readingGoesOnAtTheSettledPosition) }
+
+func readingGoesOnAtTheSettledPosition(t *testing.T, watch string) {
+	r := newRig(t).with(watch)
 	r.write("a.log", r.lines(3))
 	r.start()
 	r.arrived()
@@ -222,10 +226,11 @@ func TestReadingGoesOnAtTheSettledPosition(t *testing.T) {
 	r.exactly()
 }
 
-func TestResendSendsTheSameBytesAgain(t *testing.T) {
-	t.Parallel()
+func TestResendSendsTheSameBytesAgain(t *testing.T) { each(t, resendSendsTheSameBytesAgain) }
+
+func resendSendsTheSameBytesAgain(t *testing.T, watch string) {
 	for _, how := range []string{"there", "renamed", "unlinked"} {
-		r := newRig(t)
+		r := newRig(t).with(watch)
 		r.write("a.log", r.lines(40_000))
 		r.start()
 		r.arrived()
@@ -251,9 +256,10 @@ func TestResendSendsTheSameBytesAgain(t *testing.T) {
 	}
 }
 
-func TestResendOfDestroyedBytesIsALostFact(t *testing.T) {
-	t.Parallel()
-	r := newRig(t)
+func TestResendOfDestroyedBytesIsALostFact(t *testing.T) { each(t, resendOfDestroyedBytesIsALostFact) }
+
+func resendOfDestroyedBytesIsALostFact(t *testing.T, watch string) {
+	r := newRig(t).with(watch)
 	r.write("a.log", r.lines(10))
 	r.start()
 	r.arrived()
@@ -269,8 +275,11 @@ func TestResendOfDestroyedBytesIsALostFact(t *testing.T) {
 }
 
 func TestBytesTruncatedBeforeTheyWereReadAreALostFact(t *testing.T) {
-	t.Parallel()
-	r := newRig(t)
+	each(t, bytesTruncatedBeforeTheyWereReadAreALostFact)
+}
+
+func bytesTruncatedBeforeTheyWereReadAreALostFact(t *testing.T, watch string) {
+	r := newRig(t).with(watch)
 	r.write("a.log", r.lines(10))
 	r.start()
 	r.arrived()
@@ -313,9 +322,10 @@ func TestDeletedFileIsEndedAndForgottenOnceSettled(t *testing.T) {
 	})
 }
 
-func TestEndIsToldAgainAfterAKill(t *testing.T) {
-	t.Parallel()
-	r := newRig(t)
+func TestEndIsToldAgainAfterAKill(t *testing.T) { each(t, endIsToldAgainAfterAKill) }
+
+func endIsToldAgainAfterAKill(t *testing.T, watch string) {
+	r := newRig(t).with(watch)
 	r.write("a.log", r.lines(5))
 	r.start()
 	r.arrived()
@@ -338,8 +348,11 @@ func TestEndIsToldAgainAfterAKill(t *testing.T) {
 }
 
 func TestFileThatIsAwayForLongIsLostAndMayComeBack(t *testing.T) {
-	t.Parallel()
-	r := newRig(t)
+	each(t, fileThatIsAwayForLongIsLostAndMayComeBack)
+}
+
+func fileThatIsAwayForLongIsLostAndMayComeBack(t *testing.T, watch string) {
+	r := newRig(t).with(watch)
 	r.write("a.log", r.lines(5))
 	r.start()
 	r.arrived()

@@ -12,10 +12,17 @@ import (
 // still to be read.
 func (r *run) strays() {
 	dirs := map[string]bool{}
+	var real []string // behind symlinks
 	for s := range r.lost.all {
 		if s.reason == "" && s.ident.Gone == 0 {
 			dirs[filepath.Dir(s.ident.Path)] = true
+			if s.ident.Real != "" {
+				real = append(real, s.ident.Real)
+			}
 		}
+	}
+	for _, path := range real {
+		r.stray(path)
 	}
 	for dir := range dirs {
 		entries, err := os.ReadDir(dir)

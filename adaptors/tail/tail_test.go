@@ -30,6 +30,9 @@ type rig struct {
 	want map[string]int // lines
 	n    int
 	wait time.Duration // for any condition; 0: patience
+	log  *slog.Logger  // nil: the test's own with -v
+
+	descriptors *adaptors.Descriptors
 }
 
 // testTimes are short, but for those that only few tests wait for.
@@ -100,6 +103,10 @@ func (r *rig) startAdaptor(a *Adaptor) {
 	env.Log = slog.New(slog.DiscardHandler)
 	if testing.Verbose() {
 		env.Log = slog.New(slog.NewTextHandler(testWriter{r.t}, nil))
+	}
+	env.Descriptors = r.descriptors
+	if r.log != nil {
+		env.Log = r.log
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)

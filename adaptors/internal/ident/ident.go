@@ -89,7 +89,8 @@ func mode(m uint16) fs.FileMode {
 
 // Identity is what is stored of a file to find it again.
 type Identity struct {
-	Path    string `json:"path"` // where it was seen last
+	Path    string `json:"path"`           // where it was seen last
+	Real    string `json:"real,omitempty"` // where it was then, if Path is a symlink
 	Ino     uint64 `json:"ino"`
 	Birth   int64  `json:"birth,omitempty"`
 	HeadLen int    `json:"head_len"` // bytes that Head covers, at most MaxHead
