@@ -112,7 +112,7 @@ func TestBadRequestsAreRefusedWithAReason(t *testing.T) {
 		"name taken":            {`{"name": "load", "kind": "metrics"}`, 409, "there is an adaptor of that name"},
 		"program not listed":    {`{"name": "x", "kind": "command", "type": "a", "command": ["sh", "-c", "id"], "every": "1m"}`, 403, "allow_commands"},
 		"program by other path": {`{"name": "x", "kind": "command", "type": "a", "command": ["/tmp/echo"], "every": "1m"}`, 403, "allow_commands"},
-		"program listed":        {`{"name": "x", "kind": "command", "type": "a", "command": ["echo", "hi"], "every": "1m"}`, 201, `"x"`},
+		"program listed":        {`{"name": "y", "kind": "command", "type": "a", "command": ["echo", "hi"], "every": "1m"}`, 201, `"y"`},
 		"too large":             {`{"name": "` + strings.Repeat("x", 100_000) + `"}`, 413, "at most"},
 	} {
 		t.Run(name, func(t *testing.T) {

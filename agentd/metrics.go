@@ -39,6 +39,7 @@ func register(reg *prometheus.Registry, p *parts, r *reloader) (unregister func(
 	}
 	all = append(all, configMetrics(r)...)
 	all = append(all, fleetMetrics{p.supervisor})
+	all = append(all, dropMetrics{p})
 	for _, c := range all {
 		reg.MustRegister(c)
 	}

@@ -230,13 +230,16 @@ func (t *sender) again(ctx context.Context, st *stream, r chunk.Range) error {
 }
 
 func (t *sender) finish(ctx context.Context, st *stream) error {
-	if err := t.fact(ctx, st, chunk.End, chunk.Range{First: st.end, Last: st.end}, ""); err != nil {
-		return err
-	}
 	t.s.mu.Lock()
-	st.endSent = true
+	st.ending, st.told = true, false
 	t.s.mu.Unlock()
-	return nil
+	err := t.fact(ctx, st, chunk.End, chunk.Range{First: st.end, Last: st.end}, "")
+	t.s.mu.Lock()
+	defer t.s.mu.Unlock()
+	// What was settled meanwhile may have been the End, or only what is before
+	// it: then it is sent once more.
+	st.ending, st.endSent = false, err == nil && !(st.told && st.settled >= st.end)
+	return err
 }
 
 func (t *sender) lost(ctx context.Context, st *stream, rs chunk.Ranges) error {

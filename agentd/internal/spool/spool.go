@@ -124,6 +124,7 @@ type stream struct {
 	sent         int64      // just past the last record handed over
 	settled      int64
 	endSent      bool
+	ending, told bool          // the End is being sent, and Settled was called meanwhile
 	dropped      chunk.Ranges  // by drop_oldest
 	tell         []chunk.Range // dropped ranges whose fact is still to be sent
 	resend       []chunk.Range
@@ -184,6 +185,7 @@ func (s *Spool) Settled(id string, upTo int64) (finished bool) {
 		return false
 	}
 	st.settled = max(st.settled, upTo)
+	st.told = st.told || st.ending
 	s.trimLocked(st)
 	if st.active || !st.endSent || st.settled < st.end {
 		return false

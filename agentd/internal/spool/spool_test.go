@@ -221,8 +221,10 @@ func TestStreamIsNotFinishedBeforeItsEndWasSent(t *testing.T) {
 	o := newOut()
 	start(t, s, o)
 	got := o.wait(t, "the End", ended(1))
-	if !s.Settled(got[0].Stream, 3) {
-		t.Error("not finished after its End was settled")
+	for deadline := time.Now().Add(20 * time.Second); !s.Settled(got[0].Stream, 3); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("not finished after its End was settled")
+		}
 	}
 }
 
