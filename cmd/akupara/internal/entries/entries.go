@@ -65,7 +65,8 @@ func inPlace(data []byte, item config.Node, items []config.Node, body []byte) []
 	if pos.Line <= end && end <= len(lines) && pos.Column-1 <= len(lines[pos.Line-1]) {
 		text := lines[pos.Line-1][pos.Column-1:] + strings.Join(lines[pos.Line:end], "")
 		own, problems := config.Parse("", []byte(padding+text))
-		if same, err := json.Marshal(own.Any()); len(problems) == 0 && err == nil && string(same) == string(body) {
+		if same, err := json.Marshal(own.Any()); len(problems) == 0 && err == nil && string(same) == string(body) &&
+			own.Pos().Line == pos.Line && own.Pos().Column == pos.Column {
 			return []byte(padding + text)
 		}
 	}

@@ -54,6 +54,9 @@ func FuzzEntriesKeepTheirPlaces(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
+		if len(text) > 1000 {
+			return // YAML knows no keys of more than 1024 bytes in braces
+		}
 		root, problems := config.Parse("x", []byte(text))
 		if len(problems) > 0 || root.Items() == nil {
 			return
