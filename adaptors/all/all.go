@@ -9,6 +9,7 @@ import (
 	"github.com/akupara/akupara/adaptors/httppoll"
 	"github.com/akupara/akupara/adaptors/jolokia"
 	"github.com/akupara/akupara/adaptors/metrics"
+	"github.com/akupara/akupara/adaptors/pods"
 	"github.com/akupara/akupara/adaptors/process"
 	"github.com/akupara/akupara/adaptors/spooldir"
 	"github.com/akupara/akupara/adaptors/syslog"
@@ -24,6 +25,7 @@ func Kinds() []adaptors.Kind {
 		httppoll.Kind(),
 		jolokia.Kind(),
 		metrics.Kind(),
+		pods.Kind(),
 		process.Kind(),
 		spooldir.Kind(),
 		syslog.Kind(),

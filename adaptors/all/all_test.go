@@ -17,6 +17,7 @@ var smallest = map[string]string{
 	"metrics":   "{}",
 	"spool_dir": "{folders: [/srv/drops]}",
 	"syslog":    "{listen: ['udp://127.0.0.1:0']}",
+	"pods":      "{}",
 	"process":   "{}",
 	"tail":      "{paths: [/var/log/syslog]}",
 }

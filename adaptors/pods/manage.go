@@ -14,7 +14,7 @@ import (
 )
 
 // begin takes what the checkpoint holds and looks for all logs there are.
-func (r *run) begin(ctx context.Context) error {
+func (r *run) begin(ctx context.Context) {
 	r.firstStart = true
 	for _, k := range r.env.Streams.Known() {
 		if k.Source == marker {
@@ -47,23 +47,22 @@ func (r *run) begin(ctx context.Context) error {
 		}
 		r.enqueue(in)
 	}
-	return r.markStarted(ctx)
+	r.markStarted(ctx)
 }
 
 // markStarted stores that the adaptor was started, once the streams of all
 // logs that were there are stored: they are not taken for new ones ever after.
-func (r *run) markStarted(ctx context.Context) error {
+func (r *run) markStarted(ctx context.Context) {
 	if !r.firstStart || len(r.opening) > 0 {
-		return nil
+		return
 	}
 	if _, err := r.env.Streams.Open(ctx, adaptors.Stream{Source: marker}); err != nil {
-		if ctx.Err() != nil {
-			return nil
+		if ctx.Err() == nil {
+			r.env.Log.Warn("can't store that the adaptor was started; trying again", "err", err)
 		}
-		return fmt.Errorf("store that the adaptor was started: %w", err)
+		return
 	}
 	r.firstStart = false
-	return nil
 }
 
 // scan looks through all folders. Where they are watched it finds little: what
@@ -167,12 +166,8 @@ func (r *run) finishTurn(ctx context.Context, res result) {
 	r.board.well(in)
 	if r.opening[in] && (in.id != "" || in.looked && in.excluded || in.absent) {
 		delete(r.opening, in)
-		if err := r.markStarted(ctx); err != nil {
-			r.scanNow = true
-			r.opening[in] = true
-			r.wakeIn(in, r.times.retry)
-		}
 	}
+	r.markStarted(ctx)
 	if delete(r.undecided, in); !in.decided && !in.ended {
 		r.undecided[in] = true
 	}

@@ -134,9 +134,7 @@ func (r *run) loop(ctx context.Context) error {
 		}
 		wg.Go(func() { r.serve(ctx, rd) })
 	}
-	if err := r.begin(ctx); err != nil {
-		return err
-	}
+	r.begin(ctx)
 	return r.events(ctx)
 }
 

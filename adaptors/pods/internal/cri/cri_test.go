@@ -162,7 +162,7 @@ func TestRecordsAreCut(t *testing.T) {
 // TestCutsDoNotDependOnHowTheFileGrew cuts what comes in pieces of any size.
 func TestCutsDoNotDependOnHowTheFileGrew(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(1, 2))
-	for range 200 {
+	for range 40 {
 		var data []byte
 		for i := range 1 + rnd.IntN(40) {
 			data = fmt.Appendf(data, "%s%s %s %d%s\n", at, []string{"stdout", "stderr"}[rnd.IntN(2)], []string{"F", "F", "P"}[rnd.IntN(3)], i, strings.Repeat("y", rnd.IntN(50)))

@@ -51,7 +51,7 @@ type Config struct {
 
 // Waits between requests.
 const (
-	soonest  = time.Second      // after the last, for a pod that is not known
+	soonest  = time.Second      // after the last
 	atWorst  = 30 * time.Second // after many that failed
 	askAgain = 10 * time.Second // for a pod that an answer did not hold
 )
@@ -62,6 +62,7 @@ type Source struct {
 	cfg     Config
 	log     *slog.Logger
 	client  client
+	soonest time.Duration
 	want    chan struct{}
 	changed chan struct{}
 	gen     atomic.Int64
@@ -83,7 +84,7 @@ type entry struct {
 // New makes a source; it asks nobody before Run.
 func New(cfg Config, log *slog.Logger) *Source {
 	return &Source{
-		cfg: cfg, log: log, client: client{cfg: cfg}, want: make(chan struct{}, 1), changed: make(chan struct{}, 1),
+		cfg: cfg, log: log, client: client{cfg: cfg}, soonest: soonest, want: make(chan struct{}, 1), changed: make(chan struct{}, 1),
 		pods: map[string]*list.Element{}, lru: list.New(), asked: map[string]time.Time{},
 	}
 }
@@ -152,11 +153,11 @@ func (s *Source) Run(ctx context.Context) {
 		default:
 		}
 		if err != nil {
-			pause = min(max(2*pause, soonest), atWorst)
+			pause = min(max(2*pause, s.soonest), atWorst)
 		} else {
 			pause = 0
 		}
-		if !s.wait(ctx, max(pause, soonest), err != nil) {
+		if !s.wait(ctx, max(pause, s.soonest), err != nil) {
 			return
 		}
 	}
