@@ -19,6 +19,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/akupara/akupara/adaptors"
 	"github.com/akupara/akupara/adaptors/all"
 	"github.com/akupara/akupara/agentd"
 	"github.com/akupara/akupara/agentd/internal/collectortest"
@@ -250,6 +251,19 @@ func TestWhatIsAddedOverRESTReachesOnlyWhatIsAllowed(t *testing.T) {
 	for _, g := range append(all, c.Chunks()...) {
 		if g.Kind == chunk.Data && g.Type == "tail" && strings.Contains(string(g.Body), "secret") {
 			t.Errorf("%s was read through a link", g.Source)
+		}
+	}
+}
+
+// A kind that does not say what it reaches for could not be added over REST.
+func TestEveryKindSaysWhatItReachesFor(t *testing.T) {
+	t.Parallel()
+	for _, k := range all.Kinds() {
+		cfg := k.NewConfig()
+		_, needs := cfg.(adaptors.Needer)
+		_, program := cfg.(interface{ Program() string })
+		if !needs && !program {
+			t.Errorf("the config of kind %s has no method Needs: see adaptors.Needer", k.Name)
 		}
 	}
 }

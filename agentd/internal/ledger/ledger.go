@@ -93,6 +93,8 @@ type segmentKey struct{ collector, dataType, segment string }
 type segment struct {
 	maxBlock int
 	heard    time.Time // when a collector last told something of it
+	bytes    int64     // that were posted
+	facts    bool      // a fact without length was: a source waits for it to be finished with
 	streams  map[string]*part
 }
 
@@ -103,15 +105,17 @@ type part struct {
 }
 
 // Open announces a stream whose bytes below from are settled or will never be
-// sent. A stream that is open already keeps its position.
-func (l *Ledger) Open(id string, src Source, from int64) {
+// sent. A stream that is open already keeps its position. It gives the position,
+// of which src is not told any more.
+func (l *Ledger) Open(id string, src Source, from int64) (settled int64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if st := l.streams[id]; st != nil {
 		st.source = src
-		return
+		return st.prefix
 	}
 	l.streams[id] = &stream{source: src, prefix: from}
+	return from
 }
 
 // Close forgets a stream.
@@ -166,6 +170,8 @@ func (l *Ledger) Accepted(collector, dataType string, r wire.Receipt, entries []
 			l.entries++
 		}
 		p.add(e)
+		seg.bytes += e.Last - e.First
+		seg.facts = seg.facts || e.First == e.Last && e.Kind != chunk.Data
 	}
 }
 

@@ -21,7 +21,8 @@ func (s streams) Known() []adaptors.Stream {
 	out := make([]adaptors.Stream, len(stored))
 	for i, st := range stored {
 		out[i] = adaptors.Stream(st)
-		s.u.way().Ledger.Open(st.ID, s.u.source(), st.Settled)
+		// What settled since it was stored was told to whoever ran before.
+		out[i].Settled = max(st.Settled, s.u.way().Ledger.Open(st.ID, s.u.source(), st.Settled))
 	}
 	return out
 }

@@ -19,7 +19,7 @@ import (
 
 // Ledger is where streams are announced.
 type Ledger interface {
-	Open(stream string, src ledger.Source, from int64)
+	Open(stream string, src ledger.Source, from int64) (settled int64)
 	Close(stream string)
 	Relevel() // an adaptor's delivery level changed
 }
