@@ -45,6 +45,7 @@ type reader struct {
 	encoding string           // an IANA name; empty: UTF-8
 	dec      *charset.Decoder // nil for UTF-8
 	part     string           // which part of a record the chunk holds; empty: whole ones
+	rest     bool             // it is one that the format does not read
 	frame    instant          // the time that the record's frame tells, which goes before its message's own
 	// multiline tells that the lines of one output in a record are one message.
 	multiline bool
@@ -69,6 +70,8 @@ func (r *reader) Parse(c *chunk.Chunk, keep chunk.Ranges, b *rows.Builder) {
 	r.bounds(c)
 	r.decoder(c.Encoding)
 	r.part, r.multiline = c.Tags["part"], c.Tags["multiline"] == "true"
+	_, reads := r.format.(parter)
+	r.rest = !reads && (r.part == "middle" || r.part == "last")
 	b.Origin(c.Host, c.Source, c.Stream, c.Tags)
 	r.begin(r)
 	body := c.Body
@@ -156,7 +159,7 @@ func (r *reader) whole(c *chunk.Chunk, keep chunk.Ranges, first, last int) {
 	}
 	r.seq = at.First
 	before := r.b.Len()
-	if _, ok := r.format.(parter); !ok && (r.part == "middle" || r.part == "last") {
+	if r.rest {
 		r.fail(rec, "the "+r.part+" part of a record, which was too long for one row or still being written after record_timeout")
 	} else {
 		r.record(r, rec)
