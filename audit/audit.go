@@ -43,14 +43,22 @@ type Report struct {
 
 	OverlapsTotal int64   `json:"overlaps_total"`
 	Lost          []Range `json:"lost"`    // destroyed by the source before they could be read
-	Dropped       []Range `json:"dropped"` // by a filter or a full spool
+	Dropped       []Range `json:"dropped"` // by a filter or a full spool; at most MaxDropped of each stream
 	// Unreadable are sink files whose header is damaged: what they held is not
 	// known. Those in raw/ the demux will move to quarantine.
 	Unreadable []string `json:"unreadable"`
+
+	DroppedTotal int64 `json:"dropped_total"` // ranges
+	DroppedBytes int64 `json:"dropped_bytes"`
 }
 
-// MaxOverlaps bounds the overlaps that a report lists.
-const MaxOverlaps = 1000
+// MaxOverlaps bounds the overlaps that a report lists, and MaxDropped the
+// dropped ranges of one stream: a filter may drop every other line of a large
+// file.
+const (
+	MaxOverlaps = 1000
+	MaxDropped  = 1000
+)
 
 // Range is a part of a stream: [First, Last). Of a row that was written twice,
 // Last is where the next row of its stream begins.
@@ -187,8 +195,14 @@ func (a *auditor) stream(dataType, id string, st *coverage.Stream) {
 	for _, r := range st.Lost {
 		add(&a.Lost, st.Ranges.Missing(r))
 	}
+	listed := 0
 	for _, r := range st.Dropped {
-		add(&a.Dropped, st.Ranges.Missing(r))
+		missing := st.Ranges.Missing(r)
+		a.DroppedTotal += int64(len(missing))
+		a.DroppedBytes += missing.Len()
+		missing = missing[:min(len(missing), MaxDropped-listed)]
+		listed += len(missing)
+		add(&a.Dropped, missing)
 	}
 }
 

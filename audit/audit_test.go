@@ -157,7 +157,7 @@ func TestTheJSONFormHasItsKeysAndNoNulls(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := `{"streams":0,"records":0,"bytes":0,"gaps":[],"overlaps":[],"unpublished":0,"overlaps_total":0,"lost":[],"dropped":[],"unreadable":[]}`
+	want := `{"streams":0,"records":0,"bytes":0,"gaps":[],"overlaps":[],"unpublished":0,"overlaps_total":0,"lost":[],"dropped":[],"unreadable":[],"dropped_total":0,"dropped_bytes":0}`
 	if string(b) != want {
 		t.Errorf("got  %s\nwant %s", b, want)
 	}
@@ -190,5 +190,58 @@ func TestTheTextFormNamesWhatIsWrong(t *testing.T) {
 	}
 	if slices.Contains(strings.Split(b.String(), "\n"), "no gaps, no overlaps") {
 		t.Errorf("it says that all is well:\n%s", b.String())
+	}
+}
+
+// Every other line of a file is dropped by a filter, its collector sends some
+// of it twice, and one kept line is missing: that alone is a gap.
+func TestManyDroppedLinesAreToldFromTheOneThatIsMissing(t *testing.T) {
+	const lines = 2*audit.MaxDropped + 500
+	const missing = 700 // a kept line
+	s := querytest.New(t)
+	piece := func(from, to int) (chunks []chunk.Chunk) {
+		for i := from; i < to; i++ {
+			first := int64(i) * int64(len(ten))
+			switch {
+			case i == missing:
+			case i%2 == 0:
+				chunks = append(chunks, data("s", first, 1))
+			default:
+				f := fact("s", chunk.Dropped, first, first+int64(len(ten)))
+				f.Reason = "drop rule 1"
+				chunks = append(chunks, f)
+			}
+		}
+		return chunks
+	}
+	s.Commit(t, "raw", piece(1000, lines)...) // parallel posts come in any order
+	s.Commit(t, "raw", piece(0, 1000)...)
+	s.Publish(t, piece(900, 1100)...) // again, and not demuxed yet
+	r := run(t, s)
+	if got, want := ranges(r.Gaps), "s[7000,7010)"; got != want {
+		t.Errorf("gaps: got %.200s, want %s", got, want)
+	}
+	if want := int64(lines / 2); r.DroppedTotal != want || r.DroppedBytes != 10*want || len(r.Dropped) != audit.MaxDropped {
+		t.Errorf("dropped: %d ranges, %d bytes, %d listed; want %d, %d and %d", r.DroppedTotal, r.DroppedBytes, len(r.Dropped), want, 10*want, audit.MaxDropped)
+	}
+	if r.Records != lines/2-1 || r.Unpublished != 0 || len(r.Lost) != 0 || r.OverlapsTotal != 0 {
+		t.Errorf("%d records, %d unpublished, %d lost, %d overlaps; want %d and none", r.Records, r.Unpublished, len(r.Lost), r.OverlapsTotal, lines/2-1)
+	}
+	var b bytes.Buffer
+	if err := r.WriteText(&b); err != nil {
+		t.Fatal(err)
+	}
+	if want := fmt.Sprintf("%d ranges (%.1f KiB) dropped by a filter", lines/2, float64(lines/2*10)/1024); !strings.Contains(b.String(), want) {
+		t.Errorf("%q is not in:\n%.600s", want, b.String())
+	}
+}
+
+func TestDroppedBytesThatCameLaterAreRowsAndNotDropped(t *testing.T) {
+	s := querytest.New(t)
+	s.Commit(t, "raw", fact("s", chunk.Dropped, 0, 30), data("s", 30, 1))
+	s.Commit(t, "raw", data("s", 10, 1)) // the rule is gone, the stream was rewound
+	r := run(t, s)
+	if !r.OK() || r.DroppedBytes != 20 || r.Records != 2 {
+		t.Errorf("got %+v, want 20 bytes dropped and two rows", r)
 	}
 }

@@ -16,10 +16,10 @@ func (r *Report) WriteText(w io.Writer) error {
 	if r.Unpublished > 0 {
 		fmt.Fprintf(&b, "%s are in sink files that no table holds yet; the next demux run takes them in\n", size(r.Unpublished))
 	}
-	section(&b, r.Gaps, int64(len(r.Gaps)), "missing: no table, no sink file holds them, and nothing explains it")
-	section(&b, r.Overlaps, r.OverlapsTotal, "written twice")
-	section(&b, r.Lost, int64(len(r.Lost)), "lost: the source destroyed them before they could be read")
-	section(&b, r.Dropped, int64(len(r.Dropped)), "dropped by a filter or a full spool")
+	section(&b, r.Gaps, int64(len(r.Gaps)), length(r.Gaps), "missing: no table, no sink file holds them, and nothing explains it")
+	section(&b, r.Overlaps, r.OverlapsTotal, length(r.Overlaps), "written twice")
+	section(&b, r.Lost, int64(len(r.Lost)), length(r.Lost), "lost: the source destroyed them before they could be read")
+	section(&b, r.Dropped, r.DroppedTotal, r.DroppedBytes, "dropped by a filter or a full spool")
 	if n := len(r.Unreadable); n > 0 {
 		fmt.Fprintf(&b, "\n%d sink files can't be read, and what they held is not known; those in raw/ the demux moves to quarantine:\n", n)
 		for _, p := range r.Unreadable[:min(n, maxShown)] {
@@ -33,13 +33,16 @@ func (r *Report) WriteText(w io.Writer) error {
 	return err
 }
 
-func section(b *strings.Builder, list []Range, total int64, what string) {
-	if len(list) == 0 {
-		return
-	}
-	var bytes int64
+func length(list []Range) (bytes int64) {
 	for _, r := range list {
 		bytes += r.Last - r.First
+	}
+	return bytes
+}
+
+func section(b *strings.Builder, list []Range, total, bytes int64, what string) {
+	if len(list) == 0 {
+		return
 	}
 	noun := "ranges"
 	if total == 1 {

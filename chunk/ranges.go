@@ -47,10 +47,28 @@ func (s Ranges) Add(r Range) Ranges {
 
 // AddAll puts every range of o into the set.
 func (s Ranges) AddAll(o Ranges) Ranges {
+	const few = 16 // up to so many, one by one is faster
+	if len(o) > few && len(s) > few && o[0].First <= s[len(s)-1].Last {
+		return s.union(o)
+	}
 	for _, r := range o {
 		s = s.Add(r)
 	}
 	return s
+}
+
+// union merges two sets in one pass, into memory of its own: one by one, ranges
+// that lie between each other would be moved as often as there are.
+func (s Ranges) union(o Ranges) Ranges {
+	out := make(Ranges, 0, max(len(s), len(o)))
+	for len(s) > 0 || len(o) > 0 {
+		if len(s) == 0 || len(o) > 0 && o[0].First < s[0].First {
+			s, o = o, s
+		}
+		out = out.Add(s[0])
+		s = s[1:]
+	}
+	return out
 }
 
 // search finds the first range that ends at or after n, so that it may touch

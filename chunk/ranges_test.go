@@ -64,3 +64,27 @@ func TestRangesThatTouchBecomeOne(t *testing.T) {
 		t.Errorf("got %v, want %v", s, want)
 	}
 }
+
+func TestManyRangesAddedAtOnceAreThoseAddedOneByOne(t *testing.T) {
+	rnd := rand.New(rand.NewPCG(11, 12))
+	for range 200 {
+		var a, b Ranges
+		for range rnd.IntN(60) {
+			first := rnd.Int64N(1000)
+			a = a.Add(Range{first, first + rnd.Int64N(9)})
+			first = rnd.Int64N(1000)
+			b = b.Add(Range{first, first + rnd.Int64N(9)})
+		}
+		want := slices.Clone(a)
+		for _, r := range b {
+			want = want.Add(r)
+		}
+		before := slices.Clone(b)
+		if got := slices.Clone(a).AddAll(b); !slices.Equal(got, want) {
+			t.Fatalf("%v and %v: got %v, want %v", a, b, got, want)
+		}
+		if !slices.Equal(b, before) {
+			t.Fatal("what was added changed")
+		}
+	}
+}

@@ -54,3 +54,45 @@ func BenchmarkFilter(b *testing.B) {
 		})
 	}
 }
+
+// What a dropped range costs on the wire and in a collector's spool, where every
+// other line is dropped: that is the worst there is.
+func BenchmarkEveryOtherLineOnTheWire(b *testing.B) {
+	enc, err := chunk.NewEncoder()
+	if err != nil {
+		b.Fatal(err)
+	}
+	body := jsonLines()
+	for i, line := 0, 0; i < len(body); line++ {
+		n := strings.IndexByte(body[i:], '\n') + 1
+		if line%2 == 1 {
+			body = body[:i] + strings.Replace(body[i:i+n], `"level":"info"`, `"level":"none"`, 1) + body[i+n:]
+		}
+		i += n
+	}
+	var frame []byte
+	for _, keys := range []string{`{}`, `drop: ["\"level\":\"none\""]`} {
+		b.Run(keys, func(b *testing.B) {
+			f := New(decode(b, keys, true), env(nil))
+			b.SetBytes(int64(len(body)))
+			wire, facts := 0, 0
+			for b.Loop() {
+				builder := chunk.NewBuilder("agent-00000000000000000000000000000001", "app")
+				c := data(0, body)
+				c.Stream, c.Source, c.Host = "00000000000000000000000000000000000001", "/var/log/pods/shop_cart-5d9c_0/app/0.log", "node-1"
+				_ = f.Send(context.Background(), c, func(_ context.Context, c *chunk.Chunk) error {
+					if c.Kind == chunk.Dropped {
+						facts++
+					}
+					return builder.Add(c)
+				})
+				batch := builder.Finish(enc, frame)
+				frame, wire = batch.Frame, wire+len(batch.Frame)
+			}
+			b.ReportMetric(float64(wire)/float64(b.N), "wire-bytes/op")
+			if facts > 0 {
+				b.ReportMetric(float64(facts)/float64(b.N), "facts/op")
+			}
+		})
+	}
+}
