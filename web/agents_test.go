@@ -16,14 +16,17 @@ import (
 	"github.com/akupara/akupara/web"
 )
 
-// guarded answers who brings the token, and keeps what else it was sent.
+// guarded answers who brings the token, and keeps what else it was sent, one
+// request after the other.
 func guarded(token string, seen *http.Header) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path != "/healthz" && r.Header.Get("Authorization") != "Bearer "+token {
+		switch {
+		case r.URL.Path == "/healthz":
+		case r.Header.Get("Authorization") != "Bearer "+token:
 			http.Error(w, `{"error":"no token"}`, http.StatusUnauthorized)
-			return
+		default:
+			*seen = r.Header.Clone()
 		}
-		*seen = r.Header.Clone()
 	})
 }
 
