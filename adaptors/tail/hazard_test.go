@@ -396,3 +396,42 @@ func TestAdaptorsOfOneAgentShareTheirDescriptors(t *testing.T) {
 		rigs[0].until("too many are open after all have grown", func() bool { return open() <= bound })
 	})
 }
+
+func TestNothingIsSentOfAStreamBeforeItIsStored(t *testing.T) {
+	each(t, func(t *testing.T, watch string) {
+		r := newRig(t).with(watch)
+		r.rec.FailOpen(fmt.Errorf("the disk is full"))
+		r.write("a.log", r.lines(3))
+		r.start()
+		r.until("the error is not shown", func() bool { return strings.Contains(r.a.Status().LastErr, "the disk is full") })
+		if n := len(r.rec.Chunks()); n != 0 {
+			t.Errorf("%d chunks were sent of a stream that is not stored, want none", n)
+		}
+		r.rec.FailOpen(nil)
+		r.exactly()
+	})
+}
+
+// TestWhatWasDeletedWhileTheAgentHadToWaitIsALostFact loses a file of which
+// nothing could be sent, while nobody looks: its size is known all the same.
+func TestWhatWasDeletedWhileTheAgentHadToWaitIsALostFact(t *testing.T) {
+	each(t, func(t *testing.T, watch string) {
+		r := newRig(t).with(watch)
+		r.rec.Refuse(func(*chunk.Chunk) error { return fmt.Errorf("503") })
+		text := "what was never taken\nis told as lost\n"
+		r.write("a.log", text)
+		r.start()
+		r.until("the stream is not stored", func() bool { return len(r.rec.Known()) == 2 })
+		r.stop()
+		r.remove("a.log")
+		r.rec.Refuse(nil)
+		times := testTimes()
+		times.missing = 50 * time.Millisecond
+		r.startWith(times)
+		r.until("the loss is not told", func() bool { return len(r.rec.Facts(chunk.Lost)) == 1 })
+		got := r.rec.Facts(chunk.Lost)[0]
+		if want := (chunk.Range{Last: int64(len(text))}); got.Range() != want || got.Source != r.path("a.log") || got.Reason == "" {
+			t.Errorf("lost: got %v of %s (%q), want %v of a.log with a reason", got.Range(), got.Source, got.Reason, want)
+		}
+	})
+}

@@ -61,6 +61,7 @@ type run struct {
 	scanNow bool // something happened that only a scan makes clear
 	scanAll bool // of all files
 	scans   int
+	kept    time.Time // when housekeep looked at all streams
 
 	goneDirs map[string]bool // removed or renamed a moment ago
 	links    map[string]bool // paths that are symlinks to files
@@ -283,7 +284,7 @@ func (r *run) event(ev fsnotify.Event) {
 
 // full is how many scans are made for one that looks at each file, where
 // everything is watched: the others only list the folders that have changed.
-const full = 6
+const full = 12
 
 // scan looks for what events did not tell of.
 func (r *run) scan() {
@@ -482,6 +483,11 @@ func (r *run) finishTurn(ctx context.Context, res result) {
 // housekeep looks after streams whose files are away.
 func (r *run) housekeep() {
 	now := time.Now()
+	defer r.tellLimbo(now)
+	if now.Sub(r.kept) < r.times.missing/10 {
+		return
+	}
+	r.kept = now
 	for s := range r.live {
 		// Renamed to where nothing matches, and nobody writes there any more.
 		if s.path == "" && !s.busy && !s.gone && s.f != nil && now.Sub(s.grewAt) > r.times.missing && s.info.Links > 0 &&
@@ -492,6 +498,11 @@ func (r *run) housekeep() {
 	for s := range r.lost.all {
 		r.missing(s, now)
 	}
+}
+
+// tellLimbo tells what is lost with files that were never read, and that were
+// not found by another name for a while.
+func (r *run) tellLimbo(now time.Time) {
 	for key, s := range r.limbo {
 		if now.Sub(s.lostAt) >= r.times.still {
 			delete(r.limbo, key)
