@@ -104,16 +104,16 @@ func TestErrorsSayWhatIsWrongAndWhatToDo(t *testing.T) {
 		"https to http":     {"https" + strings.TrimPrefix(plain, "http"), []string{"HTTP response to HTTPS client"}},
 		"unknown authority": {secure.URL, []string{"not trusted", "--ca"}},
 		"no token": {serve(t, func(w http.ResponseWriter, _ *http.Request) {
-			w.WriteHeader(401)
+			w.WriteHeader(http.StatusUnauthorized)
 			fmt.Fprint(w, `{"error":"a token is asked for"}`)
 		}), []string{"a token is asked for", "--token-file"}},
 		"problems": {serve(t, func(w http.ResponseWriter, _ *http.Request) {
-			w.WriteHeader(400)
+			w.WriteHeader(http.StatusBadRequest)
 			fmt.Fprint(w, `{"error":"request:1:2: bad","problems":["request:1:2: bad"]}`)
 		}), []string{"request:1:2: bad"}},
-		"redirect":       {serve(t, http.RedirectHandler("http://example.com/", 302).ServeHTTP), []string{"302", "not as an agent does"}},
+		"redirect":       {serve(t, http.RedirectHandler("http://example.com/", http.StatusFound).ServeHTTP), []string{"302", "not as an agent does"}},
 		"reply too long": {serve(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(make([]byte, 65<<20)) }), []string{"more than 67108864 bytes"}},
-		"error too long": {serve(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(500); _, _ = w.Write(make([]byte, 2<<20)) }), []string{"more than 1048576 bytes"}},
+		"error too long": {serve(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusInternalServerError); _, _ = w.Write(make([]byte, 2<<20)) }), []string{"more than 1048576 bytes"}},
 		"broken off": {serve(t, func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Length", "100")
 			fmt.Fprint(w, "[")

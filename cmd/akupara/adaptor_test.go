@@ -216,7 +216,7 @@ func (n *node) lists() {
 	}
 	n.want(0, []string{"adaptor", "ls", "--kind", "tail"}, "app")
 	n.want(0, []string{"adaptor", "ls", "--kind", "pods"}, "no such adaptors")
-	n.want(2, []string{"adaptor", "ls", "--state", "runing"}, "allowed are running, waiting")
+	n.want(2, []string{"adaptor", "ls", "--state", "runs"}, "allowed are running, waiting")
 	n.want(0, []string{"adaptor", "show", "app"}, "state       running", "delivery    end_to_end", "last error  none", "kind: tail", n.log("app/a.log"))
 	n.want(1, []string{"adaptor", "show", "ap"}, "the agent at "+n.listen+" refuses", "ap")
 	n.want(2, []string{"adaptor", "show"}, "an adaptor's name is missing")
