@@ -35,6 +35,7 @@ type Collector struct {
 }
 
 type segment struct {
+	chunks []chunk.Chunk
 	blocks int
 	state  wire.State
 }
@@ -97,6 +98,20 @@ func (c *Collector) Chunks() []chunk.Chunk {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return append([]chunk.Chunk(nil), c.chunks...)
+}
+
+// Published are the chunks that are settled, or would be once asked for: what a
+// table is made of.
+func (c *Collector) Published() []chunk.Chunk {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var out []chunk.Chunk
+	for _, s := range c.segments {
+		if s.state == wire.Settled || c.settle && s.state == wire.Spooled {
+			out = append(out, s.chunks...)
+		}
+	}
+	return out
 }
 
 // Batches is how many were taken.
@@ -171,6 +186,7 @@ func (c *Collector) keep(dataType string, chunks []chunk.Chunk) wire.Receipt {
 	c.batches++
 	close(c.changed)
 	c.changed = make(chan struct{})
+	s.chunks = append(s.chunks, chunks...)
 	s.blocks++
 	return wire.Receipt{Segment: name, Block: s.blocks - 1, State: wire.Spooled}
 }
