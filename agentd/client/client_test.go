@@ -113,7 +113,10 @@ func TestErrorsSayWhatIsWrongAndWhatToDo(t *testing.T) {
 		}), []string{"request:1:2: bad"}},
 		"redirect":       {serve(t, http.RedirectHandler("http://example.com/", http.StatusFound).ServeHTTP), []string{"302", "not as an agent does"}},
 		"reply too long": {serve(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(make([]byte, 65<<20)) }), []string{"more than 67108864 bytes"}},
-		"error too long": {serve(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusInternalServerError); _, _ = w.Write(make([]byte, 2<<20)) }), []string{"more than 1048576 bytes"}},
+		"error too long": {serve(t, func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(http.StatusInternalServerError)
+			_, _ = w.Write(make([]byte, 2<<20))
+		}), []string{"more than 1048576 bytes"}},
 		"broken off": {serve(t, func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Length", "100")
 			fmt.Fprint(w, "[")
