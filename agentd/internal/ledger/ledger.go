@@ -225,8 +225,16 @@ func (l *Ledger) flush() {
 	calls := l.pending
 	l.pending = nil
 	l.mu.Unlock()
+	newest := map[string]int{} // the last word on a stream's position says it all
 	for i := range calls {
-		calls[i].do()
+		if !calls[i].again {
+			newest[calls[i].stream] = i
+		}
+	}
+	for i := range calls {
+		if calls[i].again || newest[calls[i].stream] == i {
+			calls[i].do()
+		}
 	}
 }
 
