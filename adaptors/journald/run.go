@@ -1,0 +1,362 @@
+package journald
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/akupara/akupara/adaptors"
+	"github.com/akupara/akupara/chunk"
+)
+
+// chunkBytes of entries are sent together; or those that came within times.age.
+const chunkBytes = 256 << 10
+
+// run is one life of the adaptor.
+type run struct {
+	*Adaptor
+	env  adaptors.Env
+	byID map[string]*stream
+	live *stream // nil: the journal is read from its beginning, and nothing came yet
+
+	// Entries that were read of the live stream and not sent yet.
+	body  []byte
+	since time.Time
+	end   pair // behind them
+}
+
+func (r *run) loop(ctx context.Context) error {
+	if err := r.allowed(); err != nil {
+		return err
+	}
+	if err := r.restore(ctx); err != nil {
+		return err
+	}
+	wait := r.times.retry
+	for ctx.Err() == nil {
+		before := r.end.Off
+		err := r.session(ctx)
+		if ctx.Err() != nil {
+			return nil
+		}
+		var vacuumed errVacuumed
+		switch {
+		case errors.As(err, &vacuumed):
+			if err := r.anew(ctx, vacuumed); err != nil {
+				return err
+			}
+			continue
+		case err != nil:
+			if r.fail(err.Error()) {
+				r.env.Log.Warn("reading the journal broke off; it goes on from the last entry", "err", err)
+			}
+			if r.end.Off > before {
+				wait = r.times.retry
+			}
+		case len(r.cfg.Files) > 0: // it can't follow single files
+			if err := r.idle(ctx, r.times.poll); err != nil {
+				return err
+			}
+			continue
+		default:
+			r.fail("journalctl ended by itself")
+		}
+		if err := r.idle(ctx, wait); err != nil {
+			return err
+		}
+		wait = min(2*wait, r.times.slow)
+	}
+	return nil
+}
+
+// allowed makes sure that the journal lies in the folders that are allowed.
+func (r *run) allowed() error {
+	if r.cfg.Directory != "" {
+		if err := r.cfg.roots.HoldsPath(r.cfg.Directory); err != nil {
+			return err
+		}
+	}
+	for _, g := range r.cfg.Files {
+		if err := r.cfg.roots.HoldsPattern(string(g)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// idle waits, and takes mail.
+func (r *run) idle(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	for {
+		select {
+		case <-t.C:
+			return nil
+		case <-ctx.Done():
+			return nil
+		case <-r.Wake():
+			if err := r.mail(ctx); err != nil && r.fail(err.Error()) {
+				r.env.Log.Warn("entries can't be sent again yet", "err", err)
+			}
+		}
+	}
+}
+
+// restore takes what the checkpoint holds, and sends again what is not settled.
+// Streams of another config, or that were followed by others, are finished.
+func (r *run) restore(ctx context.Context) error {
+	var known []*stream
+	for _, k := range r.env.Streams.Known() {
+		id, err := decodeIdentity(k.Identity)
+		if err != nil {
+			r.env.Log.Error("a stored stream of the journal can't be read", "stream", k.ID, "err", err)
+			continue
+		}
+		s := restore(k, id)
+		known = append(known, s)
+		r.byID[s.id] = s
+		r.show(s)
+	}
+	slices.SortFunc(known, func(a, b *stream) int { return a.ident.Number - b.ident.Number })
+	if n := len(known); n > 0 {
+		last := known[n-1]
+		if !last.ended && slices.Equal(last.ident.Args, r.cfg.args()) && last.ident.MaxField == int(r.cfg.MaxField) {
+			r.live = last
+		} else if err := r.follow(ctx, last, pair{Cursor: last.ident.last().Cursor, At: last.ident.last().At}); err != nil {
+			return err
+		}
+	} else if r.cfg.Start == "end" {
+		cursor, err := r.newest(ctx)
+		if err != nil {
+			return err
+		}
+		if err := r.open(ctx, 1, pair{Cursor: cursor}); err != nil {
+			return err
+		}
+	}
+	for _, s := range known {
+		if rg := (chunk.Range{First: s.settled.Load(), Last: s.ident.last().Off}); !rg.Empty() {
+			if err := r.replay(ctx, s, rg); err != nil {
+				return err
+			}
+		}
+		if s != r.live {
+			if err := r.finish(ctx, s, "its adaptor reads other entries now"); err != nil {
+				return err
+			}
+		}
+	}
+	if r.live != nil {
+		r.end = r.live.ident.last()
+	}
+	return nil
+}
+
+// newest gives the cursor of the journal's last entry; empty where there is none.
+func (r *run) newest(ctx context.Context) (cursor string, err error) {
+	err = entries(ctx, r.cfg.Journalctl, append([]string{"--lines=1"}, r.cfg.args()...), 1024, func(e entry) error {
+		cursor = e.cursor
+		return nil
+	})
+	return cursor, err
+}
+
+// open stores a new stream, which is the live one from here on.
+func (r *run) open(ctx context.Context, number int, begin pair) error {
+	s := &stream{source: r.cfg.source()}
+	s.ident = identity{Number: number, Args: r.cfg.args(), MaxField: int(r.cfg.MaxField), Pairs: []pair{begin}}
+	st, err := r.env.Streams.Open(ctx, s.stored())
+	if err != nil {
+		return fmt.Errorf("open a stream for the journal: %w", err)
+	}
+	s.id = st.ID
+	r.byID[s.id] = s
+	r.live, r.end = s, begin
+	r.show(s)
+	return nil
+}
+
+// follow lets a new stream go on from where old ends.
+func (r *run) follow(ctx context.Context, old *stream, begin pair) error {
+	return r.open(ctx, old.ident.Number+1, begin)
+}
+
+// anew begins a new stream at the first entry that the journal still holds.
+func (r *run) anew(ctx context.Context, v errVacuumed) error {
+	old := r.live
+	if v.next == "" { // nothing is there at all
+		return r.idle(ctx, r.times.retry)
+	}
+	if err := r.flush(ctx); err != nil { // what an earlier session could not
+		return err
+	}
+	reason := "the journal forgot the last entry that was read, and maybe others after it: it goes on at " + v.next
+	r.env.Log.Error("entries of the journal may be lost", "after", v.cursor, "goes on at", v.next)
+	r.note(old.source, "after stream "+old.id+": "+reason)
+	if err := r.follow(ctx, old, pair{Cursor: v.next, At: true}); err != nil {
+		return err
+	}
+	return r.finish(ctx, old, reason)
+}
+
+// finish tells that nothing more comes of a stream.
+func (r *run) finish(ctx context.Context, s *stream, reason string) error {
+	s.reason = reason
+	if !s.ended {
+		s.ended = true
+		if err := r.env.Streams.Update(s.stored()); err != nil {
+			return fmt.Errorf("store the end of a stream: %w", err)
+		}
+	}
+	c := r.chunk(s, chunk.Range{First: s.ident.last().Off, Last: s.ident.last().Off})
+	c.Kind, c.Reason = chunk.End, reason
+	s.endSent = true
+	return r.send(ctx, s, &c)
+}
+
+// mail takes receipts, and sends again what nobody is known to hold.
+func (r *run) mail(ctx context.Context) error {
+	for id, l := range r.Take() {
+		s := r.byID[id]
+		if s == nil {
+			continue
+		}
+		s.settled.Store(max(s.settled.Load(), l.Settled))
+		s.endMoved = s.endMoved || l.Receipts > 0 && s.endSent
+		s.resend = append(s.resend, l.Resend...)
+	}
+	for id, s := range r.byID {
+		for len(s.resend) > 0 {
+			if err := r.again(ctx, s, s.resend[0]); err != nil {
+				return err // it is tried again with the next session
+			}
+			s.resend = s.resend[1:]
+		}
+		if s.ended && s.endMoved && s.settled.Load() >= s.ident.last().Off {
+			if err := r.env.Streams.Forget(s.id); err != nil {
+				r.env.Log.Warn("can't forget a finished stream; trying at the next start", "stream", s.id, "err", err)
+			}
+			delete(r.byID, id)
+			r.hide(s)
+		}
+	}
+	return nil
+}
+
+// again sends what nobody is known to hold.
+func (r *run) again(ctx context.Context, s *stream, rg chunk.Range) error {
+	if rg.Empty() {
+		if !s.endSent {
+			return nil
+		}
+		s.endMoved = false
+		return r.finish(ctx, s, s.reason)
+	}
+	if rg = rg.Intersect(chunk.Range{First: 0, Last: s.sent}); rg.Empty() {
+		return nil
+	}
+	return r.replay(ctx, s, rg)
+}
+
+// session runs journalctl from where the live stream ends, until it ends.
+func (r *run) session(ctx context.Context) error {
+	if err := r.mail(ctx); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	var reading sync.WaitGroup
+	defer reading.Wait()
+	defer cancel()
+	args := from(r.cfg.args(), r.end)
+	if len(r.cfg.Files) == 0 {
+		args = append(args, "--follow")
+	}
+	got, done := make(chan entry, 64), make(chan error, 1)
+	begin := r.end
+	seen := false
+	reading.Go(func() {
+		err := entries(ctx, r.cfg.Journalctl, args, int(r.cfg.MaxField), func(e entry) error {
+			select {
+			case got <- e:
+				return nil
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		})
+		close(got)
+		done <- err
+	})
+	take := since(begin, func(e entry) error { return r.take(ctx, e) })
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	for {
+		if len(r.body) > 0 {
+			timer.Reset(max(time.Until(r.since.Add(r.times.age)), 0))
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-r.Wake():
+			if err := r.mail(ctx); err != nil {
+				return err
+			}
+		case <-timer.C:
+			if err := r.flush(ctx); err != nil {
+				return err
+			}
+		case e, ok := <-got:
+			if !ok {
+				err := <-done
+				if err == nil && !seen && begin.Cursor != "" {
+					err = errVacuumed{cursor: begin.Cursor}
+				}
+				return errors.Join(r.flush(ctx), err)
+			}
+			seen = true
+			if err := take(e); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// take adds an entry to the live stream.
+func (r *run) take(ctx context.Context, e entry) error {
+	if r.live == nil {
+		if err := r.open(ctx, 1, pair{Cursor: e.cursor, At: true}); err != nil {
+			return err
+		}
+	}
+	if len(r.body) == 0 {
+		r.since = time.Now()
+	}
+	r.body = append(r.body, e.line...)
+	r.end = pair{Off: r.end.Off + int64(len(e.line)), Cursor: e.cursor, Sum: sum(r.end.Sum, e.line)}
+	if len(r.body) >= chunkBytes {
+		return r.flush(ctx)
+	}
+	return nil
+}
+
+// flush sends what was taken; first it stores where it can be found again.
+func (r *run) flush(ctx context.Context) error {
+	if len(r.body) == 0 {
+		return nil
+	}
+	s := r.live
+	s.ident.add(r.end, s.settled.Load())
+	if err := r.env.Streams.Update(s.stored()); err != nil {
+		return fmt.Errorf("store where the journal was read to: %w", err)
+	}
+	err := r.bytes(ctx, s, r.end.Off-int64(len(r.body)), r.body, r.end.Sum)
+	if err == nil {
+		r.body = r.body[:0]
+		if cap(r.body) > 4*chunkBytes {
+			r.body = nil
+		}
+	}
+	return err
+}

@@ -1,0 +1,180 @@
+package journald
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"strings"
+	"testing"
+	"time"
+)
+
+// TestMain lets the test binary stand in for journalctl, where its options are
+// as its manual says. The journal is a file of JSON objects, one a line, in the
+// order of the journal.
+func TestMain(m *testing.M) {
+	if path := os.Getenv("JOURNAL_STANDIN"); path != "" {
+		if err := standIn(path, os.Args[1:]); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
+	os.Exit(m.Run())
+}
+
+func standIn(path string, args []string) error {
+	var cursor, unit string
+	var follow, last bool
+	for _, arg := range args {
+		name, v, _ := strings.Cut(arg, "=")
+		switch name {
+		case "--cursor":
+			cursor = v
+		case "--unit":
+			unit = v
+		case "--follow":
+			follow = true
+		case "--lines":
+			last = v == "1"
+		case "--output", "--all", "--no-pager", "--quiet", "--no-tail", "--directory", "--file":
+		default:
+			return fmt.Errorf("unknown option %s", arg)
+		}
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	var all []map[string]any
+	show := func(e map[string]any) {
+		keys := make([]string, 0, len(e))
+		for k := range e {
+			keys = append(keys, k)
+		}
+		rand.Shuffle(len(keys), func(i, j int) { keys[i], keys[j] = keys[j], keys[i] })
+		var b strings.Builder
+		for i, k := range keys {
+			v, _ := json.Marshal(e[k])
+			fmt.Fprintf(&b, "%s%q : %s", map[bool]string{true: "{ ", false: ", "}[i == 0], k, v)
+		}
+		fmt.Println(b.String() + " }")
+	}
+	started := cursor == ""
+	for r := bufio.NewReader(f); ; {
+		line, err := r.ReadString('\n')
+		if err == io.EOF && line == "" {
+			if !started && len(all) > 0 { // the entry is gone: the next one that is there
+				started = true
+				for _, e := range all {
+					if later(e["__CURSOR"].(string), cursor) {
+						show(e)
+					}
+				}
+			}
+			if last && cursor == "" && len(all) > 0 {
+				show(all[len(all)-1])
+			}
+			if !follow {
+				return nil
+			}
+			time.Sleep(5 * time.Millisecond) // between two looks, as a program of its own
+			if info, err := os.Stat(path); err != nil || info.Size() == 0 {
+				return fmt.Errorf("the journal is gone")
+			}
+			if os.Getppid() == 1 {
+				return nil
+			}
+			continue
+		}
+		var e map[string]any
+		if err := json.Unmarshal([]byte(line), &e); err != nil {
+			return err
+		}
+		if unit != "" && e["_SYSTEMD_UNIT"] != unit {
+			continue
+		}
+		started = started || e["__CURSOR"] == cursor
+		if last && cursor == "" || !started {
+			all = append(all, e)
+			continue
+		}
+		show(e)
+		if last {
+			return nil
+		}
+	}
+}
+
+// later compares the stand-in's cursors by their sequence number.
+func later(a, b string) bool {
+	var x, y int
+	_, _ = fmt.Sscanf(cursorParts(a)["i"], "%x", &x)
+	_, _ = fmt.Sscanf(cursorParts(b)["i"], "%x", &y)
+	return x > y
+}
+
+// journal is what the stand-in reads.
+type journal struct {
+	t    *testing.T
+	path string
+	n    int
+}
+
+func newJournal(t *testing.T) *journal {
+	j := &journal{t: t, path: t.TempDir() + "/journal"}
+	t.Setenv("JOURNAL_STANDIN", j.path)
+	if err := os.WriteFile(j.path, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return j
+}
+
+// add writes entries; more are further fields.
+func (j *journal) add(n int, more map[string]any) {
+	j.t.Helper()
+	f, err := os.OpenFile(j.path, os.O_APPEND|os.O_WRONLY, 0)
+	if err != nil {
+		j.t.Fatal(err)
+	}
+	defer f.Close()
+	var out strings.Builder
+	for range n {
+		j.n++
+		e := map[string]any{
+			"__CURSOR":             fmt.Sprintf("s=0a;i=%x;b=0b;m=%x;t=%x;x=%x", j.n, j.n, j.n, rand.Uint64()),
+			"__REALTIME_TIMESTAMP": fmt.Sprint(1772359200000000 + j.n), "__MONOTONIC_TIMESTAMP": fmt.Sprint(j.n), "__SEQNUM": fmt.Sprint(j.n),
+			"_BOOT_ID": "0b", "MESSAGE": fmt.Sprintf("message %d", j.n), "PRIORITY": "6", "_PID": "12", "SYSLOG_IDENTIFIER": "tester",
+		}
+		for k, v := range more {
+			e[k] = v
+		}
+		b, err := json.Marshal(e)
+		if err != nil {
+			j.t.Fatal(err)
+		}
+		out.Write(append(b, '\n'))
+	}
+	if _, err := f.WriteString(out.String()); err != nil {
+		j.t.Fatal(err)
+	}
+}
+
+// vacuum removes the oldest entries.
+func (j *journal) vacuum(n int) {
+	j.t.Helper()
+	b, err := os.ReadFile(j.path)
+	if err != nil {
+		j.t.Fatal(err)
+	}
+	lines := strings.SplitAfter(string(b), "\n")
+	if err := os.WriteFile(j.path+".new", []byte(strings.Join(lines[n:], "")), 0o600); err != nil {
+		j.t.Fatal(err)
+	}
+	if err := os.Rename(j.path+".new", j.path); err != nil {
+		j.t.Fatal(err)
+	}
+}

@@ -1,0 +1,158 @@
+package journald
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash/crc64"
+	"slices"
+	"strings"
+	"sync/atomic"
+
+	"github.com/akupara/akupara/adaptors"
+	"github.com/akupara/akupara/chunk"
+)
+
+// identity is what is stored of a stream: how its entries are asked for, and
+// where in the journal some of its offsets are.
+type identity struct {
+	Number   int      `json:"number"` // the adaptor's first stream is 1; the one with the greatest is live
+	Args     []string `json:"args"`
+	MaxField int      `json:"max_field"`
+	Pairs    []pair   `json:"pairs"` // by offset; the first is where the stream begins, the last one its end
+}
+
+// pair is a place in the journal at an offset.
+type pair struct {
+	Off    int64  `json:"o"`
+	Cursor string `json:"c,omitempty"` // of the entry before; empty: the journal's beginning
+	At     bool   `json:"a,omitempty"` // the cursor is that of the entry at Off itself
+	Sum    uint64 `json:"s"`           // of all bytes before
+}
+
+// How many pairs are kept: of what is not settled, and of what is, for a stream
+// that is set back.
+const (
+	maxUnsettled = 64
+	maxSettled   = 16
+)
+
+func (id *identity) encode() []byte {
+	b, err := json.Marshal(id)
+	if err != nil {
+		panic(fmt.Sprintf("journald: %v", err)) // plain fields only
+	}
+	return b
+}
+
+func decodeIdentity(b []byte) (identity, error) {
+	var id identity
+	if err := json.Unmarshal(b, &id); err != nil {
+		return id, fmt.Errorf("decode a stream's identity: %w", err)
+	}
+	if len(id.Pairs) == 0 || id.Pairs[0].Off != 0 || !slices.IsSortedFunc(id.Pairs, func(a, b pair) int { return int(min(max(a.Off-b.Off, -1), 1)) }) {
+		return id, errors.New("decode a stream's identity: its offsets are not in order")
+	}
+	return id, nil
+}
+
+// add notes where the stream ends now, and thins out what is there.
+func (id *identity) add(p pair, settled int64) {
+	if n := len(id.Pairs); id.Pairs[n-1].Off == p.Off {
+		return
+	}
+	id.Pairs = append(id.Pairs, p)
+	split := id.before(settled) + 1
+	low, high := thin(id.Pairs[:split], maxSettled), thin(id.Pairs[split:], maxUnsettled)
+	id.Pairs = slices.Concat(low, high)
+}
+
+// thin leaves the first and the last, and every second of the others, where
+// there are more than that many.
+func thin(pairs []pair, most int) []pair {
+	if len(pairs) <= most {
+		return pairs
+	}
+	var out []pair
+	for i, p := range pairs {
+		if i%2 == 0 || i == len(pairs)-1 {
+			out = append(out, p)
+		}
+	}
+	return out
+}
+
+// before gives the index of the last pair at or below an offset.
+func (id *identity) before(off int64) int {
+	i := len(id.Pairs) - 1
+	for i > 0 && id.Pairs[i].Off > off {
+		i--
+	}
+	return i
+}
+
+func (id *identity) last() pair { return id.Pairs[len(id.Pairs)-1] }
+
+var table = crc64.MakeTable(crc64.ECMA)
+
+// sum goes on with a checksum.
+func sum(before uint64, b []byte) uint64 { return crc64.Update(before, table, b) }
+
+// stream is one stream of the adaptor.
+type stream struct {
+	id     string
+	source string
+	ident  identity
+
+	sent     int64 // journalled
+	ended    bool
+	endSent  bool
+	endMoved bool // a receipt came after the End
+	reason   string
+	resend   []chunk.Range
+
+	read, settled atomic.Int64
+}
+
+func restore(k adaptors.Stream, id identity) *stream {
+	s := &stream{id: k.ID, source: k.Source, ident: id, sent: k.Sent, ended: k.Ended}
+	s.settled.Store(k.Settled)
+	s.read.Store(k.Settled)
+	return s
+}
+
+func (s *stream) stored() adaptors.Stream {
+	return adaptors.Stream{
+		ID: s.id, Source: s.source, Identity: s.ident.encode(), Settled: s.settled.Load(),
+		Sent: s.sent, Tail: s.ident.last().Sum, Ended: s.ended,
+	}
+}
+
+// sameEntry tells whether two cursors are of the same entry, which may be in
+// several files of the journal: by its place in one, or by its boot and times.
+func sameEntry(a, b string) bool {
+	if a == b {
+		return true
+	}
+	x, y := cursorParts(a), cursorParts(b)
+	return same(x, y, "s", "i") || same(x, y, "b", "m", "t")
+}
+
+func same(x, y map[string]string, keys ...string) bool {
+	for _, k := range keys {
+		if x[k] == "" || x[k] != y[k] {
+			return false
+		}
+	}
+	return true
+}
+
+func cursorParts(c string) map[string]string {
+	out := map[string]string{}
+	for _, part := range strings.Split(c, ";") {
+		if k, v, ok := strings.Cut(part, "="); ok {
+			out[k] = v
+		}
+	}
+	return out
+}
