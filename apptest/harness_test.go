@@ -280,6 +280,8 @@ type auditReport struct {
 	Bytes       int64            `json:"bytes"`
 	Gaps        []map[string]any `json:"gaps"`
 	Overlaps    []map[string]any `json:"overlaps"`
+	Lost        []map[string]any `json:"lost"`
+	Dropped     []map[string]any `json:"dropped"`
 	Unpublished int64            `json:"unpublished"`
 }
 
