@@ -20,11 +20,18 @@ type Collectors interface {
 	Others(collector string) []string
 }
 
+// While little waits to be settled, it is asked for every so many times only: an
+// agent with a line a second has hardly anything else to do.
+const (
+	little      = 1 << 20 // bytes
+	littleEvery = 5
+)
+
 // Run asks until ctx is done.
 func (l *Ledger) Run(ctx context.Context, c Collectors) {
 	t := time.NewTicker(l.cfg.Every)
 	defer t.Stop()
-	for {
+	for passed := 1; ; {
 		select {
 		case <-ctx.Done():
 			l.flush()
@@ -34,9 +41,28 @@ func (l *Ledger) Run(ctx context.Context, c Collectors) {
 		case <-l.hurry:
 			l.Round(ctx, c)
 		case <-t.C:
+			if passed < littleEvery && l.littleWaits() {
+				passed++
+				continue
+			}
+			passed = 1
 			l.Round(ctx, c)
 		}
 	}
+}
+
+// littleWaits tells whether what waits to be settled is no more than little, and
+// nothing that a source waits for to be finished with.
+func (l *Ledger) littleWaits() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var bytes int64
+	for _, seg := range l.segments {
+		if bytes += seg.bytes; seg.facts || bytes > little {
+			return false
+		}
+	}
+	return true
 }
 
 // Round asks once for all that is unsettled, and tells the sources.
