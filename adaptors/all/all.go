@@ -8,6 +8,7 @@ import (
 	"github.com/akupara/akupara/adaptors/heartbeat"
 	"github.com/akupara/akupara/adaptors/httppoll"
 	"github.com/akupara/akupara/adaptors/jolokia"
+	"github.com/akupara/akupara/adaptors/journald"
 	"github.com/akupara/akupara/adaptors/metrics"
 	"github.com/akupara/akupara/adaptors/pods"
 	"github.com/akupara/akupara/adaptors/process"
@@ -24,6 +25,7 @@ func Kinds() []adaptors.Kind {
 		heartbeat.Kind(),
 		httppoll.Kind(),
 		jolokia.Kind(),
+		journald.Kind(),
 		metrics.Kind(),
 		pods.Kind(),
 		process.Kind(),

@@ -14,6 +14,7 @@ var smallest = map[string]string{
 	"heartbeat": "{}",
 	"http_poll": "{urls: ['http://127.0.0.1:9100/metrics']}",
 	"jolokia":   "{urls: ['http://127.0.0.1:8778/jolokia/'], mbeans: [{mbean: 'java.lang:type=Memory'}]}",
+	"journald":  "{}",
 	"metrics":   "{}",
 	"spool_dir": "{folders: [/srv/drops]}",
 	"syslog":    "{listen: ['udp://127.0.0.1:0']}",

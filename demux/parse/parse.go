@@ -47,6 +47,7 @@ func parsers() map[string]func() format {
 		"combined": func() format { return &combinedFormat{} },
 		"df":       func() format { return &dfFormat{} },
 		"cri":      func() format { return newCRI(newAuto()) },
+		"journald": func() format { return newJournald() },
 
 		"prometheus": func() format { return newPrometheus() },
 	}
@@ -88,12 +89,13 @@ func MessageNames() []string {
 }
 
 // DefaultFor names the parser of a data type for which the config names none:
-// the metrics' types and df have their own, pods is cri, everything else raw.
+// the metrics' types, df and journald have their own, pods is cri, everything
+// else raw.
 func DefaultFor(dataType string) string {
 	if dataType == "pods" {
 		return "cri"
 	}
-	if _, ok := metrics()[dataType]; ok || dataType == "df" {
+	if _, ok := metrics()[dataType]; ok || dataType == "df" || dataType == "journald" {
 		return dataType
 	}
 	return "raw"
