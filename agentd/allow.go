@@ -121,11 +121,11 @@ func (c *Config) allows(need adaptors.Need) error {
 		}
 	case adaptors.File:
 		if err := adaptors.Roots(append([]string{}, c.AllowPaths...)).HoldsPattern(need.Value); err != nil {
-			return fmt.Errorf("%w: %w: agent.allow_paths names them", errForbidden, err)
+			return fmt.Errorf("%w: %w: %s", errForbidden, err, listed("agent.allow_paths", c.AllowPaths))
 		}
 	case adaptors.Change:
 		if err := adaptors.Roots(append([]string{}, c.AllowWrites...)).HoldsPattern(need.Value); err != nil {
-			return fmt.Errorf("%w: files are moved or deleted: %w: agent.allow_writes names them", errForbidden, err)
+			return fmt.Errorf("%w: files are moved or deleted: %w: %s", errForbidden, err, listed("agent.allow_writes", c.AllowWrites))
 		}
 	case adaptors.Listen:
 		if !c.allowsListen(need.Value) {
@@ -139,6 +139,13 @@ func (c *Config) allows(need adaptors.Need) error {
 		return fmt.Errorf("%w: it needs a %s, which can't be allowed over REST", errForbidden, need.What)
 	}
 	return nil
+}
+
+func listed(key string, values []string) string {
+	if len(values) == 0 {
+		return key + " names none"
+	}
+	return key + " names " + strings.Join(values, ", ")
 }
 
 func (c *Config) allowsListen(address string) bool {

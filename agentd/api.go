@@ -340,13 +340,13 @@ func statusOf(err error) int {
 	switch {
 	case errors.As(err, &restart):
 		return http.StatusConflict
-	case errors.As(err, &problems):
+	case errors.As(err, &problems), is(supervise.ErrMake):
 		return http.StatusBadRequest
 	case is(errForbidden):
 		return http.StatusForbidden
 	case is(supervise.ErrUnknown, supervise.ErrNoStream, filter.ErrNoSwitch):
 		return http.StatusNotFound
-	case is(supervise.ErrExists, supervise.ErrKind, supervise.ErrNotRewindable, errInConfig, errRenamed, errNoFile,
+	case is(supervise.ErrExists, supervise.ErrKind, supervise.ErrNotRewindable, errInConfig, errRenamed, errNoFile, errUnread,
 		filter.ErrSwitchInConfig, filter.ErrManySwitches):
 		return http.StatusConflict
 	case is(context.DeadlineExceeded):

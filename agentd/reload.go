@@ -3,6 +3,7 @@ package agentd
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"maps"
 	"os"
@@ -38,6 +39,7 @@ func (e restartError) Unwrap() error { return e.Problems }
 
 var (
 	errNoFile = errors.New("this agent was started without a config file")
+	errUnread = errors.New("the config file can't be used")
 )
 
 // changed is what a reload changed.
@@ -218,6 +220,9 @@ func (r *reloader) reload(why string) (*changed, error) {
 	r.busy.Lock()
 	defer r.busy.Unlock()
 	cfg, hash, err := r.file.Load()
+	if err != nil && hash == "" {
+		err = fmt.Errorf("%w: %w", errUnread, err)
+	}
 	r.mu.Lock()
 	known := r.refused != nil && why == byWatch && err != nil && r.refused.Hash == hash && r.refused.Error == err.Error()
 	same := err == nil && hash == r.hash

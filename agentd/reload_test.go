@@ -263,6 +263,28 @@ func TestDeliveryChangesWithoutARestart(t *testing.T) {
 	}
 }
 
+// A reload that adds an adaptor whose source is not there is applied: that one
+// fails, is tried again, and the others go on.
+func TestAnAdaptorThatFailsAtAReloadStopsNoOther(t *testing.T) {
+	t.Parallel()
+	dir, c := t.TempDir(), collectortest.New(t, "a")
+	write(t, filepath.Join(dir, "keep.log"), lines(0, 10))
+	a := startFile(t, dir, section(dir), c.URL)
+	c.Wait("the file", holds(t, "keep", lines(0, 10)))
+	a.section += "  - {name: bad, kind: command, type: x, command: [" + dir + "/program], every: 1h}\n"
+	a.rewrite("")
+	if v := reloadConfig(t, a, 200); !slices.Equal(v.Changed.Added, []string{"bad"}) {
+		t.Errorf("changed %+v, want bad added", v.Changed)
+	}
+	a.wait("bad", "failed", func(v view) bool { return v.State == "failed" && strings.Contains(v.LastError, "program") })
+	write(t, filepath.Join(dir, "keep.log"), lines(10, 20))
+	c.Wait("what was added", holds(t, "keep", lines(0, 20)))
+	if err := os.WriteFile(filepath.Join(dir, "program"), []byte("#!/bin/sh\necho at last\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	c.Wait("the program's run", holds(t, "x", "at last\n"))
+}
+
 func TestSecretsAreNotShown(t *testing.T) {
 	t.Parallel()
 	dir, c := t.TempDir(), collectortest.New(t, "a")

@@ -101,8 +101,8 @@ func TestTheFileIsReadAgainWhileTheAgentRuns(t *testing.T) {
 	if err := os.Remove(path); err != nil {
 		t.Fatal(err)
 	}
-	if status, body := do("POST", "/v1/config/reload"); status != 500 || !strings.Contains(body, "no such file") {
-		t.Errorf("no file: status %d, want 500 and why: %s", status, body)
+	if status, body := do("POST", "/v1/config/reload"); status != 409 || !strings.Contains(body, "no such file") {
+		t.Errorf("no file: status %d, want 409 and why: %s", status, body)
 	}
 	until("/v1/config", `"generation":2`)
 	until("/v1/adaptors", `"load"`)
