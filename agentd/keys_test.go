@@ -10,8 +10,8 @@ import (
 	"github.com/akupara/akupara/config"
 )
 
-func TestExampleOfTheREADMEIsRead(t *testing.T) {
-	text, err := os.ReadFile("README.md")
+func TestExampleOfTheKeysIsRead(t *testing.T) {
+	text, err := os.ReadFile("KEYS.md")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -22,7 +22,7 @@ func TestExampleOfTheREADMEIsRead(t *testing.T) {
 			break
 		}
 		block, after, _ := strings.Cut(after, "```")
-		n, problems := config.Parse("README.md", []byte(block))
+		n, problems := config.Parse("KEYS.md", []byte(block))
 		cfg, more := agentd.Decode(n, all.Kinds())
 		if err := append(problems, more...).Err(); err != nil {
 			t.Error(err)
