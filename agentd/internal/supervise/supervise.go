@@ -42,6 +42,7 @@ var (
 	ErrExists  = errors.New("there is an adaptor of that name")
 	ErrUnknown = errors.New("there is no adaptor of that name")
 	ErrKind    = errors.New("an adaptor's kind can't be changed")
+	ErrMake    = errors.New("make adaptor") // its kind refuses what it is made of
 )
 
 // Supervisor runs adaptors. It is safe for concurrent use.
