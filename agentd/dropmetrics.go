@@ -12,6 +12,7 @@ func desc(name, help string, labels ...string) *prometheus.Desc {
 var (
 	droppedBytesDesc   = desc("dropped_bytes_total", "Bytes of records that an adaptor's filters left out.", "adaptor", "reason")
 	droppedRecordsDesc = desc("dropped_records_total", "Records that an adaptor's filters left out.", "adaptor", "reason")
+	lostBytesDesc      = desc("lost_bytes_total", "Bytes that an adaptor's sources destroyed before they were read or secured.", "adaptor")
 	switchBytesDesc    = desc("switch_dropped_bytes_total", "Bytes of records that a switch left out.", "switch")
 	switchRecordsDesc  = desc("switch_dropped_records_total", "Records that a switch left out.", "switch")
 	switchOffDesc      = desc("switch_off", "1 while a switch keeps what it meets from being collected.", "switch")
@@ -26,7 +27,7 @@ var (
 
 // Describe implements prometheus.Collector.
 func (dropMetrics) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{droppedBytesDesc, droppedRecordsDesc, switchBytesDesc, switchRecordsDesc, switchOffDesc, personaSentDesc,
+	for _, d := range []*prometheus.Desc{droppedBytesDesc, droppedRecordsDesc, lostBytesDesc, switchBytesDesc, switchRecordsDesc, switchOffDesc, personaSentDesc,
 		personaHeldDesc, personaSpoolDesc, quotaDesc, quotaUsedDesc, quotaUpDesc, personaDroppedDesc} {
 		ch <- d
 	}
@@ -42,6 +43,9 @@ func (m dropMetrics) Collect(ch chan<- prometheus.Metric) {
 			send(droppedBytesDesc, prometheus.CounterValue, n.Bytes, adaptor, reason)
 			send(droppedRecordsDesc, prometheus.CounterValue, n.Records, adaptor, reason)
 		}
+	}
+	for adaptor, lost := range m.p.supervisor.Lost() {
+		send(lostBytesDesc, prometheus.CounterValue, lost.Bytes, adaptor)
 	}
 	for _, sw := range m.p.lanes.switches.List() {
 		send(switchBytesDesc, prometheus.CounterValue, sw.DroppedBytes, sw.Name)

@@ -27,6 +27,7 @@ type Adaptor struct {
 		Count
 		Reasons map[string]Count `json:"reasons"`
 	} `json:"dropped"`
+	Lost        Lost            `json:"lost"`
 	LastError   string          `json:"last_error"`
 	LastErrorAt *time.Time      `json:"last_error_at"`
 	Skipped     []Skipped       `json:"skipped"`
@@ -41,6 +42,23 @@ type Rates struct {
 	OneMinute      float64 `json:"1m"`
 	FiveMinutes    float64 `json:"5m"`
 	FifteenMinutes float64 `json:"15m"`
+}
+
+// Lost is what an adaptor's sources destroyed before it was read or secured,
+// since the agent's start.
+type Lost struct {
+	Bytes  int64       `json:"bytes"`
+	Ranges []LostRange `json:"ranges"` // the newest, oldest first
+}
+
+// LostRange is one range of a stream that is lost.
+type LostRange struct {
+	Stream string    `json:"stream"`
+	Path   string    `json:"path"`
+	First  int64     `json:"first"`
+	Last   int64     `json:"last"`
+	Reason string    `json:"reason"`
+	At     time.Time `json:"at"`
 }
 
 // Count is a number of bytes and records.

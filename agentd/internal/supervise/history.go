@@ -21,6 +21,8 @@ const maxSamples = 400
 // history holds the totals of one adaptor over time. It outlives the adaptor's
 // updates. It is safe for concurrent use.
 type history struct {
+	losses losses
+
 	mu      sync.Mutex
 	bytes   int64 // handed over, again after a rewind or a loss
 	records int64

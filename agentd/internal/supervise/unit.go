@@ -72,7 +72,7 @@ type unit struct {
 func newUnit(spec Spec, env *Env, want bool) (*unit, error) {
 	a, err := spec.Kind.New(spec.Config)
 	if err != nil {
-		return nil, fmt.Errorf("make adaptor %s: %w", spec.Name, err)
+		return nil, fmt.Errorf("%w %s: %w", ErrMake, spec.Name, err)
 	}
 	if _, ok := a.(adaptors.Replayer); ok != spec.Kind.Replayable {
 		return nil, fmt.Errorf("make adaptor %s: kind %s says replayable: %t, which its adaptor is not", spec.Name, spec.Kind.Name, spec.Kind.Replayable)
@@ -268,6 +268,7 @@ func (o output) Send(ctx context.Context, c *chunk.Chunk) error {
 	if err == nil {
 		u.rate.add(len(own.Body), u.since)
 		u.history.handed(&own)
+		u.history.losses.note(&own, u.since)
 	}
 	return err
 }

@@ -26,6 +26,7 @@ type View struct {
 	Rate       float64        `json:"rate"`        // bytes per second, of the last some ten seconds
 	Rates      BothRates      `json:"rates"`
 	Dropped    filter.Dropped `json:"dropped"`
+	Lost       Lost           `json:"lost"`
 	LastErr    string         `json:"last_error"`
 	LastErrAt  *time.Time     `json:"last_error_at"`
 	Skipped    []Skipped      `json:"skipped"`
@@ -167,7 +168,7 @@ func (u *unit) view() View {
 		Name: u.spec.Name, Kind: u.spec.Kind.Name, Type: u.spec.Type,
 		Delivery: ledger.Level(u.level.Load()).String(), Persona: u.spec.Persona,
 		LagBytes: lag, Position: []Position{}, Skipped: []Skipped{},
-		Dropped: u.filter().Dropped(),
+		Dropped: u.filter().Dropped(), Lost: u.history.losses.view(),
 	}
 	for _, src := range status.Sources {
 		v.Position = append(v.Position, Position{src.Path, src.Stream, src.Read, src.Settled, src.Size})
