@@ -7,18 +7,7 @@
 // the reading of one (stream.go, read.go). One goroutine decides (run.go), a
 // few read.
 //
-// Known limits. A copy that copytruncate makes is recognised by its name
-// (app.log.1, app-20260131.log) or a full first KiB; a copy that is neither is
-// read as a file of its own. So is one that is compressed before the rest of
-// its original was read: what was not read is told as lost. A file written anew with
-// the same first KiB and the same 256 bytes before the position is taken for
-// the old one. A file that leaves the paths and comes back after seven days is
-// read again. Files reached through a symlink whose folder is not watched are
-// watched by themselves. UTF-16 without a byte order mark must be named in the
-// config. A deleted file is kept open until it is read and settled, which also
-// keeps its space on the disk; beyond one and a half times the bound of open
-// files the oldest ones are given up and told as lost. What is written to a
-// deleted file after an hour of silence is not read.
+// Known limits are listed in README.md, together with the test of each hazard.
 package tail
 
 import (
