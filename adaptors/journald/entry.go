@@ -15,9 +15,10 @@ import (
 
 // Bounds on what is taken of an entry. The journal allows fields of 768 MiB.
 const (
-	maxKey   = 256     // bytes of a field's name
-	maxItems = 4096    // fields and values of an entry
-	maxKept  = 2 << 20 // bytes of all values that are kept: a line has six times as many at most
+	maxKey    = 256     // bytes of a field's name
+	maxCursor = 512     // bytes of a cursor: many are stored
+	maxItems  = 4096    // fields and values of an entry
+	maxKept   = 2 << 20 // bytes of all values that are kept: a line has six times as many at most
 )
 
 // entry is one entry of the journal in its own form: an object on a line.
@@ -100,7 +101,9 @@ func (p *parser) object(c byte) (entry, error) {
 			return entry{}, err
 		}
 		if f.key == "__CURSOR" && len(f.values) == 1 {
-			cursor = string(f.values[0].kept)
+			if cursor = string(f.values[0].kept); f.values[0].size > maxCursor {
+				return entry{}, fmt.Errorf("%w: a cursor of %d bytes", errSyntax, f.values[0].size)
+			}
 		}
 		if wanted(f.key) {
 			p.items = append(p.items, f)

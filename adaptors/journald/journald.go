@@ -44,6 +44,10 @@ func DefaultConfig() Config {
 	return Config{Journalctl: "journalctl", Start: "beginning", MaxField: 64 << 10}
 }
 
+// maxArgs bounds the bytes of journalctl's arguments: they are stored with each
+// stream.
+const maxArgs = 16 << 10
+
 var (
 	priorityRE = regexp.MustCompile(`^(emerg|alert|crit|err|warning|notice|info|debug|[0-7])(\.\.(emerg|alert|crit|err|warning|notice|info|debug|[0-7]))?$`)
 	matchRE    = regexp.MustCompile(`^[A-Z0-9_]{1,64}=`)
@@ -62,6 +66,9 @@ func (c *Config) Validate(n config.Node) config.Problems {
 		if i < len(c.Matches) && !matchRE.MatchString(c.Matches[i]) {
 			out = append(out, item.Problemf("%q is no match; want FIELD=value, such as _UID=0", c.Matches[i]))
 		}
+	}
+	if size := len(strings.Join(c.args(), " ")); size > maxArgs {
+		out = append(out, n.Problemf("the options that choose entries have %d bytes; at most %d are allowed", size, maxArgs))
 	}
 	given := 0
 	for _, key := range []string{"directory", "files", "namespace"} {

@@ -50,7 +50,7 @@ func newWorld(t *testing.T, more string) *world {
 }
 
 func fast(a *Adaptor) *Adaptor {
-	a.times = times{age: 5 * time.Millisecond, retry: 20 * time.Millisecond, slow: 100 * time.Millisecond, poll: 20 * time.Millisecond}
+	a.times = times{age: 5 * time.Millisecond, retry: 50 * time.Millisecond, slow: 200 * time.Millisecond, poll: 100 * time.Millisecond}
 	return a
 }
 
