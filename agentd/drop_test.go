@@ -159,3 +159,41 @@ func TestSwitchOfTheConfigLeavesOutAndCounts(t *testing.T) {
 		}
 	}
 }
+
+// An agent that is killed again and again decides each record as it did before:
+// no byte comes both as data and as dropped, and none is missing.
+func TestKilledAgentDecidesAlikeWhatItSendsAgain(t *testing.T) {
+	t.Parallel()
+	dir, c := t.TempDir(), collectortest.New(t, "a")
+	path := filepath.Join(dir, "app.log")
+	section := fmt.Sprintf("resend_after: 1s\nadaptors:\n - {name: log, kind: tail, type: app, paths: [%s], rescan: 50ms, drop: ['[37] of'], sample: 50%%}\n", path)
+	n := 0
+	for round := range 5 {
+		kill := process(t, filepath.Join(dir, "agent"), section, c.URL, filepath.Join(dir, "s"))
+		before := len(c.Chunks())
+		for range 10 {
+			write(t, path, lines(n, n+300))
+			n += 300
+		}
+		c.Wait("something", func(all []chunk.Chunk) bool { return len(all) > before })
+		kill()
+		if round%2 == 0 {
+			c.Lose()
+		} else {
+			c.Settle()
+		}
+	}
+	a := start(t, filepath.Join(dir, "agent"), section, c.URL)
+	var kept, dropped chunk.Ranges
+	c.Wait("all of it", told("app", int64(len(lines(0, n))), &kept, &dropped))
+	for _, r := range dropped {
+		if both := kept.Covered(r); len(both) > 0 {
+			t.Fatalf("%v came both as data and as dropped", both)
+		}
+	}
+	if share := float64(kept.Len()) / float64(len(lines(0, n))); share < 0.3 || share > 0.5 {
+		t.Errorf("%.2f of all is kept, want half of four fifths", share)
+	}
+	c.SettleAll(true)
+	a.wait("log", "settled", settled)
+}

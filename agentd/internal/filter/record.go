@@ -56,7 +56,7 @@ func (r *record) layout() (afterLevel, logger, afterLogger []byte) {
 	}
 	rest := r.text[end:]
 	for {
-		rest = bytes.TrimLeft(rest, " \t:-]|")
+		rest = bytes.TrimLeft(rest, " \t:-]|,)")
 		if len(rest) == 0 {
 			return afterLevel, nil, nil
 		}
@@ -75,7 +75,7 @@ func (r *record) layout() (afterLevel, logger, afterLogger []byte) {
 		if n < 0 {
 			n = len(rest)
 		}
-		if allDigits(rest[:n]) { // a process' number
+		if n > 0 && allDigits(rest[:n]) { // a process' number
 			rest = rest[n:]
 			continue
 		}
