@@ -127,6 +127,7 @@ type journal struct {
 func newJournal(t *testing.T) *journal {
 	j := &journal{t: t, path: t.TempDir() + "/journal"}
 	t.Setenv("JOURNAL_STANDIN", j.path)
+	t.Setenv("GORACE", "atexit_sleep_ms=0") // with the race detector a program lingers a second
 	if err := os.WriteFile(j.path, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
