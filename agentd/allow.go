@@ -2,6 +2,7 @@ package agentd
 
 import (
 	"fmt"
+	"maps"
 	"net"
 	"net/url"
 	"path/filepath"
@@ -62,12 +63,17 @@ func (c *Config) checkAllow(n config.Node) config.Problems {
 
 // admit tells why an entry may not be added over REST, nil where it may, and
 // binds its adaptor to the folders that are allowed. own is the config's entry
-// of the same name, if any: the files that it reads may be read by one that
-// replaces it. Its program may not be run: it would have other arguments.
+// of the same name, if any: one that replaces it and differs in keys alone that
+// the agent reads itself (delivery, tags, drop, …) is trusted as that is; else
+// it may read the same files. Its program may not be run: it would have other
+// arguments.
 func (c *Config) admit(spec *supervise.Spec, own *supervise.Spec) error {
 	needs, ok := needsOf(spec)
 	if !ok {
 		return fmt.Errorf("%w: adaptors of kind %s can be added in the config only", errForbidden, spec.Kind.Name)
+	}
+	if own != nil && kindKeys(own.Entry) == kindKeys(spec.Entry) {
+		return nil
 	}
 	var trusted []adaptors.Need
 	if own != nil && own.Kind.Name == spec.Kind.Name {
@@ -99,6 +105,18 @@ func (c *Config) admit(spec *supervise.Spec, own *supervise.Spec) error {
 	spec.Roots = roots
 	rooter.SetRoots(roots)
 	return nil
+}
+
+// kindKeys are an entry's kind and the keys that the kind reads.
+func kindKeys(entry any) string {
+	m, _ := entry.(map[string]any)
+	own := maps.Clone(m)
+	for _, key := range adaptors.CommonKeys() {
+		if key != "kind" {
+			delete(own, key)
+		}
+	}
+	return fingerprint(own)
 }
 
 // needsOf gives what an entry's adaptor reaches for; ok is false where its kind

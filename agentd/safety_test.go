@@ -241,6 +241,10 @@ func TestWhatIsAddedOverRESTReachesOnlyWhatIsAllowed(t *testing.T) {
 		t.Errorf("the config's program with other arguments: %d, want 403: %s", status, body)
 	}
 
+	if status, body := a.do("PUT", "/v1/adaptors/prog", `{"name": "prog", "kind": "command", "type": "p", "command": ["sh", "-c", "exit"], "every": "1h", "delivery": "best_effort"}`); status != 200 {
+		t.Errorf("the config's own with another level: %d, want 200: %s", status, body)
+	}
+
 	// A link that is made later leads outside just as little.
 	if err := os.Symlink(secret, filepath.Join(logs, "later.log")); err != nil {
 		t.Fatal(err)
