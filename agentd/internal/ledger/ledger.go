@@ -48,6 +48,7 @@ type Ledger struct {
 	pending  []call        // to tell sources, by Run
 	wake     chan struct{} // gets a token when there are pending calls
 	hurry    chan struct{} // gets a token when a round is due at once
+	much     chan struct{} // gets a token when more than little waits to be settled
 	totals   Totals
 }
 
@@ -71,7 +72,7 @@ func New(cfg Config, log *slog.Logger) *Ledger {
 		cfg.MaxEntries = 100_000
 	}
 	return &Ledger{cfg: cfg, log: log, streams: map[string]*stream{}, segments: map[segmentKey]*segment{},
-		less: make(chan struct{}), wake: make(chan struct{}, 1), hurry: make(chan struct{}, 1)}
+		less: make(chan struct{}), wake: make(chan struct{}, 1), hurry: make(chan struct{}, 1), much: make(chan struct{}, 1)}
 }
 
 type stream struct {
@@ -158,6 +159,13 @@ func (l *Ledger) Accepted(collector, dataType string, r wire.Receipt, entries []
 	}
 	seg.maxBlock = max(seg.maxBlock, r.Block)
 	seg.heard = time.Now()
+	if l.littleWaits() {
+		defer func() {
+			if !l.littleWaits() {
+				token(l.much)
+			}
+		}()
+	}
 	for i := range entries {
 		e := &entries[i]
 		if done[e.Stream] != nil {

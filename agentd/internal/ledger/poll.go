@@ -20,18 +20,18 @@ type Collectors interface {
 	Others(collector string) []string
 }
 
-// While little waits to be settled, it is asked for every so many times only: an
-// agent with a line a second has hardly anything else to do.
+// While little waits to be settled, it is asked for less often: an agent with a
+// line a second has hardly anything else to do.
 const (
 	little      = 1 << 20 // bytes
-	littleEvery = 5
+	littleEvery = 5       // times as long
 )
 
 // Run asks until ctx is done.
 func (l *Ledger) Run(ctx context.Context, c Collectors) {
-	t := time.NewTicker(l.cfg.Every)
+	t := time.NewTimer(l.pause())
 	defer t.Stop()
-	for passed := 1; ; {
+	for {
 		select {
 		case <-ctx.Done():
 			l.flush()
@@ -40,22 +40,28 @@ func (l *Ledger) Run(ctx context.Context, c Collectors) {
 			l.flush()
 		case <-l.hurry:
 			l.Round(ctx, c)
+		case <-l.much:
+			t.Reset(l.cfg.Every)
 		case <-t.C:
-			if passed < littleEvery && l.littleWaits() {
-				passed++
-				continue
-			}
-			passed = 1
 			l.Round(ctx, c)
+			t.Reset(l.pause())
 		}
 	}
 }
 
-// littleWaits tells whether what waits to be settled is no more than little, and
-// nothing that a source waits for to be finished with.
-func (l *Ledger) littleWaits() bool {
+// pause is how long it is until the next round.
+func (l *Ledger) pause() time.Duration {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.littleWaits() {
+		return littleEvery * l.cfg.Every
+	}
+	return l.cfg.Every
+}
+
+// littleWaits tells whether what waits to be settled is no more than little, and
+// nothing that a source waits for to be finished with. l is locked.
+func (l *Ledger) littleWaits() bool {
 	var bytes int64
 	for _, seg := range l.segments {
 		if bytes += seg.bytes; seg.facts || bytes > little {
