@@ -29,19 +29,15 @@ const maxNotes = 20
 
 // Run implements adaptors.Adaptor. It fails when journalctl can't be run.
 func (a *Adaptor) Run(ctx context.Context, env adaptors.Env) error {
-	if ctx.Err() != nil {
-		return nil
-	}
 	a.Take() // what was told to a run before
 	a.mu.Lock()
 	a.streams, a.lastErr = map[*stream]bool{}, ""
 	a.mu.Unlock()
 	r := &run{Adaptor: a, env: env, byID: map[string]*stream{}}
-	err := r.loop(ctx)
-	if ctx.Err() != nil {
-		return nil
+	if err := r.loop(ctx); ctx.Err() == nil {
+		return err
 	}
-	return err
+	return nil
 }
 
 // Status implements adaptors.Adaptor.

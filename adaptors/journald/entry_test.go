@@ -2,6 +2,7 @@ package journald
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -53,11 +54,11 @@ func TestLineDoesNotDependOnTheOrderOfTheFields(t *testing.T) {
 
 func TestOutputThatIsNotUnderstoodIsAnError(t *testing.T) {
 	for _, in := range []string{"x", "{", `{"A"`, `{"A":`, `{"A":}`, `{"A":"x`, `{"A":[1,`, `{"A":[256]}`, `{"A":[[]`, `{"A":{}}`, `{"A":"\x"}`, `{"A":"\u12"}`, `{"A":1x}`, `{"A":"a" "B":1}`} {
-		if _, err := read(t, in, 100); err == nil || err == io.EOF {
+		if _, err := read(t, in, 100); err == nil || errors.Is(err, io.EOF) {
 			t.Errorf("%s: got %v, want an error", in, err)
 		}
 	}
-	if _, err := read(t, " \n", 100); err != io.EOF {
+	if _, err := read(t, " \n", 100); !errors.Is(err, io.EOF) {
 		t.Errorf("nothing: got %v, want io.EOF", err)
 	}
 }

@@ -40,7 +40,7 @@ func (r *run) loop(ctx context.Context) error {
 		before := r.end.Off
 		err := r.session(ctx)
 		if ctx.Err() != nil {
-			return nil
+			continue // to the end
 		}
 		var vacuumed errVacuumed
 		switch {

@@ -132,11 +132,7 @@ func (r *run) open(s *stream, f *os.File, from int64) (content, error) {
 		encoding, _ := r.cfg.Encoding.Of(head[:n])
 		return content{Reader: io.NewSectionReader(f, from, s.ident.Size-from), cutter: r.cutter.For(encoding)}, nil
 	}
-	z, err := gzip.NewReader(bufio.NewReaderSize(io.NewSectionReader(f, 0, s.ident.Size), 64<<10))
-	if err != nil {
-		return content{Reader: failing{err}, cutter: r.cutter.For(""), packed: true}, nil
-	}
-	plain := bufio.NewReaderSize(z, 4<<10)
+	plain := bufio.NewReaderSize(&unpacker{packed: bufio.NewReaderSize(io.NewSectionReader(f, 0, s.ident.Size), 64<<10)}, 4<<10)
 	head, _ = plain.Peek(len(head)) // what is wrong shows again when it is read
 	encoding, _ := r.cfg.Encoding.Of(head)
 	c := content{Reader: plain, cutter: r.cutter.For(encoding), packed: true}
@@ -146,10 +142,24 @@ func (r *run) open(s *stream, f *os.File, from int64) (content, error) {
 	return c, nil
 }
 
-// failing is a file that can't be unpacked at all.
-type failing struct{ err error }
+// unpacker tells also of what is wrong with a file's head when it is read.
+type unpacker struct {
+	packed io.Reader
+	z      *gzip.Reader
+	err    error // of the head; it stays
+}
 
-func (f failing) Read([]byte) (int, error) { return 0, f.err }
+func (u *unpacker) Read(b []byte) (n int, err error) {
+	if u.z == nil && u.err == nil {
+		if u.z, u.err = gzip.NewReader(u.packed); errors.Is(u.err, io.EOF) {
+			u.err = io.ErrUnexpectedEOF
+		}
+	}
+	if u.err != nil {
+		return 0, u.err
+	}
+	return u.z.Read(b)
+}
 
 // produce sends the stream's bytes [from, to), or up to where they end. With
 // errNotNow the file has changed meanwhile, and the last record may not be

@@ -48,7 +48,7 @@ func (a *Address) UnmarshalText(text []byte) error {
 	}
 	network, address, ok := strings.Cut(s, "://")
 	if !ok || network != "udp" && network != "tcp" && network != "tls" {
-		return fmt.Errorf("it must start with udp://, tcp://, tls:// or unix:")
+		return fmt.Errorf("udp://, tcp://, tls:// or unix: must stand before it")
 	}
 	host, port, err := net.SplitHostPort(address)
 	if err != nil {

@@ -118,10 +118,10 @@ func (Severities) Want() string {
 }
 
 func (s Severities) String() string {
-	switch {
-	case s.from == s.to:
+	switch s.from {
+	case s.to:
 		return severities[s.from]
-	case s.from == 0:
+	case 0:
 		return "<=" + severities[s.to]
 	}
 	return ">=" + severities[s.from]

@@ -533,7 +533,7 @@ func TestBadConfigIsNamed(t *testing.T) {
 	for text, want := range map[string]string{
 		"{}":                        `"listen" is missing`,
 		"listen: []":                "it is empty",
-		"listen: [':514']":          "must start with udp://",
+		"listen: [':514']":          "must stand before it",
 		"listen: ['udp://x']":       "it has no port",
 		"listen: ['udp://x:99999']": "no number from 0 to 65535",
 		"listen: ['unix:log']":      "must start with /",
