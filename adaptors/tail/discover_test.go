@@ -139,7 +139,6 @@ func asNobody(t *testing.T) {
 }
 
 func TestUnreadableNeighbourDoesNotMatterUntilItIsReadable(t *testing.T) {
-	t.Parallel()
 	if os.Geteuid() == 0 { // who may read everything
 		asNobody(t)
 		return

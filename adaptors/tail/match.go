@@ -210,6 +210,9 @@ func (r *run) check(path string) {
 			r.setPath(old, "")
 		}
 		if other, err := ident.Stat(s.path); s.path != "" && err == nil && other.Key() == info.Key() {
+			if s.busy || info.Size != s.info.Size || info.Modified != s.info.Modified {
+				r.enqueue(s)
+			}
 			return // another name of the same file
 		}
 		r.setPath(s, path)

@@ -54,10 +54,12 @@ func TestRandomHistoriesMatchTheModel(t *testing.T) {
 // TestFoundHistories runs again what the model test once failed with.
 func TestFoundHistories(t *testing.T) {
 	for name, h := range found {
-		each(t, func(t *testing.T, watch string) {
-			if failure := run1(t, watch, h, *waits); failure != "" {
-				t.Errorf("%s: %s", name, failure)
-			}
+		t.Run(name, func(t *testing.T) {
+			each(t, func(t *testing.T, watch string) {
+				if failure := run1(t, watch, h, *waits); failure != "" {
+					t.Error(failure)
+				}
+			})
 		})
 	}
 }

@@ -90,7 +90,6 @@ func TestRenamedTwiceInARow(t *testing.T) {
 }
 
 func TestRenamedOutOfThePatternWhileStoppedIsReadToItsEnd(t *testing.T) {
-	t.Parallel()
 	each(t, func(t *testing.T, watch string) {
 		r := newRig(t, "*.log").with(watch)
 		r.write("a.log", r.lines(3))
@@ -397,6 +396,13 @@ func TestSymlinksAreFollowedOnce(t *testing.T) {
 		r.write("out/b.log", r.lines(3))
 		r.ok(os.Remove(r.path("in/a.log")))
 		r.ok(os.Symlink(r.path("out/b.log"), r.path("in/a.log")))
+		r.arrived()
+		r.write("in/own.log", r.lines(3))
+		r.arrived()
+		r.ok(os.Symlink(r.path("in"), r.path("in/again"))) // another circle, while running
+		r.write("in/own.log", r.lines(3))
+		r.arrived()
+		r.write("in/new.log", r.lines(3))
 		r.exactly()
 	})
 }

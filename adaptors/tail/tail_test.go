@@ -73,6 +73,7 @@ func newRig(t testing.TB, patterns ...string) *rig {
 
 // each runs a test with inotify and with polling.
 func each(t *testing.T, f func(t *testing.T, watch string)) {
+	t.Parallel()
 	for _, watch := range []string{"auto", "poll"} {
 		t.Run(watch, func(t *testing.T) {
 			t.Parallel()

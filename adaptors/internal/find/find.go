@@ -8,6 +8,8 @@ import (
 	"log/slog"
 
 	"github.com/fsnotify/fsnotify"
+
+	"github.com/akupara/akupara/adaptors/internal/ident"
 )
 
 // Finder finds the files that match. It is used by one goroutine.
@@ -20,7 +22,8 @@ type Finder struct {
 	// often.
 	blind   bool
 	watched map[string]watched
-	folders map[string]*folder // as they were listed last
+	byKey   map[ident.Key]string // watched folders
+	folders map[string]*folder   // as they were listed last
 	// Refused, where it is set, is called in a scan with each symlink that is
 	// not followed.
 	Refused func(path, reason string)
@@ -37,7 +40,7 @@ const queued = 4
 // With watch it takes an inotify instance; where there is none to be had, it
 // says so and polls.
 func New(include, exclude []string, watch bool, log *slog.Logger) (*Finder, error) {
-	f := &Finder{log: log, watched: map[string]watched{}, folders: map[string]*folder{}, told: map[string]bool{}}
+	f := &Finder{log: log, watched: map[string]watched{}, byKey: map[ident.Key]string{}, folders: map[string]*folder{}, told: map[string]bool{}}
 	var err error
 	if f.include, err = compile(include); err != nil {
 		return nil, fmt.Errorf("make paths absolute: %w", err)

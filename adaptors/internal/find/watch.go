@@ -33,6 +33,9 @@ func (f *Finder) Watched(path string) bool {
 
 // Unwatch forgets a folder or file that is gone or was moved.
 func (f *Finder) Unwatch(path string) {
+	if key := f.watched[path].key; f.byKey[key] == path {
+		delete(f.byKey, key)
+	}
 	delete(f.watched, path)
 	delete(f.folders, path)
 	if f.watcher != nil {
@@ -62,8 +65,17 @@ func (f *Finder) watch(path string, info *ident.Info, again bool) {
 		f.blind = f.blind || old.remote
 		return
 	}
+	if was, known := f.byKey[info.Key()]; known && was != path && info.Mode.IsDir() {
+		if now, err := ident.Stat(was); err == nil && now.Key() == info.Key() {
+			return // by a symlink: its events bear its own name
+		}
+		f.Unwatch(was) // renamed unseen: its events would go on to bear the old name
+	}
 	err := f.watcher.Add(path)
 	if err == nil {
+		if info.Mode.IsDir() {
+			f.byKey[info.Key()] = path
+		}
 		now := watched{key: info.Key(), birth: info.Birth, remote: old.remote}
 		if !is || old.key != now.key {
 			now.remote = remote(path)
