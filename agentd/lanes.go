@@ -241,6 +241,7 @@ func (l *lanes) shipped() ship.Stats {
 		sum.Wire += s.Wire
 		sum.Failures += s.Failures
 		sum.Refusals += s.Refusals
+		sum.GivenUp += s.GivenUp
 		sum.Held += s.Held
 		sum.Parked += s.Parked
 	}
