@@ -137,12 +137,12 @@ func TestPackagesImportOnlyWhatTheArchitectureAllows(t *testing.T) {
 	}
 }
 
-func TestTheAgentsBinaryLinksNoEngineAndNoCgo(t *testing.T) {
+func TestTheAgentsBinaryLinksOnlyWhatItNeedsAndNoCgo(t *testing.T) {
 	if _, err := os.Stat(filepath.Join("cmd", "agentd", "main.go")); err != nil {
 		t.Fatal(err)
 	}
 	for _, p := range list(t, []string{"CGO_ENABLED=1"}, "-deps", "./cmd/agentd") {
-		for _, heavy := range []string{"duckdb", "apache/arrow", "apache/iceberg", "parquet"} {
+		for _, heavy := range []string{"duckdb", "apache/arrow", "apache/iceberg", "parquet", "gin-gonic"} {
 			if strings.Contains(p.ImportPath, heavy) {
 				t.Errorf("cmd/agentd links %s", p.ImportPath)
 			}

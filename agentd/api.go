@@ -15,7 +15,6 @@ import (
 	"github.com/akupara/akupara/agentd/internal/supervise"
 	"github.com/akupara/akupara/config"
 	"github.com/akupara/akupara/daemon"
-	"github.com/gin-gonic/gin"
 )
 
 // What a request may take.
@@ -38,34 +37,43 @@ func (a *Agent) server(h handlers, health *daemon.Health) *daemon.Server {
 	})
 }
 
-func (a *Agent) handler(h handlers, keeper *daemon.Keeper, health *daemon.Health) *gin.Engine {
-	e := daemon.NewEngine(a.deps.Log)
-	e.Use(h.guard, keeper.Authorize("/healthz", "/readyz"))
-	daemon.Ops(e, a.deps.Registry, health)
-	v1 := e.Group("/v1")
-	v1.GET("/adaptors", h.list)
-	v1.POST("/adaptors", h.add)
-	v1.GET("/adaptors/:name", h.get)
-	v1.PUT("/adaptors/:name", h.update)
-	v1.DELETE("/adaptors/:name", h.remove)
-	v1.POST("/adaptors/:name/stop", h.stop)
-	v1.POST("/adaptors/:name/start", h.start)
-	v1.POST("/adaptors/:name/rewind", h.rewind)
-	v1.GET("/streams", h.streams)
-	v1.GET("/checkpoints", h.checkpoints)
-	v1.GET("/switches", h.listSwitches)
-	v1.GET("/switches/:name", h.getSwitch)
-	v1.PUT("/switches/:name", h.putSwitch)
-	v1.DELETE("/switches/:name", h.removeSwitch)
-	v1.GET("/personas", h.listPersonas)
-	v1.GET("/config", h.config)
-	v1.POST("/config/reload", h.reload)
-	v1.GET("/drain", h.drained)
-	v1.POST("/drain", h.drain)
-	v1.DELETE("/drain", h.resume)
-	v1.GET("/openapi.yaml", describeYAML)
-	v1.GET("/openapi.json", describeJSON)
-	return e
+func (a *Agent) handler(h handlers, keeper *daemon.Keeper, health *daemon.Health) *daemon.Mux {
+	m := daemon.NewMux(a.deps.Log)
+	m.Before(daemon.Guard(h.fleet.names))
+	m.Before(keeper.Authorize("/healthz", "/readyz"))
+	for path, handler := range daemon.OpsHandlers(a.deps.Registry, health) {
+		m.Handle(http.MethodGet, path, handler.ServeHTTP)
+	}
+	for _, route := range []struct {
+		method, path string
+		handle       http.HandlerFunc
+	}{
+		{http.MethodGet, "/v1/adaptors", h.list},
+		{http.MethodPost, "/v1/adaptors", h.add},
+		{http.MethodGet, "/v1/adaptors/{name}", h.get},
+		{http.MethodPut, "/v1/adaptors/{name}", h.update},
+		{http.MethodDelete, "/v1/adaptors/{name}", h.remove},
+		{http.MethodPost, "/v1/adaptors/{name}/stop", h.stop},
+		{http.MethodPost, "/v1/adaptors/{name}/start", h.start},
+		{http.MethodPost, "/v1/adaptors/{name}/rewind", h.rewind},
+		{http.MethodGet, "/v1/streams", h.streams},
+		{http.MethodGet, "/v1/checkpoints", h.checkpoints},
+		{http.MethodGet, "/v1/switches", h.listSwitches},
+		{http.MethodGet, "/v1/switches/{name}", h.getSwitch},
+		{http.MethodPut, "/v1/switches/{name}", h.putSwitch},
+		{http.MethodDelete, "/v1/switches/{name}", h.removeSwitch},
+		{http.MethodGet, "/v1/personas", h.listPersonas},
+		{http.MethodGet, "/v1/config", h.config},
+		{http.MethodPost, "/v1/config/reload", h.reload},
+		{http.MethodGet, "/v1/drain", h.drained},
+		{http.MethodPost, "/v1/drain", h.drain},
+		{http.MethodDelete, "/v1/drain", h.resume},
+		{http.MethodGet, "/v1/openapi.yaml", describeYAML},
+		{http.MethodGet, "/v1/openapi.json", describeJSON},
+	} {
+		m.Handle(route.method, route.path, route.handle)
+	}
+	return m
 }
 
 type handlers struct {
@@ -75,58 +83,53 @@ type handlers struct {
 	personas func() []personaView // by name
 }
 
-// guard refuses what browsers send for other sites.
-func (h handlers) guard(c *gin.Context) {
-	if err := daemon.CheckOrigin(c.Request, h.fleet.names()...); err != nil {
-		daemon.Refuse(c, http.StatusForbidden, "%v", err)
-	}
+func (h handlers) list(w http.ResponseWriter, _ *http.Request) {
+	daemon.Reply(w, http.StatusOK, h.fleet.supervisor.List())
 }
 
-func (h handlers) list(c *gin.Context) { c.JSON(http.StatusOK, h.fleet.supervisor.List()) }
+func (h handlers) get(w http.ResponseWriter, r *http.Request) { h.show(w, r, http.StatusOK) }
 
-func (h handlers) get(c *gin.Context) { h.show(c, http.StatusOK) }
-
-func (h handlers) show(c *gin.Context, status int) {
-	view, err := h.fleet.get(c.Param("name"))
-	answer(c, status, view, err)
+func (h handlers) show(w http.ResponseWriter, r *http.Request, status int) {
+	view, err := h.fleet.get(r.PathValue("name"))
+	answer(w, status, view, err)
 }
 
-func (h handlers) add(c *gin.Context) {
-	if body, ok := read(c); ok {
+func (h handlers) add(w http.ResponseWriter, r *http.Request) {
+	if body, ok := read(w, r); ok {
 		view, err := h.fleet.add(body)
-		answer(c, http.StatusCreated, view, err)
+		answer(w, http.StatusCreated, view, err)
 	}
 }
 
-func (h handlers) update(c *gin.Context) {
-	if body, ok := read(c); ok {
-		view, err := h.fleet.update(c.Param("name"), body)
-		answer(c, http.StatusOK, view, err)
+func (h handlers) update(w http.ResponseWriter, r *http.Request) {
+	if body, ok := read(w, r); ok {
+		view, err := h.fleet.update(r.PathValue("name"), body)
+		answer(w, http.StatusOK, view, err)
 	}
 }
 
-func (h handlers) start(c *gin.Context) {
-	if err := h.fleet.start(c.Param("name")); err != nil {
-		refuse(c, err)
+func (h handlers) start(w http.ResponseWriter, r *http.Request) {
+	if err := h.fleet.start(r.PathValue("name")); err != nil {
+		refuse(w, err)
 		return
 	}
-	h.show(c, http.StatusOK)
+	h.show(w, r, http.StatusOK)
 }
 
-func (h handlers) stop(c *gin.Context) {
-	ctx, cancel := context.WithTimeout(c.Request.Context(), stopWithin)
+func (h handlers) stop(w http.ResponseWriter, r *http.Request) {
+	ctx, cancel := context.WithTimeout(r.Context(), stopWithin)
 	defer cancel()
-	if err := h.fleet.stop(ctx, c.Param("name")); err != nil {
-		refuse(c, err)
+	if err := h.fleet.stop(ctx, r.PathValue("name")); err != nil {
+		refuse(w, err)
 		return
 	}
-	h.show(c, http.StatusOK)
+	h.show(w, r, http.StatusOK)
 }
 
-func (h handlers) remove(c *gin.Context) {
-	ctx, cancel := context.WithTimeout(c.Request.Context(), stopWithin)
+func (h handlers) remove(w http.ResponseWriter, r *http.Request) {
+	ctx, cancel := context.WithTimeout(r.Context(), stopWithin)
 	defer cancel()
-	answer(c, http.StatusNoContent, nil, h.fleet.remove(ctx, c.Param("name")))
+	answer(w, http.StatusNoContent, nil, h.fleet.remove(ctx, r.PathValue("name")))
 }
 
 // rewindBody says which streams are set back, and to where.
@@ -161,74 +164,82 @@ func (b *rewindBody) decode() (supervise.Rewind, error) {
 	return r, nil
 }
 
-func (h handlers) rewind(c *gin.Context) {
+func (h handlers) rewind(w http.ResponseWriter, r *http.Request) {
 	var body rewindBody
-	if !readJSON(c, &body) {
+	if !readJSON(w, r, &body) {
 		return
 	}
-	r, err := body.decode()
+	back, err := body.decode()
 	if err != nil {
-		daemon.Refuse(c, http.StatusBadRequest, "%v", err)
+		daemon.Refuse(w, http.StatusBadRequest, "%v", err)
 		return
 	}
-	ctx, cancel := context.WithTimeout(c.Request.Context(), stopWithin)
+	ctx, cancel := context.WithTimeout(r.Context(), stopWithin)
 	defer cancel()
-	out, err := h.fleet.supervisor.Rewind(ctx, c.Param("name"), r)
-	answer(c, http.StatusOK, out, err)
+	out, err := h.fleet.supervisor.Rewind(ctx, r.PathValue("name"), back)
+	answer(w, http.StatusOK, out, err)
 }
 
-func (h handlers) streams(c *gin.Context) {
-	if p, ok := readPage(c); ok {
-		c.JSON(http.StatusOK, h.fleet.streams(p))
+func (h handlers) streams(w http.ResponseWriter, r *http.Request) {
+	if p, ok := readPage(w, r); ok {
+		daemon.Reply(w, http.StatusOK, h.fleet.streams(p))
 	}
 }
 
-func (h handlers) checkpoints(c *gin.Context) {
-	if p, ok := readPage(c); ok {
-		c.JSON(http.StatusOK, h.fleet.checkpoints(p))
+func (h handlers) checkpoints(w http.ResponseWriter, r *http.Request) {
+	if p, ok := readPage(w, r); ok {
+		daemon.Reply(w, http.StatusOK, h.fleet.checkpoints(p))
 	}
 }
 
-func (h handlers) listSwitches(c *gin.Context) { c.JSON(http.StatusOK, h.fleet.switches.List()) }
-
-func (h handlers) getSwitch(c *gin.Context) {
-	v, err := h.fleet.switches.Get(c.Param("name"))
-	answer(c, http.StatusOK, v, err)
+func (h handlers) listSwitches(w http.ResponseWriter, _ *http.Request) {
+	daemon.Reply(w, http.StatusOK, h.fleet.switches.List())
 }
 
-func (h handlers) putSwitch(c *gin.Context) {
-	if body, ok := read(c); ok {
-		v, err := h.fleet.putSwitch(c.Param("name"), body)
-		answer(c, http.StatusOK, v, err)
+func (h handlers) getSwitch(w http.ResponseWriter, r *http.Request) {
+	v, err := h.fleet.switches.Get(r.PathValue("name"))
+	answer(w, http.StatusOK, v, err)
+}
+
+func (h handlers) putSwitch(w http.ResponseWriter, r *http.Request) {
+	if body, ok := read(w, r); ok {
+		v, err := h.fleet.putSwitch(r.PathValue("name"), body)
+		answer(w, http.StatusOK, v, err)
 	}
 }
 
-func (h handlers) removeSwitch(c *gin.Context) {
-	answer(c, http.StatusNoContent, nil, h.fleet.removeSwitch(c.Param("name")))
+func (h handlers) removeSwitch(w http.ResponseWriter, r *http.Request) {
+	answer(w, http.StatusNoContent, nil, h.fleet.removeSwitch(r.PathValue("name")))
 }
 
-func (h handlers) listPersonas(c *gin.Context) { c.JSON(http.StatusOK, h.personas()) }
+func (h handlers) listPersonas(w http.ResponseWriter, _ *http.Request) {
+	daemon.Reply(w, http.StatusOK, h.personas())
+}
 
-func (h handlers) config(c *gin.Context) { c.JSON(http.StatusOK, h.reloader.view()) }
+func (h handlers) config(w http.ResponseWriter, _ *http.Request) {
+	daemon.Reply(w, http.StatusOK, h.reloader.view())
+}
 
-func (h handlers) reload(c *gin.Context) {
+func (h handlers) reload(w http.ResponseWriter, _ *http.Request) {
 	done, err := h.reloader.reload("REST")
 	if err != nil {
-		refuse(c, err)
+		refuse(w, err)
 		return
 	}
 	v := h.reloader.view()
 	v.Changed = done
-	c.JSON(http.StatusOK, v)
+	daemon.Reply(w, http.StatusOK, v)
 }
 
-func (h handlers) drained(c *gin.Context) { c.JSON(http.StatusOK, h.fleet.left(h.idle)) }
+func (h handlers) drained(w http.ResponseWriter, _ *http.Request) {
+	daemon.Reply(w, http.StatusOK, h.fleet.left(h.idle))
+}
 
-func (h handlers) drain(c *gin.Context) {
+func (h handlers) drain(w http.ResponseWriter, r *http.Request) {
 	body := struct {
 		Timeout *config.Duration `json:"timeout"`
 	}{}
-	if c.Request.ContentLength != 0 && !readJSON(c, &body) {
+	if r.ContentLength != 0 && !readJSON(w, r, &body) {
 		return
 	}
 	within := defaultDrain
@@ -236,28 +247,28 @@ func (h handlers) drain(c *gin.Context) {
 		within = body.Timeout.Std()
 	}
 	if within > maxDrain {
-		daemon.Refuse(c, http.StatusBadRequest, "\"timeout\" is %v; at most %v are allowed", within, maxDrain)
+		daemon.Refuse(w, http.StatusBadRequest, "\"timeout\" is %v; at most %v are allowed", within, maxDrain)
 		return
 	}
-	ctx, cancel := context.WithTimeout(c.Request.Context(), within)
+	ctx, cancel := context.WithTimeout(r.Context(), within)
 	defer cancel()
 	v, err := h.fleet.drain(ctx, h.idle)
-	answer(c, http.StatusOK, v, err)
+	answer(w, http.StatusOK, v, err)
 }
 
-func (h handlers) resume(c *gin.Context) {
-	answer(c, http.StatusNoContent, nil, h.fleet.supervisor.Hold(c.Request.Context(), false))
+func (h handlers) resume(w http.ResponseWriter, r *http.Request) {
+	answer(w, http.StatusNoContent, nil, h.fleet.supervisor.Hold(r.Context(), false))
 }
 
 // read gives the request's body, or answers why not.
-func read(c *gin.Context) ([]byte, bool) {
-	body, err := io.ReadAll(http.MaxBytesReader(c.Writer, c.Request.Body, maxEntry))
+func read(w http.ResponseWriter, r *http.Request) ([]byte, bool) {
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxEntry))
 	if err != nil {
 		var tooLarge *http.MaxBytesError
 		if errors.As(err, &tooLarge) {
-			daemon.Refuse(c, http.StatusRequestEntityTooLarge, "the body has more than %d bytes; at most that many are allowed", maxEntry)
+			daemon.Refuse(w, http.StatusRequestEntityTooLarge, "the body has more than %d bytes; at most that many are allowed", maxEntry)
 		} else {
-			daemon.Refuse(c, http.StatusBadRequest, "the request can't be read: %v", err)
+			daemon.Refuse(w, http.StatusBadRequest, "the request can't be read: %v", err)
 		}
 		return nil, false
 	}
@@ -265,8 +276,8 @@ func read(c *gin.Context) ([]byte, bool) {
 }
 
 // readJSON decodes the request's body strictly, or answers why not.
-func readJSON(c *gin.Context, into any) bool {
-	body, ok := read(c)
+func readJSON(w http.ResponseWriter, r *http.Request, into any) bool {
+	body, ok := read(w, r)
 	if !ok {
 		return false
 	}
@@ -277,27 +288,27 @@ func readJSON(c *gin.Context, into any) bool {
 		err = errors.New("there is more than one value")
 	}
 	if err != nil {
-		daemon.Refuse(c, http.StatusBadRequest, "the body is not what is wanted: %v", err)
+		daemon.Refuse(w, http.StatusBadRequest, "the body is not what is wanted: %v", err)
 		return false
 	}
 	return true
 }
 
 // readPage decodes the query of a list, or answers why not.
-func readPage(c *gin.Context) (page, bool) {
-	p := page{adaptor: c.Query("adaptor"), limit: defaultPage}
+func readPage(w http.ResponseWriter, r *http.Request) (page, bool) {
+	p := page{adaptor: r.URL.Query().Get("adaptor"), limit: defaultPage}
 	for _, q := range []struct {
 		name     string
 		into     *int
 		min, max int
 	}{{"limit", &p.limit, 1, maxPage}, {"offset", &p.offset, 0, 1 << 30}} {
-		text, given := c.GetQuery(q.name)
-		if !given {
+		text := r.URL.Query().Get(q.name)
+		if text == "" {
 			continue
 		}
 		n, err := strconv.Atoi(text)
 		if err != nil || n < q.min || n > q.max {
-			daemon.Refuse(c, http.StatusBadRequest, "%s is %.40q; want a number from %d to %d", q.name, text, q.min, q.max)
+			daemon.Refuse(w, http.StatusBadRequest, "%s is %.40q; want a number from %d to %d", q.name, text, q.min, q.max)
 			return p, false
 		}
 		*q.into = n
@@ -306,24 +317,24 @@ func readPage(c *gin.Context) (page, bool) {
 }
 
 // answer answers with v, or with what the error stands for.
-func answer(c *gin.Context, status int, v any, err error) {
+func answer(w http.ResponseWriter, status int, v any, err error) {
 	switch {
 	case err != nil:
-		refuse(c, err)
+		refuse(w, err)
 	case v == nil:
-		c.Status(status)
+		w.WriteHeader(status)
 	default:
-		c.JSON(status, v)
+		daemon.Reply(w, status, v)
 	}
 }
 
 // refuse answers with the status that the error stands for.
-func refuse(c *gin.Context, err error) {
-	body := gin.H{"error": err.Error()}
+func refuse(w http.ResponseWriter, err error) {
+	body := map[string]any{"error": err.Error()}
 	if problems := lines(err); len(problems) > 0 {
 		body["problems"] = problems
 	}
-	c.AbortWithStatusJSON(statusOf(err), body)
+	daemon.Reply(w, statusOf(err), body)
 }
 
 func statusOf(err error) int {

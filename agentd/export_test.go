@@ -2,6 +2,7 @@ package agentd
 
 import (
 	"log/slog"
+	"slices"
 
 	"github.com/akupara/akupara/daemon"
 )
@@ -11,26 +12,11 @@ func Routes() []string {
 	log := slog.New(slog.DiscardHandler)
 	a := &Agent{deps: Deps{Log: log, Registry: daemon.NewRegistry()}}
 	var out []string
-	for _, r := range a.handler(handlers{}, daemon.NewKeeper(daemon.Access{}, log), daemon.NewHealth()).Routes() {
-		out = append(out, r.Method+" "+braces(r.Path))
-	}
-	return out
-}
-
-// braces turns /:name into /{name}.
-func braces(path string) string {
-	out := ""
-	for i := 0; i < len(path); i++ {
-		if path[i] != ':' {
-			out += string(path[i])
-			continue
+	for path, methods := range a.handler(handlers{}, daemon.NewKeeper(daemon.Access{}, log), daemon.NewHealth()).Routes() {
+		for _, method := range methods {
+			out = append(out, method+" "+path)
 		}
-		end := i + 1
-		for end < len(path) && path[end] != '/' {
-			end++
-		}
-		out += "{" + path[i+1:end] + "}"
-		i = end - 1
 	}
+	slices.Sort(out)
 	return out
 }

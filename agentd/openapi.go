@@ -9,7 +9,6 @@ import (
 
 	"github.com/akupara/akupara/config"
 	"github.com/akupara/akupara/daemon"
-	"github.com/gin-gonic/gin"
 )
 
 // openAPI describes the REST API. A test holds it against the handlers.
@@ -26,13 +25,18 @@ var openAPIJSON = sync.OnceValues(func() ([]byte, error) {
 	return json.Marshal(node.Any())
 })
 
-func describeYAML(c *gin.Context) { c.Data(http.StatusOK, "application/yaml", openAPI) }
+func describeYAML(w http.ResponseWriter, _ *http.Request) { write(w, "application/yaml", openAPI) }
 
-func describeJSON(c *gin.Context) {
+func describeJSON(w http.ResponseWriter, _ *http.Request) {
 	body, err := openAPIJSON()
 	if err != nil {
-		daemon.Refuse(c, http.StatusInternalServerError, "%v", err)
+		daemon.Refuse(w, http.StatusInternalServerError, "%v", err)
 		return
 	}
-	c.Data(http.StatusOK, "application/json", body)
+	write(w, "application/json", body)
+}
+
+func write(w http.ResponseWriter, contentType string, body []byte) {
+	w.Header().Set("Content-Type", contentType)
+	_, _ = w.Write(body) // whoever asked may be gone
 }

@@ -15,17 +15,18 @@ import (
 	"github.com/akupara/akupara/chunk/wire"
 	"github.com/akupara/akupara/collectord/internal/spool"
 	"github.com/akupara/akupara/daemon"
+	"github.com/akupara/akupara/daemon/rest"
 )
 
 // memoryWait is how long a request waits, unread, for room in memory.
 const memoryWait = 5 * time.Second
 
 func (c *Collector) routes(p *parts, health *daemon.Health) http.Handler {
-	e := daemon.NewEngine(c.log)
+	e := rest.NewEngine(c.log)
 	e.POST(wire.BatchesPath, func(g *gin.Context) { c.takeBatch(g, p.spool) })
 	e.POST(wire.ReceiptsPath, func(g *gin.Context) { c.giveReceipts(g, p) })
 	e.GET("/v1/status", func(g *gin.Context) { g.JSON(http.StatusOK, c.Status()) })
-	daemon.Ops(e, c.reg, health)
+	rest.Ops(e, c.reg, health)
 	return e
 }
 

@@ -11,11 +11,10 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"time"
-
-	"github.com/gin-gonic/gin"
 )
 
 // Access says by what a server is known and who may use it. The files are read
@@ -217,18 +216,15 @@ func (k *Keeper) allows(r *http.Request) bool {
 }
 
 // Authorize refuses, with 401, requests that are not allowed, but for those of
-// the open paths, such as /healthz.
-func (k *Keeper) Authorize(open ...string) gin.HandlerFunc {
-	return func(c *gin.Context) {
-		for _, path := range open {
-			if c.Request.URL.Path == path {
-				return
-			}
+// the open paths, such as /healthz. It is for Mux.Before.
+func (k *Keeper) Authorize(open ...string) func(w http.ResponseWriter, r *http.Request) bool {
+	return func(w http.ResponseWriter, r *http.Request) bool {
+		if slices.Contains(open, r.URL.Path) || k.allows(r) {
+			return true
 		}
-		if !k.allows(c.Request) {
-			c.Header("WWW-Authenticate", "Bearer")
-			Refuse(c, http.StatusUnauthorized, "a token is asked for: send the header Authorization: Bearer TOKEN")
-		}
+		w.Header().Set("WWW-Authenticate", "Bearer")
+		Refuse(w, http.StatusUnauthorized, "a token is asked for: send the header Authorization: Bearer TOKEN")
+		return false
 	}
 }
 

@@ -20,8 +20,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/gin-gonic/gin"
 )
 
 // authority makes certificates.
@@ -92,10 +90,11 @@ const testToken = "0123456789abcdef-the-token"
 func guarded(t *testing.T, a Access, log *slog.Logger) string {
 	t.Helper()
 	keeper := NewKeeper(a, log)
-	e := NewEngine(quiet)
-	e.Use(Guard(), keeper.Authorize("/healthz"))
-	Ops(e, NewRegistry(), NewHealth())
-	e.POST("/do", func(c *gin.Context) { c.Status(http.StatusNoContent) })
+	e := NewMux(quiet)
+	e.Before(Guard(nobody))
+	e.Before(keeper.Authorize("/healthz"))
+	ops(e, NewRegistry(), NewHealth())
+	e.Handle("POST", "/do", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) })
 	s := NewServer(ServerConfig{Name: "test", Address: "127.0.0.1:0", Handler: e, Log: quiet, Keeper: keeper})
 	if err := s.Listen(); err != nil {
 		t.Fatal(err)
@@ -293,10 +292,10 @@ func TestChangedCertificatesAndTokensAreReadAgain(t *testing.T) {
 }
 
 func TestBrowsersOfOtherSitesAreRefusedOnAllPathsAndMethods(t *testing.T) {
-	e := NewEngine(quiet)
-	e.Use(Guard())
-	Ops(e, NewRegistry(), NewHealth())
-	e.POST("/do", func(c *gin.Context) { c.Status(http.StatusNoContent) })
+	e := NewMux(quiet)
+	e.Before(Guard(nobody))
+	ops(e, NewRegistry(), NewHealth())
+	e.Handle("POST", "/do", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) })
 	for site, want := range map[string]bool{"": true, "same-origin": true, "none": true, "same-site": false, "cross-site": false, "odd": false} {
 		for _, method := range []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"} {
 			for _, path := range []string{"/do", "/metrics", "/healthz", "/none"} {

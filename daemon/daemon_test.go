@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -19,8 +20,6 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
-
-	"github.com/gin-gonic/gin"
 )
 
 var quiet = slog.New(slog.DiscardHandler)
@@ -108,13 +107,13 @@ func TestTheSecondSignalAborts(t *testing.T) {
 
 func TestHealthFailsBeforeTheListenerCloses(t *testing.T) {
 	health := NewHealth()
-	e := NewEngine(quiet)
-	Ops(e, NewRegistry(), health)
+	e := NewMux(quiet)
+	ops(e, NewRegistry(), health)
 	entered, leave := make(chan struct{}), make(chan struct{})
-	e.GET("/slow", func(c *gin.Context) {
+	e.Handle("GET", "/slow", func(w http.ResponseWriter, _ *http.Request) {
 		close(entered)
 		<-leave
-		c.String(http.StatusOK, "done")
+		fmt.Fprint(w, "done")
 	})
 	s := NewServer(ServerConfig{Name: "test", Address: "127.0.0.1:0", Handler: e, Log: quiet, Health: health})
 	if err := s.Listen(); err != nil {
@@ -149,8 +148,8 @@ func TestHealthFailsBeforeTheListenerCloses(t *testing.T) {
 func TestReadyzSaysWhyNot(t *testing.T) {
 	health := NewHealth()
 	health.AddCheck("spool", func() error { return errors.New("the disk is full") })
-	e := NewEngine(quiet)
-	Ops(e, NewRegistry(), health)
+	e := NewMux(quiet)
+	ops(e, NewRegistry(), health)
 	for path, want := range map[string]struct {
 		code int
 		body string
@@ -174,10 +173,10 @@ func TestReadyzSaysWhyNot(t *testing.T) {
 
 func TestAPanicIsAnswered500AndLogged(t *testing.T) {
 	var log bytes.Buffer
-	e := NewEngine(slog.New(slog.NewTextHandler(&log, nil)))
-	e.GET("/", func(*gin.Context) { panic("our bug") })
+	e := NewMux(slog.New(slog.NewTextHandler(&log, nil)))
+	e.Handle("GET", "/bug", func(http.ResponseWriter, *http.Request) { panic("our bug") })
 	w := httptest.NewRecorder()
-	e.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/", nil))
+	e.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/bug", nil))
 	if w.Code != http.StatusInternalServerError || !strings.Contains(log.String(), "our bug") {
 		t.Errorf("got %d and the log %q, want 500 and the cause", w.Code, log.String())
 	}
@@ -230,9 +229,9 @@ func TestForeignHostsAndOriginsAreRefused(t *testing.T) {
 			r.Header.Set("Origin", c.origin)
 		}
 		r = r.WithContext(context.WithValue(r.Context(), http.LocalAddrContextKey, c.local))
-		e := NewEngine(quiet)
-		e.Use(Guard("node7.example.org"))
-		e.POST("/v1/adaptors", func(c *gin.Context) { c.Status(http.StatusNoContent) })
+		e := NewMux(quiet)
+		e.Before(Guard(func() []string { return []string{"node7.example.org"} }))
+		e.Handle("POST", "/v1/adaptors", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) })
 		w := httptest.NewRecorder()
 		e.ServeHTTP(w, r)
 		if got := w.Code == http.StatusNoContent; got != c.want || !got && w.Code != http.StatusForbidden {

@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"sync"
 
-	"github.com/gin-gonic/gin"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -68,18 +67,21 @@ func NewRegistry() *prometheus.Registry {
 	return reg
 }
 
-// Ops mounts /healthz (200 while the process runs), /readyz (503 with the
-// reason while it can't take work) and /metrics.
-func Ops(r gin.IRoutes, metrics prometheus.Gatherer, h *Health) {
-	r.GET("/healthz", func(c *gin.Context) { c.String(http.StatusOK, "ok\n") })
-	r.GET("/readyz", func(c *gin.Context) {
-		if err := h.Ready(); err != nil {
-			c.String(http.StatusServiceUnavailable, "%v\n", err)
-			return
-		}
-		c.String(http.StatusOK, "ok\n")
-	})
-	r.GET("/metrics", gin.WrapH(promhttp.HandlerFor(metrics, promhttp.HandlerOpts{MaxRequestsInFlight: 8})))
+// OpsHandlers are what every daemon serves, by path, for GET: /healthz (200
+// while the process runs), /readyz (503 with the reason while it can't take
+// work) and /metrics.
+func OpsHandlers(metrics prometheus.Gatherer, h *Health) map[string]http.Handler {
+	return map[string]http.Handler{
+		"/healthz": http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") }),
+		"/readyz": http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			if err := h.Ready(); err != nil {
+				http.Error(w, err.Error(), http.StatusServiceUnavailable)
+				return
+			}
+			fmt.Fprintln(w, "ok")
+		}),
+		"/metrics": promhttp.HandlerFor(metrics, promhttp.HandlerOpts{MaxRequestsInFlight: 8}),
+	}
 }
 
 // NewLogger logs to w as "text" or "json", from level up.

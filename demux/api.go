@@ -9,7 +9,7 @@ import (
 	"strconv"
 
 	"github.com/akupara/akupara/chunk"
-	"github.com/akupara/akupara/daemon"
+	"github.com/akupara/akupara/daemon/rest"
 	"github.com/gin-gonic/gin"
 )
 
@@ -38,7 +38,7 @@ func NewAPI(life context.Context, s *Scheduler, r gin.IRoutes) *API {
 func (a *API) list(c *gin.Context) {
 	limit, err := strconv.Atoi(c.DefaultQuery("limit", "100"))
 	if err != nil || limit < 1 {
-		daemon.Refuse(c, http.StatusBadRequest, "limit: %q is not a number from 1 on", c.Query("limit"))
+		rest.Refuse(c, http.StatusBadRequest, "limit: %q is not a number from 1 on", c.Query("limit"))
 		return
 	}
 	c.JSON(http.StatusOK, gin.H{"runs": a.scheduler.demux.history.newest(limit)})
@@ -51,7 +51,7 @@ func (a *API) start(c *gin.Context) {
 	dec := json.NewDecoder(http.MaxBytesReader(c.Writer, c.Request.Body, maxRunsBody))
 	dec.DisallowUnknownFields()
 	if err := dec.Decode(&req); err != nil && !errors.Is(err, io.EOF) {
-		daemon.Refuse(c, http.StatusBadRequest, `the body is not {"type": "TYPE"}: %v`, err)
+		rest.Refuse(c, http.StatusBadRequest, `the body is not {"type": "TYPE"}: %v`, err)
 		return
 	}
 	if req.Type == "" {
@@ -59,7 +59,7 @@ func (a *API) start(c *gin.Context) {
 	}
 	if req.Type != "" {
 		if err := chunk.CheckType(req.Type); err != nil {
-			daemon.Refuse(c, http.StatusBadRequest, "%v", err)
+			rest.Refuse(c, http.StatusBadRequest, "%v", err)
 			return
 		}
 	}

@@ -13,7 +13,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"github.com/akupara/akupara/audit"
-	"github.com/akupara/akupara/daemon"
+	"github.com/akupara/akupara/daemon/rest"
 	"github.com/akupara/akupara/query"
 )
 
@@ -32,12 +32,12 @@ var formats = []struct{ mime, header, format string }{
 func (s *Server) query(c *gin.Context) {
 	header, format, ok := accepted(c.Request.Header.Values("Accept"))
 	if !ok {
-		daemon.Refuse(c, http.StatusNotAcceptable, "Accept: a query answers application/json, application/x-ndjson, text/csv and application/vnd.apache.parquet")
+		rest.Refuse(c, http.StatusNotAcceptable, "Accept: a query answers application/json, application/x-ndjson, text/csv and application/vnd.apache.parquet")
 		return
 	}
 	sql, status, err := statement(c)
 	if err != nil {
-		daemon.Refuse(c, status, "%v", err)
+		rest.Refuse(c, status, "%v", err)
 		return
 	}
 	if !s.take(c) {
@@ -64,7 +64,7 @@ func (s *Server) take(c *gin.Context) bool {
 	default:
 		s.metrics.queries.WithLabelValues("busy").Inc()
 		c.Header("Retry-After", "1")
-		daemon.Refuse(c, http.StatusTooManyRequests, "%d queries are running, which is the most that web.queries allows; try again", cap(s.busy))
+		rest.Refuse(c, http.StatusTooManyRequests, "%d queries are running, which is the most that web.queries allows; try again", cap(s.busy))
 		return false
 	}
 }
@@ -89,7 +89,7 @@ func (s *Server) fail(c *gin.Context, err error) {
 	s.metrics.queries.WithLabelValues(outcome).Inc()
 	if !c.Writer.Written() {
 		c.Header("Content-Type", "application/json; charset=utf-8")
-		daemon.Refuse(c, status, "%v", err)
+		rest.Refuse(c, status, "%v", err)
 		return
 	}
 	breakOff(c)

@@ -15,7 +15,7 @@ import (
 
 	"github.com/gin-gonic/gin"
 
-	"github.com/akupara/akupara/daemon"
+	"github.com/akupara/akupara/daemon/rest"
 )
 
 // upstream is another daemon's REST API that requests are passed on to.
@@ -91,7 +91,7 @@ func (u *upstream) pass(c *gin.Context, path string, wait time.Duration) error {
 	}
 	body, err := io.ReadAll(http.MaxBytesReader(c.Writer, c.Request.Body, maxPassedBody))
 	if err != nil {
-		daemon.Refuse(c, http.StatusRequestEntityTooLarge, "the body has more than %d bytes", maxPassedBody)
+		rest.Refuse(c, http.StatusRequestEntityTooLarge, "the body has more than %d bytes", maxPassedBody)
 		return nil
 	}
 	header := http.Header{}
@@ -119,7 +119,7 @@ func (u *upstream) pass(c *gin.Context, path string, wait time.Duration) error {
 // must is pass, answering 503 where the daemon is away.
 func (u *upstream) must(c *gin.Context, path string, wait time.Duration) {
 	if err := u.pass(c, path, wait); err != nil {
-		daemon.Refuse(c, http.StatusServiceUnavailable, "%s: %v", u.name, err)
+		rest.Refuse(c, http.StatusServiceUnavailable, "%s: %v", u.name, err)
 	}
 }
 
@@ -129,7 +129,7 @@ func (s *Server) schedules(c *gin.Context) { s.toDemux(c, "/v1/schedules") }
 
 func (s *Server) toDemux(c *gin.Context, path string) {
 	if s.demux == nil {
-		daemon.Refuse(c, http.StatusServiceUnavailable, "no demux is known: set demux.listen, and web.demux to the same address")
+		rest.Refuse(c, http.StatusServiceUnavailable, "no demux is known: set demux.listen, and web.demux to the same address")
 		return
 	}
 	s.demux.must(c, path, upstreamWait)
@@ -139,20 +139,20 @@ func (s *Server) toDemux(c *gin.Context, path string) {
 func (s *Server) passToAgent(c *gin.Context) {
 	agent := s.agents[c.Param("host")]
 	if agent == nil {
-		daemon.Refuse(c, http.StatusNotFound, "no agent of host %q is configured in web.agents", c.Param("host"))
+		rest.Refuse(c, http.StatusNotFound, "no agent of host %q is configured in web.agents", c.Param("host"))
 		return
 	}
-	rest := c.Param("rest")
-	if rest == "/" || hasDots(rest) {
-		daemon.Refuse(c, http.StatusNotFound, "of an agent, what is under its /v1 is passed on: /v1/agents/%s/adaptors, say", c.Param("host"))
+	under := c.Param("rest")
+	if under == "/" || hasDots(under) {
+		rest.Refuse(c, http.StatusNotFound, "of an agent, what is under its /v1 is passed on: /v1/agents/%s/adaptors, say", c.Param("host"))
 		return
 	}
 	wait := upstreamWait
-	if rest == "/drain" {
+	if under == "/drain" {
 		wait = drainWait
 	}
 	u := upstream{"the agent of " + c.Param("host"), agent}
-	u.must(c, rest, wait)
+	u.must(c, under, wait)
 }
 
 // hasDots reports whether an escaped path may lead out of where it starts.

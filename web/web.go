@@ -32,6 +32,7 @@ import (
 
 	"github.com/akupara/akupara/agentd/client"
 	"github.com/akupara/akupara/daemon"
+	"github.com/akupara/akupara/daemon/rest"
 	"github.com/akupara/akupara/query"
 	"github.com/akupara/akupara/store"
 )
@@ -111,11 +112,11 @@ func (s *Server) Addr() net.Addr { return s.server.Addr() }
 
 // Handler gives all routes.
 func (s *Server) Handler() http.Handler {
-	e := daemon.NewEngine(s.deps.Log)
+	e := rest.NewEngine(s.deps.Log)
 	e.UseRawPath = true // an adaptor's name may hold an escaped slash
 	e.UnescapePathValues = false
-	daemon.Ops(e, s.deps.Registry, s.health)
-	g := e.Group("", daemon.Guard())
+	rest.Ops(e, s.deps.Registry, s.health)
+	g := e.Group("", rest.Guard())
 	g.GET("/", s.index)
 	g.POST("/v1/query", s.query)
 	g.GET("/v1/tables", s.tables)

@@ -14,6 +14,7 @@ import (
 	"github.com/akupara/akupara/collectord"
 	"github.com/akupara/akupara/config"
 	"github.com/akupara/akupara/daemon"
+	"github.com/akupara/akupara/daemon/rest"
 	"github.com/akupara/akupara/demux"
 	"github.com/akupara/akupara/store"
 	"github.com/akupara/akupara/web"
@@ -107,9 +108,9 @@ func (p parts) demux(cfg demux.Config, opts demux.Options) *demuxDaemon {
 	scheduler := demux.NewScheduler(demux.New(cfg, p.fs, p.Store.V.String(), log, reg), opts)
 	d := &demuxDaemon{scheduler: scheduler}
 	if cfg.Listen != "" {
-		d.engine, d.health = daemon.NewEngine(log), daemon.NewHealth()
-		d.engine.Use(daemon.Guard())
-		daemon.Ops(d.engine, reg, d.health)
+		d.engine, d.health = rest.NewEngine(log), daemon.NewHealth()
+		d.engine.Use(rest.Guard())
+		rest.Ops(d.engine, reg, d.health)
 		network, address := cfg.Listen.Split()
 		d.server = daemon.NewServer(daemon.ServerConfig{
 			Name: "demux", Network: network, Address: address, Handler: d.engine, Log: log, Health: d.health,
