@@ -221,7 +221,7 @@ func (r *run) copied(s *stream) bool {
 		}
 	}
 	for path, other := range r.byPath {
-		if related(s.origin, path) && other.info.Size >= s.goodSize && other.info.Birth >= s.info.Birth {
+		if related(s.origin, path) && other.size.Load() >= s.goodSize && (other.busy || other.info.Birth >= s.info.Birth) {
 			return true
 		}
 	}

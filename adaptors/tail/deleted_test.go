@@ -7,7 +7,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/akupara/akupara/adaptors"
 	"github.com/akupara/akupara/chunk"
+	"github.com/akupara/akupara/config"
 )
 
 func TestFileDeletedBeforeItsStreamWasOpenedKeepsItsName(t *testing.T) {
@@ -85,4 +87,79 @@ func TestDeletedFilesThatWaitKeepDescriptorsWithinABound(t *testing.T) {
 	if len(r.rec.Facts(chunk.Lost)) == 0 {
 		t.Error("nothing was lost: the test proves nothing")
 	}
+}
+
+func TestFileClosedForWantOfDescriptorsAndThenDeletedIsToldAsLost(t *testing.T) {
+	each(t, func(t *testing.T, watch string) {
+		r := newRig(t).with(watch)
+		r.rec.Refuse(func(*chunk.Chunk) error { return fmt.Errorf("503") })
+		a, err := New(r.cfg)
+		r.ok(err)
+		a.times = testTimes()
+		a.times.missing = 100 * time.Millisecond
+		a.maxOpen = 2
+		r.startAdaptor(a)
+		size := map[string]int64{}
+		for i := range 20 {
+			name := fmt.Sprintf("%d.log", i)
+			text := fmt.Sprintf("what stands in %s is lost, or comes\n", name)
+			size[r.path(name)] = int64(len(text))
+			r.write(name, text)
+			r.until("a new file is not seen", func() bool { return shows(r, name) })
+		}
+		r.until("not every file's stream is stored", func() bool { return len(r.rec.Known()) == 21 })
+		for i := range 20 {
+			r.remove(fmt.Sprintf("%d.log", i))
+		}
+		r.rec.Refuse(nil)
+		r.until("not every byte came or was told as lost", func() bool {
+			told := map[string]chunk.Ranges{}
+			for _, c := range r.rec.Chunks() {
+				told[c.Source] = told[c.Source].Add(c.Range())
+			}
+			for path, n := range size {
+				if got := told[path]; len(got) != 1 || got[0] != (chunk.Range{Last: n}) {
+					return false
+				}
+			}
+			return true
+		})
+		if len(r.rec.Facts(chunk.Lost)) == 0 {
+			t.Error("nothing was lost: the test proves nothing")
+		}
+	})
+}
+
+func TestAdaptorsOfOneAgentShareTheirDescriptors(t *testing.T) {
+	each(t, func(t *testing.T, watch string) {
+		const bound = 20
+		shared := adaptors.NewDescriptors(bound)
+		var rigs []*rig
+		for range 3 {
+			r := newRig(t).with(watch)
+			r.cfg.Rescan = config.Duration(50 * time.Millisecond)
+			r.descriptors = shared
+			for i := range 30 {
+				r.write(fmt.Sprintf("%d.log", i), r.lines(1))
+			}
+			r.start()
+			r.arrived()
+			rigs = append(rigs, r)
+		}
+		open := func() int {
+			n := 0
+			for _, r := range rigs {
+				n += openFiles(t, r.dir)
+			}
+			return n
+		}
+		rigs[0].until("too many are open", func() bool { return open() <= bound })
+		for _, r := range rigs {
+			for i := range 30 {
+				r.write(fmt.Sprintf("%d.log", i), r.lines(1))
+			}
+			r.arrived()
+		}
+		rigs[0].until("too many are open after all have grown", func() bool { return open() <= bound })
+	})
 }
