@@ -206,9 +206,6 @@ func (in *instance) decode(b []byte, now time.Time) error {
 	if err := json.Unmarshal(b, &s); err != nil {
 		return fmt.Errorf("decode a chain of log files: %w", err)
 	}
-	if len(s.Parts) == 0 {
-		return errors.New("decode a chain of log files: it is empty")
-	}
 	in.before, in.done, in.mark = s.Before, s.Done, cutState{s.CutAt, s.Cut}
 	in.cut = in.mark
 	for i, sp := range s.Parts {
@@ -223,7 +220,7 @@ func (in *instance) decode(b []byte, now time.Time) error {
 			}
 		}
 		if p.file == nil {
-			p.file = &file{id: sp.File, unseen: now, grewAt: now}
+			p.file = &file{id: sp.File, grewAt: now} // unseen from the first look on
 		}
 		p.file.size = max(p.file.size, p.From+max(p.Len, 0))
 		in.parts = append(in.parts, p)

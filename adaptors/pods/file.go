@@ -144,10 +144,23 @@ func (f *file) close() {
 	f.f, f.z = nil, nil
 }
 
+// virgin tells that nothing is known of the file by which it could be found
+// again: it was empty when it was seen last, and is not open.
+func (f *file) virgin() bool { return f.id.HeadLen == 0 && !f.isOpen() }
+
+// mayBe tells whether the file that has a name now may be this one, as far as
+// the file system tells. An inode is soon another file's: one that was never
+// read is told by a name of its own alone.
+func (f *file) mayBe(name string, info *ident.Info, current string) bool {
+	return f.id.Ino != 0 && f.id.SameInode(info) && (f.id.HeadLen > 0 || f.id.Path == name && name != current)
+}
+
 // called notes under which name the file is there.
 func (f *file) called(name string, gz bool) {
 	f.name, f.id.Path, f.gz, f.unseen = name, name, gz, time.Time{}
-	if !gz && f.z != nil {
+	if gz { // the inode is another file's by now
+		f.id.Ino, f.id.Birth = 0, 0
+	} else if f.z != nil {
 		f.close()
 	}
 }
@@ -189,7 +202,11 @@ func (f *file) mayGrow() answer {
 // openLog opens a regular file for reading; it never blocks on a FIFO and
 // follows symlinks, as docker's are.
 func openLog(path string) (*os.File, ident.Info, error) {
-	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_CLOEXEC|unix.O_NOCTTY, 0)
+	const flags = unix.O_RDONLY | unix.O_NONBLOCK | unix.O_CLOEXEC | unix.O_NOCTTY
+	fd, err := unix.Open(path, flags|unix.O_NOATIME, 0)
+	if err == unix.EPERM { // another's file
+		fd, err = unix.Open(path, flags, 0)
+	}
 	if err != nil {
 		return nil, ident.Info{}, &fs.PathError{Op: "open", Path: path, Err: err}
 	}

@@ -67,11 +67,9 @@ func listFolder(dir string, restart int) (listing, error) {
 }
 
 // text is the listing as one string, to be compared.
-func (l *listing) text() string { return listingText(l.plain, l.gz) }
-
-func listingText(plain, gz []string) string {
-	all := slices.Clone(plain)
-	for _, n := range gz {
+func (l *listing) text() string {
+	all := slices.Clone(l.plain)
+	for _, n := range l.gz {
 		all = append(all, n+".gz")
 	}
 	slices.Sort(all)
@@ -172,7 +170,18 @@ func (in *instance) match(l *listing) (surprised bool, err error) {
 		in.next = append(in.next, anew...)
 		in.sortNext()
 	}
+	in.adopt()
 	return surprised || len(anew) > 0, nil
+}
+
+// adopt finds files of which nothing is known among those that are new: they
+// were seen by another name, or another inode's.
+func (in *instance) adopt() {
+	lost := func(f *file) bool { return f.virgin() && !f.exists() }
+	in.next = slices.DeleteFunc(in.next, lost)
+	if last := in.last(); last != nil && last.growing() && last.From == 0 && lost(last.file) && len(in.next) > 0 {
+		last.file, in.next = in.next[0], in.next[1:]
+	}
 }
 
 func (in *instance) openNew(name string) (*file, error) {
@@ -193,7 +202,7 @@ func (in *instance) takeOpen(f *file) {
 			f.close()
 			return
 		}
-		if k.f == nil && k.id.SameInode(&ident.Info{Ino: f.id.Ino, Birth: f.id.Birth}) {
+		if k.f == nil && k.mayBe(f.name, &ident.Info{Ino: f.id.Ino, Birth: f.id.Birth}, in.logName()) {
 			if same, err := in.same(k)(f.f, f.size); err == nil && same {
 				k.f, k.key = f.f, f.key
 				k.saw(f.size)
@@ -220,7 +229,7 @@ func (in *instance) findPlain(name string, known []*file, claimed map[*file]bool
 		}
 	}
 	for _, f := range known {
-		if f.f != nil || claimed[f] || !f.id.SameInode(&info) {
+		if f.f != nil || claimed[f] || !f.mayBe(name, &info, in.logName()) {
 			continue
 		}
 		o, now, err := openLog(path)
@@ -257,7 +266,7 @@ func findName(name string, known []*file, claimed map[*file]bool) *file {
 func (in *instance) findHead(name string, known []*file, claimed map[*file]bool) (found *file, wait bool, err error) {
 	var missing []*file
 	for _, f := range known {
-		if !claimed[f] && f.id.Path == in.logName() {
+		if !claimed[f] && f.id.Path == in.logName() && !f.virgin() {
 			missing = append(missing, f)
 		}
 	}
@@ -278,9 +287,12 @@ func (in *instance) findHead(name string, known []*file, claimed map[*file]bool)
 	}
 	defer func() { _ = z.Close() }()
 	for _, f := range missing {
-		if f.f != nil && f.id.HeadLen == 0 {
+		if f.f != nil { // all of it is known: nobody compresses what is still written to
 			if err := f.look(); err != nil {
 				return nil, false, err
+			}
+			if uint32(f.size) != uint32(z.Size()) {
+				continue
 			}
 			if _, err := f.growHead(f.f); err != nil {
 				return nil, false, err
@@ -294,16 +306,18 @@ func (in *instance) findHead(name string, known []*file, claimed map[*file]bool)
 	return nil, false, nil
 }
 
-// findLate lets what was written to a file after its end was told be read now.
-func (in *instance) findLate() {
+// findLate lets what was written to a file after its end was told be read now,
+// and tells whether there is any.
+func (in *instance) findLate() bool {
 	last := in.last()
 	if last == nil || !last.growing() || in.off < in.sent || in.off < last.Base || in.cut.State != (cri.State{}) {
-		return
+		return false
 	}
-	for _, f := range in.files() {
-		if upTo, ok := in.told(f); ok && !f.gz && f.size > upTo && f != in.last().file {
-			in.late(f, upTo, in.off)
-			return // another one with the next look
+	for _, p := range in.parts[:len(in.parts)-1] {
+		if upTo, ok := in.told(p.file); ok && !p.file.gz && p.file.size > upTo {
+			in.late(p.file, upTo, in.off)
+			return true // others follow
 		}
 	}
+	return false
 }

@@ -4,8 +4,8 @@ import (
 	"container/heap"
 	"context"
 	"fmt"
-	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -15,7 +15,7 @@ import (
 
 // begin takes what the checkpoint holds and looks for all logs there are.
 func (r *run) begin(ctx context.Context) {
-	r.firstStart = true
+	r.firstStart, r.scanAll = true, true
 	for _, k := range r.env.Streams.Known() {
 		if k.Source == marker {
 			r.firstStart = false
@@ -65,60 +65,68 @@ func (r *run) markStarted(ctx context.Context) {
 	r.firstStart = false
 }
 
-// scan looks through all folders. Where they are watched it finds little: what
-// an overflow hid.
+// scan looks through all folders; where all are watched, through those of which
+// the list of names has changed. It finds little: what an overflow hid.
 func (r *run) scan() {
-	if _, err := os.ReadDir(r.root); err != nil {
+	all := r.scanAll || r.find.Blind()
+	if _, err := ident.Stat(r.root); err != nil {
 		// Nothing may be told as deleted because a mount is missing.
-		if r.board.fail(nil, fmt.Errorf("list the folder of all pods: %w", err)) {
-			r.env.Log.Warn("the folder of all pods can't be listed; looking again", "root", r.root, "err", err)
+		if r.board.fail(nil, fmt.Errorf("look at the folder of all pods: %w", err)) {
+			r.env.Log.Warn("the folder of all pods can't be looked at; trying again", "root", r.root, "err", err)
 		}
 		r.find.Scan(func(string) {}) // watches what there is of its path
+		r.scanAll = true
 		return
 	}
 	r.board.well(nil)
-	type found struct{ plain, gz []string }
-	all := map[*instance]*found{}
-	r.find.Scan(func(path string) {
-		c, n, ok := r.parse(path)
-		if !ok {
-			return
-		}
-		in := r.get(&c)
-		if in == nil {
-			return
-		}
-		f := all[in]
-		if f == nil {
-			f = &found{}
-			all[in] = f
-		}
-		base := filepath.Base(path)
-		if n.gz {
-			f.gz = append(f.gz, strings.TrimSuffix(base, ".gz"))
-		} else {
-			f.plain = append(f.plain, base)
-		}
-		if n.rotated == "" {
-			r.glance(in, path)
-		}
-	})
+	seen := map[*instance]*listing{}
+	found := func(path string) { r.found(path, seen) }
+	changed := map[string]bool(nil)
+	if all {
+		r.find.Scan(found)
+	} else {
+		changed = r.find.Rescan(found)
+	}
+	r.scanAll = false
 	for in := range r.live {
-		f := all[in]
-		if f == nil {
-			f = &found{}
+		if !all && !changed[in.dir] {
+			continue
 		}
-		for i := len(f.gz) - 1; i >= 0; i-- { // as a look takes it: the plain one counts
-			for _, p := range f.plain {
-				if p == f.gz[i] {
-					f.gz = append(f.gz[:i], f.gz[i+1:]...)
-					break
-				}
-			}
+		l := seen[in]
+		if l == nil {
+			l = &listing{}
 		}
-		if !in.sameListing(listingText(f.plain, f.gz)) {
+		l.gz = slices.DeleteFunc(l.gz, func(name string) bool { return slices.Contains(l.plain, name) })
+		if !in.sameListing(l.text()) {
 			in.dirty.Store(true)
 			r.enqueue(in)
+		}
+	}
+}
+
+// found takes a log that a scan found.
+func (r *run) found(path string, seen map[*instance]*listing) {
+	c, n, ok := r.parse(path)
+	if !ok {
+		return
+	}
+	in := r.get(&c)
+	if in == nil {
+		return
+	}
+	l := seen[in]
+	if l == nil {
+		l = &listing{}
+		seen[in] = l
+	}
+	name := filepath.Base(path)
+	switch {
+	case n.gz:
+		l.gz = append(l.gz, strings.TrimSuffix(name, ".gz"))
+	default:
+		l.plain = append(l.plain, name)
+		if n.rotated == "" {
+			r.glance(in, path)
 		}
 	}
 }

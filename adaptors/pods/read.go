@@ -78,7 +78,6 @@ func (r *reader) tryTurn(ctx context.Context, in *instance) (result, error) {
 			in.dirty.Store(true)
 			return result{}, err
 		}
-		in.findLate()
 	}
 	wake, err := r.decide(ctx, in)
 	if wake > 0 || err != nil || in.excluded && !in.absent {
@@ -171,12 +170,13 @@ func (r *reader) open(ctx context.Context, in *instance) (bool, error) {
 func (in *instance) skipToEnd(limit int64) error {
 	for len(in.next) > 0 {
 		p := in.start()
-		if len(in.next) > 0 {
-			p.Len = 0
-			continue
-		}
-		if p.file.f == nil {
-			p.Len = 0 // compressed: it does not grow
+		if len(in.next) > 0 || p.file.f == nil { // it does not grow
+			p.From, p.Len = p.file.size, 0
+			if p.file.f != nil {
+				if _, err := p.file.growHead(p.file.f); err != nil {
+					return err
+				}
+			}
 			continue
 		}
 		at, err := lastLineEnd(p.file.f, p.file.size, limit)
@@ -351,7 +351,7 @@ func (r *reader) read(ctx context.Context, in *instance) (result, error) {
 				return result{}, err
 			}
 			continue
-		case why != dry:
+		case why != dry || err == nil && sent == n && in.findLate():
 			continue
 		case err != nil:
 			return result{}, err

@@ -138,6 +138,11 @@ const patience = 20 * time.Second
 
 func (r *rig) until(what string, is func() bool) {
 	r.t.Helper()
+	r.untilElse(what, is, func() string { return "" })
+}
+
+func (r *rig) untilElse(what string, is func() bool, more func() string) {
+	r.t.Helper()
 	deadline := time.After(patience)
 	look := time.NewTicker(5 * time.Millisecond)
 	defer look.Stop()
@@ -150,7 +155,7 @@ func (r *rig) until(what string, is func() bool) {
 		case <-changed:
 		case <-look.C:
 		case <-deadline:
-			r.t.Fatalf("after %v: %s\nstatus %+v\nfacts %+v", patience, what, r.a.Status(), r.rec.Chunks())
+			r.t.Fatalf("after %v: %s\n%s\n%s", patience, what, more(), r.dump())
 		}
 	}
 }
@@ -175,7 +180,17 @@ func (r *rig) arrived(cs ...*ctr) {
 		cs = r.all
 	}
 	for _, c := range cs {
-		r.until("not everything came of "+c.path, func() bool { return len(r.got(c.path)) >= c.wrote.Len() })
+		r.untilElse("not everything came of "+c.path, func() bool { return len(r.got(c.path)) >= c.wrote.Len() }, func() string {
+			sizes := ""
+			for i, text := range c.contents() {
+				name := "present"
+				if all := c.rotated(); i < len(all) {
+					name = all[i][len(c.path):]
+				}
+				sizes += fmt.Sprintf("%s %d ", name, len(text))
+			}
+			return around(r.got(c.path), c.wrote.String()) + "\nfiles " + sizes
+		})
 		if got, want := r.got(c.path), c.wrote.String(); got != want {
 			for _, k := range r.rec.Known() {
 				r.t.Logf("stored: %s %s settled %d sent %d ended %t: %s", k.ID, k.Source, k.Settled, k.Sent, k.Ended, k.Identity)

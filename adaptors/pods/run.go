@@ -54,6 +54,7 @@ type run struct {
 	work    chan *instance
 	done    chan result
 	scanNow bool
+	scanAll bool // and look at files, too, not at folders that changed alone
 }
 
 // marker is the Source of the stored stream that says that the adaptor was
@@ -202,7 +203,7 @@ func (r *run) events(ctx context.Context) error {
 			if !errors.Is(err, fsnotify.ErrEventOverflow) {
 				r.env.Log.Warn("watching folders failed; looking through all of them", "err", err)
 			}
-			r.scanNow = true
+			r.scanNow, r.scanAll = true, true
 			for in := range r.live { // what was written is not known
 				in.written.Store(true)
 			}
@@ -236,16 +237,21 @@ func (r *run) rescanEvery() time.Duration {
 	return r.cfg.Rescan.Std()
 }
 
-// drainEvents takes what else is there at once.
+// drainEvents takes what else is there at once. The watcher holds few events
+// itself and reads more as they are taken: there are no more when none comes for
+// a moment.
 func (r *run) drainEvents() {
+	moment := time.NewTimer(time.Millisecond)
+	defer moment.Stop()
 	for range 4096 {
 		select {
 		case ev, ok := <-r.find.Events():
 			if !ok {
-				return
+				return // the next look finds it closed, too
 			}
 			r.event(ev)
-		default:
+			moment.Reset(time.Millisecond)
+		case <-moment.C:
 			return
 		}
 	}
@@ -268,8 +274,12 @@ func (r *run) event(ev fsnotify.Event) {
 	case !r.find.Below(path):
 	case ev.Has(fsnotify.Remove) || ev.Has(fsnotify.Rename):
 		if r.find.Watched(path) {
-			r.find.Unwatch(path)
-			r.scanNow = r.scanNow || ev.Has(fsnotify.Rename)
+			if ev.Has(fsnotify.Rename) {
+				r.find.UnwatchTree(path)
+				r.scanNow = true
+			} else {
+				r.find.Unwatch(path)
+			}
 		}
 	case ev.Has(fsnotify.Create) || ev.Has(fsnotify.Chmod): // a folder that is new, or whose permissions have changed
 		r.find.ScanBelow(path, func(path string) {

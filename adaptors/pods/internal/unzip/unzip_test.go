@@ -48,7 +48,7 @@ func TestBytesAreReadAtAnyOffset(t *testing.T) {
 		t.Errorf("got size %d, want %d", z.Size(), len(data))
 	}
 	at := int64(0)
-	for range 300 {
+	for range 60 {
 		switch rnd.IntN(4) {
 		case 0:
 			at = rnd.Int64N(int64(len(data)) + 10)
