@@ -1,6 +1,7 @@
 package pods
 
 import (
+	"container/list"
 	"fmt"
 	"maps"
 	"path/filepath"
@@ -9,8 +10,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"container/list"
 
 	"github.com/akupara/akupara/adaptors"
 	"github.com/akupara/akupara/adaptors/pods/internal/cri"

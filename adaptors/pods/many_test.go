@@ -1,0 +1,202 @@
+package pods
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/akupara/akupara/adaptors/adaptortest"
+	"github.com/akupara/akupara/chunk"
+	"github.com/akupara/akupara/config"
+)
+
+func TestRulesChooseContainers(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.cfg.Namespaces = []config.Glob{"shop", "team-*"}
+	r.cfg.ExcludePods = []config.Glob{"web-*"}
+	r.cfg.ExcludeContainers = []config.Glob{"istio-proxy"}
+	r.cfg.Types = []TypeRule{{Match: TypeMatch{Container: "nginx*"}, Type: "access"}}
+	yes := []*ctr{r.run("shop_db-0_u1", "nginx", 0), r.run("team-x_y_u2", "app", 0)}
+	no := []*ctr{r.run(web, "nginx", 0), r.run("kube-system_x_u3", "app", 0), r.run("shop_db-0_u1", "istio-proxy", 0)}
+	for _, c := range r.all {
+		c.write(3)
+	}
+	r.start()
+	r.arrived(yes...)
+	r.run("other_x_u4", "app", 0).write(1)
+	last := r.run("shop_z_u5", "app", 0)
+	last.write(1)
+	r.arrived(last)
+	for _, c := range no {
+		if got := r.got(c.path); got != "" {
+			t.Errorf("%s was collected", c.path)
+		}
+	}
+	for _, c := range r.rec.Chunks() {
+		if want := map[bool]string{true: "access", false: "test"}[c.Source == yes[0].path]; c.Type != want {
+			t.Errorf("%s: got type %q, want %q", c.Source, c.Type, want)
+		}
+	}
+}
+
+func TestOutputThatRefusesLosesNothing(t *testing.T) {
+	each(t, func(t *testing.T, r *rig) {
+		c := r.run(web, "nginx", 0)
+		c.write(10)
+		r.start()
+		r.arrived()
+		r.rec.Refuse(func(*chunk.Chunk) error { return errors.New("429") })
+		c.write(10)
+		r.until("nothing was refused", func() bool { return r.a.Status().LastErr != "" })
+		// Until the log is seen again, each file is open before it is gone.
+		for range 7 {
+			c.write(10)
+			id := c.stat()
+			c.rotate()
+			c.write(1)
+			r.until("the rotation was not seen", func() bool { return r.sees(c, id) })
+		}
+		r.remove(web)
+		r.rec.Refuse(nil)
+		r.arrived()
+	})
+}
+
+func TestFilesBeyondTheBoundOfOpenOnesTakeTurns(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.maxOpen = 10
+	for i := range 60 {
+		r.run(fmt.Sprintf("shop_p%d_u%d", i, i), "c", 0).write(3)
+	}
+	r.start()
+	r.arrived()
+	for i, c := range r.all {
+		if i%3 == 0 {
+			c.write(1)
+			c.rotate()
+		}
+		c.write(2)
+	}
+	r.arrived()
+	r.until("too many files are open", func() bool { return r.openFiles() <= 15 })
+	r.stop()
+	for _, c := range r.all {
+		c.write(1)
+	}
+	r.start()
+	r.arrived()
+}
+
+func TestThousandsOfContainers(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.cfg.Rescan = config.Duration(time.Minute)
+	const n = 1500
+	for i := range n {
+		c := r.run(fmt.Sprintf("ns%d_p%d_u%d", i%7, i, i), "c", 0)
+		c.write(2)
+		c.stop()
+	}
+	r.start()
+	want := 0
+	for _, c := range r.all {
+		want += c.wrote.Len()
+	}
+	r.until("not all came", func() bool { return len(r.rec.Content()) >= want })
+	if got := len(r.rec.Streams()); got != n {
+		t.Errorf("got %d streams, want %d", got, n)
+	}
+}
+
+func TestOwnPodIsLeftOut(t *testing.T) {
+	env := map[string]string{"POD_NAME": "agent-x", "POD_NAMESPACE": "logging"}
+	get := func(k string) string { return env[k] }
+	for c, want := range map[container]bool{
+		{namespace: "logging", pod: "agent-x"}: true,
+		{namespace: "other", pod: "agent-x"}:   false,
+		{namespace: "logging", pod: "agent-y"}: false,
+	} {
+		if got := self(&c, get); got != want {
+			t.Errorf("%+v: got %t, want %t", c, got, want)
+		}
+	}
+	if self(&container{pod: ""}, func(string) string { return "" }) {
+		t.Error("a pod without a name counts as the agent's own")
+	}
+}
+
+func TestPathsAreRead(t *testing.T) {
+	for path, want := range map[string]string{
+		"ns_pod_uid/c/0.log":                       "ns pod uid c 0 ''",
+		"ns_pod-0_a-b-c/c.d/12.log":                "ns pod-0 a-b-c c.d 12 ''",
+		"ns_pod_uid/c/0.log.20260301-000001":       "ns pod uid c 0 '20260301-000001'",
+		"ns_pod_uid/c/0.log.20260301-000001.gz":    "ns pod uid c 0 '20260301-000001' gz",
+		"ns_pod_uid/c/0.log.20260301-000001.tmp":   "",
+		"ns_pod_uid/c/0.log.20260301-000001.gz.gz": "",
+		"ns_pod_uid/c/00.log":                      "",
+		"ns_pod_uid/c/x.log":                       "",
+		"ns_pod/c/0.log":                           "",
+		"_pod_uid/c/0.log":                         "",
+		"ns__uid/c/0.log":                          "",
+		"ns_pod_uid/0.log":                         "",
+		"ns_pod_uid/c/d/0.log":                     "",
+		"0.log":                                    "",
+	} {
+		got := ""
+		if c, n, ok := parsePath(path); ok {
+			got = fmt.Sprintf("%s %s %s %s %d '%s'", c.namespace, c.pod, c.uid, c.name, c.restart, n.rotated)
+			if n.gz {
+				got += " gz"
+			}
+		}
+		if got != want {
+			t.Errorf("%s: got %q, want %q", path, got, want)
+		}
+	}
+}
+
+func TestMissingRootIsWaitedFor(t *testing.T) {
+	each(t, func(t *testing.T, r *rig) {
+		c := r.run(web, "nginx", 0)
+		c.write(3)
+		r.start()
+		r.arrived()
+		r.stop()
+		away := r.root + "-away"
+		r.ok(os.Rename(r.root, away))
+		r.start()
+		r.until("it is not said", func() bool { return strings.Contains(r.a.Status().LastErr, "folder of all pods") })
+		time.Sleep(3 * r.times.missing) // nothing may happen
+		r.ok(os.Rename(away, r.root))
+		c.write(3)
+		r.arrived()
+		if facts := r.rec.Facts(chunk.End); len(facts) > 0 {
+			t.Errorf("told as ended: %+v", facts)
+		}
+	})
+}
+
+func TestConformance(t *testing.T) {
+	var k *kubelet
+	var c *ctr
+	adaptortest.Test(t, adaptortest.Kind{
+		New: func(t *testing.T) adaptorsAdaptor {
+			k = newKubelet(t)
+			c = k.run(web, "nginx", 0)
+			cfg := DefaultConfig()
+			cfg.Root = k.root
+			a, err := New(cfg)
+			if err != nil {
+				t.Fatal(err)
+			}
+			a.times = testTimes()
+			return a
+		},
+		Feed: func(*testing.T) { c.write(1) },
+	})
+}
