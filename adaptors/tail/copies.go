@@ -76,7 +76,9 @@ func (r *run) hold(c *candidate, f io.ReaderAt) bool {
 		h = &held{key: c.info.Key(), size: c.info.Size, since: now}
 		r.held[c.path] = h
 	}
-	if h.of == nil && of.path != "" && samePrefix(of.path, f, c.info.Size) {
+	// In this order: the original must still be the stream's, and not what was
+	// written anew in its place.
+	if h.of == nil && !of.busy && of.path != "" && samePrefix(of.path, f, c.info.Size) && of.isWhole() {
 		h.of = of
 	}
 	if now.Sub(h.since) >= r.times.hold && !of.busy {
@@ -85,6 +87,21 @@ func (r *run) hold(c *candidate, f io.ReaderAt) bool {
 	}
 	h.next = now.Add(max(r.times.hold/20, time.Millisecond))
 	return true
+}
+
+// isWhole tells whether the stream's path leads to its own file, with its bytes.
+func (s *stream) isWhole() bool {
+	f, err := openFile(s.path)
+	if err != nil {
+		return false
+	}
+	defer func() { _ = f.Close() }()
+	info, err := ident.Fstat(f)
+	if err != nil || s.id == "" || !s.ident.SameInode(&info) {
+		return false
+	}
+	same, err := s.sameBytes(f, info.Size)
+	return err == nil && same
 }
 
 // suspect tells whether the file may be a copy of the stream's.

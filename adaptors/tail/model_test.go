@@ -54,7 +54,7 @@ func TestRandomHistoriesMatchTheModel(t *testing.T) {
 // TestFoundHistories runs again what the model test once failed with.
 func TestFoundHistories(t *testing.T) {
 	for name, h := range found {
-		t.Run(name, func(t *testing.T) {
+		t.Run(strings.ReplaceAll(name, " ", "_"), func(t *testing.T) {
 			each(t, func(t *testing.T, watch string) {
 				if failure := run1(t, watch, h, *waits); failure != "" {
 					t.Error(failure)
