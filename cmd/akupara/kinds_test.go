@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -87,6 +88,40 @@ func TestKindsAreListedForPeopleAndScripts(t *testing.T) {
 	} {
 		if _, stderr, code := call(t, dir, strings.Fields(args)...); code != 2 || !strings.Contains(stderr, want) {
 			t.Errorf("%s: exit code %d and %q, want 2 and %q", args, code, stderr, want)
+		}
+	}
+}
+
+func TestTheREADMEListsEachKindWithItsOptions(t *testing.T) {
+	text, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows := map[string]string{}
+	for line := range strings.Lines(string(text)) {
+		if _, rest, ok := strings.Cut(line, "| [`"); ok {
+			kind, _, _ := strings.Cut(rest, "`")
+			rows[kind] = line
+		}
+	}
+	for _, k := range all.Kinds() {
+		var want []string
+		for _, o := range catalog.Options(k.NewConfig()) {
+			key, _, _ := strings.Cut(strings.ReplaceAll(o.Key, "[]", ""), ".")
+			if word := "`" + key + "`"; !slices.Contains(want, word) {
+				want = append(want, word)
+			}
+		}
+		cells := strings.Split(rows[k.Name], "|")
+		if len(cells) < 4 {
+			t.Errorf("the README's table of kinds has no row for %s", k.Name)
+			continue
+		}
+		if got := strings.Fields(cells[3]); !slices.Equal(got, want) {
+			t.Errorf("the README's options of kind %s:\n got %v\nwant %v", k.Name, got, want)
+		}
+		if spooled := strings.Contains(cells[1], "*"); spooled == k.Replayable {
+			t.Errorf("the README says of kind %s that it goes through the spool: %t", k.Name, spooled)
 		}
 	}
 }

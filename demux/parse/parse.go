@@ -89,13 +89,12 @@ func MessageNames() []string {
 }
 
 // DefaultFor names the parser of a data type for which the config names none:
-// the metrics' types, df and journald have their own, pods is cri, everything
-// else raw.
+// the one of the same name, cri for pods, and raw for everything else.
 func DefaultFor(dataType string) string {
 	if dataType == "pods" {
 		return "cri"
 	}
-	if _, ok := metrics()[dataType]; ok || dataType == "df" || dataType == "journald" {
+	if _, ok := parsers()[dataType]; ok {
 		return dataType
 	}
 	return "raw"

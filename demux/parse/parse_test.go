@@ -258,7 +258,7 @@ func TestSyslogYearIsTheLastThatFits(t *testing.T) {
 }
 
 func TestDefaults(t *testing.T) {
-	for typ, want := range map[string]string{"cpu": "cpu", "df": "df", "network": "network", "hadoop": "raw", "syslog": "raw"} {
+	for typ, want := range map[string]string{"cpu": "cpu", "df": "df", "network": "network", "hadoop": "raw", "syslog": "syslog", "pods": "cri"} {
 		if got := DefaultFor(typ); got != want {
 			t.Errorf("%s: got %s, want %s", typ, got, want)
 		}
