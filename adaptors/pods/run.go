@@ -243,7 +243,7 @@ func (r *run) rescanEvery() time.Duration {
 func (r *run) drainEvents() {
 	moment := time.NewTimer(time.Millisecond)
 	defer moment.Stop()
-	for range 4096 {
+	for range 128 { // those that wait for their turn must not wait for long
 		select {
 		case ev, ok := <-r.find.Events():
 			if !ok {
