@@ -155,6 +155,7 @@ func (a *Agent) open() (*parts, error) {
 	p := &parts{checkpoints: store, spool: sp, lanes: newLanes(&a.cfg, store, log)}
 	p.supervisor = supervise.New(supervise.Env{
 		Host: host, Log: log, Spool: sp, Checkpoints: store, Switches: p.lanes.switches, Route: p.lanes.route,
+		Close: p.lanes.close,
 	})
 	p.spoolOut = &supervise.SpoolOut{Spool: sp, Route: p.lanes.route, Level: p.supervisor.Level}
 	return p, nil

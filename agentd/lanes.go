@@ -150,6 +150,14 @@ func (l *lanes) route(persona string) supervise.Route {
 	return supervise.Route{Out: adaptors.Output(ln.shipper), Ledger: ln.ledger, Gate: ln.gate}
 }
 
+// close forgets a stream in all lanes: its adaptor may have had another persona
+// before.
+func (l *lanes) close(stream string) {
+	for _, ln := range l.list() {
+		ln.ledger.Close(stream)
+	}
+}
+
 // list gives all lanes, by name.
 func (l *lanes) list() []*lane {
 	l.mu.Lock()

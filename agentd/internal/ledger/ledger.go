@@ -11,6 +11,8 @@ package ledger
 import (
 	"fmt"
 	"log/slog"
+	"maps"
+	"math"
 	"slices"
 	"sync"
 	"time"
@@ -101,25 +103,39 @@ type segment struct {
 
 // part is what a segment holds of one stream.
 type part struct {
+	of     *stream // nil: it is not open
 	ranges chunk.Ranges
 	facts  []fact
 }
 
 // Open announces a stream whose bytes below from are settled or will never be
-// sent. A stream that is open already keeps its position. It gives the position,
-// of which src is not told any more.
+// sent. A stream that is open already keeps its position where that is further.
+// It gives the position, of which src is not told any more.
 func (l *Ledger) Open(id string, src Source, from int64) (settled int64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if st := l.streams[id]; st != nil {
 		st.source = src
+		st.skip(from)
 		return st.prefix
 	}
 	l.streams[id] = &stream{source: src, prefix: from}
 	return from
 }
 
-// Close forgets a stream.
+// skip moves the position to where it came by another way: through another
+// ledger, that is, which has what this one would wait for in vain.
+func (st *stream) skip(to int64) {
+	if to <= st.prefix {
+		return
+	}
+	st.prefix = to
+	st.settled = st.settled.Covered(chunk.Range{First: to, Last: math.MaxInt64})
+	maps.DeleteFunc(st.facts, func(f fact, _ struct{}) bool { return f.at < to })
+}
+
+// Close forgets a stream. Receipts for what was taken of it before say nothing
+// of one that is opened again under its name.
 func (l *Ledger) Close(id string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -171,11 +187,14 @@ func (l *Ledger) Accepted(collector, dataType string, r wire.Receipt, entries []
 		if done[e.Stream] != nil {
 			continue
 		}
-		p := seg.streams[e.Stream]
-		if p == nil {
-			p = &part{}
-			seg.streams[e.Stream] = p
+		p, st := seg.streams[e.Stream], l.streams[e.Stream]
+		switch {
+		case p == nil:
 			l.entries++
+			fallthrough
+		case p.of != st:
+			p = &part{of: st}
+			seg.streams[e.Stream] = p
 		}
 		p.add(e)
 		seg.bytes += e.Last - e.First
@@ -312,7 +331,7 @@ func (l *Ledger) answered(key segmentKey, block int, state wire.State) []call {
 	var calls []call
 	for id, p := range seg.streams {
 		st := l.streams[id]
-		if st == nil {
+		if st == nil || st != p.of {
 			continue // forgotten by its adaptor
 		}
 		if state == wire.Settled {

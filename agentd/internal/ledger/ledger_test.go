@@ -429,3 +429,47 @@ func TestRunTellsAtOnceWhatNeedsNoRound(t *testing.T) {
 		<-done
 	})
 }
+
+// A stream may take another way for a while, through another ledger, and come
+// back: what this one never had must not hold it up for ever.
+func TestStreamThatCameFurtherElsewhereGoesOnFromThere(t *testing.T) {
+	l, src, w := newLedger(), &source{}, newWorld("a")
+	l.Open("s", src, 0)
+	sending(t, l, end("s", 50))
+	l.Accepted("a", "x", receipt("one", 0), []chunk.Entry{data("s", 0, 100), data("s", 200, 300), data("s", 400, 600)})
+	w.states["a one"], w.states["a two"] = wire.Settled, wire.Settled
+	l.Round(context.Background(), w)
+	expect(t, src) // a fact holds it back
+	if got := l.Open("s", src, 500); got != 500 {
+		t.Errorf("the position is %d, want the 500 that were settled elsewhere", got)
+	}
+	l.Accepted("a", "x", receipt("two", 0), []chunk.Entry{data("s", 600, 700)})
+	l.Round(context.Background(), w)
+	expect(t, src, "s settled 700")
+	if got := l.Open("s", src, 500); got != 700 {
+		t.Errorf("the position is %d, want 700: it never moves back", got)
+	}
+}
+
+func TestReceiptsOfAStreamsFormerLifeSayNothingOfTheNext(t *testing.T) {
+	for _, state := range []wire.State{wire.Settled, wire.Unknown} {
+		l, src, w := newLedger(), &source{}, newWorld("a")
+		l.Open("s", src, 0)
+		l.Accepted("a", "x", receipt("one", 0), []chunk.Entry{data("s", 0, 100)})
+		l.Close("s")
+		l.Open("s", src, 0)
+		l.Relevel()
+		w.states["a one"] = state
+		l.Round(context.Background(), w)
+		expect(t, src)
+		l.Accepted("a", "x", receipt("one", 0), []chunk.Entry{data("s", 0, 100)})
+		l.Close("s")
+		l.Open("s", src, 0)
+		l.Accepted("a", "x", receipt("one", 1), []chunk.Entry{data("s", 0, 10)})
+		if w.states["a one"] = wire.Settled; l.entries != 1 {
+			t.Errorf("%d entries, want 1", l.entries)
+		}
+		l.Round(context.Background(), w)
+		expect(t, src, "s settled 10")
+	}
+}

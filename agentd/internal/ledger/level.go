@@ -75,7 +75,7 @@ func (l *Ledger) Relevel() {
 	for key, seg := range l.segments {
 		for id, p := range seg.streams {
 			st := l.streams[id]
-			if st == nil || st.source.Level() < StoreOnFailure {
+			if st == nil || st != p.of || st.source.Level() < StoreOnFailure {
 				continue
 			}
 			l.tell(l.settle(id, st, p))

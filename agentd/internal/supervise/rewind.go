@@ -60,17 +60,14 @@ func (s *Supervisor) Rewind(ctx context.Context, name string, r Rewind) (Rewound
 	}
 	idle := u.hold(rewinding, true)
 	defer u.hold(rewinding, false)
-	select {
-	case <-idle:
-	case <-ctx.Done():
-		return Rewound{}, fmt.Errorf("adaptor %q is stopping: %w", name, ctx.Err())
+	if err := u.rests(ctx, idle); err != nil {
+		return Rewound{}, err
 	}
-	// From here on no late word of the ledger reaches the checkpoints.
+	// From here on no late word of a ledger reaches the checkpoints.
+	fresh := &source{u, u.lives.next()}
 	u.mu.Lock()
-	old, fresh := u.src, &source{u: u}
 	u.src = fresh
 	u.mu.Unlock()
-	old.close()
 	defer func() { // those that go on have the new one to talk to
 		for _, st := range u.env.Checkpoints.Streams(name) {
 			u.way().Ledger.Open(st.ID, fresh, st.Settled)
@@ -85,10 +82,25 @@ func (s *Supervisor) Rewind(ctx context.Context, name string, r Rewind) (Rewound
 		return Rewound{}, fmt.Errorf("rewind adaptor %q: %w", name, err)
 	}
 	for id := range to {
-		u.way().Ledger.Close(id)
+		u.env.close(id)
 	}
 	u.env.Log.Info("streams were set back, and are sent again", "adaptor", name, "streams", len(to))
 	return out, nil
+}
+
+// rests waits until neither the unit runs nor the one whose place it takes.
+func (u *unit) rests(ctx context.Context, idle <-chan struct{}) error {
+	for _, done := range []<-chan struct{}{u.after, idle} {
+		if done == nil {
+			continue // there was none
+		}
+		select {
+		case <-done:
+		case <-ctx.Done():
+			return fmt.Errorf("adaptor %q is stopping: %w", u.spec.Name, ctx.Err())
+		}
+	}
+	return nil
 }
 
 // pick finds the streams that are asked for, and where each is set back to.

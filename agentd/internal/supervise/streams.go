@@ -3,6 +3,7 @@ package supervise
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 
 	"github.com/akupara/akupara/adaptors"
 	"github.com/akupara/akupara/agentd/internal/ledger"
@@ -49,7 +50,7 @@ func (s streams) Sent(id string, end int64, fingerprint uint64) error {
 
 // Forget implements adaptors.Streams.
 func (s streams) Forget(id string) error {
-	s.u.way().Ledger.Close(id)
+	s.u.env.close(id)
 	s.u.filter().Forget(id)
 	return s.u.env.Checkpoints.Forget(id)
 }
@@ -66,23 +67,35 @@ func (u *unit) replayer() adaptors.Replayer {
 	return r
 }
 
-// source is what the ledger tells of a unit's streams. A rewind closes it and
-// makes another, so that no late word of the ledger undoes the rewind.
+// source is what a ledger tells of a unit's streams. A rewind begins another
+// life, in which no late word of a ledger undoes it: those of former lives are
+// not listened to, whichever of the adaptor's units and ledgers they come from.
 type source struct {
-	u *unit
+	u    *unit
+	life int64
+}
 
-	mu     sync.Mutex
-	closed bool
+// lives are those of the adaptors of one name.
+type lives struct {
+	mu  sync.Mutex   // held while a ledger is listened to
+	now atomic.Int64 // changes under mu
+}
+
+// next begins another life.
+func (l *lives) next() int64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.now.Add(1)
 }
 
 // Settled implements ledger.Source.
 func (s *source) Settled(stream string, upTo int64) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.closed {
+	u := s.u
+	u.lives.mu.Lock()
+	defer u.lives.mu.Unlock()
+	if s.life != u.lives.now.Load() {
 		return
 	}
-	u := s.u
 	if st, ok := u.env.Checkpoints.Stream(stream); ok {
 		u.history.settle(max(0, upTo-st.Settled))
 	}
@@ -97,9 +110,9 @@ func (s *source) Settled(stream string, upTo int64) {
 
 // Resend implements ledger.Source.
 func (s *source) Resend(stream string, r chunk.Range) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.closed {
+	s.u.lives.mu.Lock()
+	defer s.u.lives.mu.Unlock()
+	if s.life != s.u.lives.now.Load() {
 		return
 	}
 	if a := s.u.replayer(); a != nil {
@@ -109,12 +122,6 @@ func (s *source) Resend(stream string, r chunk.Range) {
 
 // Adaptor implements ledger.Source.
 func (s *source) Adaptor(string) string { return s.u.spec.Name }
-
-func (s *source) close() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.closed = true
-}
 
 func (u *unit) source() *source {
 	u.mu.Lock()

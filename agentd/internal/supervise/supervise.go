@@ -32,9 +32,19 @@ type Env struct {
 	Spool       *spool.Spool    // takes those of the others
 	Ledger      Ledger
 	Route       func(persona string) Route // nil: Out and Ledger are everybody's
+	Close       func(stream string)        // in the ledgers of all routes; nil with Route
 	Switches    *filter.Switches           // nil: there are none
 	Checkpoints *checkpoints.Store
 	Descriptors *adaptors.Descriptors // of the files that all adaptors keep open; nil: half of what the process may have
+}
+
+// close forgets a stream wherever it was sent.
+func (e *Env) close(stream string) {
+	if e.Close != nil {
+		e.Close(stream)
+	} else {
+		e.Ledger.Close(stream)
+	}
 }
 
 // What callers branch on.
@@ -54,9 +64,10 @@ type Supervisor struct {
 	mu      sync.Mutex
 	units   map[string]*unit
 	leaving map[string]*unit // removed or replaced, and perhaps not ended yet
-	held    bool             // nothing is to run for now
-	fresh   []*unit          // added, their loops not started yet
-	added   chan struct{}    // gets a token when fresh has grown
+	lives   map[string]*lives
+	held    bool          // nothing is to run for now
+	fresh   []*unit       // added, their loops not started yet
+	added   chan struct{} // gets a token when fresh has grown
 }
 
 // New makes a supervisor without adaptors.
@@ -64,7 +75,7 @@ func New(env Env) *Supervisor {
 	if env.Descriptors == nil {
 		env.Descriptors = adaptors.NewDescriptors(0)
 	}
-	return &Supervisor{env: env, units: map[string]*unit{}, leaving: map[string]*unit{}, added: make(chan struct{}, 1)}
+	return &Supervisor{env: env, units: map[string]*unit{}, leaving: map[string]*unit{}, lives: map[string]*lives{}, added: make(chan struct{}, 1)}
 }
 
 // Run runs the adaptors until ctx is done and all of them have returned.
@@ -130,6 +141,10 @@ func (s *Supervisor) insert(u *unit) {
 	if before := s.leaving[name]; before != nil {
 		u.after = before.ended
 	}
+	if s.lives[name] == nil {
+		s.lives[name] = &lives{}
+	}
+	u.begins(s.lives[name])
 	if s.held {
 		u.held = draining
 	}
@@ -217,22 +232,30 @@ func (s *Supervisor) unit(name string) (*unit, error) {
 // Start starts an adaptor that was stopped; one that runs is left alone, and
 // one that failed is tried again at once.
 func (s *Supervisor) Start(name string) error {
-	u, err := s.unit(name)
-	if err != nil {
-		return err
+	_, err := s.set(name, true)
+	return err
+}
+
+// set changes what is wanted of an adaptor, also of the one that is just taking
+// its place.
+func (s *Supervisor) set(name string, want bool) (idle <-chan struct{}, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	u := s.units[name]
+	if u == nil {
+		return nil, fmt.Errorf("adaptor %q: %w", name, ErrUnknown)
 	}
-	u.set(true, false)
-	return nil
+	return u.set(want, false), nil
 }
 
 // Stop stops an adaptor and waits until it has returned, or ctx is done.
 func (s *Supervisor) Stop(ctx context.Context, name string) error {
-	u, err := s.unit(name)
+	idle, err := s.set(name, false)
 	if err != nil {
 		return err
 	}
 	select {
-	case <-u.set(false, false):
+	case <-idle:
 		return nil
 	case <-ctx.Done():
 		return fmt.Errorf("adaptor %q is stopping: %w", name, ctx.Err())

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/akupara/akupara/adaptors"
 	"github.com/akupara/akupara/agentd/internal/ledger"
+	"github.com/akupara/akupara/checkpoints"
 	"github.com/akupara/akupara/chunk"
 )
 
@@ -187,4 +189,65 @@ func TestStoppedAdaptorIsToldNothingAndStartsAgain(t *testing.T) {
 			t.Errorf("it ran %d times, want twice", n)
 		}
 	})
+}
+
+// An update does not wait until the adaptor it replaces has returned; a rewind
+// that comes right behind it does, and what the old one's ledger says then does
+// not undo it.
+func TestRewindBehindAnUpdateWaitsForTheAdaptorThatWasReplaced(t *testing.T) {
+	store, err := checkpoints.Open(t.TempDir(), slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer store.Close()
+	release := make(chan struct{})
+	stubborn := &fake{run: func(ctx context.Context, _ adaptors.Env) error { <-ctx.Done(); <-release; return nil }}
+	next := &fake{run: untilDone}
+	s := supervisor(nil)
+	s.env.Checkpoints = store
+	kind := spec("log", stubborn)
+	kind.Kind.Rewindable = true
+	if err := s.Add(kind, true); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() { s.Run(ctx); close(done) }()
+	defer func() { cancel(); <-done }()
+	for stubborn.runs.Load() == 0 {
+		runtime.Gosched()
+	}
+	old, _ := s.unit("log")
+	st, err := streams{old}.Open(ctx, adaptors.Stream{Source: "/a", Identity: []byte("i")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	late := old.source()
+	late.Settled(st.ID, 100)
+
+	replaced := spec("log", next)
+	replaced.Kind.Rewindable = true
+	change, err := s.Prepare([]Spec{replaced}, nil, func(string) bool { return true })
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Apply(change)
+	short, stop := context.WithTimeout(ctx, 50*time.Millisecond)
+	defer stop()
+	if _, err := s.Rewind(short, "log", Rewind{All: true, Beginning: true}); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("while the old one runs: %v, want that it is waited for", err)
+	}
+	close(release)
+	if _, err := s.Rewind(ctx, "log", Rewind{All: true, Beginning: true}); err != nil {
+		t.Fatal(err)
+	}
+	late.Settled(st.ID, 100)
+	if now, _ := store.Stream(st.ID); now.Settled != 0 {
+		t.Errorf("the position is %d: a late receipt undid the rewind", now.Settled)
+	}
+	fresh, _ := s.unit("log")
+	fresh.source().Settled(st.ID, 40)
+	if now, _ := store.Stream(st.ID); now.Settled != 40 {
+		t.Errorf("the position is %d, want the 40 that settled since", now.Settled)
+	}
 }

@@ -46,6 +46,7 @@ type unit struct {
 	spec    Spec
 	adaptor adaptors.Adaptor
 	env     *Env
+	lives   *lives       // of all of its name; set before it is found
 	level   atomic.Int32 // a ledger.Level
 	bound   func() (Route, *filter.Filter)
 	history *history
@@ -79,11 +80,16 @@ func newUnit(spec Spec, env *Env, want bool) (*unit, error) {
 	}
 	u := &unit{spec: spec, adaptor: a, env: env, want: want, nudge: make(chan struct{}, 1), idle: make(chan struct{}),
 		history: newHistory(time.Now()), ended: make(chan struct{})}
-	u.src = &source{u: u}
+	u.begins(&lives{})
 	u.level.Store(int32(spec.Delivery))
 	u.bound = sync.OnceValues(u.wayOf)
 	close(u.idle)
 	return u, nil
+}
+
+// begins puts the unit among those of its name.
+func (u *unit) begins(l *lives) {
+	u.lives, u.src = l, &source{u, l.now.Load()}
 }
 
 // loop runs the adaptor whenever it is wanted, until ctx is done or the unit
