@@ -17,7 +17,7 @@ type Adaptor struct {
 	times times
 	mail  *mail
 
-	maxOpen int // files kept open, at most; 0: as many as the process's limit allows
+	maxOpen int // files kept open; 0: what the agent allows, or half of the process's limit
 
 	mu     sync.Mutex
 	status adaptors.Status

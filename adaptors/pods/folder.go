@@ -10,6 +10,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/akupara/akupara/adaptors/internal/ident"
 	"github.com/akupara/akupara/adaptors/pods/internal/cri"
 	"github.com/akupara/akupara/adaptors/pods/internal/unzip"
@@ -35,6 +37,31 @@ type listing struct {
 
 func listFolder(dir string, restart int) (listing, error) {
 	entries, err := os.ReadDir(dir)
+	return newListing(dir, restart, entries, err)
+}
+
+// listBelow is listFolder of a folder below the root, whatever the root is
+// called a moment later: it is an error that there is no root, and none that
+// there is no folder.
+func listBelow(root, dir string, restart int) (listing, error) {
+	at, err := unix.Open(root, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return listing{}, fmt.Errorf("look at the folder of all pods: %w", &fs.PathError{Op: "open", Path: root, Err: err})
+	}
+	defer func() { _ = unix.Close(at) }()
+	path := filepath.Join(root, dir)
+	fd, err := unix.Openat(at, dir, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return newListing(path, restart, nil, err)
+	}
+	f := os.NewFile(uintptr(fd), path)
+	entries, err := f.ReadDir(-1)
+	_ = f.Close() // only read from
+	slices.SortFunc(entries, func(a, b fs.DirEntry) int { return strings.Compare(a.Name(), b.Name()) })
+	return newListing(path, restart, entries, err)
+}
+
+func newListing(dir string, restart int, entries []fs.DirEntry, err error) (listing, error) {
 	if errors.Is(err, fs.ErrNotExist) {
 		return listing{}, nil
 	}
@@ -91,8 +118,8 @@ func (in *instance) look() error {
 			return err
 		}
 		if len(l.plain)+len(l.gz) == 0 { // nothing may be told as deleted because a mount is missing
-			if _, err := os.Stat(in.root); err != nil {
-				return fmt.Errorf("look at the folder of all pods: %w", err)
+			if l, err = listBelow(in.root, in.container.dir, in.restart); err != nil {
+				return err
 			}
 		}
 		surprised, err := in.match(&l)

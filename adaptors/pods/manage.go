@@ -212,43 +212,6 @@ func (in *instance) unread() bool {
 	return false
 }
 
-// count takes note of an instance's open files, and closes those that were
-// used least recently where there are too many.
-func (r *run) count(in *instance) {
-	n := in.descriptors()
-	r.open += n - in.fds
-	in.fds = n
-	switch {
-	case n == 0 && in.lru != nil:
-		r.lru.Remove(in.lru)
-		in.lru = nil
-	case n > 0 && in.lru == nil:
-		in.lru = r.lru.PushBack(in)
-	case n > 0:
-		r.lru.MoveToBack(in.lru)
-	}
-	// What has no name can't be opened again; without descriptors nothing
-	// works any more, and so far beyond the bound it is given up all the same.
-	for _, limit := range [...]int{r.maxOpen, r.maxOpen + r.maxOpen/2} {
-		for e := r.lru.Front(); e != nil && r.open > limit; {
-			old := e.Value.(*instance)
-			e = e.Next()
-			if old == in || old.busy {
-				continue
-			}
-			if old.close(limit > r.maxOpen); limit > r.maxOpen {
-				r.enqueue(old)
-			}
-			left := old.descriptors()
-			r.open += left - old.fds
-			if old.fds = left; left == 0 {
-				r.lru.Remove(old.lru)
-				old.lru = nil
-			}
-		}
-	}
-}
-
 // readMail takes receipts and requests to send again.
 func (r *run) readMail() {
 	for id, l := range r.mail.take() {

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/akupara/akupara/adaptors"
 	"github.com/akupara/akupara/adaptors/adaptortest"
 	"github.com/akupara/akupara/chunk"
 	"github.com/akupara/akupara/config"
@@ -179,6 +180,107 @@ func TestMissingRootIsWaitedFor(t *testing.T) {
 			t.Errorf("told as ended: %+v", facts)
 		}
 	})
+}
+
+// TestRootThatComesBackDeletesNothing moves the folder of all pods away and back
+// while an instance looks for its files.
+func TestRootThatComesBackDeletesNothing(t *testing.T) {
+	t.Parallel()
+	k := newKubelet(t)
+	k.run(web, "nginx", 0).write(1)
+	c, _, ok := parsePath(web + "/nginx/0.log")
+	if !ok {
+		t.Fatal("the path is not read")
+	}
+	in := newInstance(k.root, c, testTimes())
+	defer in.close(true)
+	stop, done := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(done)
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+				_ = os.Rename(k.root, k.root+"-away")
+				_ = os.Rename(k.root+"-away", k.root)
+			}
+		}
+	}()
+	for range 20000 {
+		if err := in.look(); err == nil && in.absent {
+			t.Error("the log counts as deleted")
+			break
+		}
+	}
+	close(stop)
+	<-done
+}
+
+// TestAdaptorsShareTheirDescriptors runs three adaptors with more logs each
+// than the agent may keep open.
+func TestAdaptorsShareTheirDescriptors(t *testing.T) {
+	each(t, func(t *testing.T, first *rig) {
+		const bound = 20
+		shared := adaptors.NewDescriptors(bound)
+		rigs := []*rig{first, newRig(t), newRig(t)}
+		open := func() (n int) {
+			for _, r := range rigs {
+				n += r.openFiles()
+			}
+			return n
+		}
+		for _, r := range rigs {
+			r.cfg.Watch, r.descriptors = first.cfg.Watch, shared
+			for i := range 30 {
+				r.run(fmt.Sprintf("shop_p%d_u%d", i, i), "c", 0).write(3)
+			}
+			r.start()
+			r.arrived()
+			r.rec.Settle(r.a)
+		}
+		first.until("too many files are open", func() bool { return open() <= bound })
+		for _, r := range rigs {
+			for i, c := range r.all {
+				if i%3 == 0 {
+					c.rotate()
+				}
+				c.write(2)
+			}
+		}
+		for _, r := range rigs {
+			r.arrived()
+			r.rec.Settle(r.a)
+		}
+		first.until("too many files are open once all have grown", func() bool { return open() <= bound })
+	})
+}
+
+// TestBurstOfPodsOpensFilesWithinTheBound starts more pods at once than files
+// may be open, while no collector takes anything.
+func TestBurstOfPodsOpensFilesWithinTheBound(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.cfg.Rescan = config.Duration(time.Minute)
+	r.maxOpen = 20
+	r.start()
+	r.until("not started", func() bool { return len(r.rec.Known()) == 1 })
+	r.rec.Refuse(func(*chunk.Chunk) error { return errors.New("429") })
+	for i := range 300 {
+		c := r.run(fmt.Sprintf("shop_p%d_u%d", i, i), "c", 0)
+		c.write(3)
+		c.stop()
+	}
+	most := 0
+	r.until("not all were found", func() bool {
+		most = max(most, r.openFiles())
+		return len(r.a.Status().Sources) == 300
+	})
+	if most > 20+20/2+readers+2 {
+		t.Errorf("%d files were open, want at most half as many again as 20, and one for each reader", most)
+	}
+	r.rec.Refuse(nil)
+	r.arrived()
 }
 
 func TestConformance(t *testing.T) {

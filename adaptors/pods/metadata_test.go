@@ -11,7 +11,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/akupara/akupara/adaptors/adaptortest"
 	"github.com/akupara/akupara/chunk"
@@ -237,7 +236,6 @@ func TestExampleOfTheReadmeRuns(t *testing.T) {
 	c.rotate()
 	c.write(1)
 	r.run("kube-system_x_u2", "c", 0).write(1)
-	r.times.metadata = time.Second
 	r.start()
 	r.arrived(c)
 	if got := r.tags(c); got["label.app"] != "web" {

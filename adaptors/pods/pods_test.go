@@ -234,7 +234,7 @@ func TestTornLineAtTheEndOfARotatedFileEndsThere(t *testing.T) {
 func TestMultiLineRecordsAreJoined(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
-	r.cfg.Timeout = config.Duration(50 * time.Millisecond)
+	r.cfg.Timeout = config.Duration(2 * time.Second) // longer than the writer may be held up
 	r.ok(r.cfg.RecordStart.UnmarshalText([]byte(`^\d{4}-`)))
 	c := r.run(web, "java", 0)
 	r.start()

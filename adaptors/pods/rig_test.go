@@ -29,14 +29,15 @@ func TestMain(m *testing.M) {
 // rig is an adaptor on the logs that a kubelet keeps, and the agent's side.
 type rig struct {
 	*kubelet
-	t       *testing.T
-	cfg     Config
-	times   times
-	maxOpen int
-	rec     *adaptortest.Recorder
-	a       *Adaptor
-	stop    func()
-	rewind  map[string]int64 // streams that are set back at the next start
+	t           *testing.T
+	cfg         Config
+	times       times
+	maxOpen     int
+	descriptors *adaptors.Descriptors
+	rec         *adaptortest.Recorder
+	a           *Adaptor
+	stop        func()
+	rewind      map[string]int64 // streams that are set back at the next start
 }
 
 func testTimes() times {
@@ -85,6 +86,7 @@ func (r *rig) start() {
 	r.ok(err)
 	a.times, a.maxOpen = r.times, r.maxOpen
 	env := r.rec.Env()
+	env.Descriptors = r.descriptors
 	env.Streams = rewound{env.Streams, r.rewind}
 	r.rewind = nil
 	env.Log = slog.New(slog.DiscardHandler)

@@ -11,13 +11,11 @@ import (
 	"sync"
 	"time"
 
-	"github.com/fsnotify/fsnotify"
-	"golang.org/x/sys/unix"
-
 	"github.com/akupara/akupara/adaptors"
 	"github.com/akupara/akupara/adaptors/internal/find"
 	"github.com/akupara/akupara/adaptors/pods/internal/cri"
 	"github.com/akupara/akupara/adaptors/pods/internal/kube"
+	"github.com/fsnotify/fsnotify"
 )
 
 // readers is how many instances are read side by side.
@@ -46,7 +44,7 @@ type run struct {
 	undecided map[*instance]bool // that wait for their metadata
 	lru       *list.List         // of *instance, those with open files; least recently used first
 	open      int                // files
-	maxOpen   int
+	files     *adaptors.Holder   // how many of them there may be
 
 	firstStart bool // and not all streams of what was there are open yet
 	opening    map[*instance]bool
@@ -65,16 +63,16 @@ func newRun(a *Adaptor, env adaptors.Env) (*run, error) {
 	if env.Log == nil {
 		return nil, errors.New("run pods: no logger")
 	}
+	if env.Descriptors == nil || a.maxOpen > 0 {
+		env.Descriptors = adaptors.NewDescriptors(a.maxOpen)
+	}
 	r := &run{
-		cfg: a.cfg, env: env, times: a.times, mail: a.mail, maxOpen: a.maxOpen, root: filepath.Clean(a.cfg.Root),
+		cfg: a.cfg, env: env, times: a.times, mail: a.mail, root: filepath.Clean(a.cfg.Root),
 		byKey: map[string]*instance{}, byPath: map[string]*instance{}, live: map[*instance]bool{}, byID: map[string]*instance{},
 		undecided: map[*instance]bool{}, lru: list.New(), opening: map[*instance]bool{},
 		work: make(chan *instance), done: make(chan result),
 	}
 	r.board = newBoard(r.root)
-	if r.maxOpen == 0 {
-		r.maxOpen = descriptors()
-	}
 	source, err := a.cfg.Metadata.source(os.Getenv, env.Log)
 	if err != nil {
 		return nil, err
@@ -90,16 +88,6 @@ func (r *run) metadataErr() string {
 	return r.kube.Trouble()
 }
 
-// descriptors is how many files may be kept open: half of what the process may
-// have, so that other adaptors and the network find some.
-func descriptors() int {
-	var lim unix.Rlimit
-	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &lim); err != nil {
-		return 256
-	}
-	return int(min(max(lim.Cur/2, 16), 8192))
-}
-
 // loop runs until ctx is done.
 func (r *run) loop(ctx context.Context) error {
 	include, exclude := r.cfg.patterns()
@@ -109,6 +97,8 @@ func (r *run) loop(ctx context.Context) error {
 	}
 	r.find = finder
 	defer func() { _ = finder.Close() }()
+	r.files = r.env.Descriptors.Join()
+	defer r.files.Leave()
 
 	ctx, cancel := context.WithCancel(ctx)
 	var wg sync.WaitGroup
@@ -187,6 +177,8 @@ func (r *run) events(ctx context.Context) error {
 			r.ready[0] = nil
 			r.ready = r.ready[1:]
 			next.queued, next.busy = false, true
+		case <-r.files.Short():
+			r.closeExcess(nil)
 		case res := <-r.done:
 			r.finishTurn(ctx, res)
 		case <-pause.C:
@@ -297,12 +289,15 @@ func (r *run) happened(c *container, n *name, path string, isNew bool) {
 	if in == nil {
 		return
 	}
-	if isNew && n.rotated == "" {
+	if isNew && n.rotated == "" && r.mayOpen() { // else a turn opens it
 		if f, info, err := openLog(path); err == nil { // else the look at the folder says what is wrong
 			lf := &file{name: filepath.Base(path)}
 			lf.id.Path = lf.name
 			lf.attach(f, &info)
 			in.arrive(lf)
+			if !in.busy {
+				r.count(in)
+			}
 			r.watchLink(path)
 		}
 	}
