@@ -16,7 +16,9 @@ import (
 func droppedPath(st *stream) string { return filepath.Join(st.q.dir, st.id+".dropped") }
 
 // dropOldest deletes the queue's oldest segment; false means that there is
-// none. What was not sent of it is told as a Dropped fact.
+// none. What was not sent of it is told as a Dropped fact. What was sent and is
+// not settled may be in the agent's memory alone: it is stored as dropped, to be
+// told if it is asked for again, or after the next start.
 func (s *Spool) dropOldest(q *queue) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -24,7 +26,7 @@ func (s *Spool) dropOldest(q *queue) bool {
 		for len(st.segs) > 0 {
 			seg := st.segs[0]
 			empty := seg.size == 0
-			if r := (chunk.Range{First: max(seg.base, st.sent), Last: seg.end}); !r.Empty() {
+			if r := (chunk.Range{First: max(seg.base, st.settled), Last: seg.end}); !r.Empty() {
 				s.noteDropped(st, r)
 			}
 			s.removeLocked(st)
@@ -47,10 +49,11 @@ func (s *Spool) dropRecord(q *queue, c *chunk.Chunk) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	st.host, st.source = c.Host, c.Source
-	s.noteDropped(st, chunk.Range{First: st.end, Last: c.Last})
+	end := st.end + q.pending.bytes + int64(len(c.Body))
+	s.noteDropped(st, chunk.Range{First: st.end, Last: end})
 	s.stats.Dropped -= q.pending.bytes // no full spool did that
 	q.pending = pending{}
-	st.end = c.Last
+	st.end = end
 	token(q.wake)
 	return nil
 }
@@ -118,14 +121,17 @@ func (s *Spool) tellPending(q *queue) {
 	}
 }
 
-// noteDropped stores and queues the fact that r was dropped.
+// noteDropped stores the fact that r was dropped, and queues and counts it as
+// far as r was not sent before.
 func (s *Spool) noteDropped(st *stream, r chunk.Range) {
-	s.stats.Dropped += r.Len()
 	st.dropped = st.dropped.Add(r)
-	st.tell = append(st.tell, r)
-	if len(st.tell) > 1 && st.tell[len(st.tell)-2].Last == r.First {
-		st.tell[len(st.tell)-2].Last = r.Last
-		st.tell = st.tell[:len(st.tell)-1]
+	if tell := (chunk.Range{First: max(r.First, st.sent), Last: r.Last}); !tell.Empty() {
+		s.stats.Dropped += tell.Len()
+		if n := len(st.tell); n > 0 && st.tell[n-1].Last == tell.First {
+			st.tell[n-1].Last = tell.Last
+		} else {
+			st.tell = append(st.tell, tell)
+		}
 	}
 	// On a disk without a free byte this fails; the fact is then lost only if
 	// the agent is killed before it is settled, and shows as a gap.

@@ -377,3 +377,40 @@ func TestFullDiskIsWaitedFor(t *testing.T) {
 }
 
 var discard = slog.New(slog.DiscardHandler)
+
+// What a full spool drops may be on its way, and no collector's yet: if the
+// agent is killed then, the next start tells of it.
+func TestDropOldestTellsAfterACrashOfWhatWasSentAndNotSettled(t *testing.T) {
+	dir := t.TempDir()
+	s, o := open(t, Config{Dir: dir, MaxBytes: 600, SegmentBytes: 150}), newOut()
+	stop := start(t, s, o)
+	for i := range 40 {
+		add(t, s, DropOldest, fmt.Sprintf("record %02d", i))
+		o.wait(t, "the record", data(i+1))
+	}
+	if n := s.Stats().Dropped; n != 0 {
+		t.Errorf("%d bytes count as dropped, want none: all were sent", n)
+	}
+	// A resend of what is gone is told at once.
+	id := o.chunks[0].Stream
+	s.Resend(id, chunk.Range{First: 0, Last: 9})
+	o.wait(t, "the fact", func(all []chunk.Chunk) bool {
+		last := all[len(all)-1]
+		return last.Kind == chunk.Dropped && last.Range() == chunk.Range{First: 0, Last: 9}
+	})
+	s.Settled(id, 180)
+	add(t, s, DropOldest, "record 40", "record 41")
+	stop()
+	s.Close()
+
+	again, o := open(t, Config{Dir: dir, MaxBytes: 600, SegmentBytes: 150}), newOut()
+	start(t, again, o)
+	var covered chunk.Ranges
+	o.wait(t, "all that was not settled, as data or as dropped", func(all []chunk.Chunk) bool {
+		covered = nil
+		for _, c := range all {
+			covered = covered.Add(c.Range())
+		}
+		return covered.Contains(chunk.Range{First: 180, Last: 42 * 9})
+	})
+}
