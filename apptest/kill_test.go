@@ -223,7 +223,13 @@ func TestEveryLineIsInTheTableExactlyOnce(t *testing.T) {
 		t.Errorf("the audit knows of lost ranges, and nothing was destroyed: %v", rep.Lost)
 	}
 	for name, s := range sources {
-		s.check(t, func(sql string) [][]any { return readTable(t, store+"/tables/"+name, cluster.WebHDFS(), sql) })
+		ask := func(sql string) [][]any { return readTable(t, store+"/tables/"+name, cluster.WebHDFS(), sql) }
+		// What is secured by a collector alone may be published last.
+		eventually(t, time.Minute, "all rows are in the table "+name, func() bool {
+			n, _ := ask("select count(*) from t")[0][0].(float64)
+			return int(n) >= s.rows()
+		})
+		s.check(t, ask)
 	}
 }
 
