@@ -61,7 +61,9 @@ type Shipper struct {
 	budget *semaphore.Weighted
 
 	mu      sync.Mutex
-	limit   int64            // bytes, of budget
+	limit   int64           // bytes, of budget
+	shrunk  context.Context // done when limit gets smaller; replaced then
+	shrink  func()
 	owed    int64            // bytes that budget is larger than limit until they are released
 	open    map[string]*open // by data type
 	queue   []*batch
@@ -120,6 +122,7 @@ func New(cfg Config, poster Poster, list *collectors.List, ledger Ledger, log *s
 	s := &Shipper{cfg: cfg, log: log, poster: poster, list: list, ledger: ledger,
 		budget: semaphore.NewWeighted(maxBudget), limit: cfg.Budget, open: map[string]*open{}, refused: map[string]int{},
 		streak: map[string]int{}, room: make(chan struct{})}
+	s.shrunk, s.shrink = context.WithCancel(context.Background())
 	_ = s.budget.TryAcquire(maxBudget - cfg.Budget)
 	s.work = sync.NewCond(&s.mu)
 	return s
@@ -135,8 +138,8 @@ func (s *Shipper) Send(ctx context.Context, c *chunk.Chunk) error {
 	if err := s.waitRoom(ctx, c.Type); err != nil {
 		return err
 	}
-	cost := min(int64(len(c.Body))+10*int64(len(c.Borders))+chunkCost, s.bound())
-	if err := s.budget.Acquire(ctx, cost); err != nil {
+	cost, err := s.acquire(ctx, int64(len(c.Body))+10*int64(len(c.Borders))+chunkCost)
+	if err != nil {
 		return err
 	}
 	if err := s.ledger.Sending(c); err != nil {
@@ -162,6 +165,27 @@ func (s *Shipper) Send(ctx context.Context, c *chunk.Chunk) error {
 	return nil
 }
 
+// acquire takes n bytes of the budget, or all of it where it is smaller, and
+// waits for them.
+func (s *Shipper) acquire(ctx context.Context, n int64) (taken int64, err error) {
+	for {
+		s.mu.Lock()
+		taken, shrunk := min(n, s.limit), s.shrunk
+		s.mu.Unlock()
+		if s.budget.TryAcquire(taken) {
+			return taken, nil
+		}
+		wait, cancel := context.WithCancel(ctx)
+		stop := context.AfterFunc(shrunk, cancel)
+		err := s.budget.Acquire(wait, taken)
+		stop()
+		cancel()
+		if err == nil || ctx.Err() != nil {
+			return taken, err
+		}
+	}
+}
+
 func (s *Shipper) hold(n int64) {
 	s.mu.Lock()
 	s.stats.Held += n
@@ -173,14 +197,9 @@ func (s *Shipper) release(n int64) {
 	s.stats.Held -= n
 	keep := min(s.owed, n)
 	s.owed -= keep
+	s.repay()
 	s.mu.Unlock()
 	s.budget.Release(n - keep)
-}
-
-func (s *Shipper) bound() int64 {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.limit
 }
 
 // SetBudget changes the byte budget. What is above a smaller one is let go as
@@ -189,23 +208,28 @@ func (s *Shipper) SetBudget(n int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	more := n - s.limit - s.owed
-	s.limit, s.owed = n, 0
+	if n < s.limit { // who waits for more than there will be is to wait for less
+		s.shrink()
+		s.shrunk, s.shrink = context.WithCancel(context.Background())
+	}
+	s.limit, s.owed = n, max(0, -more)
 	if more > 0 {
 		s.budget.Release(more)
 	}
-	// What is free is taken out at once, in halves of halves, the rest as it is
-	// released.
-	for less, step := -more, -more; less > 0; {
-		if step <= less && s.budget.TryAcquire(step) {
-			less -= step
+	s.repay()
+	s.changed()
+}
+
+// repay takes out of the budget what is owed and free, in halves of halves; the
+// rest is kept as it is released. s.mu is held.
+func (s *Shipper) repay() {
+	for step := s.owed; step > 0; {
+		if step <= s.owed && s.budget.TryAcquire(step) {
+			s.owed -= step
 		} else {
 			step /= 2
 		}
-		if s.owed = less; step == 0 {
-			break
-		}
 	}
-	s.changed()
 }
 
 // add puts the chunk into the type's open batch; o is locked.

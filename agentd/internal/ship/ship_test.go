@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -466,5 +467,42 @@ func TestBudgetChangesWhileItIsInUse(t *testing.T) {
 	}
 	if r.owed != 0 || r.limit != 1000 {
 		t.Errorf("limit %d, owed %d; want 1000 and none", r.limit, r.owed)
+	}
+}
+
+// A sender that waits for more room than a smaller budget ever has goes on with
+// what there is, and holds up no other.
+func TestSenderWaitingForMoreThanASmallerBudgetIsNotStuck(t *testing.T) {
+	c := collectortest.New(t, "a")
+	release := make(chan struct{})
+	c.Answer(func(*chunk.Batch) (int, any) { <-release; return 0, nil })
+	r := start(t, Config{Budget: 100_000, BatchBytes: 100, Posts: 1}, time.Minute, c.URL)
+	noise := make([]byte, 60_000)
+	random := rand.New(rand.NewPCG(7, 8))
+	for i := range noise {
+		noise[i] = byte(random.Uint32())
+	}
+	r.send(t, piece("x", 0, string(noise)))
+	large := make(chan error, 1)
+	go func() { large <- r.Send(t.Context(), piece("x", 60_000, string(noise))) }()
+	for r.budget.TryAcquire(1) { // nobody waits yet
+		r.budget.Release(1)
+		runtime.Gosched()
+	}
+	r.SetBudget(1000)
+	close(release)
+	select {
+	case err := <-large:
+		if err != nil {
+			t.Error(err)
+		}
+	case <-time.After(20 * time.Second):
+		t.Fatal("the sender waits for ever")
+	}
+	r.drain(t)
+	r.send(t, piece("y", 0, "small"))
+	r.drain(t)
+	if held := r.Stats().Held; held != 0 || r.owed != 0 || !r.budget.TryAcquire(1000) || r.budget.TryAcquire(1) {
+		t.Errorf("%d bytes are held and %d owed in the end, want none, and 1000 free", held, r.owed)
 	}
 }
