@@ -131,26 +131,13 @@ type pass struct {
 	c        *chunk.Chunk
 	switches []*active
 	bounds   GateConfig
-	state    streamState // as it was when the chunk came
-	hash     uint64      // of the stream
+	most     struct{ bytes, records int64 } // of a run that waits for limits; 0: any
+	state    streamState                    // as it was when the chunk came
+	hash     uint64                         // of the stream
 	runs     []run
 	border   int // of the chunk's borders, those before are behind the runs that were sent
 	dec      decoder
 	rec      record
-}
-
-// run is neighbours that are all kept, or all dropped.
-type run struct {
-	first, last int // in the body
-	records     int64
-	why         []share // nil: kept
-}
-
-// share is what one reason made of a run, without what came again.
-type share struct {
-	reason         string
-	count          *counter // of a switch; nil
-	records, bytes int64
 }
 
 func (p *pass) begin() {
@@ -159,6 +146,12 @@ func (p *pass) begin() {
 		h := fnv.New64a()
 		_, _ = h.Write([]byte(p.c.Stream)) // never fails
 		p.hash = h.Sum64()
+	}
+	if f.waits() {
+		p.atMost(int64(f.cfg.Limit.Bytes), f.cfg.Limit.Records)
+	}
+	if p.bounds.Wait {
+		p.atMost(p.bounds.Bytes, p.bounds.Records)
 	}
 	p.dec = f.decoder(p.c.Encoding)
 	f.mu.Lock()
@@ -190,7 +183,14 @@ func (p *pass) perRecord() bool {
 
 func (p *pass) cut() {
 	if !p.perRecord() {
-		p.add(0, len(p.c.Body), "", nil)
+		whole := len(p.c.Body)
+		if p.most.bytes == 0 || int64(whole) <= p.most.bytes || p.again(whole) {
+			p.add(0, whole, "", nil)
+			return
+		}
+		for first, last := range p.c.Records() {
+			p.add(first, last, "", nil)
+		}
 		return
 	}
 	if len(p.switches) > 0 && !p.switches[0].perRecord() {
@@ -330,34 +330,4 @@ func mix(n uint64) uint64 {
 	n = (n ^ n>>30) * 0xbf58476d1ce4e5b9
 	n = (n ^ n>>27) * 0x94d049bb133111eb
 	return n ^ n>>31
-}
-
-// add puts a record to the run that it belongs to.
-func (p *pass) add(first, last int, reason string, count *counter) {
-	n := len(p.runs)
-	if n == 0 || (p.runs[n-1].why == nil) != (reason == "") {
-		p.runs = append(p.runs, run{first: first})
-		n++
-	}
-	r := &p.runs[n-1]
-	r.last = last
-	again := p.again(last)
-	if !again {
-		r.records++
-	}
-	if reason == "" {
-		return
-	}
-	i := len(r.why) - 1
-	for i >= 0 && r.why[i].reason != reason {
-		i--
-	}
-	if i < 0 {
-		r.why = append(r.why, share{reason: reason, count: count})
-		i = len(r.why) - 1
-	}
-	if !again {
-		r.why[i].records++
-		r.why[i].bytes += int64(last - first)
-	}
 }

@@ -261,7 +261,11 @@ func TestLimitMakesReplayableSourcesWait(t *testing.T) {
 			body := strings.Repeat("123456789\n", 20)
 			for range 60 { // 12,000 bytes
 				s := through(t, f, data(at, body))
-				if len(s.chunks) != 1 || s.chunks[0].Kind != chunk.Data {
+				var all string
+				for _, c := range s.chunks {
+					all += string(c.Body)
+				}
+				if all != body {
 					t.Fatalf("%s, want all of it", s.show())
 				}
 				at += int64(len(body))
@@ -419,3 +423,55 @@ func TestDefaultOverALimitFollowsFromTheKind(t *testing.T) {
 }
 
 var discard = slog.New(slog.DiscardHandler)
+
+// A chunk may hold far more than a limit lets pass in a second: it goes in
+// pieces, so that what is sent at once stays within the burst.
+func TestLimitHoldsWithinALargeChunk(t *testing.T) {
+	for name, test := range map[string]struct {
+		keys string
+		gate GateConfig
+	}{
+		"bytes":             {`limit: {bytes: 100}`, GateConfig{}},
+		"records":           {`limit: {records: 10}`, GateConfig{}},
+		"a persona's bytes": {``, GateConfig{Bytes: 100, Wait: true}},
+		"a persona's lines": {``, GateConfig{Records: 10, Wait: true}},
+		"behind a rule":     {`{limit: {bytes: 100}, drop: [nothing]}`, GateConfig{}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f := New(decode(t, test.keys, true), env(func(e *Env) {
+					if test.gate.Wait {
+						e.Gate = NewGate("p", test.gate, Quota{}, discard)
+					}
+				}))
+				started, sent := time.Now(), int64(0)
+				c := data(0, strings.Repeat("123456789\n", 1000))
+				for again := range 2 { // the second time it passes at once
+					out := &sink{}
+					if err := f.Send(t.Context(), c, func(ctx context.Context, piece *chunk.Chunk) error {
+						sent += piece.Last - piece.First
+						if most := 100 * (burst + 1 + time.Since(started).Seconds()); again == 0 && float64(sent) > most {
+							t.Errorf("%d bytes after %v at 100 a second", sent, time.Since(started))
+						}
+						return out.Send(ctx, piece)
+					}); err != nil {
+						t.Fatal(err)
+					}
+					var body []byte
+					for _, piece := range out.chunks {
+						if piece.First != int64(len(body)) {
+							t.Errorf("a piece begins at %d, want %d", piece.First, len(body))
+						}
+						body = append(body, piece.Body...)
+					}
+					if string(body) != string(c.Body) || again == 1 && len(out.chunks) != 1 {
+						t.Errorf("%d pieces with %d bytes, want all of the chunk", len(out.chunks), len(body))
+					}
+				}
+				if took := time.Since(started); took < 95*time.Second || took > 101*time.Second {
+					t.Errorf("10,000 bytes at 100 a second took %v", took)
+				}
+			})
+		})
+	}
+}

@@ -39,7 +39,7 @@ func (p *pass) wait(ctx context.Context, r *run) error {
 		return nil
 	}
 	n := int64(r.last - r.first)
-	if f := p.f; f.limit != nil && f.cfg.Limit.WhenOver == "wait" {
+	if f := p.f; f.waits() {
 		for {
 			d := f.limit.take(n, r.records)
 			if d == 0 {

@@ -1,0 +1,67 @@
+package filter
+
+// run is neighbours that are all kept, or all dropped.
+type run struct {
+	first, last int // in the body
+	records     int64
+	why         []share // nil: kept
+}
+
+// share is what one reason made of a run, without what came again.
+type share struct {
+	reason         string
+	count          *counter // of a switch; nil
+	records, bytes int64
+}
+
+// waits tells whether the adaptor's own limit makes it wait.
+func (f *Filter) waits() bool { return f.limit != nil && f.cfg.Limit.WhenOver == "wait" }
+
+// atMost bounds the runs by a limit a second: what goes at once is a second's
+// worth.
+func (p *pass) atMost(bytes, records int64) {
+	less := func(most *int64, n int64) {
+		if n > 0 && (*most == 0 || n < *most) {
+			*most = n
+		}
+	}
+	less(&p.most.bytes, bytes)
+	less(&p.most.records, records)
+}
+
+// full tells whether a run of kept records that ends here is more than may go
+// at once.
+func (p *pass) full(r *run, last int) bool {
+	return !p.again(last) && (p.most.bytes > 0 && int64(last-r.first) > p.most.bytes ||
+		p.most.records > 0 && r.records >= p.most.records)
+}
+
+// add puts a record to the run that it belongs to.
+func (p *pass) add(first, last int, reason string, count *counter) {
+	n := len(p.runs)
+	if n == 0 || (p.runs[n-1].why == nil) != (reason == "") || reason == "" && p.full(&p.runs[n-1], last) {
+		p.runs = append(p.runs, run{first: first})
+		n++
+	}
+	r := &p.runs[n-1]
+	r.last = last
+	again := p.again(last)
+	if !again {
+		r.records++
+	}
+	if reason == "" {
+		return
+	}
+	i := len(r.why) - 1
+	for i >= 0 && r.why[i].reason != reason {
+		i--
+	}
+	if i < 0 {
+		r.why = append(r.why, share{reason: reason, count: count})
+		i = len(r.why) - 1
+	}
+	if !again {
+		r.why[i].records++
+		r.why[i].bytes += int64(last - first)
+	}
+}
