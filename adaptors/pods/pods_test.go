@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/akupara/akupara/adaptors/internal/ident"
 	"github.com/akupara/akupara/chunk"
 	"github.com/akupara/akupara/config"
 )
@@ -282,16 +283,21 @@ func TestDeletedPodIsDrainedAndForgotten(t *testing.T) {
 func TestPodThatLivesForAMomentIsCollectedWhole(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
+	r.cfg.Rescan = config.Duration(time.Hour) // what is found is found by events
 	r.start()
 	r.until("the root is not watched", func() bool { return len(r.rec.Known()) == 1 })
 	for burst := range 3 {
 		var pods []string
+		first := len(r.all)
 		for i := range 20 {
 			pod := fmt.Sprintf("batch_job-%d-%d_uid-%d-%d", burst, i, burst, i)
 			pods = append(pods, pod)
 			r.run(pod, "main", 0).write(20)
 		}
-		time.Sleep(150 * time.Millisecond) // what the pods live
+		time.Sleep(150 * time.Millisecond) // what the pods live, on a machine that has time for the adaptor
+		for _, c := range r.all[first:] {
+			r.until(c.path+" was not opened", func() bool { return r.sees(c, ident.Info{}) })
+		}
 		for _, pod := range pods {
 			r.remove(pod)
 		}
