@@ -17,10 +17,10 @@ import (
 
 // Config is the kind's own part of an adaptor's config.
 type Config struct {
-	Command []string        `config:"command,required"`       // program and arguments
-	Every   config.Duration `config:"every"`                  // from start to start; not given: the program runs for ever
-	Timeout config.Duration `config:"timeout"`                // of one run; 0: Every, at least a minute; not for programs that run for ever
-	Max     config.Size     `config:"max_output" max:"16MiB"` // bytes of a run's output that are kept, and of a record of several lines or one
+	Command []string        `config:"command,required"`                  // program and arguments
+	Every   config.Duration `config:"every" min:"100ms"`                 // from start to start; not given: the program runs for ever
+	Timeout config.Duration `config:"timeout" min:"10ms"`                        // of one run; not given: Every, at least a minute; not for programs that run for ever
+	Max     config.Size     `config:"max_output" min:"1KiB" max:"16MiB"` // bytes of a run's output that are kept, and of a record of several lines or one
 
 	cut.Config // where records end in the output of a program that runs for ever
 }
@@ -36,14 +36,8 @@ func (c *Config) Validate(n config.Node) config.Problems {
 	if node := n.Get("command"); node.Given() && (len(c.Command) == 0 || c.Command[0] == "") {
 		out = append(out, node.Problemf("it names no program; want [program, argument, …]"))
 	}
-	if node := n.Get("every"); node.Given() && c.Every.Std() < 100*time.Millisecond {
-		out = append(out, node.Problemf("%v is too short; at least 100ms", c.Every))
-	}
-	if node := n.Get("timeout"); node.Given() && c.Every == 0 {
+	if node := n.Get("timeout"); node.Given() && !n.Get("every").Given() {
 		out = append(out, node.Problemf("a program without \"every\" runs for ever"))
-	}
-	if node := n.Get("max_output"); node.Given() && c.Max < 1024 {
-		out = append(out, node.Problemf("%d is too little; at least 1KiB", int64(c.Max)))
 	}
 	return out
 }
@@ -149,7 +143,7 @@ func (a *Adaptor) Run(ctx context.Context, env adaptors.Env) error {
 	}
 }
 
-// maxStderr is how many bytes of a run's standard error are kept.
+// maxStderr is how many bytes of a run's standard error are kept, the last ones.
 const maxStderr = 2048
 
 // once makes one run, and sends its output as one record. What goes wrong in
@@ -159,7 +153,7 @@ func (a *Adaptor) once(ctx context.Context, env adaptors.Env) error {
 	runCtx, cancel := context.WithTimeout(ctx, a.cfg.Timeout.Std())
 	defer cancel()
 	stdout := &capture{limit: int(a.cfg.Max)}
-	stderr := &capture{limit: maxStderr}
+	stderr := &tail{}
 	p, err := start(runCtx, a.cfg.Command, stdout, stderr)
 	if err != nil {
 		return err
@@ -175,7 +169,7 @@ func (a *Adaptor) once(ctx context.Context, env adaptors.Env) error {
 		wrong = append(wrong, fmt.Sprintf("its output is longer than %d bytes by %d", a.cfg.Max, stdout.lost))
 	}
 	switch {
-	case runCtx.Err() != nil:
+	case p.ended.Load():
 		c.Tags["timeout"] = a.cfg.Timeout.String()
 		wrong = append(wrong, fmt.Sprintf("it was ended after %v", a.cfg.Timeout))
 	case code != 0:

@@ -126,6 +126,28 @@ func TestExitCodeAndStandardErrorAreTold(t *testing.T) {
 	}
 }
 
+func TestTheEndOfALongStandardErrorIsKept(t *testing.T) {
+	out := newSink()
+	a, _ := run(t, Config{Command: []string{"sh", "-c", "echo some; seq 5000 >&2; echo 'what it was' >&2; exit 3"}, Every: config.Duration(time.Hour)}, out)
+	said := out.wait(t, 1)[0].Tags["stderr"]
+	if !strings.HasSuffix(said, "5000\nwhat it was") || len(said) > maxStderr {
+		t.Errorf("stderr %q, want its end, %d bytes at most", said, maxStderr)
+	}
+	if got := a.Status().LastErr; !strings.HasSuffix(got, "what it was") {
+		t.Errorf("last error ends %q, want what the program said last", got[max(0, len(got)-40):])
+	}
+}
+
+func TestAProgramThatEndedInTimeIsNotCalledLate(t *testing.T) {
+	out := newSink()
+	// Its child holds the output open beyond the time-out.
+	a, _ := run(t, Config{Command: []string{"sh", "-c", "echo on; sleep 1000 & exit 0"},
+		Every: config.Duration(time.Hour), Timeout: config.Duration(time.Second)}, out)
+	if c := out.wait(t, 1)[0]; len(c.Tags) > 0 || a.Status().LastErr != "" {
+		t.Errorf("tags %v, last error %q; want none: the program ended before its time-out", c.Tags, a.Status().LastErr)
+	}
+}
+
 func TestLongOutputIsCutAndMarked(t *testing.T) {
 	out := newSink()
 	run(t, Config{Command: []string{"sh", "-c", "head -c 5000 /dev/zero"}, Every: config.Duration(time.Hour), Max: 2000}, out)
@@ -288,7 +310,7 @@ func TestBadConfigIsNamed(t *testing.T) {
 		"{command: []}":                                         "names no program",
 		"{command: [df], every: 1ms}":                           "at least 100ms",
 		"{command: [df], timeout: 1s}":                          "runs for ever",
-		"{command: [df], max_output: 1}":                        "at least 1KiB",
+		"{command: [df], max_output: 1}":                        "from 1KiB to 16MiB",
 		"{every: 60s}":                                          `"command" is missing`,
 		"{command: df}":                                         "is not a list",
 		"{command: [df], every: 1s, record_end: a}":             "each run is one record",

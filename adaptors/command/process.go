@@ -7,6 +7,7 @@ import (
 	"io"
 	"os/exec"
 	"runtime"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -17,7 +18,8 @@ const grace = 2 * time.Second
 // process is a running program with a process group of its own, so that what
 // it started ends with it.
 type process struct {
-	cmd *exec.Cmd
+	cmd   *exec.Cmd
+	ended atomic.Bool // it was told to end, before it did so by itself
 }
 
 // start starts argv. When ctx is done the process group is ended. The caller's
@@ -27,14 +29,18 @@ func start(ctx context.Context, argv []string, stdout, stderr io.Writer) (*proce
 	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
 	cmd.Stdout, cmd.Stderr = stdout, stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
-	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM) }
+	p := &process{cmd: cmd}
+	cmd.Cancel = func() error {
+		p.ended.Store(true)
+		return syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM)
+	}
 	cmd.WaitDelay = grace
 	runtime.LockOSThread()
 	if err := cmd.Start(); err != nil {
 		runtime.UnlockOSThread()
 		return nil, fmt.Errorf("start program: %w", err)
 	}
-	return &process{cmd}, nil
+	return p, nil
 }
 
 // wait waits for the program's end and ends what it left behind. code is its
