@@ -10,11 +10,17 @@ import (
 func (r *run) event(ev fsnotify.Event) {
 	path := filepath.Clean(ev.Name)
 	s := r.byPath[path]
-	switch {
-	case ev.Op == fsnotify.Write && s != nil:
+	if ev.Op == fsnotify.Write && s != nil {
 		r.grown(s)
-	case s != nil || r.find.Match(path):
-		r.check(path)
+		return
+	}
+	if s != nil || r.find.Match(path) {
+		if r.check(path); s != nil || r.byPath[path] != nil {
+			return
+		}
+		// Perhaps a folder: patterns such as /srv/** match these, too.
+	}
+	switch {
 	case !r.find.Below(path):
 	case ev.Has(fsnotify.Remove) || ev.Has(fsnotify.Rename):
 		if r.find.Watched(path) {

@@ -33,6 +33,7 @@ func TestScan(t *testing.T) {
 		{include: []string{"*.log"}, want: []string{"a.log"}},
 		{include: []string{"**/*.log"}, want: []string{"a.log", "other/deep/a.log", "x/a.log", "x/y/a.log", "z/a.log"}},
 		{include: []string{"x/**/*.log"}, want: []string{"x/a.log", "x/other/deep/a.log", "x/up/a.log", "x/up/z/a.log", "x/y/a.log"}},
+		{include: []string{"x/**"}, want: []string{"x/a.log", "x/other/deep/a.log", "x/up/a.log", "x/up/z/a.log", "x/y/a.log", "x/y/b.txt"}},
 		{include: []string{"*/a.log"}, want: []string{"x/a.log", "z/a.log"}},
 		{include: []string{"{x/y,z}/*"}, want: []string{"x/y/a.log", "x/y/b.txt", "z/a.log"}},
 		{include: []string{"x/y/b.txt", "nowhere/at/all/*.log"}, want: []string{"x/y/b.txt"}},

@@ -1,6 +1,7 @@
 package find
 
 import (
+	"fmt"
 	"path/filepath"
 	"strings"
 
@@ -14,6 +15,9 @@ type pattern struct {
 	segments []string
 }
 
+// maxPatterns bounds what braces make of a finder's patterns.
+const maxPatterns = 10_000
+
 // compile makes patterns absolute and expands braces that hold a slash, so
 // that each can be compared folder by folder.
 func compile(globs []string) ([]pattern, error) {
@@ -25,6 +29,9 @@ func compile(globs []string) ([]pattern, error) {
 				return nil, err
 			}
 			base, _ := doublestar.SplitPattern(abs)
+			if len(out) == maxPatterns {
+				return nil, fmt.Errorf("the braces of the patterns stand for more than %d patterns", maxPatterns)
+			}
 			out = append(out, pattern{glob: abs, base: base, segments: strings.Split(abs, "/")})
 		}
 	}
@@ -91,11 +98,11 @@ func (p *pattern) below(dir string) bool {
 		return true
 	}
 	for i, name := range strings.Split(dir, "/") {
+		if i < len(p.segments) && strings.Contains(p.segments[i], "**") {
+			return true // also as the last segment
+		}
 		if i >= len(p.segments)-1 {
 			return false
-		}
-		if strings.Contains(p.segments[i], "**") {
-			return true
 		}
 		if !doublestar.MatchUnvalidated(p.segments[i], name) {
 			return false
