@@ -19,7 +19,7 @@ import (
 type Config struct {
 	Command []string        `config:"command,required"`                  // program and arguments
 	Every   config.Duration `config:"every" min:"100ms"`                 // from start to start; not given: the program runs for ever
-	Timeout config.Duration `config:"timeout" min:"10ms"`                        // of one run; not given: Every, at least a minute; not for programs that run for ever
+	Timeout config.Duration `config:"timeout" min:"10ms"`                // of one run; not given: Every, at least a minute; not for programs that run for ever
 	Max     config.Size     `config:"max_output" min:"1KiB" max:"16MiB"` // bytes of a run's output that are kept, and of a record of several lines or one
 
 	cut.Config // where records end in the output of a program that runs for ever
