@@ -229,7 +229,7 @@ func (a *Agent) run(ctx context.Context, p *parts, fleet *fleet, reloader *reloa
 func (a *Agent) lastReceipts(ctx context.Context, p *parts) {
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
-	for ctx.Err() == nil && !p.lanes.idle() {
+	for ctx.Err() == nil && !p.lanes.told() {
 		p.lanes.each(func(ln *lane) { ln.ledger.Hurry() })
 		_ = daemon.Sleep(ctx, 200*time.Millisecond)
 	}

@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/akupara/akupara/agentd/internal/filter"
@@ -25,6 +26,7 @@ const (
 	defaultDrain = 30 * time.Second
 	maxPage      = 100_000
 	defaultPage  = 1000
+	maxConns     = 256
 )
 
 // server is the agent's REST API, which openapi.yaml describes.
@@ -34,6 +36,7 @@ func (a *Agent) server(h handlers, health *daemon.Health) *daemon.Server {
 	return daemon.NewServer(daemon.ServerConfig{
 		Name: "agent", Network: network, Address: address, Handler: a.handler(h, keeper, health), Log: a.deps.Log, Health: health,
 		Keeper: keeper, ReadTimeout: 20 * time.Second, WriteTimeout: maxDrain + time.Minute, Drain: time.Second,
+		MaxConns: maxConns,
 	})
 }
 
@@ -79,7 +82,7 @@ func (a *Agent) handler(h handlers, keeper *daemon.Keeper, health *daemon.Health
 type handlers struct {
 	fleet    *fleet
 	reloader *reloader
-	idle     func() bool          // nothing that was posted waits to be settled
+	idle     func() bool          // nothing that was taken in waits to be posted or settled
 	personas func() []personaView // by name
 }
 
@@ -281,17 +284,36 @@ func readJSON(w http.ResponseWriter, r *http.Request, into any) bool {
 	if !ok {
 		return false
 	}
-	d := json.NewDecoder(bytes.NewReader(body))
-	d.DisallowUnknownFields()
-	err := d.Decode(into)
-	if err == nil && d.More() {
-		err = errors.New("there is more than one value")
-	}
-	if err != nil {
+	if err := decodeJSON(body, into); err != nil {
 		daemon.Refuse(w, http.StatusBadRequest, "the body is not what is wanted: %v", err)
 		return false
 	}
 	return true
+}
+
+// decodeJSON decodes one object, and says what is wrong in the words of JSON.
+func decodeJSON(body []byte, into any) error {
+	if text := bytes.TrimSpace(body); len(text) == 0 {
+		return errors.New("it is empty; want an object in JSON")
+	} else if text[0] != '{' {
+		return errors.New("want an object in JSON")
+	}
+	d := json.NewDecoder(bytes.NewReader(body))
+	d.DisallowUnknownFields()
+	err := d.Decode(into)
+	var wrong *json.UnmarshalTypeError
+	switch {
+	case errors.As(err, &wrong) && wrong.Field != "":
+		return fmt.Errorf("%q must not be a %s", strings.TrimPrefix(wrong.Field, "."), wrong.Value)
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return errors.New("it ends too early to be JSON")
+	case err != nil:
+		return errors.New(strings.TrimPrefix(err.Error(), "json: "))
+	}
+	if _, err := d.Token(); err != io.EOF {
+		return errors.New("something stands behind the object")
+	}
+	return nil
 }
 
 // readPage decodes the query of a list, or answers why not.
@@ -357,7 +379,7 @@ func statusOf(err error) int {
 		return http.StatusForbidden
 	case is(supervise.ErrUnknown, supervise.ErrNoStream, filter.ErrNoSwitch):
 		return http.StatusNotFound
-	case is(supervise.ErrExists, supervise.ErrKind, supervise.ErrNotRewindable, errInConfig, errRenamed, errNoFile, errUnread,
+	case is(supervise.ErrExists, supervise.ErrKind, supervise.ErrNotRewindable, errInConfig, errRenamed, errManyAdded, errNoFile, errUnread,
 		filter.ErrSwitchInConfig, filter.ErrManySwitches):
 		return http.StatusConflict
 	case is(context.DeadlineExceeded):

@@ -384,6 +384,17 @@ func TestStoredEntriesThatAreNotAllowedAnyMoreStayStored(t *testing.T) {
 	if v := reloadConfig(t, a, 200); !slices.Equal(v.Changed.Added, []string{"log"}) {
 		t.Errorf("changed %+v, want log back", v.Changed)
 	}
+	a.write(a.base)
+	reloadConfig(t, a, 200)
+	for _, want := range []int{204, 404} { // it can be removed while it is not allowed
+		if status, body := a.do("DELETE", "/v1/adaptors/log", ""); status != want {
+			t.Errorf("remove: %d %s, want %d", status, body, want)
+		}
+	}
+	a.write(a.base + allowed)
+	if v := reloadConfig(t, a, 200); len(v.Changed.Added) != 0 {
+		t.Errorf("changed %+v, want nothing: log was removed", v.Changed)
+	}
 	if _, err := os.Stat(path); err != nil {
 		t.Fatal(err)
 	}

@@ -24,11 +24,16 @@ const (
 	switchPrefix  = "switch/"  // and the name: the entry as it was put
 )
 
+// maxAdded bounds the adaptors that are added over REST: each takes memory and
+// open files for good.
+const maxAdded = 256
+
 // What the API branches on, beside the supervisor's errors.
 var (
 	errForbidden = errors.New("forbidden")
 	errInConfig  = errors.New("it stands in the config")
 	errRenamed   = errors.New("an adaptor's name can't be changed")
+	errManyAdded = fmt.Errorf("at most %d adaptors may be added over REST; others belong in the config", maxAdded)
 )
 
 // fleet is the agent's adaptors and switches as people change them: what they
@@ -170,6 +175,9 @@ func (f *fleet) add(body []byte) (supervise.View, error) {
 	if _, err := f.supervisor.Spec(spec.Name); err == nil {
 		return supervise.View{}, fmt.Errorf("add %q: %w", spec.Name, supervise.ErrExists)
 	}
+	if added := f.stored(addedPrefix); added[spec.Name] == nil && len(added) >= maxAdded {
+		return supervise.View{}, fmt.Errorf("add %q: %w", spec.Name, errManyAdded)
+	}
 	if err := cfg.admit(&spec, cfg.spec(spec.Name)); err != nil {
 		return supervise.View{}, err
 	}
@@ -264,13 +272,14 @@ func (f *fleet) remove(ctx context.Context, name string) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	spec, err := f.supervisor.Spec(name)
-	if err != nil {
+	_, stored := f.stored(addedPrefix)[name] // and perhaps not running: it may not be allowed any more
+	if err != nil && !stored {
 		return err
 	}
 	cfg, generation := f.config()
 	forget := func() error { return f.store.Delete(addedPrefix + name) }
 	if own := cfg.spec(name); own != nil {
-		if spec.Origin == "config" {
+		if spec.Origin == "config" && !stored {
 			return fmt.Errorf("remove %q: %w: remove it there, or stop it", name, errInConfig)
 		}
 		back := *own
@@ -280,6 +289,9 @@ func (f *fleet) remove(ctx context.Context, name string) error {
 	}
 	if err := errors.Join(forget(), f.store.Delete(stoppedPrefix+name)); err != nil {
 		return fmt.Errorf("store that %q is removed: %w", name, err)
+	}
+	if err != nil {
+		return nil // it did not run
 	}
 	delete(f.running, name)
 	return f.supervisor.Remove(ctx, name)

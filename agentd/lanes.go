@@ -70,15 +70,17 @@ func newLanes(cfg *Config, store *checkpoints.Store, log *slog.Logger) *lanes {
 }
 
 // apply makes the lanes as the config says: those that are there change as they
-// run, new ones are started. What a persona that is gone has taken is brought
-// to its end.
+// run, new ones are started. What a persona that is gone has taken goes on to
+// the agent's own collectors.
 func (l *lanes) apply(cfg *Config) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.switches.Configure(cfg.switches)
 	for name, ln := range l.all {
 		_, there := cfg.Personas[name]
-		ln.gone = name != "" && !there
+		if ln.gone = name != "" && !there; ln.gone {
+			ln.asker.List.Set(texts(cfg.Collectors))
+		}
 	}
 	stored := l.store.List()
 	for _, name := range cfg.personaNames() {
@@ -229,8 +231,8 @@ func (l *lanes) each(f func(*lane)) {
 	wg.Wait()
 }
 
-// idle tells whether nothing that was posted waits to be settled.
-func (l *lanes) idle() bool {
+// told tells whether nothing that was posted waits to be settled.
+func (l *lanes) told() bool {
 	for _, ln := range l.list() {
 		if !ln.ledger.Idle() {
 			return false
@@ -238,6 +240,9 @@ func (l *lanes) idle() bool {
 	}
 	return true
 }
+
+// idle tells whether, beside that, nothing waits to be posted.
+func (l *lanes) idle() bool { return l.shipped().Held == 0 && l.told() }
 
 // shipped and accounted are sums over all lanes.
 func (l *lanes) shipped() ship.Stats {

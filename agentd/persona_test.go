@@ -218,3 +218,31 @@ func TestBadPersonasAreRefusedByName(t *testing.T) {
 		}
 	}
 }
+
+// What was taken in for a persona that is gone from the config is not kept for
+// collectors that nobody names any more.
+func TestWhatAPersonaLeftBehindGoesToTheAgentsOwnCollectors(t *testing.T) {
+	t.Parallel()
+	dir, c, d := t.TempDir(), collectortest.New(t, "a"), collectortest.New(t, "b")
+	c.SettleAll(true)
+	d.CloseClientConnections()
+	d.Close()
+	a := startFile(t, dir, fmt.Sprintf(`personas: {two: {collectors: [%s]}}
+adaptors:
+ - {name: said, kind: command, type: said, command: [echo, hello], every: 1h, persona: two}
+`, d.URL), c.URL)
+	a.wait("said", "spooled", func(v view) bool { return v.LagBytes > 0 })
+	var drained struct{ Settled bool }
+	_, body := a.do("POST", "/v1/drain", `{"timeout": "100ms"}`)
+	if err := json.Unmarshal([]byte(body), &drained); err != nil || drained.Settled {
+		t.Errorf("drained while a collector is away: %s", body)
+	}
+	a.section = ""
+	a.rewrite("")
+	reloadConfig(t, a, 200)
+	c.Wait("the run", holds(t, "said", "hello\n"))
+	_, body = a.do("POST", "/v1/drain", `{"timeout": "20s"}`)
+	if err := json.Unmarshal([]byte(body), &drained); err != nil || !drained.Settled {
+		t.Errorf("want it drained: %s", body)
+	}
+}
