@@ -52,6 +52,10 @@ func (a Access) Check(network, address string) error {
 	return nil
 }
 
+// checkBound is Check for the address that a listener was given in the end: a
+// name such as localhost leads wherever the system's resolver says.
+func (a Access) checkBound(addr net.Addr) error { return a.Check(addr.Network(), addr.String()) }
+
 // IsLocal tells that an address is reached from this machine alone.
 func IsLocal(network, address string) bool {
 	if network == "unix" {

@@ -313,3 +313,76 @@ func TestBrowsersOfOtherSitesAreRefusedOnAllPathsAndMethods(t *testing.T) {
 		}
 	}
 }
+
+// A name may lead elsewhere than it says.
+func TestTheAddressThatAListenerGotIsCheckedToo(t *testing.T) {
+	for _, c := range []struct {
+		addr net.Addr
+		a    Access
+		ok   bool
+	}{
+		{&net.TCPAddr{IP: net.IPv4(10, 0, 0, 7), Port: 9771}, Access{}, false},
+		{&net.TCPAddr{IP: net.IPv6zero, Port: 9771}, Access{}, false},
+		{&net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 9771}, Access{}, true},
+		{&net.TCPAddr{IP: net.IPv6loopback, Port: 9771}, Access{}, true},
+		{&net.UnixAddr{Name: "/run/a.sock", Net: "unix"}, Access{}, true},
+		{&net.TCPAddr{IP: net.IPv4(10, 0, 0, 7), Port: 9771}, Access{Cert: "c", Key: "k", TokenFile: "t"}, true},
+	} {
+		if err := c.a.checkBound(c.addr); (err == nil) != c.ok {
+			t.Errorf("%v with %+v: got %v, want it taken: %v", c.addr, c.a, err, c.ok)
+		}
+	}
+}
+
+func TestConnectionsAreBoundedAndOthersServedAgainLater(t *testing.T) {
+	m := NewMux(quiet)
+	m.Handle("GET", "/ok", func(w http.ResponseWriter, _ *http.Request) { Reply(w, 200, "ok") })
+	s := NewServer(ServerConfig{Name: "test", Address: "127.0.0.1:0", Handler: m, Log: quiet, MaxConns: 2})
+	if err := s.Listen(); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- s.Run(ctx) }()
+	defer func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	}()
+	ask := func(c net.Conn) error {
+		_ = c.SetDeadline(time.Now().Add(20 * time.Second))
+		if _, err := c.Write([]byte("GET /ok HTTP/1.1\r\nHost: x\r\n\r\n")); err != nil {
+			return err
+		}
+		_, err := c.Read(make([]byte, 16))
+		return err
+	}
+	var conns [3]net.Conn
+	for i := range conns {
+		c, err := net.Dial("tcp", s.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		conns[i] = c
+		if err := ask(c); (err == nil) != (i < 2) {
+			t.Errorf("connection %d: got %v, want an answer on two alone", i+1, err)
+		}
+	}
+	conns[0].Close()
+	for deadline := time.Now().Add(20 * time.Second); ; {
+		c, err := net.Dial("tcp", s.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = ask(c)
+		c.Close()
+		if err == nil {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("after one was closed: %v, want an answer", err)
+		}
+	}
+}

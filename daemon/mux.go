@@ -43,7 +43,11 @@ func (m *Mux) Handle(method, pattern string, f http.HandlerFunc) {
 		methods = map[string]http.HandlerFunc{}
 		m.routes[pattern] = methods
 		m.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
-			if f := methods[r.Method]; f != nil {
+			f := methods[r.Method]
+			if f == nil && r.Method == http.MethodHead { // net/http leaves the body out (RFC 9110, section 9.3.2)
+				f = methods[http.MethodGet]
+			}
+			if f != nil {
 				f(w, r)
 				return
 			}

@@ -27,6 +27,7 @@ func TestMuxRoutesByPathAndMethod(t *testing.T) {
 	}{
 		{"GET", "/v1/things/a.b", 200, `"a.b"`},
 		{"DELETE", "/v1/things/a", 204, ""},
+		{"HEAD", "/v1/things/a.b", 200, `"a.b"`}, // the server leaves the body out
 		{"PUT", "/v1/things/a", 405, `{"error":"/v1/things/a does not take PUT"}`},
 		{"GET", "/v1/things", 404, `{"error":"there is no /v1/things"}`},
 		{"GET", "/v1/things/a/b", 404, `{"error":"there is no /v1/things/a/b"}`},

@@ -10,6 +10,8 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -30,6 +32,7 @@ type ServerConfig struct {
 	Drain        time.Duration // for requests in flight at the end; 5 s
 	Lame         time.Duration // between failing health and refusing connections; 0
 	MaxHeader    int           // bytes; 64 KiB
+	MaxConns     int           // connections at a time, more are closed at once; 0: no bound
 }
 
 // Server serves HTTP/1.1.
@@ -81,11 +84,52 @@ func (s *Server) Listen() error {
 			return fmt.Errorf("listen for the %s: %w", s.cfg.Name, err)
 		}
 	}
+	if k := s.cfg.Keeper; k != nil {
+		if err := k.access.checkBound(l.Addr()); err != nil {
+			l.Close()
+			return fmt.Errorf("listen for the %s: %w", s.cfg.Name, err)
+		}
+	}
+	if s.cfg.MaxConns > 0 {
+		l = &boundedListener{Listener: l, most: int64(s.cfg.MaxConns)}
+	}
 	if k := s.cfg.Keeper; k != nil && k.access.Cert != "" {
 		l = tls.NewListener(l, k.tls())
 	}
 	s.listener = l
 	return nil
+}
+
+// boundedListener closes connections beyond so many at once: each costs memory
+// and a descriptor, which others need as well.
+type boundedListener struct {
+	net.Listener
+	most int64
+	open atomic.Int64
+}
+
+func (l *boundedListener) Accept() (net.Conn, error) {
+	for {
+		c, err := l.Listener.Accept()
+		if err != nil {
+			return nil, err
+		}
+		if l.open.Add(1) <= l.most {
+			return &boundedConn{Conn: c, release: sync.OnceFunc(func() { l.open.Add(-1) })}, nil
+		}
+		l.open.Add(-1)
+		_ = c.Close() // nothing was said on it
+	}
+}
+
+type boundedConn struct {
+	net.Conn
+	release func()
+}
+
+func (c *boundedConn) Close() error {
+	c.release()
+	return c.Conn.Close()
 }
 
 // ErrAddrInUse says that another process listens there.
