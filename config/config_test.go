@@ -79,6 +79,7 @@ func TestEveryProblemNamesPlaceKeyValueAndWhatIsAllowed(t *testing.T) {
 		{"bad percentage", "name: a\nfree: 101%\n", `f:2:7: free: "101%" is not a percentage from 0% to 100%: it is out of range`},
 		{"bad regex", "name: a\nstart: 'a('\n", `f:2:8: start: "a(" is not a regular expression in Go's syntax (RE2): missing closing ): ` + "`a(`"},
 		{"bad glob", "name: a\npaths: [/a, '/b/[c']\n", `f:2:13: paths[1]: "/b/[c" is not a path pattern, such as /var/log/**/*.log: its [, {, or \ is not closed; known are *, **, ?, [a-z], {a,b} and \`},
+		{"many braces", "name: a\npaths: ['/x/{a,b}{c,{d,e}}" + strings.Repeat("{f,g}", 8) + "']\n", `f:2:9: paths[0]: "/x/{a,b}{c,{d,e}}` + strings.Repeat("{f,g}", 8) + `" is not a path pattern, such as /var/log/**/*.log: its braces stand for more than 1000 patterns`},
 		{"bad address", "name: a\nlisten: 9770\n", `f:2:9: listen: "9770" is not an address, such as 127.0.0.1:9770 or unix:/run/akupara.sock: it has no port, or brackets are missing around an IPv6 address`},
 		{"bad port", "name: a\nlisten: localhost:99999\n", `f:2:9: listen: "localhost:99999" is not an address, such as 127.0.0.1:9770 or unix:/run/akupara.sock: the port "99999" is no number from 0 to 65535`},
 		{"bad url", "name: a\npeers: [ftp://x]\n", `f:2:9: peers[0]: "ftp://x" is not a URL, such as http://127.0.0.1:9770: its scheme is "ftp"; allowed: http, https`},

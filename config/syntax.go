@@ -61,12 +61,49 @@ func (g *Glob) UnmarshalText(text []byte) error {
 		return fmt.Errorf("it is empty")
 	case len(s) > maxPattern:
 		return fmt.Errorf("it has %d bytes; at most %d are allowed", len(s), maxPattern)
+	case alternatives(s) > maxAlternatives:
+		return fmt.Errorf("its braces stand for more than %d patterns", maxAlternatives)
 	case !doublestar.ValidatePattern(s):
 		return fmt.Errorf("its [, {, or \\ is not closed; known are *, **, ?, [a-z], {a,b} and \\")
 	default:
 		*g = Glob(s)
 		return nil
 	}
+}
+
+// maxAlternatives bounds the patterns that one with braces stands for: each is
+// looked for, and matching tries them all.
+const maxAlternatives = 1000
+
+// alternatives counts the patterns that a pattern with braces stands for, up to
+// one more than are allowed.
+func alternatives(s string) int {
+	type group struct{ before, sum int } // patterns before the brace; those of its alternatives so far
+	var open []group
+	count := 1
+	for i := 0; i < len(s); i++ {
+		switch s[i] {
+		case '\\':
+			i++
+		case '{':
+			open = append(open, group{before: count})
+			count = 1
+		case ',':
+			if len(open) > 0 {
+				open[len(open)-1].sum += count
+				count = 1
+			}
+		case '}':
+			if n := len(open); n > 0 {
+				count = open[n-1].before * (open[n-1].sum + count)
+				open = open[:n-1]
+			}
+		}
+		if count = min(count, maxAlternatives+1); len(open) > 0 {
+			open[len(open)-1].sum = min(open[len(open)-1].sum, maxAlternatives+1)
+		}
+	}
+	return count
 }
 
 // Addr is where a server listens: host:port, or unix:/path of a socket. Port
