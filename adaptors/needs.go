@@ -28,7 +28,8 @@ const (
 	// File is a pattern of paths that are read. A config that needs one is also
 	// a Rooter.
 	File What = "file"
-	// Change is a path at or below which files are moved or deleted.
+	// Change is a path at or below which files are moved or deleted. A config
+	// that needs one is also a Changer.
 	Change What = "change"
 	// Listen is an address that is listened on: host:port, or a socket's path.
 	Listen What = "listen"
@@ -41,6 +42,10 @@ const (
 // read nothing that lies outside of them once symlinks are resolved, also when
 // a link is made later.
 type Rooter interface{ SetRoots(Roots) }
+
+// Changer is a Rooter whose adaptor also moves and deletes files: it then does so
+// in these folders alone, also when a link is made later.
+type Changer interface{ SetChangeRoots(Roots) }
 
 // Roots are folders that files have to lie in. Nil Roots hold everything;
 // empty ones nothing. It is safe for concurrent use.
@@ -56,7 +61,7 @@ func (r Roots) HoldsPattern(pattern string) error {
 	if r == nil {
 		return nil
 	}
-	if !filepath.IsAbs(pattern) || hasDots(pattern) {
+	if !filepath.IsAbs(pattern) || patternHasDots(pattern) {
 		return fmt.Errorf("%s: want an absolute path without \"..\": %w", pattern, ErrOutside)
 	}
 	fixed := pattern
@@ -118,6 +123,13 @@ func hasDots(path string) bool {
 		}
 	}
 	return false
+}
+
+// patternHasDots is hasDots for patterns, where ".." may be written with
+// backslashes or be one of several in braces.
+func patternHasDots(pattern string) bool {
+	plain := strings.ReplaceAll(pattern, `\`, "")
+	return hasDots(strings.NewReplacer("{", "/", "}", "/", ",", "/").Replace(plain))
 }
 
 // resolve follows the symlinks of a clean absolute path as far as it exists.

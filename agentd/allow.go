@@ -79,6 +79,9 @@ func (c *Config) admit(spec *supervise.Spec, own *supervise.Spec) error {
 	if own != nil && own.Kind.Name == spec.Kind.Name {
 		trusted, _ = needsOf(own)
 	}
+	if reachesOut(needs) || reachesOut(trusted) { // a token, say, must not be sent elsewhere
+		trusted = nil
+	}
 	bound := false
 	for _, need := range needs {
 		if need.What == adaptors.File && slices.Contains(trusted, need) {
@@ -102,9 +105,21 @@ func (c *Config) admit(spec *supervise.Spec, own *supervise.Spec) error {
 			return fmt.Errorf("%w: adaptor %q is the config's own, and reads what it names there: change its files in the config", errForbidden, spec.Name)
 		}
 	}
+	if slices.ContainsFunc(needs, func(n adaptors.Need) bool { return n.What == adaptors.Change }) {
+		changer, ok := spec.Config.(adaptors.Changer)
+		if !ok {
+			return fmt.Errorf("%w: adaptors of kind %s change files, and can't be bound to agent.allow_writes: add it in the config", errForbidden, spec.Kind.Name)
+		}
+		changer.SetChangeRoots(slices.Concat(adaptors.Roots{}, c.AllowWrites))
+	}
 	spec.Roots = roots
 	rooter.SetRoots(roots)
 	return nil
+}
+
+// reachesOut tells whether an adaptor does more than read files.
+func reachesOut(needs []adaptors.Need) bool {
+	return slices.ContainsFunc(needs, func(n adaptors.Need) bool { return n.What != adaptors.File })
 }
 
 // kindKeys are an entry's kind and the keys that the kind reads.
@@ -146,6 +161,9 @@ func (c *Config) allows(need adaptors.Need) error {
 			return fmt.Errorf("%w: files are moved or deleted: %w: %s", errForbidden, err, listed("agent.allow_writes", c.AllowWrites))
 		}
 	case adaptors.Listen:
+		if _, _, err := net.SplitHostPort(need.Value); err != nil && !slices.Contains(c.AllowListen, need.Value) {
+			return fmt.Errorf("%w: the socket %q is not in the config's agent.allow_listen", errForbidden, need.Value)
+		}
 		if !c.allowsListen(need.Value) {
 			return fmt.Errorf("%w: the address %q is open to other machines and not in the config's agent.allow_listen", errForbidden, need.Value)
 		}

@@ -295,3 +295,45 @@ func TestNothingIsAllowedByDefault(t *testing.T) {
 		t.Errorf("what reaches for nothing: status %d, want 201: %s", status, answer)
 	}
 }
+
+// What the config's own entry may read, such as a token, is not sent elsewhere
+// by one of the same name over REST.
+func TestATokenOfTheConfigIsNotSentElsewhere(t *testing.T) {
+	t.Parallel()
+	dir, c := t.TempDir(), collectortest.New(t, "a")
+	token := filepath.Join(dir, "token")
+	write(t, token, "a-token\n")
+	a := start(t, filepath.Join(dir, "agent"), "allow_urls: ['http://127.0.0.1:1/']\nadaptors:\n - {name: own, kind: http_poll, type: own, urls: ['http://127.0.0.1:2/'], bearer_file: "+token+", every: 1h}\n", c.URL)
+	body := func(url, more string) string {
+		return `{"name": "own", "kind": "http_poll", "type": "own", "urls": ["` + url + `"], "bearer_file": "` + token + `", "every": "1h"` + more + `}`
+	}
+	if status, answer := a.do("PUT", "/v1/adaptors/own", body("http://127.0.0.1:1/", "")); status != 403 {
+		t.Errorf("to another server: status %d, want 403: %s", status, answer)
+	}
+	if status, answer := a.do("PUT", "/v1/adaptors/own", body("http://127.0.0.1:2/", `, "delivery": "best_effort"`)); status != 200 {
+		t.Errorf("with another level: status %d, want 200: %s", status, answer)
+	}
+}
+
+func TestAdaptorsThatAreAddedOverRESTAreBoundedInNumber(t *testing.T) {
+	t.Parallel()
+	dir, c := t.TempDir(), collectortest.New(t, "a")
+	a := start(t, filepath.Join(dir, "agent"), "allow_paths: ["+dir+"]\n", c.URL)
+	add := func(i int) (int, string) {
+		return a.do("POST", "/v1/adaptors", fmt.Sprintf(`{"name": "x%d", "kind": "tail", "type": "x", "paths": ["%s/none"], "watch": "poll"}`, i, dir))
+	}
+	for i := range 256 {
+		if status, answer := add(i); status != 201 {
+			t.Fatalf("adaptor %d: status %d, want 201: %s", i, status, answer)
+		}
+	}
+	if status, answer := add(256); status != 409 || !strings.Contains(answer, "256") {
+		t.Errorf("one more: status %d, want 409 that tells the bound: %s", status, answer)
+	}
+	if status, answer := a.do("DELETE", "/v1/adaptors/x0", ""); status != 204 {
+		t.Fatalf("remove one: %d %s", status, answer)
+	}
+	if status, answer := add(256); status != 201 {
+		t.Errorf("in its place: status %d, want 201: %s", status, answer)
+	}
+}

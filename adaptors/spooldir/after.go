@@ -236,10 +236,40 @@ func beingWritten(f *os.File) bool {
 // maxSuffix bounds the names that are tried.
 const maxSuffix = 100_000
 
+// bound gives a folder by a name that stays its own, once it is known to lie
+// where files may be changed: whoever puts a link in its place meanwhile
+// changes nothing. Without bounds it is the folder's path. done gives the name
+// up.
+func (r *run) bound(dir string) (name string, done func(), err error) {
+	if r.cfg.changes == nil {
+		return dir, func() {}, nil
+	}
+	fd, err := unix.Open(dir, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return "", nil, &os.PathError{Op: "open", Path: dir, Err: err}
+	}
+	d := os.NewFile(uintptr(fd), dir)
+	if err := r.cfg.changes.HoldsFile(d); err != nil {
+		return "", nil, errors.Join(err, d.Close())
+	}
+	return fmt.Sprintf("/proc/self/fd/%d", fd), func() { _ = d.Close() }, nil // a descriptor without data
+}
+
 // move renames a file into the folder for files that are done. What is there is
 // never overwritten: the name gets a suffix.
 func (r *run) move(path string, key ident.Key) error {
-	to, err := renameFree(path, filepath.Join(r.cfg.MoveTo, filepath.Base(path)))
+	dir, name := filepath.Split(path)
+	from, done, err := r.bound(dir)
+	if err != nil {
+		return fmt.Errorf("move %s: %w", path, err)
+	}
+	defer done()
+	folder, done, err := r.bound(r.cfg.MoveTo)
+	if err != nil {
+		return fmt.Errorf("move %s: %w", path, err)
+	}
+	defer done()
+	to, err := renameFree(filepath.Join(from, name), filepath.Join(folder, name))
 	if errors.Is(err, unix.EXDEV) {
 		return fmt.Errorf("move %s: %s is on another file system; want a folder of the same one", path, r.cfg.MoveTo)
 	}
@@ -247,8 +277,8 @@ func (r *run) move(path string, key ident.Key) error {
 		return fmt.Errorf("move %s: %w", path, err)
 	}
 	if info, err := ident.Stat(to); err == nil && info.Key() != key { // it was replaced a moment ago
-		if _, err := renameFree(to, path); err != nil {
-			return fmt.Errorf("move %s back: %w", to, err)
+		if _, err := renameFree(to, filepath.Join(from, name)); err != nil {
+			return fmt.Errorf("move %s back from %s: %w", path, r.cfg.MoveTo, err)
 		}
 		return errNotNow
 	}
@@ -263,19 +293,25 @@ const deleting = ".akupara-deleting-"
 // took its name a moment ago stays.
 func (r *run) remove(path string, key ident.Key) error {
 	dir, name := filepath.Split(path)
-	hidden, err := renameFree(path, dir+deleting+name)
+	from, done, err := r.bound(dir)
+	if err != nil {
+		return fmt.Errorf("delete %s: %w", path, err)
+	}
+	defer done()
+	was := filepath.Join(from, name)
+	hidden, err := renameFree(was, filepath.Join(from, deleting+name))
 	if err != nil {
 		return fmt.Errorf("delete %s: %w", path, err)
 	}
 	info, err := ident.Stat(hidden)
 	if err == nil && info.Key() == key {
 		if err := os.Remove(hidden); err != nil {
-			_, back := renameFree(hidden, path)
+			_, back := renameFree(hidden, was)
 			return errors.Join(fmt.Errorf("delete %s: %w", path, err), back)
 		}
 		return syncDir(dir)
 	}
-	if _, err := renameFree(hidden, path); err != nil {
+	if _, err := renameFree(hidden, was); err != nil {
 		return fmt.Errorf("give %s its name back: %w", path, err)
 	}
 	return errNotNow
@@ -288,7 +324,12 @@ func (r *run) halfDeleted(path string) {
 	if !ok {
 		return
 	}
-	if _, err := renameFree(path, filepath.Join(filepath.Dir(path), name)); err != nil {
+	dir, done, err := r.bound(filepath.Dir(path))
+	if err == nil {
+		_, err = renameFree(filepath.Join(dir, filepath.Base(path)), filepath.Join(dir, name))
+		done()
+	}
+	if err != nil {
 		r.note(path, "can't be given its name back: "+err.Error())
 	}
 }
@@ -311,10 +352,10 @@ func renameFree(from, want string) (string, error) {
 			return to, nil
 		}
 		if !errors.Is(err, unix.EEXIST) {
-			return "", fmt.Errorf("rename to %s: %w", to, err)
+			return "", fmt.Errorf("rename to %s: %w", filepath.Base(to), err)
 		}
 	}
-	return "", fmt.Errorf("rename to %s: %d names with a suffix are taken", want, maxSuffix)
+	return "", fmt.Errorf("rename to %s: %d names with a suffix are taken", filepath.Base(want), maxSuffix)
 }
 
 func syncDir(dir string) error {

@@ -2,6 +2,7 @@ package spooldir
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
@@ -390,4 +391,39 @@ func (s steppedStreams) Sent(id string, end int64, fingerprint uint64) error {
 func (s steppedStreams) Forget(id string) error {
 	s.step()
 	return s.Streams.Forget(id)
+}
+
+// Whoever may write to the folder could send files anywhere otherwise.
+func TestFilesAreMovedAndDeletedOnlyWhereThatIsAllowedAlsoWhenALinkIsMadeLater(t *testing.T) {
+	for _, after := range []string{"move", "delete"} {
+		more := "after: delete"
+		if after == "move" {
+			more = "after: move\nmove_to: DIR/in/done"
+		}
+		w := newWorld(t, soon+more)
+		w.cfg.SetChangeRoots(adaptors.Roots{filepath.Dir(w.dir)})
+		w.write("a", "text\n")
+		w.begin()
+		w.content("text\n")
+		w.eventually("its end", func() bool { return w.ends() == 1 })
+		out := t.TempDir()
+		if after == "move" { // the folder becomes a link
+			err := errors.Join(os.Remove(w.path("done")), os.Symlink(out, w.path("done")))
+			if err != nil {
+				t.Fatal(err)
+			}
+		} else { // the folder that is read becomes one, to where the same file lies
+			err := errors.Join(os.Link(w.path("a"), filepath.Join(out, "a")), os.Rename(w.dir, w.dir+"-was"), os.Symlink(out, w.dir))
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		w.rec.Settle(w.a)
+		w.eventually(after+": it says why not", func() bool { return strings.Contains(w.a.Status().LastErr, "out of the folders") })
+		list := names(t, out)
+		if after == "move" && len(list) != 0 || after == "delete" && !slices.Equal(list, []string{"a"}) {
+			t.Errorf("%s: outside there is %q", after, list)
+		}
+		w.end()
+	}
 }

@@ -116,6 +116,9 @@ func (r *run) prepare() error {
 	if r.cfg.After != "move" {
 		return nil
 	}
+	if err := r.cfg.changes.HoldsPath(r.cfg.MoveTo); err != nil {
+		return fmt.Errorf("files are moved: %w", err)
+	}
 	if err := os.MkdirAll(r.cfg.MoveTo, 0o755); err != nil {
 		return fmt.Errorf("make the folder that files are moved to: %w", err)
 	}

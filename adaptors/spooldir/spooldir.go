@@ -41,7 +41,8 @@ type Config struct {
 	Watch       string          `config:"watch" oneof:"auto|poll"`
 	Rescan      config.Duration `config:"rescan" min:"10ms"`
 
-	roots adaptors.Roots // nil: no bound
+	roots   adaptors.Roots // nil: no bound
+	changes adaptors.Roots // that files are moved and deleted in; nil: no bound
 }
 
 // DefaultConfig is what holds where a key is not given.
@@ -116,6 +117,9 @@ func (c *Config) Needs() []adaptors.Need {
 
 // SetRoots implements adaptors.Rooter.
 func (c *Config) SetRoots(r adaptors.Roots) { c.roots = r }
+
+// SetChangeRoots implements adaptors.Changer.
+func (c *Config) SetChangeRoots(r adaptors.Roots) { c.changes = r }
 
 // Kind describes the kind to the agent.
 func Kind() adaptors.Kind {
