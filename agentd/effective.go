@@ -14,13 +14,22 @@ import (
 const hidden = "(hidden)"
 
 var (
-	secretKey = regexp.MustCompile(`(?i)(passw|passphrase|secret|token|api_?key|private_?key|authorization|cookie|credential)`)
+	secretKey = regexp.MustCompile(`(?i)(passw|passphrase|secret|token|api[_-]?key|private[_-]?key|authorization|cookie|credential)`)
 	fileKey   = regexp.MustCompile(`(?i)(_|-)?file$`)
 	userInfo  = regexp.MustCompile(`://[^/?#\s]*@`)
+	// A secret in a URL's query or a program's argument: token=…, --password=….
+	assigned = regexp.MustCompile(`(?i)((?:passw|passphrase|secret|token|api[_-]?key|private[_-]?key|credential)[a-z0-9_-]*=)[^&\s]+`)
+	// A program's option whose value is the next argument: --password ….
+	option = regexp.MustCompile(`(?i)^--?[a-z0-9_-]*(passw|passphrase|secret|token|api[_-]?key|private[_-]?key|credential)[a-z0-9_-]*$`)
 )
 
-// hideSecrets gives a config's value as it may be shown: values of keys that
-// name secrets, and passwords in URLs, are left out. Names of files stay.
+// headers is the key of a mapping whose values are all hidden: which of a
+// request's headers are secret is not known.
+const headers = "headers"
+
+// hideSecrets gives a config's value as it may be shown: values of keys and
+// options that name secrets, headers, and passwords and tokens in URLs are left
+// out. Names of files stay.
 func hideSecrets(v any) any {
 	switch v := v.(type) {
 	case map[string]any:
@@ -33,6 +42,10 @@ func hideSecrets(v any) any {
 				out[key] = hidden
 				continue
 			}
+			if m, ok := value.(map[string]any); ok && key == headers {
+				out[key] = hideAll(m)
+				continue
+			}
 			out[key] = hideSecrets(value)
 		}
 		return out
@@ -40,12 +53,23 @@ func hideSecrets(v any) any {
 		out := make([]any, len(v))
 		for i := range v {
 			out[i] = hideSecrets(v[i])
+			if text, ok := v[max(0, i-1)].(string); ok && i > 0 && option.MatchString(text) && !fileKey.MatchString(text) {
+				out[i] = hidden
+			}
 		}
 		return out
 	case string:
-		return redactURL(v)
+		return assigned.ReplaceAllString(redactURL(v), "${1}"+hidden)
 	}
 	return v
+}
+
+func hideAll(m map[string]any) map[string]any {
+	out := make(map[string]any, len(m))
+	for key := range m {
+		out[key] = hidden
+	}
+	return out
 }
 
 func redactURL(s string) string { return userInfo.ReplaceAllString(s, "://"+hidden+"@") }

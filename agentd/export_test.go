@@ -20,3 +20,6 @@ func Routes() []string {
 	slices.Sort(out)
 	return out
 }
+
+// HideSecrets is what the API shows of a config's value.
+func HideSecrets(v any) any { return hideSecrets(v) }
