@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -454,6 +455,31 @@ func TestBadConfigIsNamed(t *testing.T) {
 		problems = append(problems, config.Decode(n, &cfg)...)
 		if err := problems.Err(); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: got %v, want %q", text, err, want)
+		}
+	}
+}
+
+// journalctl expands patterns by glob(3): also braces, and .* to "..".
+func TestNoPatternOfFilesLeadsOutOfTheFoldersThatAreAllowed(t *testing.T) {
+	base, err := filepath.EvalSymlinks(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	in, out := filepath.Join(base, "in"), filepath.Join(base, "out")
+	err = errors.Join(os.Mkdir(in, 0o755), os.Mkdir(out, 0o755), os.WriteFile(filepath.Join(out, "x.journal"), nil, 0o644),
+		os.Symlink(out, filepath.Join(in, "link")), os.Symlink(filepath.Join(out, "x.journal"), filepath.Join(in, "leads-out.journal")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for pattern, want := range map[string]bool{
+		"a.journal": true, "system*.journal": true, "sub/[a-c]?.journal": true,
+		"*.journal": false, "link/x.journal": false, "l*k/*.journal": false, "{link,sub}/*.journal": false,
+		".*/out/*.journal": false, ".*": false, "{../out/x,a}.journal": false, "../out/*": false, `l\ink/x.journal`: false,
+	} {
+		if err := holdsFiles(adaptors.Roots{in}, in+"/"+pattern); (err == nil) != want {
+			t.Errorf("%s: got %v, want it to be held: %v", pattern, err, want)
+		} else if err != nil && !errors.Is(err, adaptors.ErrOutside) {
+			t.Errorf("%s: got %v, want ErrOutside", pattern, err)
 		}
 	}
 }

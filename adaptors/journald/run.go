@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -79,8 +81,35 @@ func (r *run) allowed() error {
 			return err
 		}
 	}
+	if r.cfg.roots == nil {
+		return nil
+	}
 	for _, g := range r.cfg.Files {
-		if err := r.cfg.roots.HoldsPattern(string(g)); err != nil {
+		if err := holdsFiles(r.cfg.roots, string(g)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// holdsFiles tells why a pattern that journalctl expands by glob(3) must not be
+// given to it. Links in folders that match can't be held against the roots, and
+// .* matches "..", so that wildcards stand in the file's name alone.
+func holdsFiles(roots adaptors.Roots, pattern string) error {
+	dir, name := filepath.Split(pattern)
+	if strings.ContainsAny(dir, `*?[{\`) || strings.ContainsAny(name, `{\`) || strings.HasPrefix(name, ".") {
+		return fmt.Errorf("%s: want wildcards (* ? [) in the file's name alone, which must not start with a dot, where agent.allow_paths bounds it: %w",
+			pattern, adaptors.ErrOutside)
+	}
+	if err := roots.HoldsPattern(pattern); err != nil {
+		return err
+	}
+	found, err := filepath.Glob(pattern)
+	if err != nil {
+		return fmt.Errorf("%s: %w", pattern, err)
+	}
+	for _, path := range found {
+		if err := roots.HoldsPath(path); err != nil {
 			return err
 		}
 	}
