@@ -52,6 +52,15 @@ type Env struct {
 	Descriptors *Descriptors
 }
 
+// Rereader is a Replayer whose sources may be there still when their streams
+// have ended.
+type Rereader interface {
+	// CanReread tells that all of a stream that has ended can be read again: a
+	// Run that finds it stored as Ended and settled up to less reads on from
+	// there. It is called while no Run is on.
+	CanReread(s Stream) bool
+}
+
 // Output takes chunks.
 type Output interface {
 	// Send hands a chunk over, and blocks while downstream is slow or the

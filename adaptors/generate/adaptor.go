@@ -26,7 +26,10 @@ type Adaptor struct {
 	lanes map[string]*lane // of the run that is on, or of the last one, by stream
 }
 
-var _ adaptors.Replayer = (*Adaptor)(nil)
+var (
+	_ adaptors.Replayer = (*Adaptor)(nil)
+	_ adaptors.Rereader = (*Adaptor)(nil)
+)
 
 // New makes an adaptor; it makes no line.
 func New(cfg Config) (*Adaptor, error) {
@@ -75,6 +78,9 @@ func (a *Adaptor) Resend(stream string, r chunk.Range) {
 		l.ask(r)
 	}
 }
+
+// CanReread implements adaptors.Rereader: all can be made again.
+func (a *Adaptor) CanReread(adaptors.Stream) bool { return true }
 
 // identity is what a checkpoint holds of a stream.
 type identity struct {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+
+	"github.com/akupara/akupara/adaptors"
 )
 
 // Why a rewind is refused.
@@ -128,8 +130,8 @@ func (u *unit) pick(r Rewind) (Rewound, map[string]int64) {
 		}
 		switch {
 		case len(st.Identity) == 0 && st.Sent == 0: // a kind's own note
-		case st.Ended:
-			leave("its source is finished and gone")
+		case st.Ended && !u.canReread(adaptors.Stream(st)):
+			leave("it has ended, and its source is gone or not as it was read any more")
 		case at < st.Begin:
 			leave("it begins at %d: what comes before was never its own", st.Begin)
 		case at >= st.Settled:
@@ -140,4 +142,10 @@ func (u *unit) pick(r Rewind) (Rewound, map[string]int64) {
 		}
 	}
 	return out, to
+}
+
+// canReread tells that the source of a stream that has ended is there still.
+func (u *unit) canReread(st adaptors.Stream) bool {
+	r, ok := u.adaptor.(adaptors.Rereader)
+	return ok && r.CanReread(st)
 }
