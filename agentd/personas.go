@@ -74,14 +74,17 @@ func (c *Config) checkPersonas(n config.Node) config.Problems {
 		out = append(out, n.Get("personas").Problemf("%d personas; at most %d are allowed", len(c.Personas), maxPersonas))
 	}
 	var given config.Size
+	without := config.Size(1) // the agent's own
 	for name, p := range c.Personas {
 		node := n.Get("personas").Get(name)
 		if chunk.CheckType(name) != nil {
 			out = append(out, node.Problemf("the name %q must match %s", name, chunk.TypePattern))
 		}
-		given += p.Spool
+		if given += p.Spool; p.Spool == 0 {
+			without++
+		}
 	}
-	if given > 0 && given+config.Size(len(c.Personas)+1)<<20 > c.Spool.Bytes {
+	if given > 0 && given+without<<20 > c.Spool.Bytes {
 		out = append(out, n.Get("personas").Problemf("the personas' spool takes %s, and each that gives none has 1MiB at least; "+
 			"agent.spool.bytes is %s in all", given, c.Spool.Bytes))
 	}
