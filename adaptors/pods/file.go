@@ -24,6 +24,7 @@ type file struct {
 	key  ident.Key      // while f is open
 	f    *os.File
 	z    *unzip.File
+	held bool // z was opened, and not looked into
 
 	size   int64     // bytes as last seen, not compressed
 	grewAt time.Time // when that changed, at the earliest when it was found
@@ -48,6 +49,17 @@ func (f *file) reader(dir string, same func(r io.ReaderAt, size int64) (bool, er
 	switch {
 	case f.f != nil:
 		return f.f, nil
+	case f.z != nil && f.held:
+		ok, err := same(f.z, -1)
+		if err != nil && !unzip.Damaged(err) {
+			return nil, err
+		}
+		if !ok {
+			f.close()
+			return nil, cmp.Or(err, errStale)
+		}
+		f.held = false
+		return f.z, nil
 	case f.z != nil:
 		return f.z, nil
 	case !f.exists():
@@ -89,6 +101,17 @@ func (f *file) openZip(path string, same func(r io.ReaderAt, size int64) (bool, 
 	}
 	f.z, f.size = z, max(f.size, z.Size())
 	return z, nil
+}
+
+// hold opens a compressed file that is to be read later, so that it may be
+// removed until then. What can't be opened now is tried when it is read.
+func (f *file) hold(dir string) {
+	if f.isOpen() {
+		return
+	}
+	if z, err := unzip.Hold(filepath.Join(dir, f.name+".gz")); err == nil {
+		f.z, f.held, f.size = z, true, max(f.size, z.Size())
+	}
 }
 
 // attach takes an open file.
@@ -141,7 +164,7 @@ func (f *file) close() {
 	if f.z != nil {
 		_ = f.z.Close()
 	}
-	f.f, f.z = nil, nil
+	f.f, f.z, f.held = nil, nil, false
 }
 
 // virgin tells that nothing is known of the file by which it could be found

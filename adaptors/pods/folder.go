@@ -185,6 +185,9 @@ func (in *instance) match(l *listing) (surprised bool, err error) {
 		if f != nil {
 			claimed[f] = true
 			f.called(name, true)
+			if in.unreadOf(f) {
+				f.hold(in.dir)
+			}
 		}
 	}
 	for _, f := range known {
@@ -199,6 +202,19 @@ func (in *instance) match(l *listing) (surprised bool, err error) {
 	}
 	in.adopt()
 	return surprised || len(anew) > 0, nil
+}
+
+// unreadOf tells whether anything of a file is still to be read.
+func (in *instance) unreadOf(f *file) bool {
+	begun := false
+	for _, p := range in.parts {
+		if p.file == f {
+			if begun = true; !p.Gone && (p.growing() || p.Base+p.Len > in.off) {
+				return true
+			}
+		}
+	}
+	return !begun
 }
 
 // adopt finds files of which nothing is known among those that are new: they

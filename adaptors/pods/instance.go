@@ -60,6 +60,7 @@ type instance struct {
 	// The run's own, also while the instance is busy.
 	busy     bool
 	queued   bool
+	toLook   bool // among those whose files are to be opened
 	again    bool // something happened while it was busy
 	wakeAt   time.Time
 	heapAt   int // in the heap of those that wait; -1: not there

@@ -163,6 +163,14 @@ func (r *run) finishTurn(ctx context.Context, res result) {
 	in := res.in
 	in.busy = false
 	r.count(in)
+	if res.held {
+		if in.again {
+			in.again = false
+			r.enqueue(in)
+		}
+		return
+	}
+	r.reading--
 	if res.err != nil && ctx.Err() == nil {
 		if r.board.fail(in, res.err) {
 			r.env.Log.Warn("a container's log can't be read on; trying again", "log", in.source, "stream", in.id, "err", res.err)

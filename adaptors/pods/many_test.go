@@ -256,6 +256,35 @@ func TestAdaptorsShareTheirDescriptors(t *testing.T) {
 	})
 }
 
+// TestFilesAreHeldFromTheStartWhileNoCollectorTakesAnything starts the agent on
+// pods that are deleted while all readers wait for an output that is stuck.
+func TestFilesAreHeldFromTheStartWhileNoCollectorTakesAnything(t *testing.T) {
+	each(t, func(t *testing.T, r *rig) {
+		const n = 3 * readers
+		for i := range n {
+			c := r.run(fmt.Sprintf("shop_p%d_u%d", i, i), "c", 0)
+			for range 3 {
+				c.write(3)
+				c.rotate()
+			}
+			c.write(3)
+		}
+		free := make(chan struct{})
+		r.rec.Refuse(func(*chunk.Chunk) error { <-free; return nil })
+		r.start()
+		r.until("not all files are held", func() bool { return r.openFiles() == 4*n })
+		for _, c := range r.all {
+			r.remove(c.pod)
+		}
+		close(free)
+		r.rec.Refuse(nil)
+		r.arrived()
+		if lost := r.rec.Facts(chunk.Lost); len(lost) > 0 {
+			t.Errorf("told as lost: %+v", lost)
+		}
+	})
+}
+
 // TestBurstOfPodsOpensFilesWithinTheBound starts more pods at once than files
 // may be open, while no collector takes anything.
 func TestBurstOfPodsOpensFilesWithinTheBound(t *testing.T) {

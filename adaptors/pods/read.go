@@ -23,6 +23,7 @@ const (
 // result is what a reader reports of a turn.
 type result struct {
 	in   *instance
+	held bool          // it was not read: its files were opened
 	more bool          // there is more to read
 	wake time.Duration // look again after so long without an event; 0: no need
 	err  error         // try again later
@@ -62,6 +63,17 @@ func (r *reader) turn(ctx context.Context, in *instance) result {
 		}
 	}
 	return res
+}
+
+// hold opens the files of an instance whose turn to be read is not to be seen
+// yet. What goes wrong is told in its turn.
+func (r *reader) hold(_ context.Context, in *instance) result {
+	if in.dirty.Swap(false) {
+		if err := in.look(); err != nil || in.lookAgain {
+			in.dirty.Store(true)
+		}
+	}
+	return result{in: in, held: true}
 }
 
 func (r *reader) tryTurn(ctx context.Context, in *instance) (result, error) {

@@ -29,7 +29,7 @@ func TestMain(m *testing.M) {
 // rig is an adaptor on the logs that a kubelet keeps, and the agent's side.
 type rig struct {
 	*kubelet
-	t           *testing.T
+	t           testing.TB
 	cfg         Config
 	times       times
 	maxOpen     int
@@ -38,6 +38,7 @@ type rig struct {
 	a           *Adaptor
 	stop        func()
 	rewind      map[string]int64 // streams that are set back at the next start
+	wait        time.Duration    // for what must come
 }
 
 func testTimes() times {
@@ -48,9 +49,9 @@ func testTimes() times {
 	}
 }
 
-func newRig(t *testing.T) *rig {
+func newRig(t testing.TB) *rig {
 	t.Helper()
-	r := &rig{kubelet: newKubelet(t), t: t, cfg: DefaultConfig(), times: testTimes(), rec: adaptortest.NewRecorder()}
+	r := &rig{kubelet: newKubelet(t), t: t, cfg: DefaultConfig(), times: testTimes(), rec: adaptortest.NewRecorder(), wait: patience}
 	r.cfg.Root = r.root
 	r.cfg.Rescan = config.Duration(150 * time.Millisecond)
 	r.cfg.Timeout = config.Duration(time.Minute)
@@ -106,7 +107,7 @@ func (r *rig) start() {
 	}
 }
 
-type testWriter struct{ t *testing.T }
+type testWriter struct{ t testing.TB }
 
 func (w testWriter) Write(b []byte) (int, error) {
 	w.t.Logf("%s", strings.TrimSuffix(string(b), "\n"))
@@ -145,7 +146,7 @@ func (r *rig) until(what string, is func() bool) {
 
 func (r *rig) untilElse(what string, is func() bool, more func() string) {
 	r.t.Helper()
-	deadline := time.After(patience)
+	deadline := time.After(r.wait)
 	look := time.NewTicker(5 * time.Millisecond)
 	defer look.Stop()
 	for {
@@ -157,7 +158,7 @@ func (r *rig) untilElse(what string, is func() bool, more func() string) {
 		case <-changed:
 		case <-look.C:
 		case <-deadline:
-			r.t.Fatalf("after %v: %s\n%s\n%s", patience, what, more(), r.dump())
+			r.t.Fatalf("after %v: %s\n%s\n%s", r.wait, what, more(), r.dump())
 		}
 	}
 }

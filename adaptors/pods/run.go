@@ -18,8 +18,12 @@ import (
 	"github.com/fsnotify/fsnotify"
 )
 
-// readers is how many instances are read side by side.
-const readers = 8
+// Instances are read side by side by readers. While all of these wait, for
+// collectors say, openers take hold of the others' files before they are gone.
+const (
+	readers = 8
+	openers = 2
+)
 
 // run is one life of the adaptor: one goroutine that knows which containers
 // there are and whose turn it is, and the readers.
@@ -40,6 +44,8 @@ type run struct {
 	byID   map[string]*instance
 
 	ready     []*instance // whose turn it is
+	reading   int         // readers that have an instance
+	unseen    []*instance // whose folders are to be looked at, whatever readers do
 	waiting   queue
 	undecided map[*instance]bool // that wait for their metadata
 	lru       *list.List         // of *instance, those with open files; least recently used first
@@ -50,6 +56,7 @@ type run struct {
 	opening    map[*instance]bool
 
 	work    chan *instance
+	looks   chan *instance
 	done    chan result
 	scanNow bool
 	scanAll bool // and look at files, too, not at folders that changed alone
@@ -70,7 +77,7 @@ func newRun(a *Adaptor, env adaptors.Env) (*run, error) {
 		cfg: a.cfg, env: env, times: a.times, mail: a.mail, root: filepath.Clean(a.cfg.Root),
 		byKey: map[string]*instance{}, byPath: map[string]*instance{}, live: map[*instance]bool{}, byID: map[string]*instance{},
 		undecided: map[*instance]bool{}, lru: list.New(), opening: map[*instance]bool{},
-		work: make(chan *instance), done: make(chan result),
+		work: make(chan *instance), looks: make(chan *instance), done: make(chan result),
 	}
 	r.board = newBoard(r.root)
 	source, err := a.cfg.Metadata.source(os.Getenv, env.Log)
@@ -118,24 +125,28 @@ func (r *run) loop(ctx context.Context) error {
 		b := make([]byte, readBytes)
 		return &b
 	}}
-	for range readers {
+	for i := range readers + openers {
+		work, turn := r.work, (*reader).turn
+		if i >= readers {
+			work, turn = r.looks, (*reader).hold
+		}
 		rd := &reader{
 			env: r.env, cfg: &r.cfg, times: r.times, meta: meta, buffers: buffers, opened: r.opened,
 			cutter: cri.Cutter{Start: r.cfg.RecordStart.Regexp, Max: int(r.cfg.MaxRecord)},
 		}
-		wg.Go(func() { r.serve(ctx, rd) })
+		wg.Go(func() { r.serve(ctx, work, func(in *instance) result { return turn(rd, ctx, in) }) })
 	}
 	r.begin(ctx)
 	return r.events(ctx)
 }
 
-func (r *run) serve(ctx context.Context, rd *reader) {
+func (r *run) serve(ctx context.Context, work chan *instance, turn func(in *instance) result) {
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case in := <-r.work:
-			res := rd.turn(ctx, in)
+		case in := <-work:
+			res := turn(in)
 			select {
 			case r.done <- res:
 			case <-ctx.Done():
@@ -164,10 +175,13 @@ func (r *run) events(ctx context.Context) error {
 		labelled = r.kube.Changed()
 	}
 	for {
-		var work chan *instance
-		var next *instance
-		if len(r.ready) > 0 {
-			work, next = r.work, r.ready[0]
+		var work, looks chan *instance
+		next, unseen := r.next(), r.nextUnseen()
+		if unseen != nil {
+			looks = r.looks
+		}
+		if next != nil {
+			work = r.work
 			next.watched.Store(r.find.Events() != nil && !r.find.Blind())
 		}
 		select {
@@ -177,6 +191,9 @@ func (r *run) events(ctx context.Context) error {
 			r.ready[0] = nil
 			r.ready = r.ready[1:]
 			next.queued, next.busy = false, true
+			r.reading++
+		case looks <- unseen:
+			unseen.busy = true
 		case <-r.files.Short():
 			r.closeExcess(nil)
 		case res := <-r.done:
@@ -220,6 +237,38 @@ func (r *run) events(ctx context.Context) error {
 		}
 		tick.Reset(r.waiting.due(now))
 	}
+}
+
+// next is whose turn it is; nil: nobody's.
+func (r *run) next() *instance {
+	for len(r.ready) > 0 {
+		in := r.ready[0]
+		if !in.busy {
+			return in
+		}
+		in.queued, in.again = false, true // an opener has it
+		r.ready[0] = nil
+		r.ready = r.ready[1:]
+	}
+	return nil
+}
+
+// nextUnseen is whose files are to be taken hold of; nil: readers have time for
+// them, or there is none.
+func (r *run) nextUnseen() *instance {
+	for len(r.unseen) > 0 {
+		in := r.unseen[0]
+		if r.live[in] && !in.busy && in.dirty.Load() && !in.ended && !in.excluded {
+			if r.reading < readers || !r.mayOpen() {
+				return nil
+			}
+			return in
+		}
+		in.toLook = false
+		r.unseen[0] = nil
+		r.unseen = r.unseen[1:]
+	}
+	return nil
 }
 
 func (r *run) rescanEvery() time.Duration {
@@ -359,9 +408,18 @@ func (r *run) add(in *instance) {
 func (r *run) enqueue(in *instance) {
 	if in.busy {
 		in.again = true
-	} else if !in.queued && r.live[in] {
+		return
+	}
+	if !r.live[in] {
+		return
+	}
+	if !in.queued {
 		in.queued = true
 		r.ready = append(r.ready, in)
+	}
+	if !in.toLook && in.dirty.Load() {
+		in.toLook = true
+		r.unseen = append(r.unseen, in)
 	}
 }
 

@@ -30,6 +30,19 @@ type File struct {
 
 // Open opens a gzip file.
 func Open(path string) (*File, error) {
+	z, err := Hold(path)
+	if err != nil {
+		return nil, err
+	}
+	if err := z.rewind(); err != nil {
+		return nil, errors.Join(fmt.Errorf("read %s: %w", path, err), z.Close())
+	}
+	return z, nil
+}
+
+// Hold opens a gzip file of which nothing is read before ReadAt is called:
+// until then it holds a descriptor and no memory.
+func Hold(path string) (*File, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
@@ -37,9 +50,6 @@ func Open(path string) (*File, error) {
 	z := &File{f: f}
 	if err := z.readSize(); err != nil {
 		return nil, errors.Join(fmt.Errorf("read the end of %s: %w", path, err), f.Close())
-	}
-	if err := z.rewind(); err != nil {
-		return nil, errors.Join(fmt.Errorf("read %s: %w", path, err), f.Close())
 	}
 	return z, nil
 }
@@ -88,7 +98,10 @@ func (z *File) rewind() error {
 
 // ReadAt implements io.ReaderAt, for one caller at a time.
 func (z *File) ReadAt(p []byte, off int64) (int, error) {
-	if off < z.pos-int64(len(z.last)) {
+	if len(p) == 0 {
+		return 0, nil
+	}
+	if z.z == nil || off < z.pos-int64(len(z.last)) {
 		if err := z.rewind(); err != nil {
 			return 0, err
 		}
