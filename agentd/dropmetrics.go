@@ -10,8 +10,8 @@ func desc(name, help string, labels ...string) *prometheus.Desc {
 }
 
 var (
-	droppedBytesDesc   = desc("dropped_bytes_total", "Bytes of records that an adaptor's filters left out.", "adaptor", "reason")
-	droppedRecordsDesc = desc("dropped_records_total", "Records that an adaptor's filters left out.", "adaptor", "reason")
+	droppedBytesDesc   = desc("dropped_bytes_total", "Bytes of records that an adaptor's filters or a full spool left out.", "adaptor", "reason")
+	droppedRecordsDesc = desc("dropped_records_total", "Records that an adaptor's filters or a full spool left out.", "adaptor", "reason")
 	lostBytesDesc      = desc("lost_bytes_total", "Bytes that an adaptor's sources destroyed before they were read or secured.", "adaptor")
 	switchBytesDesc    = desc("switch_dropped_bytes_total", "Bytes of records that a switch left out.", "switch")
 	switchRecordsDesc  = desc("switch_dropped_records_total", "Records that a switch left out.", "switch")

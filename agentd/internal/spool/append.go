@@ -192,6 +192,9 @@ func (s *Spool) write(q *queue, st *stream, sync bool, c *chunk.Chunk) error {
 	seg.size += int64(len(q.frame))
 	s.use(q, int64(len(q.frame)))
 	seg.end, st.end = c.Last, c.Last
+	if c.Kind == chunk.Data {
+		seg.unsent++
+	}
 	st.host, st.source = c.Host, c.Source
 	s.mu.Unlock()
 	token(q.wake)
@@ -226,6 +229,21 @@ func (s *Spool) op(name string) error {
 // not appended to any more, so that a restart has little to send again.
 const settledRoll = 256 << 10
 
+// How a small spool is divided: drop_oldest drops a segment at a time.
+const (
+	segmentsAtLeast = 16
+	leastSegment    = 32 << 10 // bytes
+)
+
+// segmentBytes is how large a segment of a persona's gets; s.mu is held.
+func (s *Spool) segmentBytes(persona string) int64 {
+	most := s.cfg.MaxBytes
+	if share, shared := s.cfg.Shares[persona]; shared {
+		most = min(most, share)
+	}
+	return min(s.cfg.SegmentBytes, max(most/segmentsAtLeast, leastSegment))
+}
+
 // writable gives the segment that takes the next n bytes.
 func (s *Spool) writable(q *queue, st *stream, n int64) (*segment, error) {
 	s.mu.Lock()
@@ -234,7 +252,7 @@ func (s *Spool) writable(q *queue, st *stream, n int64) (*segment, error) {
 		seg := st.segs[len(st.segs)-1]
 		switch {
 		case seg.file == nil:
-		case seg.end != st.end, seg.size > 0 && seg.size+n > s.cfg.SegmentBytes,
+		case seg.end != st.end, seg.size > 0 && seg.size+n > s.segmentBytes(q.key.Persona),
 			seg.size > settledRoll && st.settled >= seg.end:
 			s.closeSegment(seg)
 			s.trimLocked(st)

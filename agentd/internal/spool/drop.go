@@ -27,7 +27,7 @@ func (s *Spool) dropOldest(q *queue) bool {
 			seg := st.segs[0]
 			empty := seg.size == 0
 			if r := (chunk.Range{First: max(seg.base, st.settled), Last: seg.end}); !r.Empty() {
-				s.noteDropped(st, r)
+				s.noteDropped(st, r, seg.unsent)
 			}
 			s.removeLocked(st)
 			if !empty {
@@ -50,8 +50,8 @@ func (s *Spool) dropRecord(q *queue, c *chunk.Chunk) error {
 	defer s.mu.Unlock()
 	st.host, st.source = c.Host, c.Source
 	end := st.end + q.pending.bytes + int64(len(c.Body))
-	s.noteDropped(st, chunk.Range{First: st.end, Last: end})
-	s.stats.Dropped -= q.pending.bytes // no full spool did that
+	s.noteDropped(st, chunk.Range{First: st.end, Last: end}, 1)
+	s.count(q, Count{Bytes: -q.pending.bytes}) // no full spool did that
 	q.pending = pending{}
 	st.end = end
 	token(q.wake)
@@ -121,12 +121,19 @@ func (s *Spool) tellPending(q *queue) {
 	}
 }
 
-// noteDropped stores the fact that r was dropped, and queues and counts it as
-// far as r was not sent before.
-func (s *Spool) noteDropped(st *stream, r chunk.Range) {
+// count counts what a full spool dropped; s.mu is held.
+func (s *Spool) count(q *queue, n Count) {
+	s.stats.Dropped += n.Bytes
+	sum := s.dropped[q.key.Adaptor]
+	s.dropped[q.key.Adaptor] = Count{sum.Bytes + n.Bytes, sum.Records + n.Records}
+}
+
+// noteDropped stores the fact that r was dropped, with so many records that were
+// not sent before, and queues and counts it as far as that is so.
+func (s *Spool) noteDropped(st *stream, r chunk.Range, records int64) {
 	st.dropped = st.dropped.Add(r)
 	if tell := (chunk.Range{First: max(r.First, st.sent), Last: r.Last}); !tell.Empty() {
-		s.stats.Dropped += tell.Len()
+		s.count(st.q, Count{tell.Len(), records})
 		if n := len(st.tell); n > 0 && st.tell[n-1].Last == tell.First {
 			st.tell[n-1].Last = tell.Last
 		} else {

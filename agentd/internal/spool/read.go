@@ -154,6 +154,11 @@ func (t *sender) onward(ctx context.Context, st *stream) error {
 	if _, still := t.skip(st, seg, c.Last); !still {
 		return nil
 	}
+	if c.Kind == chunk.Data {
+		t.s.mu.Lock()
+		seg.unsent = max(0, seg.unsent-1)
+		t.s.mu.Unlock()
+	}
 	return t.send(ctx, st, &c)
 }
 

@@ -252,3 +252,34 @@ func BenchmarkAppend(b *testing.B) {
 		})
 	}
 }
+
+// A spool smaller than many segments is not emptied when it is full: the oldest
+// records are dropped, and counted by adaptor.
+func TestSmallSpoolDropsItsOldestRecordsAlone(t *testing.T) {
+	for name, cfg := range map[string]Config{
+		"small":         {MaxBytes: 1 << 20},
+		"a small share": {MaxBytes: 1 << 30, Shares: map[string]int64{"": 1 << 20}},
+	} {
+		s, o := open(t, Config{Dir: t.TempDir(), MaxBytes: cfg.MaxBytes, Shares: cfg.Shares}), newOut()
+		body := string(make([]byte, 10_000))
+		for range 250 {
+			add(t, s, DropOldest, body)
+			if used, n := s.Stats().Bytes, s.Stats().Dropped; used > 1<<20 || n > 0 && used < 1<<20*3/4 {
+				t.Fatalf("%s: %d bytes are left in the spool once %d were dropped, want most of a full one", name, used, n)
+			}
+		}
+		n := s.DroppedBy(key.Adaptor)
+		if n.Bytes != s.Stats().Dropped || n.Bytes != 10_000*n.Records || n.Records < 100 {
+			t.Errorf("%s: counted %+v, want the %d bytes that were dropped and their records", name, n, s.Stats().Dropped)
+		}
+		if lag := s.Lag(key.Adaptor); lag != 250*10_000-n.Bytes {
+			t.Errorf("%s: %d bytes wait, want those that are not dropped", name, lag)
+		}
+		start(t, s, o)
+		o.wait(t, "what is left", data(250-int(n.Records)))
+		add(t, s, DropOldest, strings.Repeat("x", 2<<20)) // which never fits
+		if more := s.DroppedBy(key.Adaptor); more.Bytes != n.Bytes+2<<20 || more.Records != n.Records+1 {
+			t.Errorf("%s: counted %+v after %+v, want one record more: the others were sent", name, more, n)
+		}
+	}
+}

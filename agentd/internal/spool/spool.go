@@ -50,7 +50,7 @@ type Config struct {
 	MaxBytes     int64            // of all segment files together
 	Shares       map[string]int64 // of them, by persona: what each may fill; nil: any may fill it all
 	KeepFree     float64          // percent of the disk
-	SegmentBytes int64            // of one segment file; 0: 8 MiB
+	SegmentBytes int64            // of one segment file at most; 0: 8 MiB
 	Retry        time.Duration    // how often a full spool looks at the disk again; 0: 1 s
 
 	// fault lets a test fail the next disk operation.
@@ -90,7 +90,11 @@ type Spool struct {
 	room    chan struct{}    // closed and replaced when bytes were freed
 	fresh   chan struct{}    // gets a token when a queue was made
 	stats   Stats
+	dropped map[string]Count // by adaptor: what of Stats.Dropped was its
 }
+
+// Count is a number of records and their bytes.
+type Count struct{ Bytes, Records int64 }
 
 // Stats are totals since the start, but for Bytes.
 type Stats struct {
@@ -135,6 +139,7 @@ type segment struct {
 	path      string
 	base, end int64    // offsets in the stream
 	size      int64    // bytes of whole frames in the file
+	unsent    int64    // records that were appended since the start and not sent
 	file      *os.File // open for writing; nil when no more is appended
 }
 
@@ -147,7 +152,7 @@ func Open(cfg Config, log *slog.Logger) (*Spool, error) {
 	if cfg.Retry == 0 {
 		cfg.Retry = time.Second
 	}
-	s := &Spool{cfg: cfg, log: log, queues: map[Key]*queue{}, streams: map[string]*stream{}, usedBy: map[string]int64{},
+	s := &Spool{cfg: cfg, log: log, queues: map[Key]*queue{}, streams: map[string]*stream{}, usedBy: map[string]int64{}, dropped: map[string]Count{},
 		room: make(chan struct{}), fresh: make(chan struct{}, 1)}
 	if err := os.MkdirAll(cfg.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("create spool: %w", err)
@@ -270,14 +275,23 @@ func (s *Spool) Adaptor(stream string) string {
 	return ""
 }
 
-// Lag is how many bytes of an adaptor's records are not settled yet.
+// DroppedBy is what a full spool dropped of an adaptor since the start. Of
+// records that were appended before, the bytes alone are counted.
+func (s *Spool) DroppedBy(adaptor string) Count {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.dropped[adaptor]
+}
+
+// Lag is how many bytes of an adaptor's records are not settled yet, and not
+// dropped.
 func (s *Spool) Lag(adaptor string) int64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var n int64
 	for _, st := range s.streams {
 		if st.q.key.Adaptor == adaptor {
-			n += st.end - max(st.settled, st.first())
+			n += st.dropped.Missing(chunk.Range{First: max(st.settled, st.first()), Last: st.end}).Len()
 		}
 	}
 	return n

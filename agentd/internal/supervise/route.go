@@ -47,13 +47,27 @@ func (s *Supervisor) SetDelivery(name string, level ledger.Level) error {
 	return nil
 }
 
-// Dropped is what the filters of each adaptor left out since the start.
+// Dropped is what the filters of each adaptor left out since the start, and a
+// full spool.
 func (s *Supervisor) Dropped() map[string]filter.Dropped {
 	out := map[string]filter.Dropped{}
 	for _, u := range s.all() {
-		out[u.spec.Name] = u.filter().Dropped()
+		out[u.spec.Name] = u.dropped()
 	}
 	return out
+}
+
+func (u *unit) dropped() filter.Dropped {
+	all := u.filter().Dropped()
+	if u.spec.Kind.Replayable {
+		return all
+	}
+	if n := u.env.Spool.DroppedBy(u.spec.Name); n.Bytes > 0 {
+		all.Reasons["spool full"] = filter.Count(n)
+		all.Bytes += n.Bytes
+		all.Records += n.Records
+	}
+	return all
 }
 
 // wayOf gives the way out of a unit, and its filter, when it is first used: its

@@ -168,7 +168,7 @@ func (u *unit) view() View {
 		Name: u.spec.Name, Kind: u.spec.Kind.Name, Type: u.spec.Type,
 		Delivery: ledger.Level(u.level.Load()).String(), Persona: u.spec.Persona,
 		LagBytes: lag, Position: []Position{}, Skipped: []Skipped{},
-		Dropped: u.filter().Dropped(), Lost: u.history.losses.view(),
+		Dropped: u.dropped(), Lost: u.history.losses.view(),
 	}
 	for _, src := range status.Sources {
 		v.Position = append(v.Position, Position{src.Path, src.Stream, src.Read, src.Settled, src.Size})
