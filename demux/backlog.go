@@ -150,7 +150,7 @@ func (d *Demux) runSinks(ctx context.Context, dataType string, rep *Report) (mor
 			rep.Sinks++
 		}
 	}
-	b.past = &past{fs: d.fs, dataType: dataType, files: slices.Clone(b.files)}
+	b.past = &past{fs: d.fs, dataType: dataType, archive: d.archived.of(dataType), files: slices.Clone(b.files)}
 	return more, d.runBacklog(ctx, t, b, rep)
 }
 

@@ -38,9 +38,10 @@ type Demux struct {
 	working sync.Mutex // guards builder: one run at a time
 	builder *rows.Builder
 
-	types   keyed // one call at a time for each data type
-	swept   times // when each table was last swept
-	history history
+	types    keyed // one call at a time for each data type
+	swept    times // when each table was last swept
+	archived archiveIndexes
+	history  history
 }
 
 // New makes a Demux. baseURI is the store's root as other engines name it.
