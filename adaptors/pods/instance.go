@@ -187,6 +187,9 @@ func (in *instance) pending() bool {
 	return len(in.resend)+len(in.fresh) > 0 || in.dirty.Load() && in.looked
 }
 
+// unknown tells that files may have to be opened, or that the stream is not.
+func (in *instance) unknown() bool { return in.dirty.Load() || in.id == "" }
+
 func (in *instance) setListing(l string) {
 	in.mu.Lock()
 	defer in.mu.Unlock()

@@ -164,6 +164,7 @@ func (r *run) finishTurn(ctx context.Context, res result) {
 	in.busy = false
 	r.count(in)
 	if res.held {
+		r.noteOpened(ctx, in)
 		if in.again {
 			in.again = false
 			r.enqueue(in)
@@ -180,13 +181,7 @@ func (r *run) finishTurn(ctx context.Context, res result) {
 		return
 	}
 	r.board.well(in)
-	if r.opening[in] && (in.id != "" || in.looked && in.excluded || in.absent) {
-		delete(r.opening, in)
-	}
-	r.markStarted(ctx)
-	if delete(r.undecided, in); !in.decided && !in.ended {
-		r.undecided[in] = true
-	}
+	r.noteOpened(ctx, in)
 	if in.excluded {
 		r.board.skip(in, "it is not collected, by its labels or the rules")
 		in.close(true)
@@ -203,6 +198,17 @@ func (r *run) finishTurn(ctx context.Context, res result) {
 		r.enqueue(in)
 	default:
 		r.settle(in)
+	}
+}
+
+// noteOpened takes note of what is known of an instance after a turn.
+func (r *run) noteOpened(ctx context.Context, in *instance) {
+	if r.opening[in] && (in.id != "" || in.looked && in.excluded || in.absent) {
+		delete(r.opening, in)
+	}
+	r.markStarted(ctx)
+	if delete(r.undecided, in); !in.decided && !in.ended {
+		r.undecided[in] = true
 	}
 }
 

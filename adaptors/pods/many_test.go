@@ -285,6 +285,30 @@ func TestFilesAreHeldFromTheStartWhileNoCollectorTakesAnything(t *testing.T) {
 	})
 }
 
+// TestPodThatWasSeenAndNeverReadIsToldAsLost kills the agent after a pod was
+// deleted that it had no chance to read.
+func TestPodThatWasSeenAndNeverReadIsToldAsLost(t *testing.T) {
+	each(t, func(t *testing.T, r *rig) {
+		for i := range 2 * readers {
+			r.run(fmt.Sprintf("shop_p%d_u%d", i, i), "c", 0).write(3)
+		}
+		free := make(chan struct{})
+		r.rec.Refuse(func(*chunk.Chunk) error { <-free; return errors.New("503") })
+		r.start()
+		r.until("not all streams are known", func() bool { return len(r.rec.Known()) == len(r.all)+1 })
+		for _, c := range r.all {
+			r.remove(c.pod)
+		}
+		r.rec.Kill()
+		close(free)
+		r.stop()
+		r.rec.Refuse(nil)
+		r.start()
+		r.until("not all were told as lost", func() bool { return len(r.rec.Facts(chunk.Lost)) == len(r.all) })
+		r.forgotten(0)
+	})
+}
+
 // TestBurstOfPodsOpensFilesWithinTheBound starts more pods at once than files
 // may be open, while no collector takes anything.
 func TestBurstOfPodsOpensFilesWithinTheBound(t *testing.T) {

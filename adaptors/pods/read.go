@@ -66,13 +66,20 @@ func (r *reader) turn(ctx context.Context, in *instance) result {
 }
 
 // hold opens the files of an instance whose turn to be read is not to be seen
-// yet. What goes wrong is told in its turn.
-func (r *reader) hold(_ context.Context, in *instance) result {
+// yet, and its stream: what may be gone until then is known to be missing. What
+// goes wrong is told in its turn.
+func (r *reader) hold(ctx context.Context, in *instance) result {
 	if in.dirty.Swap(false) {
 		if err := in.look(); err != nil || in.lookAgain {
 			in.dirty.Store(true)
+			return result{in: in, held: true}
 		}
 	}
+	if wait, err := r.decide(ctx, in); wait > 0 || err != nil || in.excluded || in.id != "" {
+		return result{in: in, held: true}
+	}
+	_, _ = r.open(ctx, in)
+	in.measure()
 	return result{in: in, held: true}
 }
 

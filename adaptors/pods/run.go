@@ -258,7 +258,7 @@ func (r *run) next() *instance {
 func (r *run) nextUnseen() *instance {
 	for len(r.unseen) > 0 {
 		in := r.unseen[0]
-		if r.live[in] && !in.busy && in.dirty.Load() && !in.ended && !in.excluded {
+		if r.live[in] && !in.busy && in.unknown() && !in.ended && !in.excluded {
 			if r.reading < readers || !r.mayOpen() {
 				return nil
 			}
@@ -417,7 +417,7 @@ func (r *run) enqueue(in *instance) {
 		in.queued = true
 		r.ready = append(r.ready, in)
 	}
-	if !in.toLook && in.dirty.Load() {
+	if !in.toLook && in.unknown() {
 		in.toLook = true
 		r.unseen = append(r.unseen, in)
 	}
