@@ -152,6 +152,7 @@ func (p *pass) begin() {
 	}
 	if p.bounds.Wait {
 		p.atMost(p.bounds.Bytes, p.bounds.Records)
+		p.atMost(f.gate.piece(int64(len(p.c.Body))), 0)
 	}
 	p.dec = f.decoder(p.c.Encoding)
 	f.mu.Lock()

@@ -123,6 +123,26 @@ func (g *Gate) take(bytes int64) (wait time.Duration, changed <-chan struct{}) {
 	return max(end.Sub(now), time.Millisecond), g.changed
 }
 
+// piece is how much at once may go of so many bytes that wait for the quota; 0:
+// all of it. What does not fit goes in pieces, so that little is overdrawn.
+func (g *Gate) piece(bytes int64) int64 {
+	const part = 100 // of a quota
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.cfg.Quota == 0 {
+		return 0
+	}
+	g.period(time.Now())
+	left := g.cfg.Quota - g.quota.Used
+	if left <= 0 {
+		left = g.cfg.Quota // of the next period
+	}
+	if bytes <= left {
+		return 0
+	}
+	return max(g.cfg.Quota/part, 1)
+}
+
 func (g *Gate) config() GateConfig {
 	g.mu.Lock()
 	defer g.mu.Unlock()

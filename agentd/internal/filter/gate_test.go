@@ -121,3 +121,22 @@ func TestStopEndsWaitingForAQuota(t *testing.T) {
 		t.Error("sent although the quota is used up")
 	}
 }
+
+// A chunk larger than what is left of a quota does not pass as a whole.
+func TestQuotaHoldsWithinALargeChunk(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := NewGate("pay", GateConfig{Quota: 1000, Per: time.Hour, Wait: true}, Quota{}, discard)
+		f := gated(g, "a")
+		want(t, through(t, f, data(0, strings.Repeat("123456789\n", 30))), `"`+strings.Repeat(`123456789\n`, 30)+`"`)
+		sent, started := int64(300), time.Now()
+		err := f.Send(t.Context(), data(300, strings.Repeat("123456789\n", 500)), func(_ context.Context, c *chunk.Chunk) error {
+			if sent += c.Last - c.First; sent > 1015*int64(1+(time.Since(started)+time.Minute)/time.Hour) {
+				t.Errorf("%d bytes within %v at 1000 an hour", sent, time.Since(started))
+			}
+			return nil
+		})
+		if err != nil || sent != 5300 {
+			t.Errorf("%v, %d bytes were sent, want 5300", err, sent)
+		}
+	})
+}
