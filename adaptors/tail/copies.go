@@ -33,6 +33,7 @@ func (r *run) copyOf(c *candidate, f io.ReaderAt) (s *stream, covered bool) {
 		if !near && s.ident.HeadLen < ident.MaxHead {
 			continue
 		}
+		near = near || related(filepath.Base(s.source), filepath.Base(c.path))
 		same, err := s.sameBytes(f, c.info.Size)
 		if err != nil {
 			continue
@@ -68,8 +69,14 @@ func (r *run) hold(c *candidate, f io.ReaderAt) bool {
 	})
 	h := r.held[c.path]
 	if of == nil {
+		of = r.elsewhere(c, f)
+	}
+	if of == nil {
 		delete(r.held, c.path)
 		return false
+	}
+	if r.goesOn(of, c, f) {
+		return true
 	}
 	now := time.Now()
 	if h == nil || h.key != c.info.Key() || h.size != c.info.Size {
@@ -87,6 +94,86 @@ func (r *run) hold(c *candidate, f io.ReaderAt) bool {
 	}
 	h.next = now.Add(max(r.times.hold/20, time.Millisecond))
 	return true
+}
+
+// headName is what a copy in another folder is looked up by.
+type headName struct {
+	head uint64 // of MaxHead bytes
+	name string // without its folder
+}
+
+// maxElsewhere bounds how many files of the same name and head one that is new
+// is compared with.
+const maxElsewhere = 64
+
+// elsewhere finds the stream in another folder that the file may be a copy of,
+// as rotation into a folder of its own makes.
+func (r *run) elsewhere(c *candidate, f io.ReaderAt) (of *stream) {
+	if len(c.head) < ident.MaxHead {
+		return nil
+	}
+	key, left := headName{head: ident.Sum(c.head)}, maxElsewhere
+	originals(c.path, func(path string) bool {
+		key.name = filepath.Base(path)
+		for _, s := range r.byHead[key] {
+			if left--; left < 0 {
+				return true
+			}
+			if r.live[s] && r.suspect(s, c, f) {
+				of = s
+				return true
+			}
+		}
+		return false
+	})
+	return of
+}
+
+// index lets copies in other folders find the stream, once its head is full.
+func (r *run) index(s *stream) {
+	if s.indexed.name != "" || s.id == "" || s.ident.HeadLen < ident.MaxHead || s.origin == "" {
+		return
+	}
+	s.indexed = headName{s.ident.Head, filepath.Base(s.origin)}
+	r.byHead[s.indexed] = append(r.byHead[s.indexed], s)
+}
+
+// goesOn lets a stream whose file was deleted go on in its copy, which holds
+// all of it: the file was moved, by a program that copies. While somebody writes
+// to the deleted file, or where it holds more, the copy starts at its end.
+func (r *run) goesOn(s *stream, c *candidate, f io.ReaderAt) bool {
+	if s.busy || s.f == nil || s.path != "" || s.id == "" {
+		return false
+	}
+	info, err := ident.Fstat(s.f)
+	if err != nil || info.Links > 0 || !sameAs(s.f, f, min(info.Size, c.info.Size)) {
+		return false
+	}
+	if info.Size > c.info.Size || mayGrow(s) != no {
+		if info.Size < c.info.Size || !r.isStill(c) {
+			return false
+		}
+		r.start(c, c.info.Size, true)
+		return true
+	}
+	if same, err := s.sameBytes(f, c.info.Size); err != nil || !same {
+		return false
+	}
+	r.env.Log.Info("a deleted file goes on in a copy of it", "file", s.source, "copy", c.path, "stream", s.id)
+	r.close(s)
+	r.detach(s)
+	delete(r.waiting, s)
+	s.gone, s.ended, s.endMoved = false, false, false
+	s.endSent.Store(false)
+	r.found(s, c)
+	return true
+}
+
+// isStill tells whether a file that is held has not changed since it was looked
+// at last: a copy may still be on its way.
+func (r *run) isStill(c *candidate) bool {
+	h := r.held[c.path]
+	return h != nil && h.key == c.info.Key() && h.size == c.info.Size && time.Since(h.since) >= r.times.hold/4
 }
 
 // isWhole tells whether the stream's path leads to its own file, with its bytes.
@@ -141,6 +228,12 @@ func samePrefix(path string, f io.ReaderAt, size int64) bool {
 		return false
 	}
 	defer func() { _ = original.Close() }()
+	return sameAs(original, f, size)
+}
+
+// sameAs tells whether the original starts with all that f holds, as samePrefix
+// does.
+func sameAs(original, f io.ReaderAt, size int64) bool {
 	for _, at := range [...]int64{0, max(0, size-ident.MaxHead)} {
 		a, b := make([]byte, min(size, ident.MaxHead)), make([]byte, min(size, ident.MaxHead))
 		if _, err := original.ReadAt(a, at); err != nil && err != io.EOF {

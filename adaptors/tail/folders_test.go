@@ -1,6 +1,8 @@
 package tail
 
 import (
+	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"testing"
@@ -36,4 +38,112 @@ func TestFoldersThatMatchThemselvesAreWatchedAtOnce(t *testing.T) {
 			r.exactly()
 		})
 	}
+}
+
+func TestCopyTruncateIntoAnotherFolder(t *testing.T) {
+	each(t, func(t *testing.T, watch string) {
+		for _, old := range []string{"in/old", "other/deep"} { // as logrotate's olddir
+			r := newRig(t).with(watch)
+			r.mkdir("in")
+			r.mkdir(old)
+			r.write("in/a.log", r.lines(40))
+			r.start()
+			r.arrived()
+			for range 3 {
+				for i := 2; i > 0; i-- {
+					if _, err := os.Stat(r.path(fmt.Sprintf("%s/a.log.%d", old, i))); err == nil {
+						r.rename(fmt.Sprintf("%s/a.log.%d", old, i), fmt.Sprintf("%s/a.log.%d", old, i+1))
+					}
+				}
+				r.copyTruncate("in/a.log", old+"/a.log.1")
+				r.write("in/a.log", r.lines(40))
+				r.arrived()
+			}
+			r.exactly()
+			r.stop()
+		}
+	})
+}
+
+// TestMovedByACopyIsReadOnce does what mv does across file systems.
+func TestMovedByACopyIsReadOnce(t *testing.T) {
+	each(t, func(t *testing.T, watch string) {
+		for _, to := range []string{"a.log.1", "old/a.log.1"} {
+			for _, settled := range []bool{true, false} {
+				r := newRig(t).with(watch)
+				r.mkdir("old")
+				r.write("a.log", r.lines(40))
+				r.start()
+				r.arrived()
+				if settled {
+					r.rec.Settle(r.a)
+				}
+				r.move("a.log", to)
+				r.write("a.log", r.lines(30))
+				r.arrived()
+				r.calm()
+				r.write(to, r.lines(3))
+				r.exactly()
+				r.kill()
+				r.write(to, r.lines(3))
+				r.start()
+				r.exactly()
+				r.stop()
+			}
+		}
+	})
+}
+
+// TestMovedByACopyIsReadOnceWhileItsWriterGoesOn has a writer that keeps its
+// descriptor.
+func TestMovedByACopyIsReadOnceWhileItsWriterGoesOn(t *testing.T) {
+	each(t, func(t *testing.T, watch string) {
+		r := newRig(t).with(watch)
+		r.mkdir("old")
+		writer, err := os.Create(r.path("a.log"))
+		r.ok(err)
+		_, err = writer.WriteString(r.lines(40))
+		r.ok(err)
+		r.start()
+		r.arrived()
+		r.move("a.log", "old/a.log.1")
+		_, err = writer.WriteString(r.lines(3))
+		r.ok(err)
+		r.arrived()
+		r.exactly()
+		r.write("old/a.log.1", r.lines(3))
+		r.ok(writer.Close())
+		r.exactly()
+	})
+}
+
+// move copies and deletes.
+func (r *rig) move(from, to string) {
+	r.t.Helper()
+	b, err := os.ReadFile(r.path(from))
+	r.ok(err)
+	r.ok(os.WriteFile(r.path(to), b, 0o644))
+	r.remove(from)
+}
+
+// TestRotatedAtTheVeryStartIsFoundAgain rotates between the start's look at
+// the files and its decision about them.
+func TestRotatedAtTheVeryStartIsFoundAgain(t *testing.T) {
+	each(t, func(t *testing.T, watch string) {
+		r := newRig(t, "*.log*", "*.gz").with(watch)
+		r.write("a.log", r.lines(40))
+		r.start()
+		r.arrived()
+		r.stop()
+		r.copyTruncate("a.log", "a.log.1")
+		r.write("a.log", r.lines(30))
+		r.write("stop.gz", "")
+		g := gated{slog.DiscardHandler, "stop.gz", make(chan struct{}), make(chan struct{})}
+		r.log = slog.New(g)
+		r.start()
+		<-g.reached
+		r.rename("a.log.1", "a.log.2")
+		close(g.release)
+		r.exactly()
+	})
 }

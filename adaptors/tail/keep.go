@@ -149,6 +149,8 @@ func (r *run) detach(s *stream) {
 		delete(r.byPath, s.path)
 	}
 	without(r.byOrigin, s.origin, s)
+	without(r.byHead, s.indexed, s)
+	s.indexed = headName{}
 }
 
 // setPath notes where a stream's file is now.

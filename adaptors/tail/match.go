@@ -110,12 +110,27 @@ func (r *run) begin(ctx context.Context) {
 	for _, c := range rest {
 		r.arrive(&c, atEnd)
 	}
+	r.finishAllReplaced()
+	r.openedFirst(ctx, nil)
+}
+
+// finishAllReplaced ends the streams that were replaced and of which no copy
+// was found. One may have been renamed since the files were listed.
+func (r *run) finishAllReplaced() {
+	dirs := map[string]bool{}
 	for s := range r.lost.all {
-		if s.reason != "" { // replaced, and no copy was found
+		if s.reason != "" {
+			dirs[filepath.Dir(s.ident.Path)] = true
+		}
+	}
+	for dir := range dirs {
+		r.find.ScanBelow(dir, r.check)
+	}
+	for s := range r.lost.all {
+		if s.reason != "" {
 			r.finishReplaced(s)
 		}
 	}
-	r.openedFirst(ctx, nil)
 }
 
 // openedFirst stores that the adaptor was started, once the streams of all
@@ -328,6 +343,7 @@ func (r *run) found(s *stream, c *candidate) {
 	r.keepOpen(s)
 	s.origin = s.source
 	r.byOrigin[s.origin] = append(r.byOrigin[s.origin], s)
+	r.index(s)
 	if id := s.ident; id.Ino != c.info.Ino || id.Birth != c.info.Birth || id.Gone != 0 {
 		id.Ino, id.Birth, id.Gone = c.info.Ino, c.info.Birth, 0
 		r.remember(s, id)

@@ -34,7 +34,8 @@ type run struct {
 	live     map[*stream]bool      // that have a file, or are being finished
 	byKey    map[ident.Key]*stream // live ones that have a file
 	byPath   map[string]*stream
-	byOrigin map[string][]*stream  // live ones that have a file
+	byOrigin map[string][]*stream // live ones that have a file
+	byHead   map[headName][]*stream
 	byID     map[string]*stream    // live and lost ones
 	lost     *lostSet              // stored ones whose file is not found
 	telling  map[*stream]bool      // live ones that were lost a moment ago, and will be again
@@ -78,7 +79,7 @@ func newRun(a *Adaptor, env adaptors.Env) (*run, error) {
 	}
 	return &run{
 		cfg: a.cfg, cutter: a.cutter, env: env, times: a.times, mail: a.mail, board: newBoard(),
-		live: map[*stream]bool{}, byKey: map[ident.Key]*stream{}, byPath: map[string]*stream{}, byOrigin: map[string][]*stream{}, byID: map[string]*stream{},
+		live: map[*stream]bool{}, byKey: map[ident.Key]*stream{}, byPath: map[string]*stream{}, byOrigin: map[string][]*stream{}, byHead: map[headName][]*stream{}, byID: map[string]*stream{},
 		lost: newLostSet(), telling: map[*stream]bool{}, held: map[string]*held{}, known: map[ident.Key]bool{}, ignored: map[string]ignored{}, waiting: map[*stream]bool{},
 		open: list.New(), limbo: map[ident.Key]*stream{}, goneDirs: map[string]bool{}, links: map[string]bool{},
 		work: make(chan *stream), opens: make(chan *stream), done: make(chan result),
@@ -331,6 +332,7 @@ func (r *run) finishTurn(ctx context.Context, res result) {
 	s.busy, s.grew, s.turned = false, false, time.Now()
 	if s.id != "" {
 		r.byID[s.id] = s
+		r.index(s)
 	}
 	r.keepOpen(s)
 	if s.newPath != nil {
@@ -369,6 +371,11 @@ func (r *run) finishTurn(ctx context.Context, res result) {
 	if res.wake > 0 {
 		s.wakeAt = time.Now().Add(res.wake)
 		r.waiting[s] = true
+	}
+	if s.path == "" && s.f != nil && len(r.held) > 0 && s.info.Links == 0 { // before it is secured and forgotten
+		for path := range r.held {
+			r.check(path)
+		}
 	}
 	if res.how == more || s.again || s.hasResend() {
 		s.again = false

@@ -62,6 +62,7 @@ type stream struct {
 	newPath  *string
 	wakeAt   time.Time
 	lru      *list.Element // of open files
+	indexed  headName      // in run.byHead; no name: not there
 	lostAt   time.Time     // since when it has no file, in the list of lost ones
 	told     bool          // what was not settled of it was reported as lost
 	telling  bool          // just being reported
