@@ -40,6 +40,8 @@ func (a Access) Check(network, address string) error {
 		return errors.New("tls.cert and tls.key go together; one of them is missing")
 	case a.ClientCA != "" && a.Cert == "":
 		return errors.New("tls.client_ca needs tls.cert and tls.key, too")
+	case network == "unix" && a.Cert != "":
+		return fmt.Errorf("a Unix socket is not served with TLS: take tls out; its folder, its mode and token_file say who may use it")
 	case IsLocal(network, address):
 		return nil
 	case a.Cert == "":
@@ -227,6 +229,10 @@ func (k *Keeper) Authorize(open ...string) func(w http.ResponseWriter, r *http.R
 			return true
 		}
 		w.Header().Set("WWW-Authenticate", "Bearer")
+		if r.Header.Get("Authorization") != "" {
+			Refuse(w, http.StatusUnauthorized, "the token that was sent is not this server's")
+			return false
+		}
 		Refuse(w, http.StatusUnauthorized, "a token is asked for: send the header Authorization: Bearer TOKEN")
 		return false
 	}

@@ -148,6 +148,8 @@ func TestAnOpenAddressDemandsTLSAndWhoMayUseIt(t *testing.T) {
 		{"tcp", "10.0.0.7:9771", Access{Cert: "c", Key: "k", ClientCA: "a"}, ""},
 		{"tcp", "127.0.0.1:9771", Access{Cert: "c"}, "tls.key"},
 		{"tcp", "127.0.0.1:9771", Access{ClientCA: "a"}, "tls.cert"},
+		{"unix", "/run/a.sock", Access{TokenFile: "t"}, ""},
+		{"unix", "/run/a.sock", Access{Cert: "c", Key: "k"}, "take tls out"},
 		{"tcp", "localhost.evil.example:9771", Access{}, "tls.cert"},
 	} {
 		err := c.access.Check(c.network, c.address)

@@ -33,6 +33,9 @@ type Options struct {
 	// CA is a PEM file of the authorities that the agent's certificate is held
 	// against; empty: the system's.
 	CA string
+	// ServerName is a name that the agent's certificate is for; empty: that of
+	// Address.
+	ServerName string
 	// Cert and Key are PEM files of a client certificate; read again for each
 	// connection. Both or none.
 	Cert, Key string
@@ -127,7 +130,7 @@ func isLoopback(host string) bool {
 }
 
 func tlsConfig(o Options) (*tls.Config, error) {
-	cfg := &tls.Config{MinVersion: tls.VersionTLS12}
+	cfg := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: o.ServerName}
 	if o.CA != "" {
 		pem, err := os.ReadFile(o.CA)
 		if err != nil {

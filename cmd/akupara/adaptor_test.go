@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"math/big"
 	"net"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -235,12 +236,23 @@ func (n *node) asksForTheToken() {
 		flags []string
 		want  string
 	}{
-		{nil, "--ca"}, {n.flags[:2], "--token-file"}, {[]string{n.flags[0], n.flags[1], "--token-file", wrong}, "refuses"},
+		{nil, "--ca"}, {n.flags[:2], "--token-file"}, {[]string{n.flags[0], n.flags[1], "--token-file", wrong}, "not this server's"},
 	} {
 		_, stderr, code := call(n.t, n.dir, append([]string{"adaptor", "ls", "--agent", n.listen}, c.flags...)...)
 		if code != 1 || !strings.Contains(stderr, c.want) {
 			n.t.Errorf("adaptor ls with %q: exit code %d, %q, want 1 and %q", c.flags, code, stderr, c.want)
 		}
+	}
+	// By its config, which names no address that the certificate is for.
+	text, err := os.ReadFile(n.config)
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	everywhere := filepath.Join(n.dir, "everywhere.yaml")
+	address := strings.TrimPrefix(n.listen, "https://")
+	writeFile(n.t, everywhere, strings.Replace(string(text), "listen: "+address, "listen: "+strings.Replace(address, "127.0.0.1", "0.0.0.0", 1), 1))
+	if _, stderr, code := call(n.t, n.dir, "adaptor", "ls", "--config", everywhere); code != 0 {
+		n.t.Errorf("adaptor ls by a config that listens everywhere: exit code %d, %q, want 0", code, stderr)
 	}
 	plain := "http" + strings.TrimPrefix(n.listen, "https")
 	if _, stderr, code := call(n.t, n.dir, "adaptor", "ls", "--agent", plain); code != 1 || !strings.Contains(stderr, "https://") {
@@ -256,7 +268,7 @@ func secure(t *testing.T, dir string) (flags []string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, DNSNames: []string{"agent.example.org"},
 		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour)}
 	cert, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
 	if err != nil {

@@ -74,7 +74,7 @@ lost meanwhile: sources wait.
 
 The exit code is 1 when something was left at the time-out.`,
 		Example: `  akupara drain
-  akupara drain --timeout 5m && systemctl stop akupara-agentd
+  akupara drain --timeout 5m && systemctl stop akupara-agent
   akupara drain --status
   akupara drain --resume`,
 	}

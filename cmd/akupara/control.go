@@ -3,6 +3,8 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"net"
@@ -95,12 +97,35 @@ func (s site) reach(o *client.Options) error {
 	}
 	o.Address = address
 	if o.CA == "" {
-		o.CA = cert // it is the agent's own, whoever signed it
+		o.CA = cert // it is the agent's own, whoever signed it, and for whatever name
+		o.ServerName = certName(cert)
 	}
 	if o.TokenFile == "" {
 		o.TokenFile = s.Agent.Get("token_file").Text()
 	}
 	return nil
+}
+
+// certName is a name that a certificate is for, empty where it can't be read,
+// which whoever uses the file tells.
+func certName(file string) string {
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return ""
+	}
+	block, _ := pem.Decode(data)
+	if block == nil {
+		return ""
+	}
+	cert, err := x509.ParseCertificate(block.Bytes)
+	switch {
+	case err != nil:
+	case len(cert.DNSNames) > 0:
+		return strings.Replace(cert.DNSNames[0], "*", "agent", 1) // of a wildcard, any
+	case len(cert.IPAddresses) > 0:
+		return cert.IPAddresses[0].String()
+	}
+	return ""
 }
 
 // dialable is where a server can be reached that listens there, with TLS or
