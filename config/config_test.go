@@ -78,6 +78,7 @@ func TestEveryProblemNamesPlaceKeyValueAndWhatIsAllowed(t *testing.T) {
 		{"large size", "name: a\nbytes: 2GiB\n", `f:2:8: bytes: "2GiB" is not allowed; want a size, such as 64KiB, 128MiB, 10GB or a plain number of bytes, at most 1GiB`},
 		{"bad percentage", "name: a\nfree: 101%\n", `f:2:7: free: "101%" is not a percentage from 0% to 100%: it is out of range`},
 		{"bad regex", "name: a\nstart: 'a('\n", `f:2:8: start: "a(" is not a regular expression in Go's syntax (RE2): missing closing ): ` + "`a(`"},
+		{"long regex", "name: a\nstart: '" + strings.Repeat("a{0,999}", 11) + "'\n", `f:2:8: start: "` + strings.Repeat("a{0,999}", 10) + `"… is not a regular expression in Go's syntax (RE2): its repetitions make it too large: written out it has more than 10000 parts`},
 		{"bad glob", "name: a\npaths: [/a, '/b/[c']\n", `f:2:13: paths[1]: "/b/[c" is not a path pattern, such as /var/log/**/*.log: its [, {, or \ is not closed; known are *, **, ?, [a-z], {a,b} and \`},
 		{"many braces", "name: a\npaths: ['/x/{a,b}{c,{d,e}}" + strings.Repeat("{f,g}", 8) + "']\n", `f:2:9: paths[0]: "/x/{a,b}{c,{d,e}}` + strings.Repeat("{f,g}", 8) + `" is not a path pattern, such as /var/log/**/*.log: its braces stand for more than 1000 patterns`},
 		{"bad address", "name: a\nlisten: 9770\n", `f:2:9: listen: "9770" is not an address, such as 127.0.0.1:9770 or unix:/run/akupara.sock: it has no port, or brackets are missing around an IPv6 address`},

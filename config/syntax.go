@@ -33,12 +33,9 @@ func (r Regexp) MarshalText() ([]byte, error) {
 
 // UnmarshalText implements encoding.TextUnmarshaler.
 func (r *Regexp) UnmarshalText(text []byte) error {
-	if len(text) > maxPattern {
-		return fmt.Errorf("it has %d bytes; at most %d are allowed", len(text), maxPattern)
-	}
-	re, err := regexp.Compile(string(text))
+	re, err := CompileRegexp(string(text))
 	if err != nil {
-		return fmt.Errorf("%s", strings.TrimPrefix(err.Error(), "error parsing regexp: "))
+		return err
 	}
 	r.Regexp = re
 	return nil

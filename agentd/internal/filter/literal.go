@@ -6,6 +6,8 @@ import (
 	"regexp/syntax"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/akupara/akupara/config"
 )
 
 // pattern is a regular expression with what a text must hold for it to match:
@@ -38,7 +40,7 @@ func newLiteral(text string, fold bool) literal {
 const maxLiterals = 16
 
 func newPattern(expr string) (*pattern, error) {
-	re, err := regexp.Compile(expr)
+	re, err := config.CompileRegexp(expr)
 	if err != nil {
 		return nil, err
 	}
