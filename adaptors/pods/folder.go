@@ -196,12 +196,30 @@ func (in *instance) match(l *listing) (surprised bool, err error) {
 			f.gone()
 		}
 	}
+	anew = slices.DeleteFunc(anew, in.emptyBefore)
 	if len(anew) > 0 {
 		in.next = append(in.next, anew...)
 		in.sortNext()
 	}
 	in.adopt()
 	return surprised || len(anew) > 0, nil
+}
+
+// emptyBefore tells that a new file holds nothing and was rotated before the
+// file that is being read: as the one after it would end it. It is closed.
+func (in *instance) emptyBefore(f *file) bool {
+	last := in.last()
+	if last == nil || !last.growing() || f.size > 0 || f.name == in.logName() {
+		return false
+	}
+	if f.gz && f.z == nil { // its size is not known
+		return false
+	}
+	if name := last.file.name; name != in.logName() && (name == "" || name < f.name) {
+		return false
+	}
+	f.close()
+	return true
 }
 
 // unreadOf tells whether anything of a file is still to be read.

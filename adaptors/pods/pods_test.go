@@ -399,6 +399,27 @@ func TestLateLinesOfARotatedFileArrive(t *testing.T) {
 	r.arrived()
 }
 
+// TestEmptyRotatedFileEndsNoLog finds a rotated file that nothing was read of
+// while a line of the present log is unfinished: it comes before that, and does
+// not end it.
+func TestEmptyRotatedFileEndsNoLog(t *testing.T) {
+	each(t, func(t *testing.T, r *rig) {
+		c := r.run(web, "nginx", 0)
+		c.rotate()
+		c.write(1)
+		r.start()
+		r.arrived()
+		c.line("stdout", "P", "half and ")
+		r.compress(c.rotated()[0])
+		time.Sleep(3 * r.times.linger) // nothing may happen
+		c.line("stdout", "F", "half")
+		r.arrived()
+		if got := r.records(c.path); len(got) != 2 {
+			t.Errorf("got records %q, want two", got)
+		}
+	})
+}
+
 func TestStartAtTheEndSkipsWhatIsThere(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
