@@ -102,9 +102,9 @@ func (r Roots) HoldsFile(f *os.File) error {
 	return r.holds(strings.TrimSuffix(path, " (deleted)"), f.Name())
 }
 
-func (r Roots) holds(real, shown string) error {
+func (r Roots) holds(target, shown string) error {
 	for _, root := range r {
-		if Below(resolve(filepath.Clean(root)), real) {
+		if Below(resolve(filepath.Clean(root)), target) {
 			return nil
 		}
 	}
@@ -136,9 +136,9 @@ func patternHasDots(pattern string) bool {
 func resolve(path string) string {
 	rest := ""
 	for dir := path; ; {
-		real, err := filepath.EvalSymlinks(dir)
+		target, err := filepath.EvalSymlinks(dir)
 		if err == nil {
-			return filepath.Join(real, rest)
+			return filepath.Join(target, rest)
 		}
 		if _, lerr := os.Lstat(dir); lerr == nil {
 			// It is there and leads nowhere yet: where it may lead one day is not

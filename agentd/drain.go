@@ -37,8 +37,11 @@ func (f *fleet) drain(ctx context.Context, idle func() bool) (drainView, error) 
 	for {
 		v := f.left(idle)
 		v.Waited = time.Since(began).Seconds()
-		if v.Settled || daemon.Sleep(ctx, drainEvery) != nil {
+		if v.Settled {
 			return v, nil
+		}
+		if err := daemon.Sleep(ctx, drainEvery); err != nil {
+			return v, nil //nolint:nilerr // the time is over, and what is left is the answer
 		}
 	}
 }

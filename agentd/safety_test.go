@@ -103,7 +103,7 @@ func TestAnOpenAddressIsServedWithTLSAndAToken(t *testing.T) {
 	t.Cleanup(tr.CloseIdleConnections)
 	client := &http.Client{Transport: tr}
 	get := func(scheme, path, auth string) int {
-		req, err := http.NewRequest("GET", scheme+"://127.0.0.1:"+port+path, nil)
+		req, err := http.NewRequest(http.MethodGet, scheme+"://127.0.0.1:"+port+path, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -151,7 +151,7 @@ func TestTheSocketIsForItsOwnerAndGroup(t *testing.T) {
 	}}
 	t.Cleanup(tr.CloseIdleConnections)
 	resp, err := (&http.Client{Transport: tr}).Get("http://agent/v1/adaptors")
-	if err != nil || resp.StatusCode != 200 {
+	if err != nil || resp.StatusCode != http.StatusOK {
 		t.Fatalf("over the socket: %v, %v", resp, err)
 	}
 	resp.Body.Close()

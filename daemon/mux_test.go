@@ -19,7 +19,7 @@ func nobody() []string { return nil }
 func TestMuxRoutesByPathAndMethod(t *testing.T) {
 	m := NewMux(quiet)
 	m.Handle("GET", "/v1/things/{name}", func(w http.ResponseWriter, r *http.Request) { Reply(w, 200, r.PathValue("name")) })
-	m.Handle("DELETE", "/v1/things/{name}", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(204) })
+	m.Handle("DELETE", "/v1/things/{name}", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) })
 	for _, c := range []struct {
 		method, path string
 		code         int

@@ -227,7 +227,7 @@ func (f *file) mayGrow() answer {
 func openLog(path string) (*os.File, ident.Info, error) {
 	const flags = unix.O_RDONLY | unix.O_NONBLOCK | unix.O_CLOEXEC | unix.O_NOCTTY
 	fd, err := unix.Open(path, flags|unix.O_NOATIME, 0)
-	if err == unix.EPERM { // another's file
+	if errors.Is(err, unix.EPERM) { // another's file
 		fd, err = unix.Open(path, flags, 0)
 	}
 	if err != nil {

@@ -47,8 +47,8 @@ func (m *Metadata) source(env func(string) string, log *slog.Logger) (*kube.Sour
 		node = env("NODE_NAME")
 	}
 	base := strings.TrimSuffix(m.URL, "/")
-	switch {
-	case m.From == "kubelet":
+	switch m.From {
+	case "kubelet":
 		if base == "" && node == "" {
 			return nil, errors.New("prepare metadata: neither url nor node is given, nor is NODE_NAME in the environment: nobody knows where the kubelet is")
 		}

@@ -226,7 +226,7 @@ func (r *reader) resendOne(ctx context.Context, s *stream, rg chunk.Range) error
 		before := int(min(rg.First, ident.MaxTail))
 		want := before + int(min(rg.Len(), int64(len(buf)-before)))
 		n, err := s.f.ReadAt(buf[:want], rg.First-int64(before))
-		if err != nil && err != io.EOF {
+		if err != nil && !errors.Is(err, io.EOF) {
 			return fmt.Errorf("read %s at %d again: %w", s.path, rg.First, err)
 		}
 		// Compared after the read: a truncation that was not noticed yet must

@@ -85,7 +85,7 @@ func (r *reader) tryTurn(ctx context.Context, s *stream) (result, error) {
 			return result{how: how}, err
 		}
 	}
-	if err := r.resend(ctx, s); err == errChanged {
+	if err := r.resend(ctx, s); errors.Is(err, errChanged) {
 		return result{how: replaced}, nil
 	} else if err != nil {
 		return result{}, err
@@ -346,10 +346,10 @@ func (s *stream) verify() (outcome, error) {
 func (r *reader) readOnce(ctx context.Context, s *stream, buf []byte, flush cut.Flush) (sent int, eof bool, how outcome, err error) {
 	before := int(min(s.off, ident.MaxTail))
 	n, err := s.f.ReadAt(buf, s.off-int64(before))
-	if err != nil && err != io.EOF {
+	if err != nil && !errors.Is(err, io.EOF) {
 		return 0, false, idle, fmt.Errorf("read %s at %d: %w", s.path, s.off, err)
 	}
-	eof = err == io.EOF
+	eof = errors.Is(err, io.EOF)
 	if n < before || s.off == s.sent && s.sent > 0 && ident.Sum(buf[:before]) != s.tail ||
 		s.sent == 0 && !s.ident.SameHead(buf[:n]) { // written anew before the first byte was sent
 		return 0, eof, replaced, nil

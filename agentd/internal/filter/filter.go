@@ -111,8 +111,8 @@ func (f *Filter) decoder(encoding string) decoder {
 		return decoder{}
 	}
 	if pool, ok := f.decoders.Load(encoding); ok {
-		if d, ok := pool.(*sync.Pool).Get().(decoder); ok {
-			return d
+		if d, ok := pool.(*sync.Pool).Get().(*decoder); ok {
+			return *d
 		}
 	}
 	return newDecoder(encoding)
@@ -121,7 +121,7 @@ func (f *Filter) decoder(encoding string) decoder {
 func (f *Filter) putDecoder(encoding string, d decoder) {
 	if encoding != "" {
 		pool, _ := f.decoders.LoadOrStore(encoding, &sync.Pool{})
-		pool.(*sync.Pool).Put(d)
+		pool.(*sync.Pool).Put(&d)
 	}
 }
 

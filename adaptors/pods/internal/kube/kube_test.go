@@ -160,11 +160,13 @@ func TestTroubleIsSaidAndPasses(t *testing.T) {
 		how  http.HandlerFunc
 		want string
 	}{
-		"401":        {func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "Unauthorized", 401) }, "401 Unauthorized"},
-		"no JSON":    {func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("<html>")) }, "read the list of pods"},
-		"slow":       {func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, "deadline exceeded"},
-		"a redirect": {func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "https://example.org/", 302) }, "302"},
-		"cut off":    {func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(`{"items":[`)) }, "read the list of pods"},
+		"401":     {func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "Unauthorized", http.StatusUnauthorized) }, "401 Unauthorized"},
+		"no JSON": {func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("<html>")) }, "read the list of pods"},
+		"slow":    {func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, "deadline exceeded"},
+		"a redirect": {func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "https://example.org/", http.StatusFound)
+		}, "302"},
+		"cut off": {func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(`{"items":[`)) }, "read the list of pods"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
