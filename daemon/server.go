@@ -72,7 +72,7 @@ func (s *Server) Listen() error {
 			return fmt.Errorf("listen for the %s: %w", s.cfg.Name, err)
 		}
 	}
-	l, err := net.Listen(s.cfg.Network, s.cfg.Address)
+	l, err := listenConfig(s.cfg.Network).Listen(context.Background(), s.cfg.Network, s.cfg.Address)
 	if errors.Is(err, syscall.EADDRINUSE) {
 		return fmt.Errorf("listen for the %s on %s: %w", s.cfg.Name, s.cfg.Address, ErrAddrInUse)
 	} else if err != nil {
@@ -130,6 +130,21 @@ type boundedConn struct {
 func (c *boundedConn) Close() error {
 	c.release()
 	return c.Conn.Close()
+}
+
+// listenConfig gives a Unix socket its mode before it has a name: nobody gets in
+// between. The umask may take more away; Listen puts that right.
+func listenConfig(network string) *net.ListenConfig {
+	if network != "unix" {
+		return &net.ListenConfig{}
+	}
+	return &net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error {
+		var err error
+		if controlErr := c.Control(func(fd uintptr) { err = syscall.Fchmod(int(fd), 0o660) }); controlErr != nil {
+			return controlErr
+		}
+		return err
+	}}
 }
 
 // ErrAddrInUse says that another process listens there.
