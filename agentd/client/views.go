@@ -88,7 +88,7 @@ type Rewind struct {
 	Stream string `json:"stream,omitempty"`
 	Path   string `json:"path,omitempty"`
 	All    bool   `json:"all,omitempty"`
-	Offset int64  `json:"offset"` // 0 is the beginning
+	Offset *int64 `json:"offset,omitempty"` // not given: to where each stream begins
 }
 
 // Rewound is what a rewind did.

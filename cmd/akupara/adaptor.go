@@ -291,7 +291,8 @@ On a terminal it asks before; --yes says yes to that.`,
 			if err := offset.UnmarshalText([]byte(to)); err != nil {
 				return usagef("--to %q: want an offset in bytes, such as 4096 or 64MiB, or beginning", to)
 			}
-			r.Offset = int64(offset)
+			at := int64(offset)
+			r.Offset = &at
 		}
 		r.All = r.Path == "" && r.Stream == ""
 		agent, err := k.client()
@@ -299,7 +300,7 @@ On a terminal it asks before; --yes says yes to that.`,
 			return err
 		}
 		defer agent.Close()
-		if !yes && isTerminal(k.app.stdin) && !k.confirmRewind(args[0], r, to) {
+		if !yes && isTerminal(k.app.stdin) && !k.confirmRewind(args[0], r) {
 			return errFound
 		}
 		ctx, cancel := context.WithTimeout(ctx, callWait)
@@ -313,18 +314,16 @@ On a terminal it asks before; --yes says yes to that.`,
 }
 
 // confirmRewind says what a rewind does, and asks.
-func (k *asked) confirmRewind(name string, r client.Rewind, to string) bool {
-	what := "all streams"
+func (k *asked) confirmRewind(name string, r client.Rewind) bool {
+	what, to := "all streams", "the beginning"
 	switch {
 	case r.Path != "":
 		what = r.Path
 	case r.Stream != "":
 		what = "the stream " + r.Stream
 	}
-	if to != "beginning" {
-		to = fmt.Sprintf("offset %d", r.Offset)
-	} else {
-		to = "the beginning"
+	if r.Offset != nil {
+		to = fmt.Sprintf("offset %d", *r.Offset)
 	}
 	w := k.app.stderr // the answer alone is on standard output
 	fmt.Fprintf(w, "%s of %s: set back to %s.\nWhat is after it is read and sent again; rows that the table holds are not doubled.\nRewind? [y/N] ",
