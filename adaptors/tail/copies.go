@@ -98,7 +98,7 @@ func (r *run) hold(c *candidate, f io.ReaderAt) bool {
 
 // headName is what a copy in another folder is looked up by.
 type headName struct {
-	head uint64 // of MaxHead bytes
+	head uint64 // of MaxHead bytes; 0: not known to be so long yet
 	name string // without its folder
 }
 
@@ -112,16 +112,17 @@ func (r *run) elsewhere(c *candidate, f io.ReaderAt) (of *stream) {
 	if len(c.head) < ident.MaxHead {
 		return nil
 	}
-	key, left := headName{head: ident.Sum(c.head)}, maxElsewhere
+	left := maxElsewhere
 	originals(c.path, func(path string) bool {
-		key.name = filepath.Base(path)
-		for _, s := range r.byHead[key] {
-			if left--; left < 0 {
-				return true
-			}
-			if r.live[s] && r.suspect(s, c, f) {
-				of = s
-				return true
+		for _, head := range [...]uint64{ident.Sum(c.head), 0} {
+			for _, s := range r.byHead[headName{head, filepath.Base(path)}] {
+				if left--; left < 0 {
+					return true
+				}
+				if r.live[s] && s.origin != c.path && r.suspect(s, c, f) {
+					of = s
+					return true
+				}
 			}
 		}
 		return false
@@ -129,13 +130,19 @@ func (r *run) elsewhere(c *candidate, f io.ReaderAt) (of *stream) {
 	return of
 }
 
-// index lets copies in other folders find the stream, once its head is full.
+// index lets copies in other folders find the stream, by its head once that is
+// full.
 func (r *run) index(s *stream) {
-	if s.indexed.name != "" || s.id == "" || s.ident.HeadLen < ident.MaxHead || s.origin == "" {
+	now := headName{name: filepath.Base(s.origin)}
+	if s.ident.HeadLen == ident.MaxHead {
+		now.head = s.ident.Head
+	}
+	if now == s.indexed {
 		return
 	}
-	s.indexed = headName{s.ident.Head, filepath.Base(s.origin)}
-	r.byHead[s.indexed] = append(r.byHead[s.indexed], s)
+	without(r.byHead, s.indexed, s)
+	s.indexed = now
+	r.byHead[now] = append(r.byHead[now], s)
 }
 
 // goesOn lets a stream whose file was deleted go on in its copy, which holds
@@ -163,8 +170,6 @@ func (r *run) goesOn(s *stream, c *candidate, f io.ReaderAt) bool {
 	r.close(s)
 	r.detach(s)
 	delete(r.waiting, s)
-	s.gone, s.ended, s.endMoved = false, false, false
-	s.endSent.Store(false)
 	r.found(s, c)
 	return true
 }

@@ -279,7 +279,11 @@ func openFiles(t testing.TB, dir string) int {
 	}
 	n := 0
 	for _, fd := range fds {
-		if to, err := os.Readlink("/proc/self/fd/" + fd.Name()); err == nil && strings.HasPrefix(to, dir+"/") {
+		to, err := os.Readlink("/proc/self/fd/" + fd.Name())
+		if err != nil || !strings.HasPrefix(to, dir+"/") {
+			continue
+		}
+		if info, err := os.Stat("/proc/self/fd/" + fd.Name()); err == nil && info.Mode().IsRegular() { // no folder being listed
 			n++
 		}
 	}

@@ -34,9 +34,10 @@ func encoded(t *testing.T, text, name string) string {
 // texts gives the records that came, as UTF-8, in the order of their offsets and
 // once each, and the encoding they say they are in.
 func (r *rig) texts(stream string) (texts []string, encoding string) {
-	content := r.rec.Bytes(stream)
 	records := map[int64]string{}
-	for _, c := range r.rec.Chunks() {
+	chunks := r.rec.Chunks()
+	content := r.rec.Bytes(stream) // at least what these hold
+	for _, c := range chunks {
 		if c.Stream != stream || c.Kind != chunk.Data {
 			continue
 		}

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/akupara/akupara/chunk"
 	"github.com/akupara/akupara/config"
 )
 
@@ -144,6 +145,27 @@ func TestRotatedAtTheVeryStartIsFoundAgain(t *testing.T) {
 		<-g.reached
 		r.rename("a.log.1", "a.log.2")
 		close(g.release)
+		r.exactly()
+	})
+}
+
+// TestMovedByACopyIsReadOnceOverAKill kills the tailer when it has told that
+// the file was deleted, and has not seen the copy.
+func TestMovedByACopyIsReadOnceOverAKill(t *testing.T) {
+	each(t, func(t *testing.T, watch string) {
+		r := newRig(t).with(watch)
+		r.mkdir("old")
+		r.write("a.log", r.lines(40))
+		b, err := os.ReadFile(r.path("a.log"))
+		r.ok(err)
+		r.start()
+		r.arrived()
+		r.remove("a.log")
+		r.until("the end was not told", func() bool { return len(r.rec.Facts(chunk.End)) == 1 })
+		r.kill()
+		r.ok(os.WriteFile(r.path("old/a.log.1"), b, 0o644))
+		r.write("old/a.log.1", r.lines(3))
+		r.start()
 		r.exactly()
 	})
 }

@@ -70,14 +70,7 @@ func (r *run) restore() {
 		}
 		s := restore(k, id, now)
 		r.byID[s.id] = s
-		if s.ended {
-			s.gone, s.lostTo, s.reason = true, s.sent, "the file was gone at a start"
-			r.live[s] = true
-			r.board.show(s, s.source)
-			r.enqueue(s)
-			continue
-		}
-		r.lost.add(s)
+		r.lost.add(s) // also one that ended: its file may have been moved by a copy
 	}
 }
 
@@ -111,6 +104,12 @@ func (r *run) begin(ctx context.Context) {
 		r.arrive(&c, atEnd)
 	}
 	r.finishAllReplaced()
+	for s := range r.lost.all {
+		if s.ended {
+			s.reason, s.lostTo = "the file was gone at a start", s.sent
+			r.finishReplaced(s)
+		}
+	}
 	r.openedFirst(ctx, nil)
 }
 
@@ -335,6 +334,9 @@ func (r *run) found(s *stream, c *candidate) {
 	delete(r.held, c.path)
 	r.live[s] = true
 	s.reason = ""
+	ended := s.ended
+	s.gone, s.ended, s.endMoved = false, false, false
+	s.endSent.Store(false)
 	s.info, s.key, s.grewAt, s.seenSize = c.info, c.info.Key(), time.Now(), c.info.Size
 	s.goodSize = c.info.Size // its bytes were compared; a copy may lack what came after it was made
 	s.size.Store(c.info.Size)
@@ -344,7 +346,7 @@ func (r *run) found(s *stream, c *candidate) {
 	s.origin = s.source
 	r.byOrigin[s.origin] = append(r.byOrigin[s.origin], s)
 	r.index(s)
-	if id := s.ident; id.Ino != c.info.Ino || id.Birth != c.info.Birth || id.Gone != 0 {
+	if id := s.ident; ended || id.Ino != c.info.Ino || id.Birth != c.info.Birth || id.Gone != 0 {
 		id.Ino, id.Birth, id.Gone = c.info.Ino, c.info.Birth, 0
 		r.remember(s, id)
 	}
@@ -409,6 +411,7 @@ func (r *run) start(c *candidate, begin int64, mustOpen bool) *stream {
 	r.keepOpen(s)
 	s.origin = c.path
 	r.byOrigin[s.origin] = append(r.byOrigin[s.origin], s)
+	r.index(s)
 	r.board.show(s, c.path)
 	r.enqueue(s)
 	return s

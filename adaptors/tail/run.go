@@ -332,7 +332,9 @@ func (r *run) finishTurn(ctx context.Context, res result) {
 	s.busy, s.grew, s.turned = false, false, time.Now()
 	if s.id != "" {
 		r.byID[s.id] = s
-		r.index(s)
+		if r.byKey[s.key] == s {
+			r.index(s)
+		}
 	}
 	r.keepOpen(s)
 	if s.newPath != nil {

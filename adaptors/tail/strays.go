@@ -14,7 +14,7 @@ func (r *run) strays() {
 	dirs := map[string]bool{}
 	var real []string // behind symlinks
 	for s := range r.lost.all {
-		if s.reason == "" && s.ident.Gone == 0 {
+		if s.reason == "" && s.ident.Gone == 0 && !s.ended {
 			dirs[filepath.Dir(s.ident.Path)] = true
 			if s.ident.Real != "" {
 				real = append(real, s.ident.Real)
