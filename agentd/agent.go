@@ -104,7 +104,7 @@ func (a *Agent) Run(ctx context.Context) (err error) {
 		hangups, stop = daemon.Hangups()
 		defer stop()
 	}
-	p, err := a.open()
+	p, err := a.open(ctx)
 	if err != nil {
 		return err
 	}
@@ -138,9 +138,19 @@ func (p *parts) personas() []personaView {
 	return p.lanes.views(p.supervisor.List(), p.spool.Used)
 }
 
-func (a *Agent) open() (*parts, error) {
+// lockPatience is how long the directory may be another process's: one that was
+// just killed holds its lock until the kernel has taken it down.
+const lockPatience = 3 * time.Second
+
+func (a *Agent) open(ctx context.Context) (*parts, error) {
 	log := a.deps.Log
 	store, err := checkpoints.Open(filepath.Join(a.deps.Dir, "checkpoints"), log)
+	for until := time.Now().Add(lockPatience); errors.Is(err, checkpoints.ErrLocked) && time.Now().Before(until); {
+		if err := daemon.Sleep(ctx, 20*time.Millisecond); err != nil {
+			return nil, fmt.Errorf("open checkpoints: %w", err)
+		}
+		store, err = checkpoints.Open(filepath.Join(a.deps.Dir, "checkpoints"), log)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("open checkpoints: %w", err)
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/akupara/akupara/adaptors/all"
 	"github.com/akupara/akupara/agentd"
 	"github.com/akupara/akupara/agentd/internal/collectortest"
+	"github.com/akupara/akupara/checkpoints"
 	"github.com/akupara/akupara/chunk"
 	"github.com/akupara/akupara/config"
 )
@@ -172,4 +173,20 @@ func checkSaid(t *testing.T, chunks []chunk.Chunk) {
 	if len(seen) == 0 {
 		t.Error("nothing of the command arrived")
 	}
+}
+
+func TestAgentWaitsForTheOneBeforeItToBeGone(t *testing.T) {
+	t.Parallel()
+	dir, c := t.TempDir(), collectortest.New(t, "a")
+	store, err := checkpoints.Open(filepath.Join(dir, "checkpoints"), slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	release := time.AfterFunc(300*time.Millisecond, func() {
+		if err := store.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	defer release.Stop()
+	start(t, dir, "adaptors: []\n", c.URL)
 }
