@@ -284,6 +284,13 @@ func (r *run) replaced(s *stream) {
 	r.known[key] = true
 	// The copy may have appeared unseen until now.
 	r.find.ScanBelow(filepath.Dir(s.ident.Path), r.check)
+	if r.lost.has(s) && s.ident.HeadLen == ident.MaxHead { // or in another folder
+		if r.find.Blind() {
+			r.find.Rescan(r.check)
+		} else {
+			r.drainEvents() // of the copy there is one by now
+		}
+	}
 	for held := range r.held {
 		r.check(held)
 	}
