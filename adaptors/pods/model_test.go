@@ -204,7 +204,7 @@ func (w *world) step(s step) {
 			}
 		}
 	case "half":
-		c.raw("2026-03-01T10:00:00.5Z stdout F half")
+		c.raw(strings.TrimSuffix(w.frame("stdout", "F", "half"), "\n"))
 		if rnd.IntN(2) == 0 {
 			c.raw(" and half\n")
 		}
@@ -293,7 +293,7 @@ func (w *world) end() {
 	})
 	for _, c := range w.all {
 		if got, want := w.got(c.path), c.wrote.String(); got != want && got != want+"\x00" {
-			w.t.Errorf("%s: got %d bytes, want %d; they differ at %d:\n%s", c.path, len(got), len(want), differ(got, want), around(got, want))
+			w.t.Errorf("%s: got %d bytes, want %d; they differ at %d:\n%s\n%s", c.path, len(got), len(want), differ(got, want), around(got, want), w.came(c.path))
 		}
 	}
 	w.stop()

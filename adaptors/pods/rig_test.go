@@ -176,6 +176,17 @@ func (r *rig) got(path string) string {
 	return b.String()
 }
 
+// came tells what came of a path, in its order.
+func (r *rig) came(path string) string {
+	var b strings.Builder
+	for _, c := range r.rec.Chunks() {
+		if c.Source == path {
+			fmt.Fprintf(&b, "%s %v [%d,%d) %s\n", c.Stream, c.Kind, c.First, c.Last, c.Reason)
+		}
+	}
+	return b.String()
+}
+
 // arrived waits until all that the containers wrote has come, and nothing else.
 func (r *rig) arrived(cs ...*ctr) {
 	r.t.Helper()
@@ -198,7 +209,7 @@ func (r *rig) arrived(cs ...*ctr) {
 			for _, k := range r.rec.Known() {
 				r.t.Logf("stored: %s %s settled %d sent %d ended %t: %s", k.ID, k.Source, k.Settled, k.Sent, k.Ended, k.Identity)
 			}
-			r.t.Fatalf("%s: got %d bytes, want %d; they differ at %d:\n%s", c.path, len(got), len(want), differ(got, want), around(got, want))
+			r.t.Fatalf("%s: got %d bytes, want %d; they differ at %d:\n%s\n%s", c.path, len(got), len(want), differ(got, want), around(got, want), r.came(c.path))
 		}
 	}
 }
