@@ -239,38 +239,6 @@ func (r *run) events(ctx context.Context) error {
 	}
 }
 
-// next is whose turn it is; nil: nobody's.
-func (r *run) next() *instance {
-	for len(r.ready) > 0 {
-		in := r.ready[0]
-		if !in.busy {
-			return in
-		}
-		in.queued, in.again = false, true // an opener has it
-		r.ready[0] = nil
-		r.ready = r.ready[1:]
-	}
-	return nil
-}
-
-// nextUnseen is whose files are to be taken hold of; nil: readers have time for
-// them, or there is none.
-func (r *run) nextUnseen() *instance {
-	for len(r.unseen) > 0 {
-		in := r.unseen[0]
-		if r.live[in] && !in.busy && in.unknown() && !in.ended && !in.excluded {
-			if r.reading < readers || !r.mayOpen() {
-				return nil
-			}
-			return in
-		}
-		in.toLook = false
-		r.unseen[0] = nil
-		r.unseen = r.unseen[1:]
-	}
-	return nil
-}
-
 func (r *run) rescanEvery() time.Duration {
 	if r.find.Blind() {
 		return min(r.cfg.Rescan.Std(), r.times.poll)
@@ -402,33 +370,4 @@ func (r *run) add(in *instance) {
 	r.byPath[filepath.Join(r.root, in.key())] = in
 	r.live[in] = true
 	r.board.show(in)
-}
-
-// enqueue gives an instance a turn, as soon as a reader is free.
-func (r *run) enqueue(in *instance) {
-	if in.busy {
-		in.again = true
-		return
-	}
-	if !r.live[in] {
-		return
-	}
-	if !in.queued {
-		in.queued = true
-		r.ready = append(r.ready, in)
-	}
-	if !in.toLook && in.unknown() {
-		in.toLook = true
-		r.unseen = append(r.unseen, in)
-	}
-}
-
-// wakeIn lets an instance have a turn after some time.
-func (r *run) wakeIn(in *instance, after time.Duration) {
-	in.wakeAt = time.Now().Add(after)
-	if in.heapAt >= 0 {
-		heap.Fix(&r.waiting, in.heapAt)
-		return
-	}
-	heap.Push(&r.waiting, in)
 }
