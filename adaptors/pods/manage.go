@@ -228,21 +228,21 @@ func (in *instance) unread() bool {
 
 // readMail takes receipts and requests to send again.
 func (r *run) readMail() {
-	for id, l := range r.mail.take() {
+	for id, l := range r.box.Take() {
 		r.idsMu.Lock()
 		in := r.byID[id]
 		r.idsMu.Unlock()
 		if in == nil {
 			continue // forgotten, or of an earlier life
 		}
-		if l.settled > in.settled.Load() {
-			in.settled.Store(l.settled)
+		if l.Settled > in.settled.Load() {
+			in.settled.Store(l.Settled)
 		}
-		if l.receipts > 0 && in.endSent.Load() {
+		if l.Receipts > 0 && in.endSent.Load() {
 			in.endMoved = true
 		}
-		if len(l.resend) > 0 {
-			in.addResend(l.resend)
+		if len(l.Resend) > 0 {
+			in.addResend(l.Resend)
 			r.enqueue(in)
 		}
 		if !in.busy {

@@ -139,7 +139,7 @@ func New(cfg Config) (*Adaptor, error) {
 	if cfg.MaxRecord <= 0 || cfg.MaxRecord > chunk.MaxBody/2 {
 		return nil, fmt.Errorf("create pods: max_record %v: from 4KiB to %v are allowed", cfg.MaxRecord, config.Size(chunk.MaxBody/2))
 	}
-	return &Adaptor{cfg: cfg, times: defaultTimes(), mail: newMail()}, nil
+	return &Adaptor{cfg: cfg, times: defaultTimes()}, nil
 }
 
 // times are the waits that tests shorten.

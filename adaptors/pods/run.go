@@ -13,6 +13,7 @@ import (
 
 	"github.com/akupara/akupara/adaptors"
 	"github.com/akupara/akupara/adaptors/internal/find"
+	"github.com/akupara/akupara/adaptors/internal/receipts"
 	"github.com/akupara/akupara/adaptors/pods/internal/cri"
 	"github.com/akupara/akupara/adaptors/pods/internal/kube"
 	"github.com/fsnotify/fsnotify"
@@ -31,7 +32,7 @@ type run struct {
 	cfg   Config
 	env   adaptors.Env
 	times times
-	mail  *mail
+	box   *receipts.Box
 	board *board
 	find  *find.Finder
 	kube  *kube.Source // nil where no metadata is asked for
@@ -74,7 +75,7 @@ func newRun(a *Adaptor, env adaptors.Env) (*run, error) {
 		env.Descriptors = adaptors.NewDescriptors(a.maxOpen)
 	}
 	r := &run{
-		cfg: a.cfg, env: env, times: a.times, mail: a.mail, root: filepath.Clean(a.cfg.Root),
+		cfg: a.cfg, env: env, times: a.times, box: &a.Box, root: filepath.Clean(a.cfg.Root),
 		byKey: map[string]*instance{}, byPath: map[string]*instance{}, live: map[*instance]bool{}, byID: map[string]*instance{},
 		undecided: map[*instance]bool{}, lru: list.New(), opening: map[*instance]bool{},
 		work: make(chan *instance), looks: make(chan *instance), done: make(chan result),
@@ -223,7 +224,7 @@ func (r *run) events(ctx context.Context) error {
 				r.enqueue(in)
 			}
 		case <-tick.C:
-		case <-r.mail.wake:
+		case <-r.box.Wake():
 			r.readMail()
 		}
 		if r.scanNow {
