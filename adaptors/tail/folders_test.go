@@ -1,10 +1,13 @@
 package tail
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -168,4 +171,38 @@ func TestMovedByACopyIsReadOnceOverAKill(t *testing.T) {
 		r.start()
 		r.exactly()
 	})
+}
+
+func TestManyFilesThatFailAtOnceAreNotOneWarningEach(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	log := &countedLog{}
+	r.log = slog.New(log)
+	for i := range 200 {
+		r.write(fmt.Sprintf("%d.log", i), r.lines(1))
+	}
+	var tries atomic.Int32
+	r.rec.Refuse(func(*chunk.Chunk) error { tries.Add(1); return errors.New("no space left on device") })
+	r.start()
+	r.until("files are tried again", func() bool { return tries.Load() > 1000 })
+	r.rec.Refuse(nil)
+	r.exactly()
+	if n := log.warnings.Load(); n == 0 || n > 5 {
+		t.Errorf("%d warnings, want one now and then", n)
+	}
+}
+
+// countedLog counts warnings.
+type countedLog struct {
+	slog.Handler
+	warnings atomic.Int32
+}
+
+func (l *countedLog) Enabled(_ context.Context, level slog.Level) bool {
+	return level >= slog.LevelWarn
+}
+
+func (l *countedLog) Handle(context.Context, slog.Record) error {
+	l.warnings.Add(1)
+	return nil
 }

@@ -113,25 +113,6 @@ func (r *run) begin(ctx context.Context) {
 	r.openedFirst(ctx, nil)
 }
 
-// finishAllReplaced ends the streams that were replaced and of which no copy
-// was found. One may have been renamed since the files were listed.
-func (r *run) finishAllReplaced() {
-	dirs := map[string]bool{}
-	for s := range r.lost.all {
-		if s.reason != "" {
-			dirs[filepath.Dir(s.ident.Path)] = true
-		}
-	}
-	for dir := range dirs {
-		r.find.ScanBelow(dir, r.check)
-	}
-	for s := range r.lost.all {
-		if s.reason != "" {
-			r.finishReplaced(s)
-		}
-	}
-}
-
 // openedFirst stores that the adaptor was started, once the streams of all
 // files that were present are stored.
 func (r *run) openedFirst(ctx context.Context, s *stream) {

@@ -18,6 +18,8 @@ import (
 const (
 	readers = 8  // streams that are read side by side
 	openers = 16 // streams that are stored side by side; they share syncs, and never wait for the output
+
+	warnings = 5 * time.Second // between two of files that can't be read on, at least; a status has the last
 )
 
 // run is one life of the adaptor: one goroutine that decides which file is
@@ -61,6 +63,7 @@ type run struct {
 	scanAll bool // of all files
 	scans   int
 	kept    time.Time // when housekeep looked at all streams
+	warned  time.Time // of a file that can't be read on
 
 	goneDirs map[string]bool // removed or renamed a moment ago
 	links    map[string]bool // paths that are symlinks to files
@@ -345,7 +348,9 @@ func (r *run) finishTurn(ctx context.Context, res result) {
 		}
 	}
 	if res.err != nil && ctx.Err() == nil {
-		if r.board.fail(s, res.err) {
+		// A full disk makes all files fail at once, and the log may be on it.
+		if now := time.Now(); r.board.fail(s, res.err) && now.Sub(r.warned) >= warnings {
+			r.warned = now
 			r.env.Log.Warn("a file can't be read on; trying again", "file", s.path, "stream", s.id, "err", res.err)
 		}
 		s.wakeAt = time.Now().Add(r.times.retry)
