@@ -8,15 +8,16 @@ import (
 
 	"github.com/akupara/akupara/adaptors"
 	"github.com/akupara/akupara/adaptors/internal/cut"
-	"github.com/akupara/akupara/chunk"
+	"github.com/akupara/akupara/adaptors/internal/receipts"
 )
 
 // Adaptor follows files. It implements adaptors.Replayer.
 type Adaptor struct {
+	receipts.Box // what the agent tells
+
 	cfg    Config
 	cutter *cut.Cutter // not to be used itself: readers have their own
 	times  times
-	mail   *mail
 
 	maxOpen int // files kept open, at most; 0: as many as the process's limit allows
 
@@ -36,7 +37,7 @@ func (a *Adaptor) Run(ctx context.Context, env adaptors.Env) error {
 	if err != nil {
 		return err
 	}
-	a.mail.clear()
+	a.Take() // of an earlier run
 	a.mu.Lock()
 	a.run = r
 	a.mu.Unlock()
@@ -59,61 +60,6 @@ func (a *Adaptor) Status() adaptors.Status {
 	}
 	return a.run.board.status()
 }
-
-// Settled implements adaptors.Replayer.
-func (a *Adaptor) Settled(stream string, upTo int64) {
-	a.mail.put(stream, func(l *letter) {
-		l.settled = max(l.settled, upTo)
-		l.receipts++
-	})
-}
-
-// Resend implements adaptors.Replayer.
-func (a *Adaptor) Resend(stream string, r chunk.Range) {
-	a.mail.put(stream, func(l *letter) { l.resend = append(l.resend, r) })
-}
-
-// mail takes what the agent tells, without blocking it, until the run looks.
-type mail struct {
-	mu      sync.Mutex
-	letters map[string]*letter // by stream
-	wake    chan struct{}
-}
-
-type letter struct {
-	settled  int64
-	receipts int
-	resend   []chunk.Range
-}
-
-func newMail() *mail {
-	return &mail{letters: map[string]*letter{}, wake: make(chan struct{}, 1)}
-}
-
-func (m *mail) put(stream string, write func(*letter)) {
-	m.mu.Lock()
-	l := m.letters[stream]
-	if l == nil {
-		l = &letter{}
-		m.letters[stream] = l
-	}
-	write(l)
-	m.mu.Unlock()
-	select {
-	case m.wake <- struct{}{}:
-	default:
-	}
-}
-
-func (m *mail) take() map[string]*letter {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	out := m.letters
-	m.letters = map[string]*letter{}
-	return out
-}
-
-func (m *mail) clear() { m.take() }
 
 // board holds what a status shows. The run hangs streams up and takes them
 // down; readers only move the atomic counters in them.

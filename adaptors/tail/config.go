@@ -115,7 +115,7 @@ func New(cfg Config) (*Adaptor, error) {
 	if err != nil {
 		return nil, fmt.Errorf("create tail: %w", err)
 	}
-	return &Adaptor{cfg: cfg, cutter: cutter, times: defaultTimes(), mail: newMail()}, nil
+	return &Adaptor{cfg: cfg, cutter: cutter, times: defaultTimes()}, nil
 }
 
 // times are the waits that tests shorten.

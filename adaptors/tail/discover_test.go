@@ -290,24 +290,15 @@ func openFiles(t testing.TB, dir string) int {
 	return n
 }
 
-func TestNewFileIsReadWithinMilliseconds(t *testing.T) {
+// With a rescan an hour away, what arrives at all arrives by its event.
+func TestNewFilesAreReadWithoutARescan(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
-	r.start()
-	r.write("warm.log", r.lines(1))
-	r.arrived()
 	r.cfg.Rescan = config.Duration(time.Hour)
-	r.stop()
 	r.start()
-	worst := time.Duration(0)
 	for i := range 20 {
-		start := time.Now()
 		r.write(fmt.Sprintf("%d.log", i), r.lines(1))
 		r.arrived()
-		worst = max(worst, time.Since(start))
-	}
-	if worst > 500*time.Millisecond { // loose: the machine is shared
-		t.Errorf("the slowest of 20 new files took %v, want less than 500 ms", worst)
 	}
 }
 

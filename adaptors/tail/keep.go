@@ -87,19 +87,19 @@ func (r *run) letGo(s *stream) *os.File {
 
 // readMail takes receipts and requests to send again.
 func (r *run) readMail() {
-	for id, l := range r.mail.take() {
+	for id, l := range r.box.Take() {
 		s := r.byID[id]
 		if s == nil {
 			continue // forgotten, or of an earlier life
 		}
-		if l.settled > s.settled.Load() {
-			s.settled.Store(l.settled)
+		if l.Settled > s.settled.Load() {
+			s.settled.Store(l.Settled)
 		}
-		if l.receipts > 0 && s.endSent.Load() {
+		if l.Receipts > 0 && s.endSent.Load() {
 			s.endMoved = true
 		}
-		if len(l.resend) > 0 {
-			s.addResend(l.resend)
+		if len(l.Resend) > 0 {
+			s.addResend(l.Resend)
 			if s.told = false; !r.lost.has(s) { // else when its file is found, or counts as missing
 				r.enqueue(s)
 			}

@@ -13,6 +13,7 @@ import (
 	"github.com/akupara/akupara/adaptors/internal/cut"
 	"github.com/akupara/akupara/adaptors/internal/find"
 	"github.com/akupara/akupara/adaptors/internal/ident"
+	"github.com/akupara/akupara/adaptors/internal/receipts"
 )
 
 const (
@@ -29,7 +30,7 @@ type run struct {
 	cutter *cut.Cutter
 	env    adaptors.Env
 	times  times
-	mail   *mail
+	box    *receipts.Box
 	board  *board
 	find   *find.Finder
 
@@ -81,7 +82,7 @@ func newRun(a *Adaptor, env adaptors.Env) (*run, error) {
 		env.Descriptors = adaptors.NewDescriptors(a.maxOpen)
 	}
 	return &run{
-		cfg: a.cfg, cutter: a.cutter, env: env, times: a.times, mail: a.mail, board: newBoard(),
+		cfg: a.cfg, cutter: a.cutter, env: env, times: a.times, box: &a.Box, board: newBoard(),
 		live: map[*stream]bool{}, byKey: map[ident.Key]*stream{}, byPath: map[string]*stream{}, byOrigin: map[string][]*stream{}, byHead: map[headName][]*stream{}, byID: map[string]*stream{},
 		lost: newLostSet(), telling: map[*stream]bool{}, held: map[string]*held{}, known: map[ident.Key]bool{}, ignored: map[string]ignored{}, waiting: map[*stream]bool{},
 		open: list.New(), limbo: map[ident.Key]*stream{}, goneDirs: map[string]bool{}, links: map[string]bool{},
@@ -209,7 +210,7 @@ func (r *run) events(ctx context.Context) error {
 		case <-tick.C:
 		case <-housekeeping.C:
 			r.housekeep()
-		case <-r.mail.wake:
+		case <-r.box.Wake():
 			r.readMail()
 		}
 		if r.scanNow {
