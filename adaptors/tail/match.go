@@ -384,10 +384,11 @@ func (r *run) start(c *candidate, begin int64, mustOpen bool) *stream {
 	s.read.Store(begin)
 	delete(r.held, c.path)
 	delete(r.known, c.info.Key())
-	delete(r.limbo, c.info.Key())
+	r.leaveLimbo(c)
 	r.live[s] = true
 	r.byKey[c.info.Key()] = s
 	r.byPath[c.path] = s
+	s.first = ident.New(c.path, &c.info, c.head)
 	s.f = c.take()
 	r.keepOpen(s)
 	s.origin = c.path

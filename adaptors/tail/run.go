@@ -420,12 +420,29 @@ func (r *run) housekeep() {
 // tellLimbo tells what is lost with files that were never read, and that were
 // not found by another name for a while.
 func (r *run) tellLimbo(now time.Time) {
-	for key, s := range r.limbo {
+	for _, s := range r.limbo {
 		if now.Sub(s.lostAt) >= r.times.still {
-			delete(r.limbo, key)
-			s.reason = "the file was deleted or moved away before it could be read"
-			s.lostTo = s.goodSize
-			r.finishReplaced(s)
+			r.tellUnread(s)
 		}
+	}
+}
+
+func (r *run) tellUnread(s *stream) {
+	delete(r.limbo, s.key)
+	s.reason = "the file was deleted or moved away before it could be read"
+	s.lostTo = s.goodSize
+	r.finishReplaced(s)
+}
+
+// leaveLimbo lets go of a file that was never read and is found by another name.
+// One that was deleted, and whose inode is another file's now, is lost.
+func (r *run) leaveLimbo(c *candidate) {
+	s := r.limbo[c.info.Key()]
+	switch {
+	case s == nil:
+	case s.first.SameInode(&c.info) && s.first.SameHead(c.head) && c.info.Size >= s.goodSize:
+		delete(r.limbo, s.key)
+	default:
+		r.tellUnread(s)
 	}
 }

@@ -47,9 +47,10 @@ type stream struct {
 	reason string
 	ended  bool // journalled as ended
 
-	seenSize int64     // size at the last look
-	goodSize int64     // size when the file was last known to be the stream's
-	grewAt   time.Time // when it was seen to change, at the earliest the start
+	seenSize int64          // size at the last look
+	goodSize int64          // size when the file was last known to be the stream's
+	first    ident.Identity // of the file when it was found, while the stream is not stored
+	grewAt   time.Time      // when it was seen to change, at the earliest the start
 
 	// The run's own, also while the stream is busy.
 	busy     bool
