@@ -85,8 +85,8 @@ func (w *fileWatch) look() {
 	for path, hops := w.path, 0; hops < 16; hops++ {
 		dir := filepath.Dir(path)
 		wanted[dir] = true
-		if real, err := filepath.EvalSymlinks(dir); err == nil && real != filepath.Clean(dir) {
-			wanted[real] = true
+		if target, err := filepath.EvalSymlinks(dir); err == nil && target != filepath.Clean(dir) {
+			wanted[target] = true
 			if parent := filepath.Dir(dir); parent != dir { // where dir itself is a link
 				wanted[parent] = true
 			}

@@ -12,16 +12,16 @@ import (
 // still to be read.
 func (r *run) strays() {
 	dirs := map[string]bool{}
-	var real []string // behind symlinks
+	var targets []string // behind symlinks
 	for s := range r.lost.all {
 		if s.reason == "" && s.ident.Gone == 0 && !s.ended {
 			dirs[filepath.Dir(s.ident.Path)] = true
 			if s.ident.Real != "" {
-				real = append(real, s.ident.Real)
+				targets = append(targets, s.ident.Real)
 			}
 		}
 	}
-	for _, path := range real {
+	for _, path := range targets {
 		r.stray(path)
 	}
 	for dir := range dirs {

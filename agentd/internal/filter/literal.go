@@ -47,7 +47,7 @@ func newPattern(expr string) (*pattern, error) {
 	p := &pattern{re: re}
 	tree, err := syntax.Parse(expr, syntax.Perl)
 	if err != nil {
-		return p, nil
+		return nil, err // it was compiled: this can't be
 	}
 	found := required(tree.Simplify())
 	if len(found.any) > 0 && len(found.any) <= maxLiterals && found.shortest() >= 2 {
