@@ -225,21 +225,10 @@ func (f *file) mayGrow() answer {
 // openLog opens a regular file for reading; it never blocks on a FIFO and
 // follows symlinks, as docker's are.
 func openLog(path string) (*os.File, ident.Info, error) {
-	const flags = unix.O_RDONLY | unix.O_NONBLOCK | unix.O_CLOEXEC | unix.O_NOCTTY
-	fd, err := unix.Open(path, flags|unix.O_NOATIME, 0)
-	if errors.Is(err, unix.EPERM) { // another's file
-		fd, err = unix.Open(path, flags, 0)
-	}
+	f, err := ident.Open(path, 0)
 	if err != nil {
-		return nil, ident.Info{}, &fs.PathError{Op: "open", Path: path, Err: err}
+		return nil, ident.Info{}, err
 	}
-	// A regular file is always ready: clear the flag, so that os.File keeps
-	// it away from the poller.
-	if err := unix.SetNonblock(fd, false); err != nil {
-		_ = unix.Close(fd)
-		return nil, ident.Info{}, &fs.PathError{Op: "open", Path: path, Err: err}
-	}
-	f := os.NewFile(uintptr(fd), path)
 	info, err := ident.Fstat(f)
 	if err == nil && !info.Mode.IsRegular() {
 		err = &fs.PathError{Op: "read", Path: path, Err: errors.New("it is not a regular file")}

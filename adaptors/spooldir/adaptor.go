@@ -3,14 +3,12 @@ package spooldir
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"slices"
-	"strings"
 	"sync"
-	"unicode/utf8"
 
 	"github.com/akupara/akupara/adaptors"
 	"github.com/akupara/akupara/adaptors/internal/cut"
+	"github.com/akupara/akupara/adaptors/internal/ident"
 	"github.com/akupara/akupara/adaptors/internal/receipts"
 )
 
@@ -125,42 +123,23 @@ func (b *board) status() adaptors.Status {
 	defer b.mu.Unlock()
 	out := adaptors.Status{LastErr: b.lastErr}
 	for s, path := range b.streams {
-		src := adaptors.Source{Stream: s.id, Path: text(path), Size: s.size.Load(), Read: s.read.Load(), Settled: s.settled.Load()}
+		src := adaptors.Source{Stream: s.id, Path: ident.Text(path), Size: s.size.Load(), Read: s.read.Load(), Settled: s.settled.Load()}
 		src.Size = max(src.Size, src.Read)
 		out.LagBytes += max(0, src.Size-src.Settled)
 		out.Sources = append(out.Sources, src)
 	}
 	for path, size := range b.waiting {
 		out.LagBytes += size
-		out.Sources = append(out.Sources, adaptors.Source{Path: text(path), Size: size})
+		out.Sources = append(out.Sources, adaptors.Source{Path: ident.Text(path), Size: size})
 	}
 	slices.SortFunc(out.Sources, func(a, b adaptors.Source) int {
 		return cmp.Or(cmp.Compare(b.Size-b.Settled, a.Size-a.Settled), cmp.Compare(a.Path, b.Path), cmp.Compare(a.Stream, b.Stream))
 	})
 	out.Sources = out.Sources[:min(len(out.Sources), maxListed)]
 	for path, reason := range b.notes {
-		out.Skipped = append(out.Skipped, adaptors.Skipped{Path: text(path), Reason: reason})
+		out.Skipped = append(out.Skipped, adaptors.Skipped{Path: ident.Text(path), Reason: reason})
 	}
 	slices.SortFunc(out.Skipped, func(a, b adaptors.Skipped) int { return cmp.Compare(a.Path, b.Path) })
 	out.Skipped = out.Skipped[:min(len(out.Skipped), maxListed)]
 	return out
-}
-
-// text is a path as text: a byte that is no UTF-8, which a name may have, stands
-// as \xNN.
-func text(path string) string {
-	if utf8.ValidString(path) {
-		return path
-	}
-	var b strings.Builder
-	for rest := path; rest != ""; {
-		r, n := utf8.DecodeRuneInString(rest)
-		if r == utf8.RuneError && n == 1 {
-			fmt.Fprintf(&b, `\x%02x`, rest[0])
-		} else {
-			b.WriteString(rest[:n])
-		}
-		rest = rest[n:]
-	}
-	return b.String()
 }

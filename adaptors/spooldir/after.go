@@ -126,7 +126,7 @@ func (r *run) factsAgain(ctx context.Context, s *stream, at int64) error {
 
 // again sends what nobody is known to hold any more.
 func (r *run) again(ctx context.Context, s *stream) error {
-	f, err := openFile(s.path)
+	f, err := ident.Open(s.path, unix.O_NOFOLLOW)
 	if err != nil {
 		return err
 	}
@@ -201,7 +201,7 @@ func (r *run) finished(s *stream) (wake time.Time, err error) {
 // putAway moves or deletes the stream's file, if it is as it was read. busy says
 // that somebody has it open for writing.
 func (r *run) putAway(s *stream) (busy bool, err error) {
-	f, err := openFile(s.path)
+	f, err := ident.Open(s.path, unix.O_NOFOLLOW)
 	if err != nil {
 		return false, err
 	}

@@ -109,7 +109,7 @@ func (r *run) fact(ctx context.Context, s *stream, kind chunk.Kind, rg chunk.Ran
 
 func (r *run) chunk(s *stream, rg chunk.Range) chunk.Chunk {
 	return chunk.Chunk{
-		Type: r.env.Type, Host: r.env.Host, Source: text(s.source), Stream: s.id,
+		Type: r.env.Type, Host: r.env.Host, Source: ident.Text(s.source), Stream: s.id,
 		First: rg.First, Last: rg.Last, Time: time.Now(),
 	}
 }

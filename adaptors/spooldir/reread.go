@@ -3,6 +3,8 @@ package spooldir
 import (
 	"github.com/akupara/akupara/adaptors"
 	"github.com/akupara/akupara/adaptors/internal/ident"
+
+	"golang.org/x/sys/unix"
 )
 
 // CanReread implements adaptors.Rereader: a file that was kept and is as it was
@@ -12,7 +14,7 @@ func (a *Adaptor) CanReread(k adaptors.Stream) bool {
 	if err != nil || id.Trouble != "" {
 		return false
 	}
-	f, err := openFile(id.Path)
+	f, err := ident.Open(id.Path, unix.O_NOFOLLOW)
 	if err != nil {
 		return false
 	}

@@ -127,7 +127,7 @@ func (r *run) file(ctx context.Context, e *entry) error {
 }
 
 func (r *run) tryFile(ctx context.Context, e *entry) error {
-	f, err := openFile(e.path)
+	f, err := ident.Open(e.path, unix.O_NOFOLLOW)
 	if err != nil {
 		return err
 	}
@@ -158,19 +158,6 @@ func (r *run) tryFile(ctx context.Context, e *entry) error {
 	}
 	delete(r.todo, e)
 	return nil
-}
-
-// openFile opens for reading; it follows no symlink and never blocks.
-func openFile(path string) (*os.File, error) {
-	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_NOFOLLOW|unix.O_CLOEXEC|unix.O_NOCTTY, 0)
-	if err != nil {
-		return nil, &fs.PathError{Op: "open", Path: path, Err: err}
-	}
-	if err := unix.SetNonblock(fd, false); err != nil { // a regular file needs no poller
-		_ = unix.Close(fd)
-		return nil, &fs.PathError{Op: "open", Path: path, Err: err}
-	}
-	return os.NewFile(uintptr(fd), path), nil
 }
 
 // identify finds the stream of a file that is new, or has changed.

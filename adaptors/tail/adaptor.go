@@ -8,6 +8,7 @@ import (
 
 	"github.com/akupara/akupara/adaptors"
 	"github.com/akupara/akupara/adaptors/internal/cut"
+	"github.com/akupara/akupara/adaptors/internal/ident"
 	"github.com/akupara/akupara/adaptors/internal/receipts"
 )
 
@@ -135,7 +136,7 @@ func (b *board) status() adaptors.Status {
 	defer b.mu.Unlock()
 	out := adaptors.Status{LastErr: b.lastErr}
 	for s, path := range b.streams {
-		src := adaptors.Source{Stream: s.idNow(), Path: text(path), Size: s.size.Load(), Read: s.read.Load(), Settled: s.settled.Load()}
+		src := adaptors.Source{Stream: s.idNow(), Path: ident.Text(path), Size: s.size.Load(), Read: s.read.Load(), Settled: s.settled.Load()}
 		out.LagBytes += max(0, src.Size-src.Settled)
 		out.Sources = append(out.Sources, src)
 	}
@@ -144,7 +145,7 @@ func (b *board) status() adaptors.Status {
 	})
 	out.Sources = out.Sources[:min(len(out.Sources), maxListed)]
 	for path, reason := range b.skipped {
-		out.Skipped = append(out.Skipped, adaptors.Skipped{Path: text(path), Reason: reason})
+		out.Skipped = append(out.Skipped, adaptors.Skipped{Path: ident.Text(path), Reason: reason})
 	}
 	slices.SortFunc(out.Skipped, func(a, b adaptors.Skipped) int { return cmp.Compare(a.Path, b.Path) })
 	out.Skipped = out.Skipped[:min(len(out.Skipped), maxListed)]

@@ -98,7 +98,7 @@ func (r *run) hold(c *candidate, f io.ReaderAt) bool {
 
 // isWhole tells whether the stream's path leads to its own file, with its bytes.
 func (s *stream) isWhole() bool {
-	f, err := openFile(s.path)
+	f, err := ident.Open(s.path, 0)
 	if err != nil {
 		return false
 	}
@@ -143,7 +143,7 @@ func (s *stream) mayBe(c *candidate, f io.ReaderAt) bool {
 // samePrefix tells whether the file at path starts with all that f holds, as
 // far as a look at f's first and last KiB tells.
 func samePrefix(path string, f io.ReaderAt, size int64) bool {
-	original, err := openFile(path)
+	original, err := ident.Open(path, 0)
 	if err != nil {
 		return false
 	}

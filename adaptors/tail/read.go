@@ -12,8 +12,6 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/akupara/akupara/adaptors"
 	"github.com/akupara/akupara/adaptors/internal/cut"
 	"github.com/akupara/akupara/adaptors/internal/ident"
@@ -190,10 +188,10 @@ func (s *stream) sameBytes(f io.ReaderAt, size int64) (bool, error) {
 	return ident.SameTail(f, s.sent, s.tail)
 }
 
-// openIn is openFile for files that lie in the roots: a symlink may have been
+// openIn is ident.Open for files that lie in the roots: a symlink may have been
 // made, or changed, since the path was looked at.
 func openIn(path string, roots adaptors.Roots) (*os.File, error) {
-	f, err := openFile(path)
+	f, err := ident.Open(path, 0)
 	if err != nil {
 		return nil, err
 	}
@@ -202,27 +200,6 @@ func openIn(path string, roots adaptors.Roots) (*os.File, error) {
 		return nil, err
 	}
 	return f, nil
-}
-
-// openFile opens for reading, never blocks on a FIFO and follows symlinks. Where
-// the file is the agent's own or it may, reading leaves no access time, which
-// the file system would have to write.
-func openFile(path string) (*os.File, error) {
-	const flags = unix.O_RDONLY | unix.O_NONBLOCK | unix.O_CLOEXEC | unix.O_NOCTTY
-	fd, err := unix.Open(path, flags|unix.O_NOATIME, 0)
-	if err == unix.EPERM {
-		fd, err = unix.Open(path, flags, 0)
-	}
-	if err != nil {
-		return nil, &fs.PathError{Op: "open", Path: path, Err: err}
-	}
-	// A regular file is always ready: clear the flag, so that os.File keeps
-	// it away from the poller.
-	if err := unix.SetNonblock(fd, false); err != nil {
-		_ = unix.Close(fd)
-		return nil, &fs.PathError{Op: "open", Path: path, Err: err}
-	}
-	return os.NewFile(uintptr(fd), path), nil
 }
 
 // open stores the stream, durably, before its first byte is sent.
@@ -293,7 +270,7 @@ func (r *reader) fact(ctx context.Context, s *stream, kind chunk.Kind, rg chunk.
 
 func (r *reader) chunk(s *stream, rg chunk.Range) chunk.Chunk {
 	return chunk.Chunk{
-		Type: r.env.Type, Host: r.env.Host, Source: text(s.source), Stream: s.id,
+		Type: r.env.Type, Host: r.env.Host, Source: ident.Text(s.source), Stream: s.id,
 		First: rg.First, Last: rg.Last, Time: time.Now(),
 	}
 }

@@ -2,16 +2,13 @@ package tail
 
 import (
 	"container/list"
-	"fmt"
 	"io"
 	"os"
 	"path/filepath"
 	"regexp"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
-	"unicode/utf8"
 
 	"github.com/akupara/akupara/adaptors"
 	"github.com/akupara/akupara/adaptors/internal/ident"
@@ -189,23 +186,4 @@ func (s *stream) hasResend() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return len(s.resend) > 0
-}
-
-// text is a path as text: a byte that is no UTF-8, which a name may have and a
-// reader of sink files or tables does not take, stands as \xNN.
-func text(path string) string {
-	if utf8.ValidString(path) {
-		return path
-	}
-	var b strings.Builder
-	for rest := path; rest != ""; {
-		r, n := utf8.DecodeRuneInString(rest)
-		if r == utf8.RuneError && n == 1 {
-			fmt.Fprintf(&b, `\x%02x`, rest[0])
-		} else {
-			b.WriteString(rest[:n])
-		}
-		rest = rest[n:]
-	}
-	return b.String()
 }
