@@ -134,7 +134,7 @@ func (l *leases) write(ctx context.Context, p string, beat int) error {
 	if err != nil {
 		return fmt.Errorf("encode lease: %w", err)
 	}
-	return writeWhole(ctx, l.fs, p, data)
+	return store.PublishBytes(ctx, l.fs, store.Temp(p, newID()), p, data)
 }
 
 // read gives nil when there is no lease that can be read.

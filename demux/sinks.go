@@ -140,7 +140,8 @@ func quarantine(ctx context.Context, st store.FS, dataType, p string, faults []f
 		return fmt.Errorf("describe quarantined %s: %w", p, err)
 	}
 	// The reasons first: a file in quarantine is never without them.
-	if err := writeWhole(ctx, st, to+".reason.json", append(note, '\n')); err != nil {
+	reason := to + ".reason.json"
+	if err := store.PublishBytes(ctx, st, store.Temp(reason, newID()), reason, append(note, '\n')); err != nil {
 		return err
 	}
 	return moveSink(ctx, st, p, to)
@@ -154,27 +155,6 @@ func moveSink(ctx context.Context, st store.FS, from, to string) error {
 	}
 	if err != nil {
 		return fmt.Errorf("move %s to %s: %w", from, to, err)
-	}
-	return nil
-}
-
-// writeWhole publishes a small file, over one that may be there.
-func writeWhole(ctx context.Context, st store.FS, p string, data []byte) error {
-	tmp := fmt.Sprintf("%s/_%s.%s.tmp", path.Dir(p), path.Base(p), newID())
-	w, err := st.Create(ctx, tmp)
-	if err != nil {
-		return fmt.Errorf("create %s: %w", tmp, err)
-	}
-	_, err = w.Write(data)
-	if cerr := w.Close(); err == nil {
-		err = cerr
-	}
-	if err == nil {
-		err = st.Rename(ctx, tmp, p)
-	}
-	if err != nil {
-		_ = st.Remove(ctx, tmp) // the first error matters
-		return fmt.Errorf("write %s: %w", p, err)
 	}
 	return nil
 }

@@ -43,7 +43,7 @@ func (s Segment) Opened() (time.Time, error) {
 	return t, nil
 }
 
-// Check tells whether s is a well-formed id: what comes from outside must pass
+// Check reports whether s is a well-formed id: what comes from outside must pass
 // it before it becomes part of a path.
 func (s Segment) Check() error {
 	if _, err := s.Opened(); err != nil {
@@ -66,18 +66,18 @@ func SinkPath(area, dataType string, s Segment) string {
 	return path.Join(area, dataType, day, string(s)+SinkExt)
 }
 
-// TempSinkPath is where attempt n writes the segment's sink file before it is
-// renamed to its final name. Readers take no file that starts with '_' for
-// data, and this one does not end like a sink file either.
-func TempSinkPath(dataType string, s Segment, attempt string) string {
-	dir, name := path.Split(SinkPath(Raw, dataType, s))
+// Temp is where an attempt writes the file that becomes p when it is renamed;
+// see Publish. Readers take no file that starts with '_' for data, and this
+// one does not end like a sink file either.
+func Temp(p, attempt string) string {
+	dir, name := path.Split(p)
 	return path.Join(dir, "_"+name+"."+attempt+".tmp")
 }
 
-// IsSink tells whether a path under raw/ or archive/ is a published sink file.
+// IsSink reports whether a path under raw/ or archive/ is a published sink file.
 func IsSink(p string) bool {
 	return path.Ext(p) == SinkExt && !strings.HasPrefix(path.Base(p), "_")
 }
 
-// SegmentOf gives the segment id of a sink file's path.
+// SegmentOf returns the segment id of a sink file's path.
 func SegmentOf(p string) Segment { return Segment(strings.TrimSuffix(path.Base(p), SinkExt)) }

@@ -40,7 +40,8 @@ func TestForeignSegmentIDsAreRefused(t *testing.T) {
 
 func TestNobodyTakesATemporaryFileForASink(t *testing.T) {
 	id := NewSegment(time.Now(), "c", 1)
-	tmp, final := TempSinkPath("syslog", id, "2"), SinkPath(Raw, "syslog", id)
+	final := SinkPath(Raw, "syslog", id)
+	tmp := Temp(final, "2")
 	if IsSink(tmp) || strings.HasSuffix(tmp, SinkExt) || !strings.HasPrefix(tmp[strings.LastIndex(tmp, "/")+1:], "_") {
 		t.Errorf("%s looks like a sink file", tmp)
 	}

@@ -142,17 +142,11 @@ func tryReadme(ctx context.Context, st store.FS) error {
 		return nil
 	}
 	host, _ := os.Hostname()
-	tmp := fmt.Sprintf("_%s.%s-%d.tmp", readmeName, host, os.Getpid())
+	// One name for a process: what a crash leaves is replaced at the next start
+	// under the same id, and does not add up.
+	tmp := store.Temp(readmeName, fmt.Sprintf("%s-%d", host, os.Getpid()))
 	if err := st.Remove(ctx, tmp); err != nil {
 		return err
 	}
-	f, err := st.Create(ctx, tmp)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(embedded.StoreReadme)
-	if err = errors.Join(err, f.Close()); err != nil {
-		return err
-	}
-	return st.Rename(ctx, tmp, readmeName)
+	return store.PublishBytes(ctx, st, tmp, readmeName, embedded.StoreReadme)
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"testing"
 
 	"github.com/akupara/akupara/store"
@@ -24,21 +25,17 @@ func TestFaultyWithoutFaultsIsAStore(t *testing.T) {
 	storetest.Run(t, func(t *testing.T) store.FS { return storetest.NewFaulty(open(t)) })
 }
 
-// publish is what a crash at any point must leave whole or absent.
+// publish is five mutations, of which a crash at any must leave the file whole
+// or absent.
 func publish(t *testing.T, s store.FS, attempt string, body []byte) error {
-	f, err := s.Create(t.Context(), "_f."+attempt)
-	if err != nil {
-		return err
-	}
-	for _, part := range [][]byte{body[:len(body)/2], body[len(body)/2:]} {
-		if _, err := f.Write(part); err != nil {
-			return err
+	return store.Publish(t.Context(), s, store.Temp("f", attempt), "f", func(w io.Writer) error {
+		for _, part := range [][]byte{body[:len(body)/2], body[len(body)/2:]} {
+			if _, err := w.Write(part); err != nil {
+				return err
+			}
 		}
-	}
-	if err := f.Close(); err != nil {
-		return err
-	}
-	return s.Rename(t.Context(), "_f."+attempt, "f")
+		return nil
+	})
 }
 
 func TestCrashStrikesEachMutationOnce(t *testing.T) {

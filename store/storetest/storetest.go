@@ -46,6 +46,7 @@ func Run(t *testing.T, open func(t *testing.T) store.FS) {
 		{"PathsStayInside", pathsStayInside},
 		{"EndedContextEndsCalls", endedContextEndsCalls},
 		{"ManyAtOnce", manyAtOnce},
+		{"PublishIsWholeOrNothing", publishIsWholeOrNothing},
 	} {
 		t.Run(c.name, func(t *testing.T) { c.test(t, open(t)) })
 	}

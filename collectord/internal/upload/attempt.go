@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"strings"
 	"time"
@@ -25,12 +26,10 @@ func (e *takenError) Error() string {
 	return fmt.Sprintf("the name is taken by a file that has the first %d of the segment's batches: %v", e.common, e.reason)
 }
 
-const (
-	cleanLimit = 10 * time.Second
-)
+const cleanLimit = 10 * time.Second
 
-// attempt publishes a segment unless it is published, and gives the number of
-// its blocks.
+// attempt publishes a segment unless it is published, and returns the number
+// of its blocks.
 func (u *Uploader) attempt(ctx context.Context, seg *spool.Segment) (blocks int, err error) {
 	frames, err := seg.OpenFrames()
 	if err != nil {
@@ -42,18 +41,12 @@ func (u *Uploader) attempt(ctx context.Context, seg *spool.Segment) (blocks int,
 	if blocks, found, err := u.find(ctx, seg, &frames.Index); found || err != nil {
 		return blocks, err
 	}
-	u.mu.Lock()
-	u.attempts++
-	temp := store.TempSinkPath(seg.Type, seg.ID, fmt.Sprintf("%s.%d", u.Instance, u.attempts))
-	u.mu.Unlock()
-	size, err := u.write(ctx, temp, frames)
-	if err == nil {
-		err = u.move(ctx, temp, seg, size)
+	if err := u.memory.Acquire(ctx, int64(frames.Largest)); err != nil {
+		return 0, err
 	}
+	size, err := u.write(ctx, seg, frames)
+	u.memory.Release(int64(frames.Largest))
 	if err != nil {
-		// Once the temporary file is gone, a rename that is still on its way
-		// can't happen any more.
-		u.abandon(ctx, temp)
 		return 0, err
 	}
 	u.Metrics.Bytes.Add(float64(size))
@@ -106,34 +99,30 @@ func (u *Uploader) holds(ctx context.Context, path string, index *chunk.Index) (
 	return len(have), nil
 }
 
-// write makes the sink file under a temporary name and gives its length.
-func (u *Uploader) write(ctx context.Context, temp string, frames *spool.Frames) (size int64, err error) {
-	if err := u.memory.Acquire(ctx, int64(frames.Largest)); err != nil {
+// write publishes the segment's sink file and returns its length.
+func (u *Uploader) write(ctx context.Context, seg *spool.Segment, frames *spool.Frames) (size int64, err error) {
+	u.mu.Lock()
+	u.attempts++
+	attempt := fmt.Sprintf("%s.%d", u.Instance, u.attempts)
+	u.mu.Unlock()
+	final := store.SinkPath(store.Raw, seg.Type, seg.ID)
+	written := false
+	err = store.Publish(ctx, u.FS, store.Temp(final, attempt), final, func(w io.Writer) (err error) {
+		size, err = copyBlocks(w, frames)
+		written = err == nil
+		return err
+	})
+	var left *store.LeftError
+	if errors.As(err, &left) {
+		u.leave(left.Temp)
+	}
+	if !written {
 		return 0, err
 	}
-	defer u.memory.Release(int64(frames.Largest))
-	f, err := u.FS.Create(ctx, temp)
-	if err != nil {
-		return 0, fmt.Errorf("create %s: %w", temp, err)
-	}
-	size, err = copyBlocks(f, frames)
-	if closeErr := f.Close(); err == nil && closeErr != nil {
-		err = fmt.Errorf("close %s: %w", temp, closeErr)
-	}
-	if err != nil {
-		return 0, err
-	}
-	info, err := u.FS.Stat(ctx, temp)
-	if err != nil {
-		return 0, fmt.Errorf("check %s: %w", temp, err)
-	}
-	if info.Size != size {
-		return 0, fmt.Errorf("check %s: it has %d bytes, %d were written", temp, info.Size, size)
-	}
-	return size, nil
+	return size, u.confirm(ctx, seg, size, err)
 }
 
-func copyBlocks(f store.File, frames *spool.Frames) (int64, error) {
+func copyBlocks(f io.Writer, frames *spool.Frames) (int64, error) {
 	w, err := chunk.NewSinkWriter(f, &frames.Index)
 	if err != nil {
 		return 0, err
@@ -156,12 +145,10 @@ func copyBlocks(f store.File, frames *spool.Frames) (int64, error) {
 	return w.Size(), nil
 }
 
-// move gives the temporary file its final name.
-func (u *Uploader) move(ctx context.Context, temp string, seg *spool.Segment, size int64) error {
-	final := store.SinkPath(store.Raw, seg.Type, seg.ID)
-	renameErr := u.FS.Rename(ctx, temp, final)
-	// Also after an error it may have happened: the final name tells. What a
-	// demux has already taken lies in archive/.
+// confirm makes sure that a file is published that was renamed, with publishErr
+// for an answer: also after an error it may have happened, and the final name
+// says so. What a demux has already taken lies in archive/.
+func (u *Uploader) confirm(ctx context.Context, seg *spool.Segment, size int64, publishErr error) error {
 	for _, area := range []string{store.Raw, store.Archive} {
 		path := store.SinkPath(area, seg.Type, seg.ID)
 		info, err := u.FS.Stat(ctx, path)
@@ -169,40 +156,40 @@ func (u *Uploader) move(ctx context.Context, temp string, seg *spool.Segment, si
 			continue
 		}
 		if err != nil {
-			return fmt.Errorf("check %s: %w", path, errors.Join(renameErr, err))
+			return fmt.Errorf("check %s: %w", path, errors.Join(publishErr, err))
 		}
 		if info.Size != size {
 			return fmt.Errorf("check %s: it has %d bytes, want %d", path, info.Size, size)
 		}
 		return nil
 	}
-	if renameErr == nil {
-		renameErr = fs.ErrNotExist
+	if publishErr == nil {
+		publishErr = fmt.Errorf("check %s: %w", store.SinkPath(store.Raw, seg.Type, seg.ID), fs.ErrNotExist)
 	}
-	return fmt.Errorf("rename %s to %s: %w", temp, final, renameErr)
+	return publishErr
 }
 
-// abandon removes a temporary file that will not be used again.
-func (u *Uploader) abandon(ctx context.Context, temp string) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanLimit)
-	defer cancel()
-	if err := u.FS.Remove(ctx, temp); err != nil {
-		u.mu.Lock()
-		defer u.mu.Unlock()
-		if len(u.litter) < maxLitter {
-			u.litter = append(u.litter, temp)
-		}
+// leave remembers a temporary file that could not be removed.
+func (u *Uploader) leave(temp string) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if len(u.litter) < maxLitter {
+		u.litter = append(u.litter, temp)
 	}
 }
 
-// clean removes what abandon could not.
+// clean removes what earlier attempts could not.
 func (u *Uploader) clean(ctx context.Context) {
 	u.mu.Lock()
 	litter := u.litter
 	u.litter = nil
 	u.mu.Unlock()
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanLimit)
+	defer cancel()
 	for _, temp := range litter {
-		u.abandon(ctx, temp)
+		if u.FS.Remove(ctx, temp) != nil {
+			u.leave(temp)
+		}
 	}
 }
 
@@ -254,7 +241,7 @@ func (u *Uploader) sweepOnce(ctx context.Context) (removed int, err error) {
 	return removed, nil
 }
 
-// left tells whether an earlier start of this collector left the file.
+// left reports whether an earlier start of this collector left the file.
 func (u *Uploader) left(path string) bool {
 	name := path[strings.LastIndexByte(path, '/')+1:]
 	_, attempt, ok := strings.Cut(name, store.SinkExt+".")

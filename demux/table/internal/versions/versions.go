@@ -211,14 +211,7 @@ func (l *Log) readHint(ctx context.Context) int {
 // writeHint may fail or write an older number than another has: readers go
 // upward from it.
 func (l *Log) writeHint(ctx context.Context, n int) {
-	tmp := l.temp("hint", newID())
-	err := l.write(ctx, tmp, strconv.AppendInt(nil, int64(n), 10))
-	if err == nil {
-		err = l.fs.Rename(ctx, tmp, l.hint())
-	}
-	if err != nil {
-		_ = l.fs.Remove(ctx, tmp)
-	}
+	_ = store.PublishBytes(ctx, l.fs, l.temp("hint", newID()), l.hint(), strconv.AppendInt(nil, int64(n), 10))
 }
 
 func (l *Log) write(ctx context.Context, p string, data []byte) error {
