@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -60,23 +61,30 @@ func (r rule) covers(file string) bool {
 	return covered
 }
 
-// allows tells whether an import is allowed: the longest prefix decides, and
-// one that ends in $ stands for that package alone.
-func (r rule) allows(path string) bool {
+// allows reports whether an import is allowed, and which entry of Allow says
+// so, if any: the longest prefix decides, and one that ends in $ stands for
+// that package alone.
+func (r rule) allows(path string) (allowed bool, by string) {
 	longest, allowed := -1, true
-	look := func(pattern string, verdict bool) {
+	look := func(pattern string) bool {
 		exact, one := strings.CutSuffix(pattern, "$")
-		if match := path == exact || !one && strings.HasPrefix(path, pattern); match && len(pattern) > longest {
-			longest, allowed = len(pattern), verdict
+		if match := path == exact || !one && strings.HasPrefix(path, pattern); !match || len(pattern) <= longest {
+			return false
 		}
+		longest = len(pattern)
+		return true
 	}
 	for _, d := range r.Deny {
-		look(d.Pkg, false)
+		if look(d.Pkg) {
+			allowed = false
+		}
 	}
 	for _, a := range r.Allow {
-		look(a, true)
+		if look(a) {
+			allowed, by = true, a
+		}
 	}
-	return allowed
+	return allowed, by
 }
 
 type pkg struct {
@@ -110,10 +118,16 @@ func list(t *testing.T, env []string, args ...string) []pkg {
 	}
 }
 
+// free are what may import anything of ours, with all below.
+var free = []string{"cmd/akupara", "bench", "apptest"}
+
+// file is where the rules look for a package's files.
+func (p pkg) file() string {
+	return "/src/" + strings.TrimPrefix(p.ImportPath, module+"/") + "/" + p.GoFiles[0]
+}
+
 func TestPackagesImportOnlyWhatTheArchitectureAllows(t *testing.T) {
 	rules := rules(t)
-	// What may import anything of ours.
-	free := []string{"cmd/akupara", "bench", "apptest", "internal_deps"}
 	for _, p := range list(t, nil, "./...") {
 		name := strings.TrimPrefix(p.ImportPath, module+"/")
 		ruled := p.ImportPath == module || strings.HasSuffix(name, "test")
@@ -121,18 +135,58 @@ func TestPackagesImportOnlyWhatTheArchitectureAllows(t *testing.T) {
 			ruled = ruled || name == f || strings.HasPrefix(name, f+"/")
 		}
 		for id, r := range rules {
-			if len(p.GoFiles) == 0 || !r.covers("/src/"+name+"/"+p.GoFiles[0]) {
+			if len(p.GoFiles) == 0 || !r.covers(p.file()) {
 				continue
 			}
 			ruled = ruled || len(r.Files) > 0
 			for _, path := range p.Imports {
-				if !r.allows(path) {
+				if ok, _ := r.allows(path); !ok {
 					t.Errorf("%s imports %s, which the rule %s in .golangci.yml does not allow", p.ImportPath, path, id)
 				}
 			}
 		}
 		if !ruled && len(p.GoFiles) > 0 {
 			t.Errorf("%s has no rule in .golangci.yml that says what it may import", p.ImportPath)
+		}
+	}
+}
+
+// TestTheArchitectureAllowsNothingThatNobodyUses keeps the rules as small as
+// what they describe: an allowance, a folder or an exception goes with its
+// last user.
+func TestTheArchitectureAllowsNothingThatNobodyUses(t *testing.T) {
+	pkgs := list(t, nil, "./...")
+	for id, r := range rules(t) {
+		used := map[string]bool{}
+		for _, p := range pkgs {
+			if len(p.GoFiles) == 0 {
+				continue
+			}
+			for _, pattern := range r.Files {
+				used[pattern] = used[pattern] || doublestar.MatchUnvalidated(strings.TrimPrefix(pattern, "!"), p.file())
+			}
+			if !r.covers(p.file()) {
+				continue
+			}
+			for _, path := range p.Imports {
+				_, by := r.allows(path)
+				used[by] = true
+			}
+		}
+		for _, pattern := range r.Files {
+			if !used[pattern] && pattern != "!$test" {
+				t.Errorf("the rule %s in .golangci.yml is about %s, where there is nothing", id, pattern)
+			}
+		}
+		for _, a := range r.Allow {
+			if !used[a] {
+				t.Errorf("the rule %s in .golangci.yml allows %s, which nothing that it is about imports", id, a)
+			}
+		}
+	}
+	for _, f := range free {
+		if !slices.ContainsFunc(pkgs, func(p pkg) bool { return p.ImportPath == module+"/"+f }) {
+			t.Errorf("%s may import anything, but doesn't exist", f)
 		}
 	}
 }
