@@ -23,11 +23,21 @@ import (
 const patience = 20 * time.Second
 
 func TestConformance(t *testing.T) {
-	adaptortest.Test(t, adaptortest.Kind{New: func(t *testing.T) adaptors.Adaptor {
-		cfg := DefaultConfig()
-		cfg.Rate, cfg.Streams = Rate{Lines: 200}, 2
-		return mustNew(t, cfg)
-	}})
+	const made = "all can be made again"
+	t.Run("for ever", func(t *testing.T) {
+		adaptortest.Test(t, adaptortest.Kind{Lossless: made, Endless: "no total is given", New: func(t *testing.T) adaptors.Adaptor {
+			cfg := DefaultConfig()
+			cfg.Rate, cfg.Streams = Rate{Lines: 200}, 2
+			return mustNew(t, cfg)
+		}})
+	})
+	t.Run("up to a total", func(t *testing.T) {
+		adaptortest.Test(t, adaptortest.Kind{Lossless: made, Finish: func(*testing.T) {}, New: func(t *testing.T) adaptors.Adaptor {
+			cfg := DefaultConfig()
+			cfg.Rate, cfg.Streams, cfg.Total = Rate{}, 2, 64<<10
+			return mustNew(t, cfg)
+		}})
+	})
 }
 
 func mustNew(t testing.TB, cfg Config) *Adaptor {

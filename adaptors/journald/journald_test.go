@@ -145,6 +145,11 @@ func TestConformance(t *testing.T) {
 					return fast(a.(*Adaptor))
 				},
 				Feed: func(*testing.T) { j.add(3, nil) },
+				Lose: func(*testing.T) {
+					j.vacuum(j.n)
+					j.add(1, nil)
+				},
+				Endless: "the journal goes on",
 			})
 		})
 	}

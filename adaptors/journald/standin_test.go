@@ -164,7 +164,7 @@ func (j *journal) add(n int, more map[string]any) {
 	}
 }
 
-// vacuum removes the oldest entries.
+// vacuum removes the oldest entries, or all where there are fewer.
 func (j *journal) vacuum(n int) {
 	j.t.Helper()
 	b, err := os.ReadFile(j.path)
@@ -172,7 +172,7 @@ func (j *journal) vacuum(n int) {
 		j.t.Fatal(err)
 	}
 	lines := strings.SplitAfter(string(b), "\n")
-	if err := os.WriteFile(j.path+".new", []byte(strings.Join(lines[n:], "")), 0o600); err != nil {
+	if err := os.WriteFile(j.path+".new", []byte(strings.Join(lines[min(n, len(lines)-1):], "")), 0o600); err != nil {
 		j.t.Fatal(err)
 	}
 	if err := os.Rename(j.path+".new", j.path); err != nil {

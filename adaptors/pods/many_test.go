@@ -353,6 +353,8 @@ func TestConformance(t *testing.T) {
 			a.times = testTimes()
 			return a
 		},
-		Feed: func(*testing.T) { c.write(1) },
+		Feed:   func(*testing.T) { c.write(1) },
+		Finish: func(*testing.T) { k.remove(web) },
+		Lose:   func(*testing.T) { k.remove(web) },
 	})
 }

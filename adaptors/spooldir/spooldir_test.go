@@ -251,11 +251,18 @@ func TestConformance(t *testing.T) {
 						t.Fatal(err)
 					}
 					a.(*Adaptor).times = testTimes()
+					a.(*Adaptor).times.missing = 50 * time.Millisecond
 					return a
 				},
 				Feed: func(t *testing.T) {
 					n++
 					if err := os.WriteFile(filepath.Join(dir, fmt.Sprint(n)), []byte("some\nlines"), 0o644); err != nil {
+						t.Fatal(err)
+					}
+				},
+				Finish: func(*testing.T) {}, // all of a file is there when it is read
+				Lose: func(t *testing.T) {
+					if err := os.Remove(filepath.Join(dir, fmt.Sprint(n))); err != nil {
 						t.Fatal(err)
 					}
 				},

@@ -39,6 +39,16 @@ func TestConformance(t *testing.T) {
 					defer f.Close()
 					fmt.Fprintf(f, "line %d\n", n)
 				},
+				Finish: func(t *testing.T) {
+					if err := os.Remove(filepath.Join(dir, "a.log")); err != nil {
+						t.Fatal(err)
+					}
+				},
+				Lose: func(t *testing.T) {
+					if err := os.WriteFile(filepath.Join(dir, "a.log"), []byte("written anew\n"), 0o644); err != nil {
+						t.Fatal(err)
+					}
+				},
 			})
 		})
 	}
