@@ -2,10 +2,12 @@
 // through renames, truncation and deletion, also those that happened while it
 // was not running, each byte of each file once.
 //
-// It is split into which files there are (internal/find), which of them is
-// which (internal/ident and match.go), where records end (internal/cut) and
-// the reading of one (stream.go, read.go). One goroutine decides (run.go), a
-// few read.
+// One goroutine (run.go) looks at files (look.go; internal/find says which there
+// are), decides what each is (judge in match.go, with copies.go and
+// internal/ident) and does what follows (apply.go; leave.go where a stream
+// loses its file). catalog.go is what it knows of files, queue.go whose turn it
+// is. A few goroutines read (read.go, finish.go), each one stream at a time;
+// internal/cut says where records end.
 //
 // Known limits are listed in README.md, together with the test of each hazard.
 package tail

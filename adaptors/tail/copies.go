@@ -2,30 +2,22 @@ package tail
 
 import (
 	"bytes"
-	"cmp"
 	"io"
-	"os"
 	"path/filepath"
 	"time"
 
 	"github.com/akupara/akupara/adaptors/internal/ident"
 )
 
-// held is a file that is so far the same as another one that is being
-// followed.
-type held struct {
-	key   ident.Key
-	of    *stream // that it was the beginning of, byte for byte; nil: not known
-	size  int64
-	since time.Time // still since then
-	next  time.Time // look again
-}
+// maxElsewhere bounds how many files of the same name and head one that is new
+// is compared with.
+const maxElsewhere = 64
 
-// copyOf finds the lost stream whose bytes the file holds. covered says that
-// it holds only bytes that were sent: the copy was made before the last of
-// them were written to the original, and nothing of it is to be read.
-func (r *run) copyOf(c *candidate, f io.ReaderAt) (s *stream, covered bool) {
-	for _, s := range r.lost.alike(c) {
+// copyOf finds the lost stream whose bytes the file holds. all says that it
+// holds only bytes that were sent: the copy was made before the last of them
+// were written to the original, and nothing of it is to be read.
+func (k *catalog) copyOf(c *candidate) (s *stream, all bool) {
+	for _, s := range k.lost.alike(c) {
 		if s.sent == 0 || !s.ident.SameHead(c.head) || s.ident.Birth != 0 && c.info.Birth != 0 && c.info.Birth < s.ident.Birth {
 			continue
 		}
@@ -34,69 +26,103 @@ func (r *run) copyOf(c *candidate, f io.ReaderAt) (s *stream, covered bool) {
 			continue
 		}
 		near = near || related(filepath.Base(s.source), filepath.Base(c.path))
-		same, err := s.sameBytes(f, c.info.Size)
+		same, err := s.sameBytes(c.f, c.info.Size)
 		if err != nil {
 			continue
 		}
 		if same {
 			return s, false
 		}
-		if near && s.reason != "" && c.info.Size < s.sent && (r.heldFor(c, s) || s.endsAsSent(f, c.info.Size)) {
+		if near && s.reason != "" && c.info.Size < s.sent && (k.heldFor(c, s) || s.endsAsSent(c.f, c.info.Size)) {
 			return s, true
 		}
 	}
 	return nil, false
 }
 
-// heldFor tells that a file was seen to be a copy of the stream's while that
-// was whole.
-func (r *run) heldFor(c *candidate, s *stream) bool {
-	h := r.held[c.path]
+// heldFor reports whether a file was seen to be a copy of the stream's while
+// that was whole.
+func (k *catalog) heldFor(c *candidate, s *stream) bool {
+	h := k.held[c.path]
 	return h != nil && h.key == c.info.Key() && h.of == s
 }
 
-// hold tells whether the file may be a copy on its way, and must wait.
-func (r *run) hold(c *candidate, f io.ReaderAt) bool {
-	var of *stream
+// copyOfLive finds the stream of whose file this is a copy: one on its way, or
+// one that is all that is left of a deleted file.
+func (k *catalog) copyOfLive(c *candidate) (v verdict, ok bool) {
+	of := k.original(c)
+	if of == nil {
+		return verdict{}, false
+	}
+	if v, ok := k.movedByCopy(of, c); ok {
+		return v, true
+	}
+	h := k.held[c.path]
+	if h.is(c) && time.Since(h.since) >= k.times.hold && !of.busy {
+		return verdict{}, false
+	}
+	// In this order: the original must still be the stream's, and not what was
+	// written anew in its place.
+	exact := (!h.is(c) || h.of == nil) && !of.busy && of.path != "" && samePrefix(of.path, c.f, c.info.Size) && of.isWhole()
+	return verdict{is: maybeCopy, of: of, exact: exact}, true
+}
+
+// original finds the live stream of whose file this may be a copy: by its name
+// in the same folder, or, as rotation into a folder of its own makes them, by
+// its name and full head in another one.
+func (k *catalog) original(c *candidate) (of *stream) {
 	originals(c.path, func(path string) bool {
-		for _, s := range r.byOrigin[path] {
-			if r.suspect(s, c, f) {
+		for _, s := range k.live.byOrigin[path] {
+			if s.mayHaveCopy(c) {
 				of = s
 				return true
 			}
 		}
 		return false
 	})
-	h := r.held[c.path]
-	if of == nil {
-		of = r.elsewhere(c, f)
+	if of != nil || len(c.head) < ident.MaxHead {
+		return of
 	}
-	if of == nil {
-		delete(r.held, c.path)
+	left := maxElsewhere
+	originals(c.path, func(path string) bool {
+		for _, head := range [...]uint64{ident.Sum(c.head), 0} {
+			for _, s := range k.live.byHead[headName{head, filepath.Base(path)}] {
+				if left--; left < 0 {
+					return true
+				}
+				if k.live.has(s) && s.origin != c.path && s.mayHaveCopy(c) {
+					of = s
+					return true
+				}
+			}
+		}
 		return false
-	}
-	if r.goesOn(of, c, f) {
-		return true
-	}
-	now := time.Now()
-	if h == nil || h.key != c.info.Key() || h.size != c.info.Size {
-		h = &held{key: c.info.Key(), size: c.info.Size, since: now}
-		r.held[c.path] = h
-	}
-	// In this order: the original must still be the stream's, and not what was
-	// written anew in its place.
-	if h.of == nil && !of.busy && of.path != "" && samePrefix(of.path, f, c.info.Size) && of.isWhole() {
-		h.of = of
-	}
-	if now.Sub(h.since) >= r.times.hold && !of.busy {
-		delete(r.held, c.path)
-		return false
-	}
-	h.next = now.Add(max(r.times.hold/20, time.Millisecond))
-	return true
+	})
+	return of
 }
 
-// isWhole tells whether the stream's path leads to its own file, with its bytes.
+// movedByCopy reports what the copy of a deleted file is: where it holds all of
+// it, the file was moved by a program that copies, and the stream goes on in
+// the copy. If the deleted file may still be written to, or is longer than the
+// copy, nothing of the copy is read: its stream begins at its end.
+func (k *catalog) movedByCopy(s *stream, c *candidate) (v verdict, ok bool) {
+	if s.busy || s.f == nil || s.path != "" || s.id == "" {
+		return v, false
+	}
+	info, err := ident.Fstat(s.f)
+	if err != nil || info.Links > 0 || !sameAs(s.f, c.f, min(info.Size, c.info.Size)) {
+		return v, false
+	}
+	if info.Size > c.info.Size || mayGrow(s) != no {
+		still := k.held[c.path].is(c) && time.Since(k.held[c.path].since) >= k.times.hold/4 // else it may be on its way
+		return verdict{is: covered, of: s, begin: c.info.Size}, info.Size >= c.info.Size && still
+	}
+	same, err := s.sameBytes(c.f, c.info.Size)
+	return verdict{is: continues, of: s}, err == nil && same
+}
+
+// isWhole reports whether the stream's path leads to its own file, with its
+// bytes.
 func (s *stream) isWhole() bool {
 	f, err := ident.Open(s.path, 0)
 	if err != nil {
@@ -111,8 +137,8 @@ func (s *stream) isWhole() bool {
 	return err == nil && same
 }
 
-// suspect tells whether the file may be a copy of the stream's.
-func (r *run) suspect(s *stream, c *candidate, f io.ReaderAt) bool {
+// mayHaveCopy reports whether the file may be a copy of the stream's.
+func (s *stream) mayHaveCopy(c *candidate) bool {
 	if s.busy { // being read right now: compare afterwards, unless it is another one for sure
 		id, known := s.identNow()
 		return !known || id.SameHead(c.head)
@@ -120,27 +146,23 @@ func (r *run) suspect(s *stream, c *candidate, f io.ReaderAt) bool {
 	if s.ident.Birth != 0 && c.info.Birth != 0 && c.info.Birth < s.ident.Birth {
 		return false
 	}
-	if !s.mayBe(c, f) && (s.path == "" || !samePrefix(s.path, f, c.info.Size)) {
-		return false
-	}
-	r.enqueue(s) // it may be truncated already
-	return true
+	return s.mayBe(c) || s.path != "" && samePrefix(s.path, c.f, c.info.Size)
 }
 
-// mayBe tells whether a file that is new may hold the stream's bytes, by what
+// mayBe reports whether a file that is new may hold the stream's bytes, by what
 // is known of them.
-func (s *stream) mayBe(c *candidate, f io.ReaderAt) bool {
+func (s *stream) mayBe(c *candidate) bool {
 	if s.id == "" || !s.ident.SameHead(c.head) {
 		return false
 	}
 	if c.info.Size < s.sent {
 		return s.ident.HeadLen == ident.MaxHead
 	}
-	same, err := s.sameBytes(f, c.info.Size)
+	same, err := s.sameBytes(c.f, c.info.Size)
 	return err == nil && same
 }
 
-// samePrefix tells whether the file at path starts with all that f holds, as
+// samePrefix reports whether the file at path starts with all that f holds, as
 // far as a look at f's first and last KiB tells.
 func samePrefix(path string, f io.ReaderAt, size int64) bool {
 	original, err := ident.Open(path, 0)
@@ -151,8 +173,8 @@ func samePrefix(path string, f io.ReaderAt, size int64) bool {
 	return sameAs(original, f, size)
 }
 
-// sameAs tells whether the original starts with all that f holds, as samePrefix
-// does.
+// sameAs reports whether the original starts with all that f holds, as
+// samePrefix does.
 func sameAs(original, f io.ReaderAt, size int64) bool {
 	for _, at := range [...]int64{0, max(0, size-ident.MaxHead)} {
 		a, b := make([]byte, min(size, ident.MaxHead)), make([]byte, min(size, ident.MaxHead))
@@ -167,189 +189,4 @@ func sameAs(original, f io.ReaderAt, size int64) bool {
 		}
 	}
 	return true
-}
-
-// replaced parts a stream from its file, whose bytes are others now: it was
-// truncated. The stream goes on in a copy, where there is one.
-func (r *run) replaced(s *stream) {
-	path, key := s.path, s.key
-	f := r.letGo(s)
-	r.detach(s)
-	delete(r.live, s)
-	delete(r.waiting, s)
-	defer func() { r.goOnOpen(f, path, s.origin) }()
-	if s.id == "" { // nothing was sent, and nothing of it can be
-		s.path = ""
-		r.known[key] = true
-		if r.copied(s) {
-			s.goodSize = s.begin
-		}
-		if r.forgo(s); r.limbo[key] == s {
-			delete(r.limbo, key)
-			s.reason = "the file was truncated before it could be read"
-			r.finishReplaced(s)
-		}
-		r.checkIf(path)
-		return
-	}
-	s.path, s.lostAt = "", time.Now()
-	s.reason = "the file was truncated or replaced"
-	s.lostTo = max(s.sent, s.goodSize)
-	r.lost.add(s)
-	r.known[key] = true
-	// The copy may have appeared unseen until now.
-	r.find.ScanBelow(filepath.Dir(s.ident.Path), r.check)
-	if r.lost.has(s) && s.ident.HeadLen == ident.MaxHead { // or in another folder
-		if r.find.Blind() {
-			r.find.Rescan(r.check)
-		} else {
-			r.drainEvents() // of the copy there is one by now
-		}
-	}
-	for held := range r.held {
-		r.check(held)
-	}
-	if r.lost.has(s) {
-		r.finishReplaced(s)
-	}
-	r.checkIf(path)
-}
-
-func (r *run) checkIf(path string) {
-	if path != "" {
-		r.check(path)
-	}
-}
-
-// goOnOpen follows the new bytes of a file that was truncated and, meanwhile,
-// deleted or renamed: nobody else can read them any more. Else it closes the
-// file, which its path leads to.
-func (r *run) goOnOpen(f *os.File, path, origin string) {
-	if f == nil {
-		return
-	}
-	c := candidate{path: cmp.Or(path, origin), f: f}
-	defer c.close()
-	var err error
-	if c.info, err = ident.Fstat(f); err != nil || c.info.Size == 0 || r.byKey[c.info.Key()] != nil {
-		return
-	}
-	if now, err := ident.Stat(c.path); err == nil && now.Key() == c.info.Key() {
-		return // at the next look, if it is held
-	}
-	if c.head, err = ident.ReadHead(f); err != nil || len(c.head) == 0 {
-		return
-	}
-	other := r.byPath[c.path]
-	s := r.start(&c, 0, false)
-	r.setPath(s, "")
-	if other != nil {
-		r.byPath[c.path] = other
-	}
-}
-
-// copied tells whether a file may be the copy of one that was truncated before
-// anything of it was read: it is a stream of its own then.
-func (r *run) copied(s *stream) bool {
-	r.find.ScanBelow(filepath.Dir(s.origin), r.check)
-	for path, h := range r.held {
-		if related(s.origin, path) && h.size >= s.goodSize {
-			return true
-		}
-	}
-	for path, other := range r.byPath {
-		if related(s.origin, path) && other.size.Load() >= s.goodSize && (other.busy || other.info.Birth >= s.info.Birth) {
-			return true
-		}
-	}
-	return false
-}
-
-// finishAllReplaced ends the streams that were replaced and of which no copy
-// was found. One may have been renamed since the files were listed.
-func (r *run) finishAllReplaced() {
-	dirs := map[string]bool{}
-	for s := range r.lost.all {
-		if s.reason != "" {
-			dirs[filepath.Dir(s.ident.Path)] = true
-		}
-	}
-	for dir := range dirs {
-		r.find.ScanBelow(dir, r.check)
-	}
-	for s := range r.lost.all {
-		if s.reason != "" {
-			r.finishReplaced(s)
-		}
-	}
-}
-
-// finishReplaced ends a stream whose bytes are nowhere any more.
-func (r *run) finishReplaced(s *stream) {
-	r.lost.remove(s)
-	r.live[s] = true
-	s.gone, s.lostTo = true, max(s.lostTo, s.sent, s.goodSize)
-	r.board.show(s, shownPath(s))
-	r.enqueue(s)
-}
-
-// vanished parts a stream from its file, which is not where it was. It may be
-// found again.
-func (r *run) vanished(s *stream) {
-	if s.gone {
-		return
-	}
-	path := s.path
-	r.close(s)
-	r.detach(s)
-	delete(r.live, s)
-	delete(r.waiting, s)
-	s.path = ""
-	if s.id == "" {
-		r.forgo(s)
-	} else {
-		s.lostAt, s.told = time.Now(), false
-		r.lost.add(s)
-		r.board.hide(s)
-	}
-	r.checkIf(path)
-}
-
-// forgo drops a stream that was never opened.
-func (r *run) forgo(s *stream) {
-	if s.mustOpen && r.firstStart {
-		r.opening--
-	}
-	s.mustOpen = false
-	r.drop(s)
-	if s.path = ""; s.goodSize > s.begin { // it may have been renamed, and come again
-		s.lostAt = time.Now()
-		r.limbo[s.key] = s
-	}
-}
-
-// missing decides about a stream whose file was not found for some time. What
-// was sent and is not settled counts as lost after a while: nobody can send it
-// again. The stream itself is remembered for days, so that a file that comes
-// back (a mount, a restored folder) is not read twice.
-func (r *run) missing(s *stream, now time.Time) {
-	if now.Sub(s.lostAt) < r.times.missing {
-		return
-	}
-	if s.ident.Gone == 0 {
-		id := s.ident
-		id.Gone = now.Unix()
-		r.remember(s, id)
-	}
-	reason := "the file was deleted or moved away before all of it was secured"
-	switch {
-	case now.Sub(time.Unix(s.ident.Gone, 0)) >= r.times.forget:
-		s.reason = reason
-		r.finishReplaced(s)
-	case !s.told && (s.off < max(s.sent, s.goodSize) || s.hasResend()):
-		r.lost.remove(s)
-		r.live[s], r.telling[s] = true, true
-		s.telling, s.reason = true, reason
-		r.enqueue(s)
-	}
 }

@@ -19,14 +19,14 @@ func (r *run) keepOpen(s *stream) {
 	case s.f != nil:
 		r.open.MoveToBack(s.lru)
 	}
-	r.files.Hold(r.open.Len())
+	r.descriptors.Hold(r.open.Len())
 	r.closeExcess(s)
 }
 
 // closeExcess closes files while there are too many, but for that of one
 // stream.
 func (r *run) closeExcess(but *stream) {
-	soft, hard := r.files.Excess()
+	soft, hard := r.descriptors.Excess()
 	for e := r.open.Front(); e != nil && soft > 0; {
 		old := e.Value.(*stream)
 		e = e.Next()
@@ -49,7 +49,7 @@ func (r *run) closeExcess(but *stream) {
 			}
 		}
 	}
-	r.files.Hold(r.open.Len())
+	r.descriptors.Hold(r.open.Len())
 }
 
 // giveUp closes the file of a stream that can't be opened again. What was not
@@ -62,10 +62,10 @@ func (r *run) giveUp(s *stream) {
 		}
 		s.gone, s.lostTo = true, max(s.sent, s.goodSize, size)
 		s.reason = "the file was deleted before it could be read, and too many such files were open"
-		r.enqueue(s)
+		r.turns.enqueue(s)
 	}
 	r.close(s)
-	r.detach(s) // another file may get its inode now
+	r.files.live.part(s) // another file may get its inode now
 }
 
 func (r *run) close(s *stream) {
@@ -88,7 +88,7 @@ func (r *run) letGo(s *stream) *os.File {
 // readMail takes receipts and requests to send again.
 func (r *run) readMail() {
 	for id, l := range r.box.Take() {
-		s := r.byID[id]
+		s := r.files.byID[id]
 		if s == nil {
 			continue // forgotten, or of an earlier life
 		}
@@ -100,8 +100,8 @@ func (r *run) readMail() {
 		}
 		if len(l.Resend) > 0 {
 			s.addResend(l.Resend)
-			if s.told = false; !r.lost.has(s) { // else when its file is found, or counts as missing
-				r.enqueue(s)
+			if s.told = false; !r.files.lost.has(s) { // else when its file is found, or counts as missing
+				r.turns.enqueue(s)
 			}
 		}
 		if !s.busy {
@@ -119,12 +119,12 @@ func (r *run) settle(s *stream) {
 		if info, err := ident.Fstat(s.f); err == nil && info.Links == 0 && info.Size > s.off {
 			s.gone, s.ended, s.endMoved = false, false, false
 			s.endSent.Store(false)
-			r.enqueue(s)
+			r.turns.enqueue(s)
 			return
 		}
 	}
 	if err := r.env.Streams.Forget(s.id); err != nil {
-		r.env.Log.Warn("can't forget a finished stream; trying at the next start", "stream", s.id, "err", err)
+		r.env.Log.Warn("can't forget a finished stream; trying at the next start", "stream", s.id, "error", err)
 	}
 	r.drop(s)
 }
@@ -132,42 +132,18 @@ func (r *run) settle(s *stream) {
 // drop lets go of a stream.
 func (r *run) drop(s *stream) {
 	r.close(s)
-	r.detach(s)
-	delete(r.live, s)
-	r.lost.remove(s)
-	delete(r.waiting, s)
-	delete(r.byID, s.id)
+	r.files.forget(s)
+	r.turns.cancel(s)
 	r.board.hide(s)
-}
-
-// detach takes the file away from the stream, for lookups.
-func (r *run) detach(s *stream) {
-	if r.byKey[s.key] == s {
-		delete(r.byKey, s.key)
-	}
-	if r.byPath[s.path] == s {
-		delete(r.byPath, s.path)
-	}
-	without(r.byOrigin, s.origin, s)
-	without(r.byHead, s.indexed, s)
-	s.indexed = headName{}
 }
 
 // setPath notes where a stream's file is now.
 func (r *run) setPath(s *stream, path string) {
+	r.files.live.move(s, path)
 	if s.busy {
 		s.newPath = &path
-		if r.byPath[s.path] == s && s.path != path {
-			delete(r.byPath, s.path)
-		}
-		if path != "" {
-			r.byPath[path] = s
-		}
 		s.again = true
 		return
-	}
-	if r.byPath[s.path] == s && s.path != path {
-		delete(r.byPath, s.path)
 	}
 	if path == "" && s.f == nil {
 		s.path = path
@@ -176,15 +152,12 @@ func (r *run) setPath(s *stream, path string) {
 	}
 	s.path = path
 	r.board.show(s, shownPath(s))
-	if path != "" {
-		r.byPath[path] = s
-		if s.id != "" && s.ident.Path != path {
-			id := s.ident
-			id.Path, id.Gone = path, 0
-			r.remember(s, id)
-		}
+	if path != "" && s.id != "" && s.ident.Path != path {
+		id := s.ident
+		id.Path, id.Gone = path, 0
+		r.remember(s, id)
 	}
-	r.enqueue(s)
+	r.turns.enqueue(s)
 }
 
 func shownPath(s *stream) string {
@@ -197,6 +170,6 @@ func (r *run) remember(s *stream, id ident.Identity) {
 	id.Size = s.goodSize
 	s.setIdent(id)
 	if err := r.env.Streams.Update(s.stored()); err != nil {
-		r.env.Log.Warn("can't store where a file is now", "file", s.path, "stream", s.id, "err", err)
+		r.env.Log.Warn("can't store where a file is now", "file", s.path, "stream", s.id, "error", err)
 	}
 }

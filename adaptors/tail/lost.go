@@ -1,7 +1,6 @@
 package tail
 
 import (
-	"path/filepath"
 	"slices"
 
 	"github.com/akupara/akupara/adaptors/internal/ident"
@@ -53,15 +52,7 @@ func (l *lostSet) remove(s *stream) {
 	without(l.byHead, s.ident.Head, s)
 }
 
-func without[K comparable](m map[K][]*stream, k K, s *stream) {
-	if rest := slices.DeleteFunc(m[k], func(o *stream) bool { return o == s }); len(rest) > 0 {
-		m[k] = rest
-	} else {
-		delete(m, k)
-	}
-}
-
-// sameInode gives the streams whose file had this inode.
+// sameInode returns the streams whose file had this inode.
 func (l *lostSet) sameInode(info *ident.Info) []*stream {
 	var out []*stream
 	for _, s := range l.byIno[info.Ino] {
@@ -72,7 +63,7 @@ func (l *lostSet) sameInode(info *ident.Info) []*stream {
 	return out
 }
 
-// alike gives the streams that a file may be a copy of: those with its full
+// alike returns the streams that a file may be a copy of: those with its full
 // head, and those after whose path a rotation's copy would have its name.
 func (l *lostSet) alike(c *candidate) []*stream {
 	var out []*stream
@@ -88,31 +79,4 @@ func (l *lostSet) alike(c *candidate) []*stream {
 		return false
 	})
 	return out
-}
-
-// originals calls f with each path that duplicate may be a rotation's copy of, the
-// longest first, until f says that it is enough: app.log for app.log.1,
-// app.log-20260131 and app-20260131.log. What rotation adds starts with neither
-// a letter nor a digit: app-10.log is no copy of app-1.log.
-func originals(duplicate string, f func(path string) bool) {
-	dir, name := filepath.Split(duplicate)
-	ext := filepath.Ext(name)
-	for n := len(name) - 1; n > 0; n-- {
-		if b := name[n]; b >= '0' && b <= '9' || b >= 'a' && b <= 'z' || b >= 'A' && b <= 'Z' {
-			continue
-		}
-		if f(dir+name[:n]) || ext != "" && n+len(ext) < len(name) && f(dir+name[:n]+ext) {
-			return
-		}
-	}
-}
-
-// related tells whether originals would name path for duplicate.
-func related(path, duplicate string) bool {
-	found := false
-	originals(duplicate, func(p string) bool {
-		found = p == path
-		return found
-	})
-	return found
 }

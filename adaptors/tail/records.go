@@ -68,9 +68,9 @@ func (r *reader) from(s *stream, cutter *cut.Cutter, off int64, before []byte) (
 // lastLineEnd is the offset past the last newline in a file, so that a line that
 // is just being written is read whole; the file's size where no line ends within
 // as many bytes as a record may have.
-func (r *run) lastLineEnd(c *candidate) (int64, error) {
-	encoding, _ := r.cfg.Encoding.Of(c.head)
-	cutter := r.cutter.For(encoding)
+func (k *catalog) lastLineEnd(c *candidate) (int64, error) {
+	encoding, _ := k.cfg.Encoding.Of(c.head)
+	cutter := k.cutter.For(encoding)
 	size := cutter.Align(c.info.Size)
 	buf := make([]byte, cutter.Align(min(size, int64(cutter.Max()))))
 	n, err := c.f.ReadAt(buf, size-int64(len(buf)))

@@ -9,13 +9,13 @@ import (
 
 func (r *run) event(ev fsnotify.Event) {
 	path := filepath.Clean(ev.Name)
-	s := r.byPath[path]
+	s := r.files.live.byPath[path]
 	if ev.Op == fsnotify.Write && s != nil {
-		r.grown(s)
+		r.turns.grown(s)
 		return
 	}
 	if s != nil || r.find.Match(path) {
-		if r.check(path); s != nil || r.byPath[path] != nil {
+		if r.check(path); s != nil || r.files.live.byPath[path] != nil {
 			return
 		}
 		// Perhaps a folder: patterns such as /srv/** match these, too.
@@ -67,17 +67,17 @@ func (r *run) scan() {
 		}
 	}
 	away := func(path string) bool { return !seen[path] && (all || changed[filepath.Dir(path)]) }
-	for path := range r.byPath {
+	for path := range r.files.live.byPath {
 		if away(path) {
 			r.check(path)
 		}
 	}
-	for path := range r.held {
+	for path := range r.files.held {
 		if away(path) {
 			r.check(path)
 		}
 	}
-	maps.DeleteFunc(r.ignored, func(path string, _ ignored) bool { return away(path) })
+	maps.DeleteFunc(r.files.ignored, func(path string, _ ignored) bool { return away(path) })
 	maps.DeleteFunc(r.links, func(path string, _ bool) bool { return away(path) })
 	r.board.skippedBut(away)
 }
@@ -96,12 +96,12 @@ func (r *run) foldersGone() {
 		}
 		return false
 	}
-	for path := range r.byPath {
+	for path := range r.files.live.byPath {
 		if below(path) {
 			r.check(path)
 		}
 	}
-	for path := range r.held {
+	for path := range r.files.held {
 		if below(path) {
 			r.check(path)
 		}

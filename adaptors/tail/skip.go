@@ -9,7 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"time"
 
 	"github.com/akupara/akupara/adaptors/internal/ident"
 	"github.com/akupara/akupara/chunk"
@@ -47,7 +46,7 @@ var magics = []struct{ magic, what string }{
 // the first data is no reason by itself: a writer that does not append leaves
 // one after a truncation. Nor are NULs behind lines of text: a crash of the
 // machine leaves such.
-func (r *run) skippedHead(f *os.File, head []byte, size int64) string {
+func skippedHead(choice charset.Choice, f *os.File, head []byte, size int64) string {
 	for _, m := range magics {
 		if strings.HasPrefix(string(head), m.magic) {
 			return m.what
@@ -56,12 +55,12 @@ func (r *run) skippedHead(f *os.File, head []byte, size int64) string {
 	if len(head) >= 10 && string(head[:3]) == "BZh" && string(head[4:10]) == "1AY&SY" { // a line may start with BZh
 		return "compressed (bzip2)"
 	}
-	encoding, _ := r.cfg.Encoding.Of(head)
+	encoding, _ := choice.Of(head)
 	if width, _ := chunk.Unit(encoding); width > 1 {
 		return "" // NULs are in every line
 	}
 	if mark := charset.FromBOM(head); mark != "" {
-		return fmt.Sprintf("%s by its byte order mark, but encoding is %s", mark, r.cfg.Encoding)
+		return fmt.Sprintf("%s by its byte order mark, but encoding is %s", mark, choice)
 	}
 	if head[0] == 0 {
 		at, err := ident.FirstData(f, size)
@@ -93,35 +92,6 @@ func startsWithLine(head []byte) bool {
 type ignored struct {
 	key            ident.Key
 	size, modified int64
-}
-
-// tooOld tells whether a file that no stream knows has not been modified for
-// ignore_older, and notes it.
-func (r *run) tooOld(c *candidate) bool {
-	modified := time.Unix(0, c.info.Modified)
-	if r.cfg.IgnoreOlder == 0 || time.Since(modified) <= r.cfg.IgnoreOlder.Std() || r.known[c.info.Key()] {
-		delete(r.ignored, c.path)
-		return false
-	}
-	r.ignored[c.path] = ignored{c.info.Key(), c.info.Size, c.info.Modified}
-	r.board.skip(c.path, fmt.Sprintf("not modified since %s (ignore_older: %v)", modified.UTC().Format(time.RFC3339), r.cfg.IgnoreOlder))
-	return true
-}
-
-// stillIgnored tells that a file was found too old before and has not been
-// touched since. One that may be the copy of a stream's lost file is looked at
-// again.
-func (r *run) stillIgnored(path string, info *ident.Info) bool {
-	was, ok := r.ignored[path]
-	if !ok || was != (ignored{info.Key(), info.Size, info.Modified}) || len(r.lost.sameInode(info)) > 0 {
-		return false
-	}
-	again := false
-	originals(path, func(original string) bool {
-		again = len(r.lost.byPath[original]) > 0
-		return again
-	})
-	return !again
 }
 
 func kindOf(m fs.FileMode) string {

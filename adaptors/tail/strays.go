@@ -7,13 +7,35 @@ import (
 	"github.com/akupara/akupara/adaptors/internal/ident"
 )
 
-// strays finds the files that were renamed, while nobody looked, to a name in
-// their folder that no pattern matches: what was written to them before is
-// still to be read.
+// stray gives a lost stream its file back, which was renamed, while nobody
+// looked, to a name that no pattern matches: what was written to it before is
+// still to be read. Unlike one that matches, such a file says nothing of a
+// stream whose inode it has and whose bytes it has not.
+func (r *run) stray(path string) {
+	info, err := ident.Stat(path)
+	if err != nil || len(r.files.lost.sameInode(&info)) == 0 {
+		return
+	}
+	c, err := peek(path, r.cfg.roots)
+	if err != nil {
+		return
+	}
+	defer c.close()
+	for _, s := range r.files.lost.sameInode(&c.info) {
+		if same, err := s.sameBytes(c.f, c.info.Size); err != nil || !same || s.reason != "" {
+			continue
+		}
+		r.apply(&c, verdict{is: own, of: s})
+		r.setPath(s, "") // where it is now is nobody's business
+		return
+	}
+}
+
+// strays looks for all lost streams' files under names that no pattern matches.
 func (r *run) strays() {
 	dirs := map[string]bool{}
 	var targets []string // behind symlinks
-	for s := range r.lost.all {
+	for s := range r.files.lost.all {
 		if s.reason == "" && s.ident.Gone == 0 && !s.ended {
 			dirs[filepath.Dir(s.ident.Path)] = true
 			if s.ident.Real != "" {
@@ -34,27 +56,5 @@ func (r *run) strays() {
 				r.stray(path)
 			}
 		}
-	}
-}
-
-// stray looks at a file that does not match. Unlike one that does, it says
-// nothing of a stream whose inode it has and whose bytes it has not.
-func (r *run) stray(path string) {
-	info, err := ident.Stat(path)
-	if err != nil || len(r.lost.sameInode(&info)) == 0 {
-		return
-	}
-	c, err := peek(path, r.cfg.roots)
-	if err != nil {
-		return
-	}
-	defer c.close()
-	for _, s := range r.lost.sameInode(&c.info) {
-		if same, err := s.sameBytes(c.f, c.info.Size); err != nil || !same || s.reason != "" {
-			continue
-		}
-		r.found(s, &c)
-		r.setPath(s, "") // where it is now is nobody's business
-		return
 	}
 }

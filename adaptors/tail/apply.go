@@ -1,0 +1,133 @@
+package tail
+
+import (
+	"time"
+
+	"github.com/akupara/akupara/adaptors/internal/ident"
+)
+
+// decide judges a file that is new to the run, and does what follows.
+func (r *run) decide(c *candidate) {
+	for {
+		v := r.files.judge(c)
+		r.apply(c, v)
+		if v.is != otherBytes {
+			return
+		}
+	}
+}
+
+// apply does what follows from a verdict. Nothing else gives streams files.
+func (r *run) apply(c *candidate, v verdict) {
+	if v.is == skipped {
+		r.skip(c.path, v.reason)
+		return
+	}
+	if v.is != tooOld {
+		r.board.skip(c.path, "")
+		delete(r.files.ignored, c.path)
+	}
+	if v.is != later && v.is != otherBytes && v.is != maybeCopy {
+		defer delete(r.files.held, c.path)
+	}
+	switch v.is {
+	case own:
+		r.found(v.of, c)
+	case otherBytes:
+		v.of.reason = "the file was truncated or replaced while the agent was stopped"
+		r.files.known[c.info.Key()] = true
+	case continues:
+		if r.files.live.has(v.of) {
+			r.env.Log.Info("a deleted file goes on in a copy of it", "file", v.of.source, "copy", c.path, "stream", v.of.id)
+			r.close(v.of)
+			r.files.live.part(v.of)
+			r.turns.cancel(v.of)
+		} else {
+			r.env.Log.Info("a file goes on in a copy of it", "file", v.of.source, "copy", c.path, "stream", v.of.id)
+		}
+		r.found(v.of, c)
+	case covered:
+		r.start(c, v.begin, true)
+	case maybeCopy:
+		r.hold(c, v)
+	case tooOld:
+		r.files.ignored[c.path] = ignored{c.info.Key(), c.info.Size, c.info.Modified}
+		r.board.skip(c.path, v.reason)
+	case fresh:
+		r.start(c, v.begin, c.atEnd)
+		if c.atEnd {
+			r.opening++
+		}
+	}
+}
+
+// found gives a stream a file, its own or a copy.
+func (r *run) found(s *stream, c *candidate) {
+	r.files.lost.remove(s)
+	s.reason = ""
+	ended := s.ended
+	s.gone, s.ended, s.endMoved = false, false, false
+	s.endSent.Store(false)
+	s.info, s.key, s.grewAt, s.seenSize = c.info, c.info.Key(), time.Now(), c.info.Size
+	s.goodSize = c.info.Size // its bytes were compared; a copy may lack what came after it was made
+	s.size.Store(c.info.Size)
+	s.f = c.take()
+	r.keepOpen(s)
+	s.origin = s.source
+	r.files.live.add(s)
+	if id := s.ident; ended || id.Ino != c.info.Ino || id.Birth != c.info.Birth || id.Gone != 0 {
+		id.Ino, id.Birth, id.Gone = c.info.Ino, c.info.Birth, 0
+		r.remember(s, id)
+	}
+	r.setPath(s, c.path)
+}
+
+// start begins a new stream.
+func (r *run) start(c *candidate, begin int64, mustOpen bool) *stream {
+	s := &stream{
+		path: c.path, origin: c.path, info: c.info, key: c.info.Key(), first: ident.New(c.path, &c.info, c.head),
+		begin: begin, mustOpen: mustOpen, grewAt: time.Now(), seenSize: c.info.Size, goodSize: c.info.Size,
+	}
+	s.size.Store(c.info.Size)
+	s.settled.Store(begin)
+	s.read.Store(begin)
+	delete(r.files.known, c.info.Key())
+	r.leaveLimbo(c)
+	s.f = c.take()
+	r.keepOpen(s)
+	r.files.live.add(s)
+	r.files.live.move(s, c.path)
+	r.board.show(s, c.path)
+	r.turns.enqueue(s)
+	return s
+}
+
+// hold lets a file wait that may be a copy on its way.
+func (r *run) hold(c *candidate, v verdict) {
+	now := time.Now()
+	h := r.files.held[c.path]
+	if !h.is(c) {
+		h = &held{key: c.info.Key(), size: c.info.Size, since: now}
+		r.files.held[c.path] = h
+	}
+	if v.exact {
+		h.of = v.of
+	}
+	h.next = now.Add(max(r.times.hold/20, time.Millisecond))
+	if !v.of.busy {
+		r.turns.enqueue(v.of) // it may be truncated already
+	}
+}
+
+// leaveLimbo lets go of a file that was never read and is found by another name.
+// One that was deleted, and whose inode is another file's now, is lost.
+func (r *run) leaveLimbo(c *candidate) {
+	s := r.files.limbo[c.info.Key()]
+	switch {
+	case s == nil:
+	case s.first.SameInode(&c.info) && s.first.SameHead(c.head) && c.info.Size >= s.goodSize:
+		delete(r.files.limbo, s.key)
+	default:
+		r.tellUnread(s)
+	}
+}

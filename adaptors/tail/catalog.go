@@ -1,0 +1,80 @@
+package tail
+
+import (
+	"os"
+	"time"
+
+	"github.com/akupara/akupara/adaptors/internal/cut"
+	"github.com/akupara/akupara/adaptors/internal/ident"
+)
+
+// catalog is what the run knows of files: which stream has which. judge
+// (match.go) only reads it; apply (apply.go), and what happens to streams
+// (leave.go), change it.
+type catalog struct {
+	cfg    *Config
+	cutter *cut.Cutter
+	times  times
+
+	live    *liveSet
+	lost    *lostSet              // stored streams whose file is not found
+	byID    map[string]*stream    // live and lost ones
+	telling map[*stream]bool      // live ones that were lost a moment ago, and go back when their loss is reported
+	limbo   map[ident.Key]*stream // that were never stored and whose file is gone or, perhaps, renamed
+	held    map[string]*held      // by path: files that may be copies
+	known   map[ident.Key]bool    // files that were followed before a truncation
+	ignored map[string]ignored    // by path: files that are too old
+}
+
+func newCatalog(cfg *Config, cutter *cut.Cutter, t times) *catalog {
+	return &catalog{
+		cfg: cfg, cutter: cutter, times: t,
+		live: newLiveSet(), lost: newLostSet(), byID: map[string]*stream{}, telling: map[*stream]bool{}, limbo: map[ident.Key]*stream{},
+		held: map[string]*held{}, known: map[ident.Key]bool{}, ignored: map[string]ignored{},
+	}
+}
+
+// candidate is a file that is new to the run.
+type candidate struct {
+	path  string
+	info  ident.Info
+	head  []byte
+	f     *os.File // nil once a stream has taken it, or it was closed
+	atEnd bool     // it was there at the adaptor's first start, and is to be read from its end
+}
+
+// take gives the open file away: from here on an unlink does not matter.
+func (c *candidate) take() *os.File {
+	f := c.f
+	c.f = nil
+	return f
+}
+
+func (c *candidate) close() {
+	if c.f != nil {
+		_ = c.f.Close() // only read from
+		c.f = nil
+	}
+}
+
+// held is a file that is so far the same as another one that is being
+// followed.
+type held struct {
+	key   ident.Key
+	of    *stream // that it was the beginning of, byte for byte; nil: not known
+	size  int64
+	since time.Time // still since then
+	next  time.Time // look again
+}
+
+// is reports whether the candidate is the file that is held, as it was.
+func (h *held) is(c *candidate) bool {
+	return h != nil && h.key == c.info.Key() && h.size == c.info.Size
+}
+
+// forget drops a stream for good.
+func (k *catalog) forget(s *stream) {
+	k.live.remove(s)
+	k.lost.remove(s)
+	delete(k.byID, s.id)
+}

@@ -1,0 +1,170 @@
+package tail
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/akupara/akupara/adaptors"
+	"github.com/akupara/akupara/adaptors/internal/ident"
+)
+
+// check looks at one path that matches, or did: what is there now?
+func (r *run) check(path string) {
+	old := r.files.live.byPath[path]
+	info, ok := ident.Info{}, false
+	if r.find.Match(path) {
+		info, ok = r.eligible(path)
+	}
+	if !ok {
+		delete(r.files.held, path)
+		delete(r.files.ignored, path)
+		if old != nil {
+			if !old.busy && old.info.Links > 1 { // perhaps it matches by another name
+				r.scanNow, r.scanAll = true, true
+			}
+			r.setPath(old, "")
+		}
+		return
+	}
+	s := r.files.live.byKey[info.Key()]
+	switch {
+	case s != nil && s == old:
+		if s.busy || info.Size != s.info.Size || info.Modified != s.info.Modified {
+			r.turns.enqueue(s)
+		}
+		return
+	case s != nil:
+		if old != nil {
+			r.setPath(old, "")
+		}
+		if other, err := ident.Stat(s.path); s.path != "" && err == nil && other.Key() == info.Key() {
+			if s.busy || info.Size != s.info.Size || info.Modified != s.info.Modified {
+				r.turns.enqueue(s)
+			}
+			return // another name of the same file
+		}
+		r.setPath(s, path)
+		return
+	case old != nil:
+		r.setPath(old, "")
+	}
+	if r.files.stillIgnored(path, &info) {
+		return
+	}
+	c, ok := r.peek(path, info)
+	if !ok {
+		return
+	}
+	defer c.close()
+	r.decide(&c)
+}
+
+// eligible reports whether a path leads to a file that may be read.
+func (r *run) eligible(path string) (ident.Info, bool) {
+	if err := r.cfg.roots.HoldsPath(path); err != nil {
+		if r.cfg.roots.HoldsPath(filepath.Dir(path)) == nil { // else not even names are told
+			r.skip(path, adaptors.ErrOutside.Error())
+		}
+		return ident.Info{}, false
+	}
+	info, err := ident.Stat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		r.board.skip(path, "")
+		return info, false
+	case err != nil:
+		r.skip(path, "can't be looked at: "+err.Error())
+		return info, false
+	case info.Mode.IsDir():
+		return info, false
+	case !info.Mode.IsRegular():
+		r.skip(path, "not a regular file: "+kindOf(info.Mode))
+		return info, false
+	}
+	if reason := skippedName(path); reason != "" {
+		r.skip(path, reason)
+		return info, false
+	}
+	return info, true
+}
+
+func isLink(path string) bool {
+	info, err := os.Lstat(path)
+	return err == nil && info.Mode()&fs.ModeSymlink != 0
+}
+
+func (r *run) skip(path, reason string) {
+	if r.board.skip(path, reason) {
+		r.env.Log.Info("a file that matches is not read", "file", path, "reason", reason)
+	}
+}
+
+// peek opens a file that is new to the run and looks at its head. It says
+// itself why a file is not read.
+func (r *run) peek(path string, info ident.Info) (candidate, bool) {
+	if info.Size == 0 { // nothing to know it by, and nothing to read
+		r.board.skip(path, "")
+		delete(r.files.held, path)
+		return candidate{}, false
+	}
+	c, err := peek(path, r.cfg.roots)
+	if err != nil {
+		if !errors.Is(err, fs.ErrNotExist) {
+			r.skip(path, "can't be read: "+err.Error())
+		}
+		return c, false
+	}
+	if len(c.head) == 0 || !c.info.Mode.IsRegular() {
+		c.close()
+		return c, false
+	}
+	if isLink(path) {
+		r.find.WatchFile(path)
+		r.links[path] = true
+	}
+	return c, true
+}
+
+func peek(path string, roots adaptors.Roots) (candidate, error) {
+	f, err := openIn(path, roots)
+	if err != nil {
+		return candidate{}, err
+	}
+	info, err := ident.Fstat(f)
+	var head []byte
+	if err == nil && info.Mode.IsRegular() {
+		head, err = ident.ReadHead(f)
+	}
+	if err != nil {
+		return candidate{}, errors.Join(err, f.Close())
+	}
+	return candidate{path: path, info: info, head: head, f: f}, nil
+}
+
+// reopen opens a candidate that was closed, if its path still leads to it.
+func (c *candidate) reopen(roots adaptors.Roots) bool {
+	again, err := peek(c.path, roots)
+	if err != nil || again.info.Key() != c.info.Key() || len(again.head) == 0 {
+		again.close()
+		return false
+	}
+	again.atEnd = c.atEnd
+	*c = again
+	return true
+}
+
+// lookAgain looks at what turned up while something else was decided.
+func (r *run) lookAgain() {
+	for len(r.truncated)+len(r.looks) > 0 {
+		truncated, looks := r.truncated, r.looks
+		r.truncated, r.looks = nil, nil
+		for _, s := range truncated {
+			r.findCopy(s)
+		}
+		for _, path := range looks {
+			r.check(path)
+		}
+	}
+}
