@@ -5,6 +5,7 @@ package adaptors
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 
 	"github.com/akupara/akupara/chunk"
@@ -50,6 +51,8 @@ type Env struct {
 	// Descriptors bounds the files that all adaptors keep open together; nil:
 	// the adaptor has a bound of its own.
 	Descriptors *Descriptors
+	// Claims says which adaptor reads which file; nil: no other adaptor could.
+	Claims *Claims
 }
 
 // Rereader is a Replayer whose sources may be there still when their streams
@@ -72,9 +75,27 @@ type Output interface {
 
 // Streams keeps what must be known of the adaptor's streams after a crash. It
 // is safe for concurrent use.
+//
+// A stream belongs to its source, and an adaptor holds it for as long as it
+// reads that source: a stream goes to another adaptor of the same kind when its
+// source does. An adaptor holds its stored streams from the moment it is added
+// until it is stopped, removed or replaced.
 type Streams interface {
-	// Known gives the adaptor's streams, as stored.
+	// Known returns the adaptor's own streams, as stored. It holds them.
 	Known() []Stream
+	// Others returns the stored streams of the same kind, of whatever Type,
+	// that no adaptor holds: those of adaptors that are gone or stopped, and
+	// those that their adaptor has released. The list may be long; it grows
+	// only when Claims.Version changes.
+	Others() []Stream
+	// Take makes a stream of Others, or one that the adaptor has released, the
+	// adaptor's own, which holds it from then on. It returns the stream as it is
+	// stored now. ErrHeld says that another adaptor was faster.
+	Take(id string) (Stream, error)
+	// Release lets others take a stream whose source the adaptor does not find.
+	// The stream stays the adaptor's until another takes it; the adaptor sends
+	// and stores nothing of it before it has made it its own again by Take.
+	Release(id string)
 	// Open stores a new stream and gives it its id. It returns when that is
 	// durable; concurrent calls share one sync. Nothing of a stream may be
 	// sent before. A stream opened with Begin above 0 is settled up to there.
@@ -88,7 +109,13 @@ type Streams interface {
 	Sent(id string, end int64, fingerprint uint64) error
 	// Forget drops a stream for good: nothing of it will be asked for again.
 	Forget(id string) error
+	// Fresh reports whether the agent's state began with this start of the
+	// agent: nothing is known of what was sent before.
+	Fresh() bool
 }
+
+// ErrHeld says that another adaptor holds the stream.
+var ErrHeld = errors.New("another adaptor holds the stream")
 
 // Stream is what is stored of one stream.
 type Stream struct {
@@ -100,6 +127,17 @@ type Stream struct {
 	Sent     int64  // end of the last chunk that was journalled, 0 if none
 	Tail     uint64 // fingerprint of the bytes before Sent
 	Ended    bool   // the source is finished; Sent is its length
+	Type     string // data type of its chunks; set at Open, empty if the adaptor did not say
+
+	// Origin is given to Open alone, where the source can be told from every
+	// other on this machine: the id is then derived from it, the kind and Type,
+	// so that the same source gets the same id again when the agent's state is
+	// lost. If that id is taken, Open gives a unique one.
+	Origin string
+	// Fork is given to Open alone: the id of a stream that this one shares its
+	// first bytes with. What equals that one's bytes at the same offsets is no
+	// second record; all else is this stream's own.
+	Fork string
 }
 
 // Status is what people see of an adaptor.

@@ -25,8 +25,10 @@
 package checkpoints
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"slices"
 	"sync"
@@ -44,6 +46,18 @@ type Stream struct {
 	Sent     int64  // end of the last chunk that was journalled, 0 if none
 	Tail     uint64 // fingerprint of the bytes before Sent
 	Ended    bool   // the source is finished; Sent is its length
+	Type     string // data type of its chunks; empty if nothing said it
+	Origin   string // given to Open, never stored: what the id is derived from
+	Fork     string // given to Open, never stored: the stream that this one goes on from
+}
+
+// Owner is whose streams are: an adaptor of a kind.
+type Owner struct{ Adaptor, Kind string }
+
+// Owned is a stream and its owner.
+type Owned struct {
+	Stream
+	Owner
 }
 
 // Bounds on what a caller may store.
@@ -58,6 +72,8 @@ var (
 	ErrLocked  = errors.New("the directory is in use by another process")
 	ErrUnknown = errors.New("no such stream")
 	ErrClosed  = errors.New("the checkpoints are closed")
+
+	errTaken = errors.New("there is a stream of that id")
 )
 
 // Store is an open checkpoint directory. It is safe for concurrent use.
@@ -84,6 +100,7 @@ type Store struct {
 	appended  int64  // number of the last record written
 	rollAt    int64  // bytes of journal at which a new generation is due
 	closed    bool
+	fresh     bool      // nothing was known at the start
 	damaged   int       // files and tails that were quarantined at the start
 	rollAgain time.Time // when a roll that failed may be tried again
 }
@@ -103,24 +120,56 @@ func (s *Store) AgentID() string { return s.ids.agent }
 // Damaged is how many files and tails of files were quarantined at the start.
 func (s *Store) Damaged() int { return s.damaged }
 
-// Streams gives an adaptor's streams in the order they were opened. The
+// Fresh reports whether nothing was known when the store was opened: it was new,
+// or no snapshot in it was whole.
+func (s *Store) Fresh() bool { return s.fresh }
+
+// Streams returns an adaptor's streams in the order they were opened. The
 // identities are the caller's own.
 func (s *Store) Streams(adaptor string) []Stream {
+	return streams(s.owned(func(e *entry) bool { return e.adaptor == adaptor }))
+}
+
+// StreamsOf returns an owner's streams: those of the adaptor that are of its kind.
+func (s *Store) StreamsOf(of Owner) []Stream {
+	return streams(s.owned(func(e *entry) bool { return e.adaptor == of.Adaptor && e.kind == of.Kind }))
+}
+
+func streams(owned []Owned) []Stream {
+	out := make([]Stream, len(owned))
+	for i := range owned {
+		out[i] = owned[i].Stream
+	}
+	return out
+}
+
+// OfKind returns all streams of a kind, whichever adaptor's they are, in the
+// order they were opened. The identities are the caller's own.
+func (s *Store) OfKind(kind string) []Owned {
+	return s.owned(func(e *entry) bool { return e.kind == kind })
+}
+
+func (s *Store) owned(is func(*entry) bool) []Owned {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var out []*entry
+	var found []*entry
 	for _, e := range s.st.streams {
-		if e.adaptor == adaptor {
-			out = append(out, e)
+		if is(e) {
+			found = append(found, e)
 		}
 	}
-	slices.SortFunc(out, func(a, b *entry) int { return int(a.order - b.order) })
-	streams := make([]Stream, len(out))
-	for i, e := range out {
-		streams[i] = e.Stream
-		streams[i].Identity = slices.Clone(e.Identity)
+	slices.SortFunc(found, func(a, b *entry) int { return cmp.Compare(a.order, b.order) })
+	out := make([]Owned, len(found))
+	for i, e := range found {
+		out[i] = e.owned()
 	}
-	return streams
+	return out
+}
+
+func (e *entry) owned() Owned {
+	out := Owned{e.Stream, Owner{e.adaptor, e.kind}}
+	out.Identity = slices.Clone(e.Identity)
+	return out
 }
 
 // Adaptors gives the names of the adaptors that have streams, sorted.
@@ -139,32 +188,83 @@ func (s *Store) Adaptors() []string {
 	return out
 }
 
-// Stream gives one stream by its id.
+// Stream returns one stream by its id.
 func (s *Store) Stream(id string) (Stream, bool) {
+	out, ok := s.Owned(id)
+	return out.Stream, ok
+}
+
+// Owned returns one stream and its owner by its id.
+func (s *Store) Owned(id string) (Owned, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	e := s.st.streams[id]
 	if e == nil {
-		return Stream{}, false
+		return Owned{}, false
 	}
-	out := e.Stream
-	out.Identity = slices.Clone(e.Identity)
-	return out, true
+	return e.owned(), true
+}
+
+// Owner returns whose a stream is.
+func (s *Store) Owner(id string) (Owner, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	e := s.st.streams[id]
+	if e == nil {
+		return Owner{}, false
+	}
+	return Owner{e.adaptor, e.kind}, true
 }
 
 // Open stores a new stream, gives it its id and returns when that is durable.
 // Concurrent calls share one fsync. A stream with Begin above 0 is settled up
-// to there. After an error the stream is not open; its id is not used again.
-func (s *Store) Open(ctx context.Context, adaptor string, st Stream) (Stream, error) {
+// to there. The id is derived from Origin where that is given and no stream
+// has that id, else it is unique. After an error the stream is not open.
+func (s *Store) Open(ctx context.Context, of Owner, st Stream) (Stream, error) {
 	if err := ctx.Err(); err != nil {
 		return Stream{}, err
 	}
-	st.ID = s.ids.next()
+	derived := st.Fork == "" && st.Origin != ""
+	if derived {
+		st.ID = s.ids.derive(of.Kind, st.Type, st.Origin)
+	} else {
+		st.ID = s.ids.next(st.Fork)
+	}
+	st.Origin, st.Fork = "", ""
 	st.Settled = max(st.Settled, st.Begin)
-	if err := s.append(true, record{op: opOpen, adaptor: adaptor, stream: st}); err != nil {
+	err := s.append(true, record{op: opStream, adaptor: of.Adaptor, kind: of.Kind, stream: st})
+	if derived && errors.Is(err, errTaken) {
+		st.ID = s.ids.next("")
+		err = s.append(true, record{op: opStream, adaptor: of.Adaptor, kind: of.Kind, stream: st})
+	}
+	if err != nil {
 		return Stream{}, err
 	}
 	return st, nil
+}
+
+// Move makes a stream another adaptor's. It is not synced: after a crash of the
+// machine the stream may be the former owner's again.
+func (s *Store) Move(id string, to Owner) error {
+	was, ok := s.Owned(id)
+	if !ok {
+		return fmt.Errorf("stream %q: %w", id, ErrUnknown)
+	}
+	return s.append(false, record{op: opMove, adaptor: to.Adaptor, kind: to.Kind, stream: Stream{ID: id, Type: was.Type}})
+}
+
+// Describe gives an adaptor's streams that come from an old store, without kind
+// and type, those of the adaptor as it is configured now. It is stored with the
+// next snapshot, and said again at the next start if there was none.
+func (s *Store) Describe(of Owner, dataType string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, e := range s.st.streams {
+		if e.adaptor == of.Adaptor && e.kind == "" {
+			e.kind, e.Type = of.Kind, dataType
+			s.rollAt = 0 // the next record brings a snapshot
+		}
+	}
 }
 
 // Update stores a stream's new Source, Identity and Ended; no other field. It

@@ -26,7 +26,7 @@ func mustOpen(t *testing.T, dir string) *Store {
 
 func mustStream(t *testing.T, s *Store, adaptor string, st Stream) Stream {
 	t.Helper()
-	out, err := s.Open(context.Background(), adaptor, st)
+	out, err := s.Open(context.Background(), Owner{Adaptor: adaptor, Kind: "tail"}, st)
 	if err != nil {
 		t.Fatalf("open stream: %v", err)
 	}
@@ -138,7 +138,7 @@ func TestConcurrentOpensShareSyncs(t *testing.T) {
 	var wg sync.WaitGroup
 	for range 50 {
 		wg.Go(func() {
-			if _, err := s.Open(context.Background(), "a", Stream{}); err != nil {
+			if _, err := s.Open(context.Background(), Owner{Adaptor: "a", Kind: "tail"}, Stream{}); err != nil {
 				t.Error(err)
 			}
 		})
@@ -216,7 +216,7 @@ func TestUnknownStreamIsAnError(t *testing.T) {
 func TestTooLargeTextsAreRefused(t *testing.T) {
 	s := mustOpen(t, t.TempDir())
 	defer s.Close()
-	if _, err := s.Open(context.Background(), "a", Stream{Source: strings.Repeat("x", MaxText+1)}); err == nil {
+	if _, err := s.Open(context.Background(), Owner{Adaptor: "a", Kind: "tail"}, Stream{Source: strings.Repeat("x", MaxText+1)}); err == nil {
 		t.Error("a source beyond the bound was stored")
 	}
 	if err := s.Put("a", make([]byte, MaxValue+1)); err == nil {
@@ -292,7 +292,7 @@ func ExampleStore() {
 	dir, _ := os.MkdirTemp("", "checkpoints")
 	defer os.RemoveAll(dir)
 	s, _ := Open(dir, quiet())
-	st, _ := s.Open(context.Background(), "logs", Stream{Source: "/var/log/app.log"})
+	st, _ := s.Open(context.Background(), Owner{Adaptor: "logs", Kind: "tail"}, Stream{Source: "/var/log/app.log"})
 	_ = s.Sent(st.ID, 1000, 42)
 	_ = s.Settled(st.ID, 1000)
 	fmt.Println(s.Streams("logs")[0].Settled)

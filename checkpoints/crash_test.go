@@ -133,7 +133,7 @@ func work(s *Store) (acked, perhaps *model) {
 	for i := range 30 {
 		next := acked.clone()
 		st := Stream{Source: fmt.Sprintf("/log/%d", i), Identity: []byte{byte(i)}}
-		out, err := s.Open(context.Background(), "a", st)
+		out, err := s.Open(context.Background(), Owner{Adaptor: "a", Kind: "tail"}, st)
 		if err != nil {
 			return acked, nil // its id is not known: any one stream more is right
 		}

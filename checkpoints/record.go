@@ -15,7 +15,7 @@ import (
 const (
 	frameHead = 8
 	maxFrame  = 2<<20 + 4096 // body: the largest value, or three texts
-	version   = 2            // 1 had no opRewind
+	version   = 3            // 1 had no opRewind; 2 had opOpen for opStream, and no opMove
 )
 
 type op byte
@@ -23,7 +23,7 @@ type op byte
 const (
 	opHead    op = 1  // version, generation, agent id, hash of the machine-id
 	opTail    op = 2  // number of records before it
-	opOpen    op = 3  // a whole stream
+	opOpen    op = 3  // a whole stream as versions 1 and 2 wrote it: without kind and type
 	opUpdate  op = 4  // id, source, identity, ended
 	opSent    op = 5  // id, end, fingerprint
 	opSettled op = 6  // id, position
@@ -31,12 +31,15 @@ const (
 	opPut     op = 8  // name, value
 	opDelete  op = 9  // name
 	opRewind  op = 10 // id, position
+	opStream  op = 11 // a whole stream
+	opMove    op = 12 // id, adaptor, kind, type
 )
 
 // record is one decoded frame; which fields are set depends on the op.
 type record struct {
 	op      op
-	adaptor string // of opOpen; the name of opPut and opDelete
+	adaptor string // of opStream and opMove; the name of opPut and opDelete
+	kind    string // of the adaptor
 	stream  Stream
 	value   []byte
 	head    head
@@ -72,8 +75,10 @@ func appendFrame(b []byte, r *record) []byte {
 		b = appendText(b, r.head.machine)
 	case opTail:
 		b = binary.AppendVarint(b, r.count)
-	case opOpen:
+	case opStream:
 		b = appendText(b, r.adaptor)
+		b = appendText(b, r.kind)
+		b = appendText(b, s.Type)
 		b = appendText(b, s.ID)
 		b = appendText(b, s.Source)
 		b = appendText(b, s.Identity)
@@ -82,6 +87,11 @@ func appendFrame(b []byte, r *record) []byte {
 		b = binary.AppendVarint(b, s.Sent)
 		b = binary.LittleEndian.AppendUint64(b, s.Tail)
 		b = append(b, flag(s.Ended))
+	case opMove:
+		b = appendText(b, s.ID)
+		b = appendText(b, r.adaptor)
+		b = appendText(b, r.kind)
+		b = appendText(b, s.Type)
 	case opUpdate:
 		b = appendText(b, s.ID)
 		b = appendText(b, s.Source)
@@ -152,8 +162,12 @@ func decode(body []byte) (record, error) {
 		r.head.machine = d.text()
 	case opTail:
 		r.count = d.long()
-	case opOpen:
+	case opOpen, opStream:
 		r.adaptor = d.text()
+		if r.op == opStream {
+			r.kind = d.text()
+			s.Type = d.text()
+		}
 		s.ID = d.text()
 		s.Source = d.text()
 		s.Identity = d.bytes()
@@ -162,6 +176,11 @@ func decode(body []byte) (record, error) {
 		s.Sent = d.long()
 		s.Tail = d.fixed()
 		s.Ended = d.flag()
+	case opMove:
+		s.ID = d.text()
+		r.adaptor = d.text()
+		r.kind = d.text()
+		s.Type = d.text()
 	case opUpdate:
 		s.ID = d.text()
 		s.Source = d.text()
@@ -266,6 +285,7 @@ type state struct {
 type entry struct {
 	Stream
 	adaptor string
+	kind    string // of the adaptor; empty if the stream comes from an old store
 	order   int64
 }
 
@@ -277,9 +297,9 @@ func newState() state {
 // nothing has changed.
 func (st *state) apply(r *record) error {
 	switch r.op {
-	case opOpen:
+	case opOpen, opStream:
 		st.orders++
-		st.streams[r.stream.ID] = &entry{Stream: r.stream, adaptor: r.adaptor, order: st.orders}
+		st.streams[r.stream.ID] = &entry{Stream: r.stream, adaptor: r.adaptor, kind: r.kind, order: st.orders}
 		return nil
 	case opPut:
 		st.values[r.adaptor] = r.value
@@ -295,6 +315,8 @@ func (st *state) apply(r *record) error {
 	switch r.op {
 	case opUpdate:
 		e.Source, e.Identity, e.Ended = r.stream.Source, r.stream.Identity, r.stream.Ended
+	case opMove:
+		e.adaptor, e.kind, e.Type = r.adaptor, r.kind, r.stream.Type
 	case opSent:
 		e.Sent, e.Tail = r.stream.Sent, r.stream.Tail
 	case opSettled:
@@ -317,7 +339,7 @@ func (st *state) appendSnapshot(b []byte, h head) []byte {
 	slices.SortFunc(sorted, func(a, b *entry) int { return int(a.order - b.order) })
 	n := int64(0)
 	for _, e := range sorted {
-		b = appendFrame(b, &record{op: opOpen, adaptor: e.adaptor, stream: e.Stream})
+		b = appendFrame(b, &record{op: opStream, adaptor: e.adaptor, kind: e.kind, stream: e.Stream})
 		n++
 	}
 	for name, value := range st.values {
@@ -343,8 +365,8 @@ func readSnapshot(b []byte) (state, head, error) {
 		switch {
 		case err != nil:
 			return st, h, err
-		case r.op == opOpen || r.op == opPut:
-			_ = st.apply(&r) // can't fail for these two
+		case r.op == opOpen || r.op == opStream || r.op == opPut:
+			_ = st.apply(&r) // can't fail for these
 		case r.op == opTail && r.count == n && len(b) == 0:
 			return st, h, nil
 		default:

@@ -43,6 +43,7 @@ func (s *Store) recover(machine string) error {
 	if err != nil {
 		return err
 	}
+	s.fresh = h.agent == ""
 	base := s.gen
 	for _, gen := range journals {
 		s.gen = max(s.gen, gen)
@@ -206,9 +207,10 @@ func (s *Store) freeName(name string) string {
 // stream a new one too, which begins where the original's was settled; what
 // lies below went out under the original's id.
 func (s *Store) identify(h head, machine string) error {
-	s.ids.machine = machine
+	s.ids.machine, s.ids.here = machine, machine
 	if machine == "" {
 		s.ids.machine = h.machine // unknown for now: stays bound to what it was
+		s.ids.here, _ = os.Hostname()
 	}
 	nonce, err := randomText(5)
 	if err != nil {
@@ -230,7 +232,7 @@ func (s *Store) identify(h head, machine string) error {
 		"dir", s.dir, "was", h.agent, "is", s.ids.agent, "streams", len(s.st.streams))
 	streams := make(map[string]*entry, len(s.st.streams))
 	for _, e := range s.st.streams {
-		e.ID = s.ids.next()
+		e.ID = s.ids.next("")
 		e.Begin = e.Settled
 		streams[e.ID] = e
 	}
@@ -243,13 +245,37 @@ func (s *Store) identify(h head, machine string) error {
 // state, and a clone never gives those of its original.
 type idMaker struct {
 	agent   string
-	machine string
+	machine string // hash of the machine-id that the state is bound to
+	here    string // the machine we run on: hash of its machine-id, or host name
 	nonce   string
 	count   atomic.Uint64
 }
 
-func (m *idMaker) next() string {
-	return m.agent + "-" + m.nonce + "-" + strconv.FormatUint(m.count.Add(1), 10)
+// next makes a unique id; that of a fork begins with the id of the stream that it
+// goes on from.
+func (m *idMaker) next(fork string) string {
+	n := strconv.FormatUint(m.count.Add(1), 10)
+	if fork == "" || len(fork) > maxFork {
+		return m.agent + "-" + m.nonce + "-" + n
+	}
+	return fork + "~" + m.nonce + "-" + n
+}
+
+// maxFork bounds the ids of forks of forks: each adds to the one before.
+const maxFork = 16 << 10
+
+// derive makes the id of a source that can be told from all others on this
+// machine.
+func (m *idMaker) derive(kind, dataType, origin string) string {
+	h := sha256.New()
+	for _, s := range []string{"akupara stream", m.here, kind, dataType, origin} {
+		fmt.Fprintf(h, "%d:%s", len(s), s)
+	}
+	return base32Text(h.Sum(nil)[:15])
+}
+
+func base32Text(b []byte) string {
+	return strings.ToLower(base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(b))
 }
 
 func randomText(bytes int) (string, error) {
@@ -257,7 +283,7 @@ func randomText(bytes int) (string, error) {
 	if _, err := rand.Read(b); err != nil {
 		return "", fmt.Errorf("make an id: %w", err)
 	}
-	return strings.ToLower(base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(b)), nil
+	return base32Text(b), nil
 }
 
 // hashOfMachineID is empty where the machine has no id. The id itself is

@@ -29,7 +29,7 @@ func (s *Store) append(sync bool, r record) error {
 		return nil
 	}
 	if err := s.syncTo(n); err != nil {
-		if r.op == opOpen {
+		if r.op == opStream {
 			_ = s.append(false, record{op: opForget, stream: r.stream})
 		}
 		return err
@@ -40,6 +40,7 @@ func (s *Store) append(sync bool, r record) error {
 func checkSizes(r *record) error {
 	for name, n := range map[string]int{
 		"the name": len(r.adaptor), "the source": len(r.stream.Source), "the identity": len(r.stream.Identity),
+		"the id": len(r.stream.ID), "the type": len(r.stream.Type),
 	} {
 		if n > MaxText {
 			return fmt.Errorf("%s has %d bytes, at most %d are allowed", name, n, MaxText)
@@ -56,8 +57,17 @@ func (s *Store) write(r *record) (int64, error) {
 	if s.closed {
 		return 0, ErrClosed
 	}
-	if r.op != opOpen && r.op != opPut && r.op != opDelete && s.st.streams[r.stream.ID] == nil {
-		return 0, fmt.Errorf("stream %q: %w", r.stream.ID, ErrUnknown)
+	known := s.st.streams[r.stream.ID] != nil
+	switch r.op {
+	case opPut, opDelete:
+	case opStream:
+		if known {
+			return 0, fmt.Errorf("stream %q: %w", r.stream.ID, errTaken)
+		}
+	default:
+		if !known {
+			return 0, fmt.Errorf("stream %q: %w", r.stream.ID, ErrUnknown)
+		}
 	}
 	if s.torn {
 		if err := s.journal.Truncate(s.size); err != nil {

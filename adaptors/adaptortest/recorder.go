@@ -20,15 +20,19 @@ import (
 // Recorder is the agent as an adaptor sees it. It keeps all chunks it took and
 // notes every broken rule: a chunk that fails Check, a byte of a stream that is
 // not open or was not journalled as sent, a range sent again with other bytes
-// (I2), facts that contradict data. It is safe for concurrent use.
+// (I2), facts that contradict data, a stream that another adaptor holds. It is
+// safe for concurrent use.
 type Recorder struct {
 	mu       sync.Mutex
 	changed  chan struct{} // closed and renewed at each change
 	streams  map[string]*recorded
-	known    map[string]*adaptors.Stream
-	order    []string
-	opened   int
-	life     int // of the agent: calls of an earlier one are refused
+	known    map[string]*owned
+	held     map[string]bool // adaptors that run, or are to
+	fresh    bool
+	claims   *adaptors.Claims
+	order    []string // ids of all that were opened
+	opened   int      // ids that were made up
+	life     int      // of the agent: calls of an earlier one are refused
 	problems []string
 	chunks   []chunk.Chunk // without bodies, in the order taken
 	refuse   func(c *chunk.Chunk) error
@@ -47,7 +51,8 @@ type recorded struct {
 
 // NewRecorder makes an empty one.
 func NewRecorder() *Recorder {
-	return &Recorder{streams: map[string]*recorded{}, known: map[string]*adaptors.Stream{}, changed: make(chan struct{})}
+	return &Recorder{streams: map[string]*recorded{}, known: map[string]*owned{}, held: map[string]bool{}, fresh: true,
+		claims: adaptors.NewClaims(), changed: make(chan struct{})}
 }
 
 // errKilled is what a killed adaptor gets from its agent.
@@ -56,6 +61,7 @@ var errKilled = errors.New("the agent of this adaptor was killed")
 // link is one life of the agent: what an adaptor is given.
 type link struct {
 	r       *Recorder
+	adaptor string
 	life    int
 	foreign bool // the streams are kept by somebody else
 }
@@ -89,12 +95,26 @@ func (r *Recorder) Contiguous(stream string, from int64) int64 {
 	return from
 }
 
-// Env gives an adaptor its agent. name and log are the caller's to add.
-func (r *Recorder) Env() adaptors.Env {
+// Env gives an adaptor its agent. log is the caller's to add.
+func (r *Recorder) Env() adaptors.Env { return r.EnvOf("test") }
+
+// EnvOf is Env for one of several adaptors of one kind in the same agent. The
+// adaptor holds its streams from here on, until Stop or Kill.
+func (r *Recorder) EnvOf(name string) adaptors.Env {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	l := &link{r: r, life: r.life}
-	return adaptors.Env{Name: "test", Type: "test", Host: "host", Out: l, Streams: l}
+	r.held[name] = true
+	l := &link{r: r, adaptor: name, life: r.life}
+	return adaptors.Env{Name: name, Type: "test", Host: "host", Out: l, Streams: l, Claims: r.claims}
+}
+
+// Stop says that an adaptor was stopped or removed, after its Run has returned:
+// others may take its streams.
+func (r *Recorder) Stop(name string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.held, name)
+	r.claims.Released()
 }
 
 // Kill ends this life of the agent: whoever holds an Env from before can
@@ -102,8 +122,47 @@ func (r *Recorder) Env() adaptors.Env {
 func (r *Recorder) Kill() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.kill()
+}
+
+func (r *Recorder) kill() {
 	r.life++
+	r.fresh = false
+	r.held, r.claims = map[string]bool{}, adaptors.NewClaims()
+	for _, o := range r.known {
+		o.released = false
+	}
 	r.signal()
+}
+
+// Lose is Kill, and the agent's state is gone. What came stays, as in the table.
+func (r *Recorder) Lose() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.kill()
+	r.known, r.fresh = map[string]*owned{}, true
+}
+
+// Backup copies the agent's state; restore is Kill, and the state is again what
+// it was at the time of the Backup. What came stays, as in the table.
+func (r *Recorder) Backup() (restore func()) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	clone := func(from map[string]*owned) map[string]*owned {
+		to := make(map[string]*owned, len(from))
+		for id, o := range from {
+			same := *o
+			to[id] = &same
+		}
+		return to
+	}
+	saved := clone(r.known)
+	return func() {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.kill()
+		r.known = clone(saved)
+	}
 }
 
 // Refuse lets Send fail with what f gives, before the chunk is taken; nil
@@ -164,10 +223,14 @@ func (l *link) Send(ctx context.Context, c *chunk.Chunk) error {
 	st := r.known[c.Stream]
 	switch {
 	case l.foreign:
-		st = &adaptors.Stream{Sent: c.Last}
+		st = &owned{Stream: adaptors.Stream{Sent: c.Last}}
 	case st == nil:
 		r.problem("stream %s was not open when %v %v was sent", c.Stream, c.Kind, c.Range())
 		return nil
+	case st.adaptor != l.adaptor || st.released:
+		r.problem("%s sent %v %v of stream %s, which it does not hold", l.adaptor, c.Kind, c.Range(), c.Stream)
+	case st.Type != "" && st.Type != c.Type:
+		r.problem("stream %s was opened as %s, and is sent as %s", c.Stream, st.Type, c.Type)
 	}
 	if c.Kind == chunk.Data && st.Sent < c.Last {
 		r.problem("stream %s: %v was sent, but journalled only to %d", c.Stream, c.Range(), st.Sent)
@@ -208,81 +271,17 @@ func (rec *recorded) take(r *Recorder, c *chunk.Chunk) {
 	rec.have = rec.have.Add(c.Range())
 }
 
-// Known implements adaptors.Streams.
-func (l *link) Known() []adaptors.Stream { return l.r.Known() }
-
-// Known gives all streams that are stored, in the order they were opened.
-func (r *Recorder) Known() []adaptors.Stream {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	var out []adaptors.Stream
-	for _, id := range r.order {
-		if s := r.known[id]; s != nil {
-			out = append(out, *s)
-		}
-	}
-	return out
-}
-
-// Open implements adaptors.Streams.
-func (l *link) Open(ctx context.Context, s adaptors.Stream) (adaptors.Stream, error) {
-	r := l.r
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if err := errors.Join(ctx.Err(), r.openErr); err != nil {
-		return adaptors.Stream{}, err
-	}
-	if l.life != r.life {
-		return adaptors.Stream{}, errKilled
-	}
-	defer r.signal()
-	r.opened++
-	s.ID = fmt.Sprintf("s%d", r.opened)
-	s.Settled = max(s.Settled, s.Begin)
-	r.known[s.ID] = &s
-	r.order = append(r.order, s.ID)
-	return s, nil
-}
-
-func (l *link) change(id string, f func(s *adaptors.Stream)) error {
-	r := l.r
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if l.life != r.life {
-		return errKilled
-	}
-	s := r.known[id]
-	if s == nil {
-		return fmt.Errorf("stream %q: no such stream", id)
-	}
-	f(s)
-	r.signal()
-	return nil
-}
-
-// Update implements adaptors.Streams.
-func (l *link) Update(s adaptors.Stream) error {
-	return l.change(s.ID, func(k *adaptors.Stream) { k.Source, k.Identity, k.Ended = s.Source, s.Identity, s.Ended })
-}
-
-// Sent implements adaptors.Streams.
-func (l *link) Sent(id string, end int64, fingerprint uint64) error {
-	return l.change(id, func(k *adaptors.Stream) { k.Sent, k.Tail = end, fingerprint })
-}
-
-// Forget implements adaptors.Streams.
-func (l *link) Forget(id string) error {
-	return l.change(id, func(*adaptors.Stream) { delete(l.r.known, id) })
-}
-
 // Settle secures everything that came: it moves the stored positions and tells
-// the adaptor, which may be nil.
-func (r *Recorder) Settle(a adaptors.Replayer) {
+// the adaptor, which may be nil, of its own streams.
+func (r *Recorder) Settle(a adaptors.Replayer) { r.SettleOf("test", a) }
+
+// SettleOf is Settle for one of several adaptors.
+func (r *Recorder) SettleOf(name string, a adaptors.Replayer) {
 	r.mu.Lock()
 	upTo := map[string]int64{}
 	for id, rec := range r.streams {
 		s := r.known[id]
-		if s == nil {
+		if s == nil || s.adaptor != name {
 			continue
 		}
 		have := slices.Clone(rec.have)
@@ -365,8 +364,8 @@ func (r *Recorder) Content() string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	var out strings.Builder
-	for n := range r.opened {
-		if rec := r.streams[fmt.Sprintf("s%d", n+1)]; rec != nil {
+	for _, id := range r.order {
+		if rec := r.streams[id]; rec != nil {
 			for _, h := range rec.have {
 				out.Write(rec.data[h.First:h.Last])
 			}

@@ -147,7 +147,7 @@ func (a *Adaptor) prepare(ctx context.Context, env adaptors.Env) ([]*lane, error
 			continue
 		}
 		id := identity{Content: c}
-		st, err := env.Streams.Open(ctx, adaptors.Stream{Source: source(c), Identity: id.encode()})
+		st, err := env.Streams.Open(ctx, adaptors.Stream{Source: source(c), Identity: id.encode(), Type: env.Type})
 		if err != nil {
 			return nil, fmt.Errorf("open a stream of seed %d: %w", c.Seed, err)
 		}

@@ -197,7 +197,9 @@ func (r *run) newest(ctx context.Context) (cursor string, err error) {
 func (r *run) open(ctx context.Context, number int, begin pair) error {
 	s := &stream{source: r.cfg.source()}
 	s.ident = identity{Number: number, Args: r.cfg.args(), MaxField: int(r.cfg.MaxField), Pairs: []pair{begin}}
-	st, err := r.env.Streams.Open(ctx, s.stored())
+	opened := s.stored()
+	opened.Type = r.env.Type
+	st, err := r.env.Streams.Open(ctx, opened)
 	if err != nil {
 		return fmt.Errorf("open a stream for the journal: %w", err)
 	}

@@ -2,6 +2,7 @@ package pods
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -42,7 +43,9 @@ func (r *reader) open(ctx context.Context, in *instance) (bool, error) {
 	in.settled.Store(in.begin)
 	in.read.Store(in.begin)
 	in.stored = in.encode()
-	st, err := r.env.Streams.Open(ctx, in.stream())
+	opened := in.stream()
+	opened.Type = cmp.Or(in.dataType, r.env.Type)
+	st, err := r.env.Streams.Open(ctx, opened)
 	if err != nil {
 		in.next = append(in.files()[:len(in.parts)], in.next...)
 		in.parts = nil

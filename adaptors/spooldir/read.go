@@ -32,7 +32,9 @@ func (r *run) begin(ctx context.Context, e *entry, f *os.File, begin int64) erro
 	s.settled.Store(begin)
 	s.read.Store(begin)
 	s.measure()
-	st, err := r.env.Streams.Open(ctx, s.stored())
+	opened := s.stored()
+	opened.Type = r.env.Type
+	st, err := r.env.Streams.Open(ctx, opened)
 	if err != nil {
 		return fmt.Errorf("open a stream for %s: %w", e.path, err)
 	}

@@ -147,7 +147,9 @@ func (r *reader) openUnread(ctx context.Context, s *stream) error {
 	s.source = s.origin
 	s.setIdent(ident.New(s.source, &s.info, nil))
 	s.off, s.sent, s.tail = s.begin, s.begin, 0
-	st, err := r.env.Streams.Open(ctx, s.stored())
+	opened := s.stored()
+	opened.Type = r.env.Type
+	st, err := r.env.Streams.Open(ctx, opened)
 	if err != nil {
 		return fmt.Errorf("open a stream for %s: %w", s.source, err)
 	}

@@ -235,7 +235,9 @@ func (r *reader) open(ctx context.Context, s *stream) (outcome, error) {
 		return idle, fmt.Errorf("read %s before %d: %w", s.path, s.begin, err)
 	}
 	s.off, s.sent, s.tail = s.begin, s.begin, ident.Sum(before)
-	st, err := r.env.Streams.Open(ctx, s.stored())
+	opened := s.stored()
+	opened.Type = r.env.Type
+	st, err := r.env.Streams.Open(ctx, opened)
 	if err != nil {
 		return idle, fmt.Errorf("open a stream for %s: %w", s.path, err)
 	}

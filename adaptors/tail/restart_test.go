@@ -25,9 +25,16 @@ func (s stored) Known() []adaptors.Stream {
 }
 
 func (s stored) Open(ctx context.Context, st adaptors.Stream) (adaptors.Stream, error) {
-	k, err := s.Store.Open(ctx, "tail", checkpoints.Stream(st))
+	k, err := s.Store.Open(ctx, checkpoints.Owner{Adaptor: "tail", Kind: "tail"}, checkpoints.Stream(st))
 	return adaptors.Stream(k), err
 }
+
+func (s stored) Others() []adaptors.Stream { return nil }
+func (s stored) Take(id string) (adaptors.Stream, error) {
+	k, _ := s.Store.Stream(id)
+	return adaptors.Stream(k), nil
+}
+func (s stored) Release(string) {}
 
 func (s stored) Update(st adaptors.Stream) error { return s.Store.Update(checkpoints.Stream(st)) }
 func (s stored) Sent(id string, end int64, tail uint64) error {

@@ -71,7 +71,7 @@ func (s *Supervisor) Rewind(ctx context.Context, name string, r Rewind) (Rewound
 	u.src = fresh
 	u.mu.Unlock()
 	defer func() { // those that go on have the new one to talk to
-		for _, st := range u.env.Checkpoints.Streams(name) {
+		for _, st := range u.env.Checkpoints.StreamsOf(u.owner()) {
 			u.way().Ledger.Open(st.ID, fresh, st.Settled)
 		}
 	}()
@@ -84,7 +84,7 @@ func (s *Supervisor) Rewind(ctx context.Context, name string, r Rewind) (Rewound
 		return Rewound{}, fmt.Errorf("rewind adaptor %q: %w", name, err)
 	}
 	for id := range to {
-		u.env.close(id)
+		u.env.Close(id)
 	}
 	u.env.Log.Info("streams were set back, and are sent again", "adaptor", name, "streams", len(to))
 	return out, nil
@@ -113,7 +113,7 @@ func (u *unit) pick(r Rewind) (Rewound, map[string]int64) {
 	for _, src := range u.adaptor.Status().Sources {
 		paths[src.Stream] = src.Path
 	}
-	for _, st := range u.env.Checkpoints.Streams(u.spec.Name) {
+	for _, st := range u.env.Checkpoints.StreamsOf(u.owner()) {
 		path, known := paths[st.ID]
 		if !known {
 			path = st.Source

@@ -73,10 +73,7 @@ func (u *unit) dropped() filter.Dropped {
 // wayOf gives the way out of a unit, and its filter, when it is first used: its
 // persona may be one that is made only after the unit was.
 func (u *unit) wayOf() (Route, *filter.Filter) {
-	r := Route{Out: u.env.Out, Ledger: u.env.Ledger}
-	if u.env.Route != nil {
-		r = u.env.Route(u.spec.Persona)
-	}
+	r := u.env.Route(u.spec.Persona)
 	f := filter.New(u.spec.Filter, filter.Env{
 		Who:     filter.Who{Adaptor: u.spec.Name, Kind: u.spec.Kind.Name, Persona: u.spec.Persona},
 		Replays: u.spec.Kind.Replayable, Message: u.spec.Kind.Message, Switches: u.env.Switches, Gate: r.Gate,

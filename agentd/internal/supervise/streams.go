@@ -2,6 +2,7 @@ package supervise
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"sync/atomic"
 
@@ -18,41 +19,96 @@ type streams struct{ u *unit }
 
 // Known implements adaptors.Streams.
 func (s streams) Known() []adaptors.Stream {
-	stored := s.u.env.Checkpoints.Streams(s.u.spec.Name)
-	out := make([]adaptors.Stream, len(stored))
-	for i, st := range stored {
-		out[i] = adaptors.Stream(st)
-		// What settled since it was stored was told to whoever ran before.
-		out[i].Settled = max(st.Settled, s.u.way().Ledger.Open(st.ID, s.u.source(), st.Settled))
+	known := s.u.holds.known(s.u.owner())
+	out := make([]adaptors.Stream, len(known))
+	for i := range known {
+		out[i] = s.open(known[i])
 	}
 	return out
 }
 
-// Open implements adaptors.Streams.
-func (s streams) Open(ctx context.Context, st adaptors.Stream) (adaptors.Stream, error) {
-	stored, err := s.u.env.Checkpoints.Open(ctx, s.u.spec.Name, checkpoints.Stream(st))
+// open announces a stored stream to the ledger.
+func (s streams) open(st checkpoints.Stream) adaptors.Stream {
+	// What settled since it was stored was told to whoever ran before.
+	st.Settled = max(st.Settled, s.u.way().Ledger.Open(st.ID, s.u.source(), st.Settled))
+	return adaptors.Stream(st)
+}
+
+// Others implements adaptors.Streams.
+func (s streams) Others() []adaptors.Stream {
+	free := s.u.holds.others(s.u.owner())
+	out := make([]adaptors.Stream, len(free))
+	for i := range free {
+		out[i] = adaptors.Stream(free[i].Stream)
+	}
+	return out
+}
+
+// Take implements adaptors.Streams.
+func (s streams) Take(id string) (adaptors.Stream, error) {
+	st, from, err := s.u.holds.take(id, s.u.owner())
 	if err != nil {
 		return adaptors.Stream{}, err
 	}
-	s.u.way().Ledger.Open(stored.ID, s.u.source(), stored.Settled)
-	return adaptors.Stream(stored), nil
+	if from != s.u.spec.Name {
+		s.u.env.Log.Info("a stream goes on under another adaptor, which found its source",
+			"adaptor", s.u.spec.Name, "before", from, "stream", id, "source", st.Source)
+	}
+	return s.open(st), nil
+}
+
+// Release implements adaptors.Streams.
+func (s streams) Release(id string) { s.u.holds.release(id, s.u.owner()) }
+
+// Fresh implements adaptors.Streams.
+func (s streams) Fresh() bool { return s.u.env.Checkpoints.Fresh() }
+
+// Open implements adaptors.Streams.
+func (s streams) Open(ctx context.Context, st adaptors.Stream) (adaptors.Stream, error) {
+	stored, err := s.u.env.Checkpoints.Open(ctx, s.u.owner(), checkpoints.Stream(st))
+	if err != nil {
+		return adaptors.Stream{}, err
+	}
+	return s.open(stored), nil
 }
 
 // Update implements adaptors.Streams.
 func (s streams) Update(st adaptors.Stream) error {
+	if err := s.own(st.ID); err != nil {
+		return err
+	}
 	return s.u.env.Checkpoints.Update(checkpoints.Stream(st))
 }
 
 // Sent implements adaptors.Streams.
 func (s streams) Sent(id string, end int64, fingerprint uint64) error {
+	if err := s.own(id); err != nil {
+		return err
+	}
 	return s.u.env.Checkpoints.Sent(id, end, fingerprint)
 }
 
 // Forget implements adaptors.Streams.
 func (s streams) Forget(id string) error {
-	s.u.env.close(id)
+	if err := s.own(id); err != nil {
+		return err
+	}
+	s.u.env.Close(id)
 	s.u.filter().Forget(id)
+	s.u.holds.forget(id)
 	return s.u.env.Checkpoints.Forget(id)
+}
+
+// own fails with ErrHeld if a stream is another adaptor's by now.
+func (s streams) own(id string) error {
+	if of, ok := s.u.env.Checkpoints.Owner(id); ok && of != s.u.owner() {
+		return fmt.Errorf("stream %q, of adaptor %q: %w", id, of.Adaptor, adaptors.ErrHeld)
+	}
+	return nil
+}
+
+func (u *unit) owner() checkpoints.Owner {
+	return checkpoints.Owner{Adaptor: u.spec.Name, Kind: u.spec.Kind.Name}
 }
 
 // replayer gives the adaptor while it runs: one that is started later reads on
@@ -96,9 +152,11 @@ func (s *source) Settled(stream string, upTo int64) {
 	if s.life != u.lives.now.Load() {
 		return
 	}
-	if st, ok := u.env.Checkpoints.Stream(stream); ok {
-		u.history.settle(max(0, upTo-st.Settled))
+	st, ok := u.env.Checkpoints.Owned(stream)
+	if !ok || st.Owner != u.owner() {
+		return // another adaptor reads on from what is stored
 	}
+	u.history.settle(max(0, upTo-st.Settled))
 	if err := u.env.Checkpoints.Settled(stream, upTo); err != nil {
 		u.env.Log.Error("can't write a checkpoint; after a restart more is sent again than need be",
 			"adaptor", u.spec.Name, "stream", stream, "err", err)
@@ -112,7 +170,7 @@ func (s *source) Settled(stream string, upTo int64) {
 func (s *source) Resend(stream string, r chunk.Range) {
 	s.u.lives.mu.Lock()
 	defer s.u.lives.mu.Unlock()
-	if s.life != s.u.lives.now.Load() {
+	if s.life != s.u.lives.now.Load() || (streams{s.u}).own(stream) != nil {
 		return
 	}
 	if a := s.u.replayer(); a != nil {

@@ -28,23 +28,13 @@ type Ledger interface {
 type Env struct {
 	Host        string
 	Log         *slog.Logger
-	Out         adaptors.Output // takes the chunks of replayable adaptors
-	Spool       *spool.Spool    // takes those of the others
-	Ledger      Ledger
-	Route       func(persona string) Route // nil: Out and Ledger are everybody's
-	Close       func(stream string)        // in the ledgers of all routes; nil with Route
+	Spool       *spool.Spool               // takes the chunks of adaptors that are not replayable
+	Route       func(persona string) Route // the way out of a persona's adaptors
+	Close       func(stream string)        // forgets a stream in the ledgers of all routes
 	Switches    *filter.Switches           // nil: there are none
 	Checkpoints *checkpoints.Store
+	Claims      *adaptors.Claims      // which adaptor reads which file; nil: the supervisor makes them
 	Descriptors *adaptors.Descriptors // of the files that all adaptors keep open; nil: half of what the process may have
-}
-
-// close forgets a stream wherever it was sent.
-func (e *Env) close(stream string) {
-	if e.Close != nil {
-		e.Close(stream)
-	} else {
-		e.Ledger.Close(stream)
-	}
 }
 
 // What callers branch on.
@@ -58,6 +48,7 @@ var (
 // Supervisor runs adaptors. It is safe for concurrent use.
 type Supervisor struct {
 	env      Env
+	holds    *holds
 	levels   levels
 	changing sync.Mutex // held while adaptors come, go or are set back; taken before mu
 
@@ -75,7 +66,29 @@ func New(env Env) *Supervisor {
 	if env.Descriptors == nil {
 		env.Descriptors = adaptors.NewDescriptors(0)
 	}
-	return &Supervisor{env: env, units: map[string]*unit{}, leaving: map[string]*unit{}, lives: map[string]*lives{}, added: make(chan struct{}, 1)}
+	if env.Claims == nil {
+		env.Claims = adaptors.NewClaims()
+	}
+	s := &Supervisor{env: env, units: map[string]*unit{}, leaving: map[string]*unit{}, lives: map[string]*lives{}, added: make(chan struct{}, 1)}
+	s.holds = &holds{store: env.Checkpoints, claims: env.Claims, active: s.active, lives: s.livesOf, released: map[string]struct{}{}}
+	return s
+}
+
+// active reports whether an adaptor runs, or is to: it holds its streams.
+func (s *Supervisor) active(of checkpoints.Owner) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if u := s.units[of.Adaptor]; u != nil && u.owner() == of && u.holding() {
+		return true
+	}
+	u := s.leaving[of.Adaptor]
+	return u != nil && !u.over()
+}
+
+func (s *Supervisor) livesOf(adaptor string) *lives {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.lives[adaptor]
 }
 
 // Run runs the adaptors until ctx is done and all of them have returned.
@@ -108,10 +121,8 @@ func (s *Supervisor) all() []*unit {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for name, u := range s.leaving {
-		select {
-		case <-u.ended:
+		if u.over() {
 			delete(s.leaving, name)
-		default:
 		}
 	}
 	return slices.Collect(maps.Values(s.units))
@@ -120,7 +131,7 @@ func (s *Supervisor) all() []*unit {
 // Add adds an adaptor, and starts it where run says so. It fails with
 // ErrExists, or when the kind refuses the config.
 func (s *Supervisor) Add(spec Spec, run bool) error {
-	u, err := newUnit(spec, &s.env, run)
+	u, err := newUnit(spec, &s.env, s.holds, run)
 	if err != nil {
 		return err
 	}
@@ -145,6 +156,7 @@ func (s *Supervisor) insert(u *unit) {
 		s.lives[name] = &lives{}
 	}
 	u.begins(s.lives[name])
+	s.env.Checkpoints.Describe(u.owner(), u.spec.Type)
 	if s.held {
 		u.held = draining
 	}
@@ -186,7 +198,7 @@ func (s *Supervisor) Prepare(specs []Spec, remove []string, run func(name string
 				spec.Name, ErrKind, old.spec.Kind.Name, spec.Kind.Name))
 			continue
 		}
-		u, err := newUnit(spec, &s.env, run(spec.Name))
+		u, err := newUnit(spec, &s.env, s.holds, run(spec.Name))
 		if err != nil {
 			errs = append(errs, err)
 			continue

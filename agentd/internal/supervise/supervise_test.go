@@ -62,14 +62,22 @@ func (b blocked) Send(ctx context.Context, c *chunk.Chunk) error {
 	}
 }
 
-func supervisor(out adaptors.Output) *Supervisor {
-	return New(Env{Host: "h", Log: slog.New(slog.DiscardHandler), Out: out, Ledger: ledger.New(ledger.Config{}, slog.New(slog.DiscardHandler))})
+func supervisor(t *testing.T, out adaptors.Output) *Supervisor {
+	t.Helper()
+	log := slog.New(slog.DiscardHandler)
+	store, err := checkpoints.Open(t.TempDir(), log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { store.Close() })
+	way := Route{Out: out, Ledger: ledger.New(ledger.Config{}, log)}
+	return New(Env{Host: "h", Log: log, Route: func(string) Route { return way }, Close: way.Ledger.Close, Checkpoints: store})
 }
 
 // inBubble runs a supervisor under a clock of its own.
 func inBubble(t *testing.T, out adaptors.Output, specs []Spec, test func(t *testing.T, s *Supervisor)) {
 	synctest.Test(t, func(t *testing.T) {
-		s := supervisor(out)
+		s := supervisor(t, out)
 		for _, sp := range specs {
 			if err := s.Add(sp, true); err != nil {
 				t.Fatal(err)
@@ -133,7 +141,7 @@ func TestAdaptorWhoseChunkIsNotTakenIsWaiting(t *testing.T) {
 	// The channel belongs to the bubble.
 	synctest.Test(t, func(t *testing.T) {
 		out.got = make(chan chunk.Chunk)
-		s := supervisor(out)
+		s := supervisor(t, out)
 		if err := s.Add(spec("a", f), true); err != nil {
 			t.Fatal(err)
 		}
@@ -195,16 +203,11 @@ func TestStoppedAdaptorIsToldNothingAndStartsAgain(t *testing.T) {
 // that comes right behind it does, and what the old one's ledger says then does
 // not undo it.
 func TestRewindBehindAnUpdateWaitsForTheAdaptorThatWasReplaced(t *testing.T) {
-	store, err := checkpoints.Open(t.TempDir(), slog.New(slog.DiscardHandler))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer store.Close()
 	release := make(chan struct{})
 	stubborn := &fake{run: func(ctx context.Context, _ adaptors.Env) error { <-ctx.Done(); <-release; return nil }}
 	next := &fake{run: untilDone}
-	s := supervisor(nil)
-	s.env.Checkpoints = store
+	s := supervisor(t, nil)
+	store := s.env.Checkpoints
 	kind := spec("log", stubborn)
 	kind.Kind.Rewindable = true
 	if err := s.Add(kind, true); err != nil {

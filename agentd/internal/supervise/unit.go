@@ -46,6 +46,7 @@ type unit struct {
 	spec    Spec
 	adaptor adaptors.Adaptor
 	env     *Env
+	holds   *holds
 	lives   *lives       // of all of its name; set before it is found
 	level   atomic.Int32 // a ledger.Level
 	bound   func() (Route, *filter.Filter)
@@ -70,7 +71,7 @@ type unit struct {
 	rate    rate
 }
 
-func newUnit(spec Spec, env *Env, want bool) (*unit, error) {
+func newUnit(spec Spec, env *Env, holds *holds, want bool) (*unit, error) {
 	a, err := spec.Kind.New(spec.Config)
 	if err != nil {
 		return nil, fmt.Errorf("%w %s: %w", ErrMake, spec.Name, err)
@@ -78,7 +79,7 @@ func newUnit(spec Spec, env *Env, want bool) (*unit, error) {
 	if _, ok := a.(adaptors.Replayer); ok != spec.Kind.Replayable {
 		return nil, fmt.Errorf("make adaptor %s: kind %s says replayable: %t, which its adaptor is not", spec.Name, spec.Kind.Name, spec.Kind.Replayable)
 	}
-	u := &unit{spec: spec, adaptor: a, env: env, want: want, nudge: make(chan struct{}, 1), idle: make(chan struct{}),
+	u := &unit{spec: spec, adaptor: a, env: env, holds: holds, want: want, nudge: make(chan struct{}, 1), idle: make(chan struct{}),
 		history: newHistory(time.Now()), ended: make(chan struct{})}
 	u.begins(&lives{})
 	u.level.Store(int32(spec.Delivery))
@@ -95,6 +96,7 @@ func (u *unit) begins(l *lives) {
 // loop runs the adaptor whenever it is wanted, until ctx is done or the unit
 // is removed.
 func (u *unit) loop(ctx context.Context) {
+	defer u.env.Claims.Released() // others may have its streams now
 	defer close(u.ended)
 	if u.after != nil {
 		select {
@@ -165,6 +167,24 @@ func (u *unit) end(err error, wanted bool) {
 		u.lastErr = errorNote{err.Error(), time.Now()}
 	}
 	close(u.idle)
+	u.env.Claims.Released()
+}
+
+// holding reports whether the unit holds its streams: it runs, or is to.
+func (u *unit) holding() bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.want || u.running
+}
+
+// over reports whether the unit will never run again.
+func (u *unit) over() bool {
+	select {
+	case <-u.ended:
+		return true
+	default:
+		return false
+	}
 }
 
 // run is the adaptor's Run; a panic of it harms no other.
@@ -182,7 +202,7 @@ func (u *unit) run(ctx context.Context) (err error) {
 		Out:     output{u},
 		Streams: streams{u},
 
-		Descriptors: u.env.Descriptors,
+		Descriptors: u.env.Descriptors, Claims: u.env.Claims,
 	})
 }
 
@@ -194,6 +214,8 @@ func (u *unit) set(want, removed bool) <-chan struct{} {
 	u.want, u.removed = want, u.removed || removed
 	if want {
 		u.failed = false
+	} else {
+		u.env.Claims.Released()
 	}
 	return u.changed()
 }

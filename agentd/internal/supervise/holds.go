@@ -1,0 +1,112 @@
+package supervise
+
+import (
+	"fmt"
+	"sync"
+
+	"github.com/akupara/akupara/adaptors"
+	"github.com/akupara/akupara/checkpoints"
+)
+
+// holds says which adaptor holds which stored stream: the one that is stored as
+// its owner, as long as that runs or is to run and has not released the stream.
+type holds struct {
+	store  *checkpoints.Store
+	claims *adaptors.Claims
+	// active reports whether an adaptor of that name and kind runs, or is to. It
+	// is called with mu held.
+	active func(of checkpoints.Owner) bool
+	// lives are those of the adaptors of a name, nil if there never was one: no
+	// ledger is listened to by them while a stream goes to another.
+	lives func(adaptor string) *lives
+
+	mu       sync.Mutex          // held while a stream changes hands
+	released map[string]struct{} // ids of streams that their owner released
+}
+
+// known returns the streams of an adaptor, which holds all of them again.
+func (h *holds) known(of checkpoints.Owner) []checkpoints.Stream {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	own := h.store.StreamsOf(of)
+	for i := range own {
+		delete(h.released, own[i].ID)
+	}
+	return own
+}
+
+// others returns the streams that the adaptor may take from others. A stream
+// without an identity is a note that a kind keeps for itself.
+func (h *holds) others(of checkpoints.Owner) []checkpoints.Owned {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	var free []checkpoints.Owned
+	active := map[string]bool{}
+	for _, st := range h.store.OfKind(of.Kind) {
+		if st.Adaptor == of.Adaptor || len(st.Identity) == 0 {
+			continue
+		}
+		is, asked := active[st.Adaptor]
+		if !asked {
+			is = h.active(st.Owner)
+			active[st.Adaptor] = is
+		}
+		if _, released := h.released[st.ID]; released || !is {
+			free = append(free, st)
+		}
+	}
+	return free
+}
+
+// take makes a stream the adaptor's own, and tells whose it was.
+func (h *holds) take(id string, by checkpoints.Owner) (st checkpoints.Stream, from string, err error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	was, ok := h.store.Owned(id)
+	if !ok || was.Kind != by.Kind {
+		return st, "", fmt.Errorf("take stream %q: %w", id, checkpoints.ErrUnknown)
+	}
+	if was.Owner != by {
+		if _, released := h.released[id]; !released && h.active(was.Owner) {
+			return st, was.Adaptor, fmt.Errorf("take stream %q of adaptor %q: %w", id, was.Adaptor, adaptors.ErrHeld)
+		}
+		if err := h.move(was, by); err != nil {
+			return st, was.Adaptor, fmt.Errorf("take stream %q of adaptor %q: %w", id, was.Adaptor, err)
+		}
+	}
+	delete(h.released, id)
+	if st, ok = h.store.Stream(id); !ok {
+		return st, was.Adaptor, fmt.Errorf("take stream %q: %w", id, checkpoints.ErrUnknown)
+	}
+	return st, was.Adaptor, nil
+}
+
+// move changes a stream's owner. No late word that a ledger has for the former
+// one moves the stream's position once it returns.
+func (h *holds) move(st checkpoints.Owned, to checkpoints.Owner) error {
+	if l := h.lives(st.Adaptor); l != nil {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+	}
+	return h.store.Move(st.ID, to)
+}
+
+// release lets others take one of the adaptor's streams.
+func (h *holds) release(id string, of checkpoints.Owner) {
+	h.mu.Lock()
+	st, ok := h.store.Owned(id)
+	if ok = ok && st.Owner == of; ok {
+		h.released[id] = struct{}{}
+	}
+	h.mu.Unlock()
+	if ok {
+		h.claims.Released()
+	}
+}
+
+// forget drops what is known of a stream that is gone.
+func (h *holds) forget(id string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	delete(h.released, id)
+}
