@@ -57,21 +57,8 @@ func DefaultConfig() Config {
 
 // Kind describes the kind to the agent.
 func Kind() adaptors.Kind {
-	return adaptors.Kind{
-		Name:    "command",
-		Summary: "runs a program at intervals, or for ever",
-		NewConfig: func() any {
-			c := DefaultConfig()
-			return &c
-		},
-		New: func(cfg any) (adaptors.Adaptor, error) {
-			c, ok := cfg.(*Config)
-			if !ok {
-				return nil, fmt.Errorf("create command: its config is a %T", cfg)
-			}
-			return New(*c)
-		},
-	}
+	return adaptors.Make("command", "runs a program at intervals, or for ever",
+		DefaultConfig, New)
 }
 
 // Adaptor runs one program.
@@ -84,24 +71,15 @@ type Adaptor struct {
 	lastErr string
 }
 
-// New makes an adaptor; it runs nothing.
+// New makes an adaptor from what Decode found valid; it runs nothing.
 func New(cfg Config) (*Adaptor, error) {
-	if cfg.Program() == "" {
-		return nil, fmt.Errorf("create command: no program")
-	}
-	if cfg.Max <= 0 || cfg.Max > chunk.MaxBody {
-		cfg.Max = chunk.MaxBody
-	}
 	if cfg.Timeout == 0 {
 		cfg.Timeout = max(cfg.Every, config.Duration(time.Minute))
-	}
-	if cfg.RecordTimeout == 0 {
-		cfg.RecordTimeout = config.Duration(cut.DefaultTimeout)
 	}
 	// All that has to be there for a record to be cut off fits into a chunk.
 	cutter, err := cfg.Cutter("", min(int(cfg.Max), chunk.MaxBody-(256<<10)))
 	if err != nil {
-		return nil, fmt.Errorf("create command: %w", err)
+		return nil, err
 	}
 	source := strings.Join(cfg.Command, " ")
 	if len(source) > 4096 {

@@ -2,6 +2,7 @@ package command
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -68,12 +69,22 @@ func (s *sink) text() string {
 	return b.String()
 }
 
-func run(t *testing.T, cfg Config, out adaptors.Output) (a *Adaptor, stop func() error) {
+// mustNew gives cfg the defaults that New expects.
+func mustNew(t *testing.T, cfg Config) *Adaptor {
 	t.Helper()
+	def := DefaultConfig()
+	cfg.Max = cmp.Or(cfg.Max, def.Max)
+	cfg.RecordTimeout = cmp.Or(cfg.RecordTimeout, def.RecordTimeout)
 	a, err := New(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
+	return a
+}
+
+func run(t *testing.T, cfg Config, out adaptors.Output) (a *Adaptor, stop func() error) {
+	t.Helper()
+	a = mustNew(t, cfg)
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() {
@@ -237,10 +248,7 @@ func TestLinesOfAProgramThatRunsForEverMayBelongTogether(t *testing.T) {
 
 func TestRecordOfAProgramThatIsTooLongComesInParts(t *testing.T) {
 	out := &sink{got: make(chan struct{}, 1000)}
-	a, err := New(Config{Max: 1 << 10, Command: []string{"sh", "-c", `echo before; head -c 3000 /dev/zero | tr '\0' x; echo; echo after`}})
-	if err != nil {
-		t.Fatal(err)
-	}
+	a := mustNew(t, Config{Max: 1 << 10, Command: []string{"sh", "-c", `echo before; head -c 3000 /dev/zero | tr '\0' x; echo; echo after`}})
 	_ = a.Run(context.Background(), adaptors.Env{Out: out, Log: slog.New(slog.DiscardHandler)})
 	var parts []string
 	for _, c := range out.chunks {
@@ -256,7 +264,7 @@ func TestRecordOfAProgramThatIsTooLongComesInParts(t *testing.T) {
 
 func TestProgramThatShouldRunForEverAndEndsIsAnError(t *testing.T) {
 	out := newSink()
-	a, _ := New(Config{Command: []string{"sh", "-c", "echo last; printf half; echo why >&2; exit 4"}})
+	a := mustNew(t, Config{Command: []string{"sh", "-c", "echo last; printf half; echo why >&2; exit 4"}})
 	err := a.Run(context.Background(), adaptors.Env{Out: out, Log: slog.New(slog.DiscardHandler)})
 	if err == nil || !strings.Contains(err.Error(), "exit code 4") || !strings.Contains(err.Error(), "why") {
 		t.Errorf("error %v, want the exit code and what was said", err)
@@ -268,7 +276,7 @@ func TestProgramThatShouldRunForEverAndEndsIsAnError(t *testing.T) {
 
 func TestNothingIsLostOfManyLines(t *testing.T) {
 	out := &sink{got: make(chan struct{}, 100000)}
-	a, _ := New(Config{Command: []string{"sh", "-c", "seq 1 200000"}})
+	a := mustNew(t, Config{Command: []string{"sh", "-c", "seq 1 200000"}})
 	_ = a.Run(context.Background(), adaptors.Env{Out: out, Log: slog.New(slog.DiscardHandler)})
 	var want strings.Builder
 	for i := range 200000 {
@@ -297,7 +305,7 @@ func TestStopEndsTheProgramAndWhatItStarted(t *testing.T) {
 
 func TestMissingProgramIsAnError(t *testing.T) {
 	for _, every := range []config.Duration{0, config.Duration(time.Minute)} {
-		a, _ := New(Config{Command: []string{"/nonexistent/program"}, Every: every})
+		a := mustNew(t, Config{Command: []string{"/nonexistent/program"}, Every: every})
 		err := a.Run(context.Background(), adaptors.Env{Out: newSink(), Log: slog.New(slog.DiscardHandler)})
 		if err == nil || !strings.Contains(err.Error(), "/nonexistent/program") {
 			t.Errorf("every %v: error %v, want one that names the program", every, err)

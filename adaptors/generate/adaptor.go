@@ -34,10 +34,10 @@ var (
 // New makes an adaptor; it makes no line.
 func New(cfg Config) (*Adaptor, error) {
 	if err := cfg.check(); err != nil {
-		return nil, fmt.Errorf("create generate: %w", err)
+		return nil, err
 	}
 	if err := cfg.Content(0).check(); err != nil {
-		return nil, fmt.Errorf("create generate: %w", err)
+		return nil, err
 	}
 	return &Adaptor{cfg: cfg, lanes: map[string]*lane{}}, nil
 }

@@ -159,21 +159,6 @@ func (t *Time) UnmarshalText(text []byte) error {
 
 // Kind describes the kind to the agent.
 func Kind() adaptors.Kind {
-	return adaptors.Kind{
-		Name:    "generate",
-		Summary: "makes lines at a constant rate, which follow from a seed and their offset alone",
-		NewConfig: func() any {
-			c := DefaultConfig()
-			return &c
-		},
-		New: func(cfg any) (adaptors.Adaptor, error) {
-			c, ok := cfg.(*Config)
-			if !ok {
-				return nil, fmt.Errorf("create generate: its config is a %T", cfg)
-			}
-			return New(*c)
-		},
-		Replayable: true,
-		Rewindable: true,
-	}
+	return adaptors.Make("generate", "makes lines at a constant rate, which follow from a seed and their offset alone",
+		DefaultConfig, New, adaptors.Rewindable)
 }

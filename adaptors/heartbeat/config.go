@@ -222,20 +222,6 @@ func (c *Config) SetRoots(r adaptors.Roots) {
 
 // Kind describes the kind to the agent.
 func Kind() adaptors.Kind {
-	return adaptors.Kind{
-		Name:    "heartbeat",
-		Summary: "tells at intervals that the agent is alive, and whether servers and processes are",
-		NewConfig: func() any {
-			c := DefaultConfig()
-			return &c
-		},
-		New: func(cfg any) (adaptors.Adaptor, error) {
-			c, ok := cfg.(*Config)
-			if !ok {
-				return nil, fmt.Errorf("create heartbeat: its config is a %T", cfg)
-			}
-			return New(*c)
-		},
-		OwnTypes: true,
-	}
+	return adaptors.Make("heartbeat", "tells at intervals that the agent is alive, and whether servers and processes are",
+		DefaultConfig, New, adaptors.OwnTypes)
 }

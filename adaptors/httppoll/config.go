@@ -1,7 +1,6 @@
 package httppoll
 
 import (
-	"fmt"
 	"strings"
 	"time"
 
@@ -76,19 +75,6 @@ func (c *Config) SetRoots(r adaptors.Roots) { c.Bind(r) }
 
 // Kind describes the kind to the agent.
 func Kind() adaptors.Kind {
-	return adaptors.Kind{
-		Name:    "http_poll",
-		Summary: "asks URLs at intervals, for JSON, Prometheus' metrics or text",
-		NewConfig: func() any {
-			c := DefaultConfig()
-			return &c
-		},
-		New: func(cfg any) (adaptors.Adaptor, error) {
-			c, ok := cfg.(*Config)
-			if !ok {
-				return nil, fmt.Errorf("create http_poll: its config is a %T", cfg)
-			}
-			return New(*c)
-		},
-	}
+	return adaptors.Make("http_poll", "asks URLs at intervals, for JSON, Prometheus' metrics or text",
+		DefaultConfig, New)
 }

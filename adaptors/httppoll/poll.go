@@ -28,17 +28,8 @@ type Adaptor struct {
 	wrong  rounds.Failures // by URL
 }
 
-// New makes an adaptor; it asks nothing.
+// New makes an adaptor from what Decode found valid; it asks nothing.
 func New(cfg Config) (*Adaptor, error) {
-	if len(cfg.URLs) == 0 || len(cfg.URLs) > maxURLs {
-		return nil, fmt.Errorf("create http_poll: %d URLs; from 1 to %d are allowed", len(cfg.URLs), maxURLs)
-	}
-	if cfg.Every.Std() < 100*time.Millisecond {
-		return nil, fmt.Errorf("create http_poll: every %v is too short; at least 100ms", cfg.Every)
-	}
-	if cfg.MaxBody <= 0 || cfg.MaxBody > chunk.MaxBody {
-		cfg.MaxBody = chunk.MaxBody
-	}
 	a := &Adaptor{cfg: cfg, source: "http_poll"}
 	if len(cfg.URLs) == 1 {
 		a.source = fetch.Shown(string(cfg.URLs[0]))

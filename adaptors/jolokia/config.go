@@ -121,19 +121,6 @@ func (c *Config) SetRoots(r adaptors.Roots) { c.Bind(r) }
 
 // Kind describes the kind to the agent.
 func Kind() adaptors.Kind {
-	return adaptors.Kind{
-		Name:    "jolokia",
-		Summary: "reads MBeans' attributes of Java applications at intervals, through Jolokia",
-		NewConfig: func() any {
-			c := DefaultConfig()
-			return &c
-		},
-		New: func(cfg any) (adaptors.Adaptor, error) {
-			c, ok := cfg.(*Config)
-			if !ok {
-				return nil, fmt.Errorf("create jolokia: its config is a %T", cfg)
-			}
-			return New(*c)
-		},
-	}
+	return adaptors.Make("jolokia", "reads MBeans' attributes of Java applications at intervals, through Jolokia",
+		DefaultConfig, New)
 }

@@ -25,21 +25,8 @@ type Adaptor struct {
 	wrong  rounds.Failures // by URL
 }
 
-// New makes an adaptor; it reads nothing.
+// New makes an adaptor from what Decode found valid; it reads nothing.
 func New(cfg Config) (*Adaptor, error) {
-	switch {
-	case len(cfg.URLs) == 0 || len(cfg.URLs) > maxURLs:
-		return nil, fmt.Errorf("create jolokia: %d URLs; from 1 to %d are allowed", len(cfg.URLs), maxURLs)
-	case len(cfg.MBeans) == 0 || len(cfg.MBeans) > maxMBeans:
-		return nil, fmt.Errorf("create jolokia: %d MBeans; from 1 to %d are allowed", len(cfg.MBeans), maxMBeans)
-	case cfg.Every.Std() < 100*time.Millisecond:
-		return nil, fmt.Errorf("create jolokia: every %v is too short; at least 100ms", cfg.Every)
-	}
-	for i := range cfg.MBeans {
-		if err := cfg.MBeans[i].check(); err != nil {
-			return nil, fmt.Errorf("create jolokia: %w", err)
-		}
-	}
 	a := &Adaptor{cfg: cfg, source: "jolokia"}
 	if len(cfg.URLs) == 1 {
 		a.source = fetch.Shown(string(cfg.URLs[0]))

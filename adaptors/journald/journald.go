@@ -153,29 +153,14 @@ func (c *Config) source() string {
 
 // Kind describes the kind to the agent.
 func Kind() adaptors.Kind {
-	return adaptors.Kind{
-		Name:    "journald",
-		Summary: "reads the systemd journal",
-		NewConfig: func() any {
-			c := DefaultConfig()
-			return &c
-		},
-		New: func(cfg any) (adaptors.Adaptor, error) {
-			c, ok := cfg.(*Config)
-			if !ok {
-				return nil, fmt.Errorf("create journald: its config is a %T", cfg)
-			}
-			return New(*c)
-		},
-		Replayable: true,
-		Rewindable: true,
-	}
+	return adaptors.Make("journald", "reads the systemd journal",
+		DefaultConfig, New, adaptors.Rewindable)
 }
 
 // New makes an adaptor from a config that has its defaults. It runs nothing.
 func New(cfg Config) (*Adaptor, error) {
 	if cfg.Journalctl == "" {
-		return nil, fmt.Errorf("create journald: no program")
+		return nil, fmt.Errorf("no program")
 	}
 	return &Adaptor{cfg: cfg, times: defaultTimes()}, nil
 }

@@ -42,22 +42,8 @@ func (c *Config) Needs() []adaptors.Need { return nil }
 
 // Kind describes the kind to the agent.
 func Kind() adaptors.Kind {
-	return adaptors.Kind{
-		Name:    "metrics",
-		Summary: "samples cpu, memory, load, disk and network of this machine",
-		NewConfig: func() any {
-			c := DefaultConfig()
-			return &c
-		},
-		New: func(cfg any) (adaptors.Adaptor, error) {
-			c, ok := cfg.(*Config)
-			if !ok {
-				return nil, fmt.Errorf("create metrics: its config is a %T", cfg)
-			}
-			return New(*c)
-		},
-		OwnTypes: true,
-	}
+	return adaptors.Make("metrics", "samples cpu, memory, load, disk and network of this machine",
+		DefaultConfig, New, adaptors.OwnTypes)
 }
 
 // sampler takes the samples of one data type; now is the time they are of.
@@ -86,18 +72,9 @@ type Adaptor struct {
 	lastErr string
 }
 
-// New makes an adaptor; it samples nothing.
+// New makes an adaptor from what Decode found valid; it samples nothing.
 func New(cfg Config) (*Adaptor, error) {
-	if cfg.Every.Std() < 100*time.Millisecond {
-		return nil, fmt.Errorf("create metrics: every %v is too short; at least 100ms", cfg.Every)
-	}
 	a := &Adaptor{cfg: cfg}
-	all := Types()
-	for _, name := range cfg.Only {
-		if !slices.Contains(all, name) {
-			return nil, fmt.Errorf("create metrics: only %q; allowed: %v", name, all)
-		}
-	}
 	for _, s := range samplers() {
 		if len(cfg.Only) == 0 || slices.Contains(cfg.Only, s.dataType) {
 			a.samplers = append(a.samplers, s)

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"log/slog"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -95,8 +96,18 @@ func TestOnlyWhatIsAskedForIsSampled(t *testing.T) {
 	if want := []string{"memory", "load"}; !slices.Equal(got, want) {
 		t.Errorf("sampled %v, want %v", got, want)
 	}
-	if _, err := New(Config{Every: config.Duration(time.Second), Only: []string{"gpu"}}); err == nil {
-		t.Error("only: [gpu] is taken, want an error")
+}
+
+func TestBadConfigIsNamed(t *testing.T) {
+	for text, want := range map[string]string{
+		"{every: 1ms}":        "at least 100ms",
+		"{only: [load, gpu]}": "cpu, memory, load, disk, network",
+	} {
+		cfg := DefaultConfig()
+		n, problems := config.Parse("f", []byte(text))
+		if err := append(problems, config.Decode(n, &cfg)...).Err(); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: got %v, want %q", text, err, want)
+		}
 	}
 }
 

@@ -110,34 +110,18 @@ func (m *Metadata) Validate(n config.Node) config.Problems {
 
 // Kind describes the kind to the agent.
 func Kind() adaptors.Kind {
-	return adaptors.Kind{
-		Name:    "pods",
-		Summary: "collects the logs of a Kubernetes node's pods",
-		NewConfig: func() any {
-			c := DefaultConfig()
-			return &c
-		},
-		New: func(cfg any) (adaptors.Adaptor, error) {
-			c, ok := cfg.(*Config)
-			if !ok {
-				return nil, fmt.Errorf("create pods: its config is a %T", cfg)
-			}
-			return New(*c)
-		},
-		Replayable: true,
-		Rewindable: true,
-		Message:    cri.Message,
-	}
+	return adaptors.Make("pods", "collects the logs of a Kubernetes node's pods",
+		DefaultConfig, New, adaptors.Rewindable, adaptors.Message(cri.Message))
 }
 
 // New makes an adaptor from a whole config, as DefaultConfig and Decode give
 // it. It touches nothing outside.
 func New(cfg Config) (*Adaptor, error) {
 	if cfg.Root == "" || cfg.Root[0] != '/' {
-		return nil, fmt.Errorf("create pods: root %q is no absolute path", cfg.Root)
+		return nil, fmt.Errorf("root %q is no absolute path", cfg.Root)
 	}
 	if cfg.MaxRecord <= 0 || cfg.MaxRecord > chunk.MaxBody/2 {
-		return nil, fmt.Errorf("create pods: max_record %v: from 4KiB to %v are allowed", cfg.MaxRecord, config.Size(chunk.MaxBody/2))
+		return nil, fmt.Errorf("max_record %v: from 4KiB to %v are allowed", cfg.MaxRecord, config.Size(chunk.MaxBody/2))
 	}
 	return &Adaptor{cfg: cfg, times: defaultTimes()}, nil
 }

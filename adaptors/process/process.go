@@ -75,22 +75,8 @@ func (c *Config) unusual() []string {
 
 // Kind describes the kind to the agent.
 func Kind() adaptors.Kind {
-	return adaptors.Kind{
-		Name:    "process",
-		Summary: "samples the processes that use most processor time and memory",
-		NewConfig: func() any {
-			c := DefaultConfig()
-			return &c
-		},
-		New: func(cfg any) (adaptors.Adaptor, error) {
-			c, ok := cfg.(*Config)
-			if !ok {
-				return nil, fmt.Errorf("create process: its config is a %T", cfg)
-			}
-			return New(*c)
-		},
-		OwnTypes: true,
-	}
+	return adaptors.Make("process", "samples the processes that use most processor time and memory",
+		DefaultConfig, New, adaptors.OwnTypes)
 }
 
 // Adaptor samples at intervals.
@@ -101,16 +87,8 @@ type Adaptor struct {
 	lastErr string
 }
 
-// New makes an adaptor; it samples nothing.
-func New(cfg Config) (*Adaptor, error) {
-	switch {
-	case cfg.Every.Std() < 500*time.Millisecond:
-		return nil, fmt.Errorf("create process: every %v is too short; at least 500ms", cfg.Every)
-	case cfg.Top < 1 || cfg.Top > 1000:
-		return nil, fmt.Errorf("create process: top %d; from 1 to 1000 is allowed", cfg.Top)
-	}
-	return &Adaptor{cfg: cfg}, nil
-}
+// New makes an adaptor from what Decode found valid; it samples nothing.
+func New(cfg Config) (*Adaptor, error) { return &Adaptor{cfg: cfg}, nil }
 
 // Status implements adaptors.Adaptor.
 func (a *Adaptor) Status() adaptors.Status {

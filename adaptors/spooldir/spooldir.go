@@ -123,33 +123,18 @@ func (c *Config) SetChangeRoots(r adaptors.Roots) { c.changes = r }
 
 // Kind describes the kind to the agent.
 func Kind() adaptors.Kind {
-	return adaptors.Kind{
-		Name:    "spool_dir",
-		Summary: "reads whole files that are put into a folder, then keeps, moves or deletes them",
-		NewConfig: func() any {
-			c := DefaultConfig()
-			return &c
-		},
-		New: func(cfg any) (adaptors.Adaptor, error) {
-			c, ok := cfg.(*Config)
-			if !ok {
-				return nil, fmt.Errorf("create spool_dir: its config is a %T", cfg)
-			}
-			return New(*c)
-		},
-		Replayable: true,
-		Rewindable: true,
-	}
+	return adaptors.Make("spool_dir", "reads whole files that are put into a folder, then keeps, moves or deletes them",
+		DefaultConfig, New, adaptors.Rewindable)
 }
 
 // New makes an adaptor from a config that has its defaults. It touches nothing
 // outside.
 func New(cfg Config) (*Adaptor, error) {
 	if len(cfg.Folders) == 0 {
-		return nil, fmt.Errorf("create spool_dir: no folders")
+		return nil, fmt.Errorf("no folders")
 	}
 	if cfg.After == "move" && cfg.MoveTo == "" {
-		return nil, fmt.Errorf("create spool_dir: no folder to move files to")
+		return nil, fmt.Errorf("no folder to move files to")
 	}
 	folders := make([]string, len(cfg.Folders))
 	for i, dir := range cfg.Folders {
@@ -158,7 +143,7 @@ func New(cfg Config) (*Adaptor, error) {
 	cfg.Folders = folders
 	cutter, err := cfg.Cutter("", int(cfg.MaxRecord))
 	if err != nil {
-		return nil, fmt.Errorf("create spool_dir: %w", err)
+		return nil, err
 	}
 	return &Adaptor{cfg: cfg, cutter: cutter, times: defaultTimes(), board: newBoard()}, nil
 }

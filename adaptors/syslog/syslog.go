@@ -10,7 +10,6 @@
 package syslog
 
 import (
-	"fmt"
 	"time"
 
 	"github.com/akupara/akupara/adaptors"
@@ -90,44 +89,14 @@ func (c *Config) SetRoots(r adaptors.Roots) { c.roots = r }
 
 // Kind describes the kind to the agent.
 func Kind() adaptors.Kind {
-	return adaptors.Kind{
-		Name:    "syslog",
-		Summary: "receives syslog over UDP, TCP, TLS and a unix socket",
-		NewConfig: func() any {
-			c := DefaultConfig()
-			return &c
-		},
-		New: func(cfg any) (adaptors.Adaptor, error) {
-			c, ok := cfg.(*Config)
-			if !ok {
-				return nil, fmt.Errorf("create syslog: its config is a %T", cfg)
-			}
-			return New(*c)
-		},
-	}
+	return adaptors.Make("syslog", "receives syslog over UDP, TCP, TLS and a unix socket",
+		DefaultConfig, New)
 }
 
-// New makes an adaptor; zero values in cfg mean the defaults. It listens to
-// nothing yet.
+// New makes an adaptor from what Decode found valid; it listens to nothing yet.
 func New(cfg Config) (*Adaptor, error) {
-	def := DefaultConfig()
-	if len(cfg.Listen) == 0 {
-		return nil, fmt.Errorf("create syslog: no address to listen on")
-	}
-	if cfg.MaxMessage == 0 {
-		cfg.MaxMessage = def.MaxMessage
-	}
-	if cfg.MaxConns == 0 {
-		cfg.MaxConns = def.MaxConns
-	}
-	if cfg.ReadBuffer == 0 {
-		cfg.ReadBuffer = def.ReadBuffer
-	}
 	a := &Adaptor{cfg: cfg, times: defaultTimes(), source: sourceName(cfg.Listen), pending: newPending(pendingBytes)}
 	for _, addr := range cfg.Listen {
-		if addr.network == "tls" && cfg.TLS == nil {
-			return nil, fmt.Errorf("create syslog: %s needs a certificate and a key", addr)
-		}
 		a.doors = append(a.doors, &door{addr: addr})
 	}
 	return a, nil

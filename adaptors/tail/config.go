@@ -72,23 +72,8 @@ func (c *Config) Validate(n config.Node) config.Problems {
 
 // Kind describes the kind to the agent.
 func Kind() adaptors.Kind {
-	return adaptors.Kind{
-		Name:    "tail",
-		Summary: "follows files through renames, truncation and deletion",
-		NewConfig: func() any {
-			c := DefaultConfig()
-			return &c
-		},
-		New: func(cfg any) (adaptors.Adaptor, error) {
-			c, ok := cfg.(*Config)
-			if !ok {
-				return nil, fmt.Errorf("create tail: its config is a %T", cfg)
-			}
-			return New(*c)
-		},
-		Replayable: true,
-		Rewindable: true,
-	}
+	return adaptors.Make("tail", "follows files through renames, truncation and deletion",
+		DefaultConfig, New, adaptors.Rewindable)
 }
 
 // New makes an adaptor; zero values in cfg mean the defaults. It touches
@@ -96,7 +81,7 @@ func Kind() adaptors.Kind {
 func New(cfg Config) (*Adaptor, error) {
 	def := DefaultConfig()
 	if len(cfg.Paths) == 0 {
-		return nil, fmt.Errorf("create tail: no paths")
+		return nil, fmt.Errorf("no paths")
 	}
 	if cfg.Start == "" {
 		cfg.Start = def.Start
@@ -108,14 +93,14 @@ func New(cfg Config) (*Adaptor, error) {
 		cfg.MaxRecord = def.MaxRecord
 	}
 	if cfg.MaxRecord > chunk.MaxBody/2 {
-		return nil, fmt.Errorf("create tail: max_record %v: at most %v are allowed", cfg.MaxRecord, config.Size(chunk.MaxBody/2))
+		return nil, fmt.Errorf("max_record %v: at most %v are allowed", cfg.MaxRecord, config.Size(chunk.MaxBody/2))
 	}
 	if cfg.Rescan == 0 {
 		cfg.Rescan = def.Rescan
 	}
 	cutter, err := cfg.Cutter("", int(cfg.MaxRecord))
 	if err != nil {
-		return nil, fmt.Errorf("create tail: %w", err)
+		return nil, err
 	}
 	return &Adaptor{cfg: cfg, cutter: cutter, times: defaultTimes()}, nil
 }
