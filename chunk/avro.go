@@ -10,7 +10,7 @@ import (
 // The data type is not in it: it is constant for a file and stands in the
 // file's metadata.
 const Schema = `{"type":"record","name":"Chunk","namespace":"akupara","doc":"a piece of one stream; its bytes are body, at the offsets [first, last)","fields":[` +
-	`{"name":"kind","type":{"type":"enum","name":"Kind","symbols":["data","begin","end","lost","dropped"]}},` +
+	`{"name":"kind","type":{"type":"enum","name":"Kind","symbols":["data","begin","end","lost","dropped","doubtful"]}},` +
 	`{"name":"host","type":"string"},` +
 	`{"name":"source","type":"string"},` +
 	`{"name":"stream","type":"string"},` +

@@ -34,10 +34,14 @@ const (
 	End                 // the stream is finished, its length is First; Last == First
 	Lost                // the source destroyed [First, Last) before it could be read
 	Dropped             // a filter or a full spool dropped [First, Last)
+	// Doubtful: [First, Last) may be in the table already under another stream,
+	// as its agent does not know what was sent before. Its bytes are sent all the
+	// same.
+	Doubtful
 	numKinds
 )
 
-var kindNames = [numKinds]string{"data", "begin", "end", "lost", "dropped"}
+var kindNames = [numKinds]string{"data", "begin", "end", "lost", "dropped", "doubtful"}
 
 func (k Kind) String() string {
 	if k < numKinds {

@@ -149,6 +149,8 @@ func (b *backlog) told(e *chunk.Entry) bool {
 		return s.End >= e.First
 	case chunk.Lost:
 		return s.Lost.Contains(e.Range())
+	case chunk.Doubtful:
+		return s.Doubtful.Contains(e.Range())
 	default:
 		return s.Dropped.Contains(e.Range())
 	}

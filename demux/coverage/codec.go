@@ -15,8 +15,12 @@ import (
 // frame. They are the number of streams and the streams, by ascending id;
 // numbers are varints, a list is preceded by its length, and the offsets of
 // ranges ascend, so each is the distance from the one before.
+//
+// Version 1 (AKC1) knows no Doubtful, Cause and Since; it is read, and written no
+// more.
 const (
-	magic    = "AKC1"
+	magic    = "AKC2"
+	magic1   = "AKC1"
 	fixed    = len(magic) + 4 + 8
 	MaxRaw   = 512 << 20 // bytes of a set, decompressed
 	MaxCoded = 256 << 20 // bytes of a set, encoded
@@ -51,7 +55,7 @@ func appendStream(b []byte, id string, s *Stream) []byte {
 		b = binary.AppendUvarint(b, uint64(len(t)))
 		b = append(b, t...)
 	}
-	for _, r := range [...]chunk.Ranges{s.Ranges, s.Lost, s.Dropped} {
+	for _, r := range [...]chunk.Ranges{s.Ranges, s.Lost, s.Dropped, s.Doubtful} {
 		b = binary.AppendUvarint(b, uint64(len(r)))
 		at := int64(0)
 		for _, x := range r {
@@ -62,7 +66,10 @@ func appendStream(b []byte, id string, s *Stream) []byte {
 	}
 	b = binary.AppendVarint(b, s.Begin)
 	b = binary.AppendVarint(b, s.End)
+	b = binary.AppendVarint(b, seconds(s.Since))
 	b = binary.AppendVarint(b, s.Seen.Unix())
+	b = binary.AppendUvarint(b, uint64(len(s.Cause)))
+	b = append(b, s.Cause...)
 	b = binary.AppendUvarint(b, uint64(len(s.Sums)))
 	at := int64(0)
 	for _, x := range s.Sums {
@@ -74,12 +81,21 @@ func appendStream(b []byte, id string, s *Stream) []byte {
 	return b
 }
 
+// seconds is a time as it is stored: 0 for none.
+func seconds(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.Unix()
+}
+
 // Decode reads a coverage file's bytes. What breaks the format is
 // chunk.ErrInvalid; memory stays within a small multiple of the raw length.
 func Decode(b []byte) (Set, error) {
-	if len(b) < fixed || string(b[:len(magic)]) != magic {
-		return nil, invalidf("no coverage file of version 1")
+	if len(b) < fixed || string(b[:len(magic)]) != magic && string(b[:len(magic)]) != magic1 {
+		return nil, invalidf("no coverage file of version 1 or 2")
 	}
+	version := int(b[len(magic)-1] - '0')
 	if got, want := chunk.CRC(b[8:]), binary.LittleEndian.Uint32(b[4:]); got != want {
 		return nil, invalidf("CRC is %08x, should be %08x", got, want)
 	}
@@ -102,12 +118,12 @@ func Decode(b []byte) (Set, error) {
 	if uint64(len(raw)) != rawLen {
 		return nil, invalidf("%d bytes raw, its head says %d", len(raw), rawLen)
 	}
-	return decodeRaw(raw)
+	return decodeRaw(raw, version)
 }
 
-func decodeRaw(raw []byte) (Set, error) {
-	d := decoder{b: raw}
-	n := d.count(12) // a stream takes at least that many bytes
+func decodeRaw(raw []byte, version int) (Set, error) {
+	d := decoder{b: raw, version: version}
+	n := d.count(11) // a stream takes at least that many bytes
 	set := make(Set, n)
 	prev := ""
 	for i := range n {
@@ -132,9 +148,10 @@ func invalidf(format string, args ...any) error {
 
 // decoder gives zero values after its first error.
 type decoder struct {
-	b            []byte
-	err          error
-	host, source string // the ones before: streams repeat them
+	b                   []byte
+	version             int
+	err                 error
+	host, source, cause string // the ones before: streams repeat them
 }
 
 func (d *decoder) fail(what string) {
@@ -229,8 +246,19 @@ func (d *decoder) stream() (string, *Stream) {
 	id := string(d.bytes())
 	s := &Stream{Host: d.repeated(&d.host), Source: d.repeated(&d.source)}
 	s.Ranges, s.Lost, s.Dropped = d.ranges(), d.ranges(), d.ranges()
+	if d.version > 1 {
+		s.Doubtful = d.ranges()
+	}
 	s.Begin, s.End = d.varint(), d.varint()
+	if d.version > 1 {
+		if n := d.varint(); n != 0 {
+			s.Since = time.Unix(n, 0).UTC()
+		}
+	}
 	s.Seen = time.Unix(d.varint(), 0).UTC()
+	if d.version > 1 {
+		s.Cause = d.repeated(&d.cause)
+	}
 	if s.Begin < Unknown || s.End < Unknown {
 		d.fail("a begin or end is negative")
 	}

@@ -36,10 +36,18 @@ type Stream struct {
 	// collector that comes back may still bring the bytes, and then Ranges
 	// holds them too.
 	Lost, Dropped chunk.Ranges
+	// Doubtful may be in the table under another stream, too, as was told. It
+	// neither explains a hole nor fills it.
+	Doubtful chunk.Ranges
+	// Cause says why a fork is one: the stream's bytes differ from those that
+	// another stream has at the same offsets. Empty for all other streams.
+	Cause string
 	// Sums are of covered chunks, in the order they were committed: a chunk
 	// that comes again with other bytes is told from a mere repetition.
 	Sums []Sum
-	Seen time.Time // when something was last committed for it; seconds
+	// Since and Seen are when something was first and last committed for it;
+	// seconds. Since is zero where it was before this was noted.
+	Since, Seen time.Time
 }
 
 // Sum is the CRC-32C of the bytes [First, Last) of a stream.
@@ -71,6 +79,8 @@ func (s *Stream) Tell(kind chunk.Kind, r chunk.Range) {
 		s.Lost = s.Lost.Add(r)
 	case chunk.Dropped:
 		s.Dropped = s.Dropped.Add(r)
+	case chunk.Doubtful:
+		s.Doubtful = s.Doubtful.Add(r)
 	}
 }
 
@@ -98,16 +108,20 @@ func (s *Stream) addSums(sums ...Sum) {
 func (s *Stream) Clone() *Stream {
 	c := *s
 	c.Ranges, c.Lost, c.Dropped = slices.Clone(s.Ranges), slices.Clone(s.Lost), slices.Clone(s.Dropped)
+	c.Doubtful = slices.Clone(s.Doubtful)
 	c.Sums = slices.Clone(s.Sums)
 	return &c
 }
 
-// merge takes in all that d tells. It shares no memory with d afterwards.
+// merge takes in all that d, which is newer, tells. It shares no memory with d
+// afterwards.
 func (s *Stream) merge(d *Stream) {
 	s.Host, s.Source = cmp.Or(d.Host, s.Host), cmp.Or(d.Source, s.Source)
 	s.Ranges = s.Ranges.AddAll(d.Ranges)
 	s.Lost = s.Lost.AddAll(d.Lost)
 	s.Dropped = s.Dropped.AddAll(d.Dropped)
+	s.Doubtful = s.Doubtful.AddAll(d.Doubtful)
+	s.Cause = cmp.Or(s.Cause, d.Cause)
 	s.begin(d.Begin)
 	s.end(d.End)
 	s.addSums(d.Sums...)

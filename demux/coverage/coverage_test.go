@@ -1,14 +1,18 @@
 package coverage
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
 	"math/rand/v2"
+	"os"
 	"reflect"
 	"slices"
 	"testing"
 	"time"
+
+	"github.com/klauspost/compress/zstd"
 
 	"github.com/akupara/akupara/chunk"
 	"github.com/akupara/akupara/store/local"
@@ -125,7 +129,7 @@ func random(rnd *rand.Rand) Set {
 		for range rnd.IntN(40) {
 			first := rnd.Int64N(1 << rnd.IntN(62))
 			x := r(first, first+1+rnd.Int64N(1000))
-			switch kind := chunk.Kind(rnd.IntN(5)); kind {
+			switch kind := chunk.Kind(rnd.IntN(6)); kind {
 			case chunk.Data:
 				s.Cover(x, rnd.Uint32())
 			case chunk.Begin, chunk.End:
@@ -135,6 +139,10 @@ func random(rnd *rand.Rand) Set {
 			}
 		}
 		s.Seen = time.Unix(rnd.Int64N(1<<33), 0).UTC()
+		if rnd.IntN(2) == 0 {
+			s.Since = time.Unix(1+rnd.Int64N(1<<33), 0).UTC()
+			s.Cause = fmt.Sprint("cause ", rnd.IntN(3))
+		}
 	}
 	return set
 }
@@ -161,6 +169,7 @@ func TestWhatIsEncodedIsDecoded(t *testing.T) {
 func equal(a, b Set) bool {
 	return maps.EqualFunc(a, b, func(x, y *Stream) bool {
 		return x.Host == y.Host && x.Source == y.Source && x.Begin == y.Begin && x.End == y.End && x.Seen.Equal(y.Seen) &&
+			x.Since.Equal(y.Since) && x.Cause == y.Cause && slices.Equal(x.Doubtful, y.Doubtful) &&
 			slices.Equal(x.Ranges, y.Ranges) && slices.Equal(x.Lost, y.Lost) && slices.Equal(x.Dropped, y.Dropped) && slices.Equal(x.Sums, y.Sums)
 	})
 }
@@ -218,6 +227,63 @@ func TestLoadMergesDeltasOntoTheBase(t *testing.T) {
 	}
 }
 
+// Tables that were written before streams had doubtful ranges, causes and a time
+// of their beginning.
+func TestAFileOfVersion1IsRead(t *testing.T) {
+	b, err := os.ReadFile("testdata/version-1.cov")
+	if err != nil {
+		t.Fatal(err)
+	}
+	j, err := os.ReadFile("testdata/version-1.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var want Set
+	if err := json.Unmarshal(j, &want); err != nil {
+		t.Fatal(err)
+	}
+	got, err := Decode(b)
+	if err != nil || !equal(got, want) {
+		t.Fatalf("got %v, %v, want %v", got, err, want)
+	}
+	if b, err = got.Encode(); err != nil {
+		t.Fatal(err)
+	}
+	if got, err = Decode(b); err != nil || !equal(got, want) {
+		t.Errorf("written anew: got %v, %v, want %v", got, err, want)
+	}
+}
+
+func TestDoubtfulIsNoHoleAndFillsNone(t *testing.T) {
+	s := NewStream("h", "x")
+	s.Cover(r(0, 10), 1)
+	s.Tell(chunk.Doubtful, r(0, 30))
+	s.Cover(r(20, 25), 2)
+	if got, want := s.Gaps(), (chunk.Ranges{r(10, 20)}); !slices.Equal(got, want) {
+		t.Errorf("gaps: got %v, want %v", got, want)
+	}
+	other := NewStream("h", "x")
+	other.merge(s)
+	if got, want := other.Doubtful, (chunk.Ranges{r(0, 30)}); !slices.Equal(got, want) {
+		t.Errorf("doubtful: got %v, want %v", got, want)
+	}
+}
+
+// unpacked gives what is compressed in a coverage file.
+func unpacked(t testing.TB, b []byte) []byte {
+	t.Helper()
+	dec, err := zstd.NewReader(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer dec.Close()
+	raw, err := dec.DecodeAll(b[fixed:], nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return raw
+}
+
 // FuzzDecode skips the CRC, which random bytes never pass.
 func FuzzDecode(f *testing.F) {
 	rnd := rand.New(rand.NewPCG(7, 8))
@@ -227,11 +293,20 @@ func FuzzDecode(f *testing.F) {
 		for _, id := range set.IDs() {
 			raw = appendStream(raw, id, set[id])
 		}
-		f.Add(raw)
+		f.Add(raw, true)
 	}
-	f.Fuzz(func(t *testing.T, raw []byte) {
+	old, err := os.ReadFile("testdata/version-1.cov")
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(unpacked(f, old), false)
+	f.Fuzz(func(t *testing.T, raw []byte, newer bool) {
 		_, _ = Decode(raw)
-		set, err := decodeRaw(raw)
+		version := 1
+		if newer {
+			version = 2
+		}
+		set, err := decodeRaw(raw, version)
 		if err != nil {
 			return
 		}

@@ -90,6 +90,7 @@ func (a *attempt) writeCoverage(ctx context.Context, run string, delta coverage.
 		if st.Seen.IsZero() {
 			st.Seen = now
 		}
+		st.Since = st.Seen // of the first commit that tells of it: a merge keeps that
 	}
 	kind, set := "delta", delta
 	if files.needBase() {
