@@ -11,19 +11,19 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"log/slog"
 	"sync"
 
 	"github.com/akupara/akupara/adaptors"
-	"github.com/akupara/akupara/chunk"
+	"github.com/akupara/akupara/adaptors/internal/board"
+	"github.com/akupara/akupara/adaptors/internal/receipts"
+	"github.com/akupara/akupara/adaptors/internal/replay"
 )
 
 // Adaptor makes lines. It implements adaptors.Replayer.
 type Adaptor struct {
-	cfg Config
-
-	mu    sync.Mutex
-	lanes map[string]*lane // of the run that is on, or of the last one, by stream
+	receipts.Box // what the agent tells
+	cfg          Config
+	board        board.Board
 }
 
 var (
@@ -39,45 +39,11 @@ func New(cfg Config) (*Adaptor, error) {
 	if err := cfg.Content(0).check(); err != nil {
 		return nil, err
 	}
-	return &Adaptor{cfg: cfg, lanes: map[string]*lane{}}, nil
+	return &Adaptor{cfg: cfg}, nil
 }
 
 // Status implements adaptors.Adaptor.
-func (a *Adaptor) Status() adaptors.Status {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	var out adaptors.Status
-	for _, l := range a.lanes {
-		src, lastErr := l.shown()
-		out.Sources = append(out.Sources, src)
-		out.LagBytes += max(0, src.Read-src.Settled)
-		if lastErr != "" {
-			out.LastErr = lastErr
-		}
-	}
-	sortSources(out.Sources)
-	return out
-}
-
-func (a *Adaptor) lane(stream string) *lane {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return a.lanes[stream]
-}
-
-// Settled implements adaptors.Replayer.
-func (a *Adaptor) Settled(stream string, upTo int64) {
-	if l := a.lane(stream); l != nil {
-		l.settle(upTo)
-	}
-}
-
-// Resend implements adaptors.Replayer.
-func (a *Adaptor) Resend(stream string, r chunk.Range) {
-	if l := a.lane(stream); l != nil {
-		l.ask(r)
-	}
-}
+func (a *Adaptor) Status() adaptors.Status { return a.board.Status() }
 
 // CanReread implements adaptors.Rereader: all can be made again.
 func (a *Adaptor) CanReread(adaptors.Stream) bool { return true }
@@ -92,6 +58,8 @@ type identity struct {
 // Run implements adaptors.Adaptor. When all streams are at their end it waits
 // for ctx.
 func (a *Adaptor) Run(ctx context.Context, env adaptors.Env) error {
+	a.Take() // what was told to a run before
+	a.board.Clear()
 	lanes, err := a.prepare(ctx, env)
 	if err != nil {
 		if ctx.Err() != nil {
@@ -106,59 +74,69 @@ func (a *Adaptor) Run(ctx context.Context, env adaptors.Env) error {
 	var failed error // a journal that fails: nothing may be sent
 	for _, l := range lanes {
 		running.Go(func() {
-			if err := l.run(ctx, env); err != nil && ctx.Err() == nil {
+			if err := l.run(ctx); err != nil && ctx.Err() == nil {
 				once.Do(func() { failed = err })
 				cancel()
 			}
 		})
 	}
-	<-ctx.Done()
-	running.Wait()
-	return failed
+	for {
+		select {
+		case <-a.Wake():
+			for id, letter := range a.Take() {
+				if l := lanes[id]; l != nil {
+					l.out.Take(letter)
+					l.nudge()
+				}
+			}
+		case <-ctx.Done():
+			running.Wait()
+			return failed
+		}
+	}
 }
 
-// prepare finds the streams that there are, and opens those that are missing.
-func (a *Adaptor) prepare(ctx context.Context, env adaptors.Env) ([]*lane, error) {
+// prepare finds the streams that there are, and opens those that are missing. It
+// returns them by id.
+func (a *Adaptor) prepare(ctx context.Context, env adaptors.Env) (map[string]*lane, error) {
 	wanted := map[Content]bool{}
 	for i := range a.cfg.Streams {
 		wanted[a.cfg.Content(i)] = true
 	}
-	var lanes []*lane
+	lanes := map[string]*lane{}
+	add := func(l *lane, id string) {
+		lanes[id] = l
+		a.board.Show(l.out, source(l.id.Content))
+	}
 	for _, k := range env.Streams.Known() {
 		var id identity
 		if err := json.Unmarshal(k.Identity, &id); err != nil || id.Content.check() != nil {
-			env.Log.Error("a stream's checkpoint can't be read; the stream is left as it is", "stream", k.ID, "err", err)
+			env.Log.Error("a stream's checkpoint can't be read; the stream is left as it is", "stream", k.ID, "error", err)
 			continue
 		}
-		l := newLane(k, id, -1, a.cfg.step())
-		length := a.cfg.length()
-		ended := k.Ended && k.Sent != length
-		if wanted[id.Content] && !ended && (length < 0 || k.Sent <= length) {
+		l := a.newLane(env, id)
+		l.out = replay.Restore(&l.env, k)
+		// A position within a line, which is none of ours, is taken for that line's start.
+		l.out.Rewind(k.Settled - k.Settled%id.Content.LineBytes)
+		ended := k.Ended && k.Sent != l.length
+		if wanted[id.Content] && !ended && (l.length < 0 || k.Sent <= l.length) {
 			delete(wanted, id.Content)
-			l.length = length
 		} else {
 			l.length, l.retired = k.Sent, true
 		}
-		lanes = append(lanes, l)
+		add(l, k.ID)
 	}
 	for i := range a.cfg.Streams {
 		c := a.cfg.Content(i)
 		if !wanted[c] {
 			continue
 		}
-		id := identity{Content: c}
-		st, err := env.Streams.Open(ctx, adaptors.Stream{Source: source(c), Identity: id.encode(), Type: env.Type})
-		if err != nil {
-			return nil, fmt.Errorf("open a stream of seed %d: %w", c.Seed, err)
+		l := a.newLane(env, identity{Content: c})
+		l.out = replay.New(&l.env)
+		if err := l.out.Open(ctx, adaptors.Stream{Source: source(c), Identity: l.id.encode()}); err != nil {
+			return nil, err
 		}
-		lanes = append(lanes, newLane(st, id, a.cfg.length(), a.cfg.step()))
-	}
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.lanes = map[string]*lane{}
-	for _, l := range lanes {
-		l.log = env.Log.With(slog.String("stream", l.stream.ID))
-		a.lanes[l.stream.ID] = l
+		add(l, l.out.ID())
 	}
 	return lanes, nil
 }

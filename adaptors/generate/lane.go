@@ -1,16 +1,13 @@
 package generate
 
 import (
-	"cmp"
 	"context"
-	"fmt"
 	"hash/crc64"
-	"log/slog"
-	"slices"
-	"sync"
 	"time"
 
 	"github.com/akupara/akupara/adaptors"
+	"github.com/akupara/akupara/adaptors/internal/board"
+	"github.com/akupara/akupara/adaptors/internal/replay"
 	"github.com/akupara/akupara/chunk"
 )
 
@@ -24,51 +21,29 @@ const (
 	firstRetry, lastRetry = 50 * time.Millisecond, 10 * time.Second
 )
 
-// lane is one stream at work. Its goroutine alone touches what stands before
-// mu.
+// lane is one stream at work, in a goroutine of its own.
 type lane struct {
-	stream  adaptors.Stream
+	env     adaptors.Env // its output is patient
+	board   *board.Board
+	out     *replay.Stream
 	id      identity
 	length  int64 // bytes; -1: it never ends
 	step    time.Duration
 	retired bool // not the config's any more: forgotten once its end is secured
-	off     int64
-	endSent bool
 	body    []byte
-	log     *slog.Logger
 	wake    chan struct{}
-
-	mu      sync.Mutex
-	read    int64
-	settled int64
-	said    bool // a receipt came since the End was sent
-	waits   bool // the End was sent and no receipt came since
-	asked   []chunk.Range
-	lastErr string
 }
 
-func newLane(s adaptors.Stream, id identity, length int64, step time.Duration) *lane {
-	l := &lane{stream: s, id: id, length: length, step: step, wake: make(chan struct{}, 1)}
-	// A position within a line, which is none of ours, is taken for that line's start.
-	l.off = s.Settled - s.Settled%id.Content.LineBytes
-	l.read, l.settled = l.off, s.Settled
+func (a *Adaptor) newLane(env adaptors.Env, id identity) *lane {
+	l := &lane{env: env, board: &a.board, id: id, length: a.cfg.length(), step: a.cfg.step(), wake: make(chan struct{}, 1)}
+	l.env.Out = &replay.Patient{Out: env.Out, First: firstRetry, Last: lastRetry, Note: func(err error) {
+		if err == nil {
+			a.board.Well(l.out)
+		} else if a.board.Fail(l.out, err) {
+			env.Log.Warn("a chunk was not taken; it is tried again", "stream", l.out.ID(), "error", err)
+		}
+	}}
 	return l
-}
-
-func (l *lane) shown() (src adaptors.Source, lastErr string) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	size := l.read
-	if l.length > 0 {
-		size = l.length
-	}
-	return adaptors.Source{Stream: l.stream.ID, Path: l.stream.Source, Size: size, Read: l.read, Settled: l.settled}, l.lastErr
-}
-
-func sortSources(list []adaptors.Source) {
-	slices.SortFunc(list, func(a, b adaptors.Source) int {
-		return cmp.Or(cmp.Compare(a.Path, b.Path), cmp.Compare(a.Stream, b.Stream))
-	})
 }
 
 func (l *lane) nudge() {
@@ -78,54 +53,27 @@ func (l *lane) nudge() {
 	}
 }
 
-func (l *lane) settle(upTo int64) {
-	l.mu.Lock()
-	l.settled = max(l.settled, upTo)
-	l.said = l.waits
-	wake := l.said
-	l.mu.Unlock()
-	if wake {
-		l.nudge()
-	}
-}
-
-func (l *lane) ask(r chunk.Range) {
-	l.mu.Lock()
-	l.asked = append(l.asked, r)
-	l.mu.Unlock()
-	l.nudge()
-}
-
-func (l *lane) takeAsked() []chunk.Range {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	out := l.asked
-	l.asked = nil
-	return out
-}
-
-// run sends the stream until ctx is done. The error is that of the journal.
-func (l *lane) run(ctx context.Context, env adaptors.Env) error {
+// run sends the stream until ctx is done, or it is forgotten. The error is that
+// of the journal, or of a chunk that can't be taken.
+func (l *lane) run(ctx context.Context) error {
 	due := time.Now()
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
-		for _, r := range l.takeAsked() {
-			if err := l.again(ctx, env, r); err != nil {
-				return err
-			}
+		if err := l.out.Resend(ctx, l.makeAgain); err != nil {
+			return err
 		}
 		var wait <-chan time.Time
 		last, at := l.next(due, time.Now())
-		switch {
-		case last > l.off:
-			if err := l.send(ctx, env, l.off, last); err != nil {
+		switch off := l.out.Off(); {
+		case last > off:
+			if err := l.send(ctx, off, last); err != nil {
 				return err
 			}
 			due = at
 			continue
-		case l.length >= 0 && l.off >= l.length:
-			if gone, err := l.finish(ctx, env); gone || err != nil {
+		case l.length >= 0 && off >= l.length:
+			if gone, err := l.finish(ctx); gone || err != nil {
 				return err
 			}
 		default:
@@ -141,148 +89,72 @@ func (l *lane) run(ctx context.Context, env adaptors.Env) error {
 	}
 }
 
-// next tells up to which offset lines are due at now, and when the ones after
+// next returns up to which offset lines are due at now, and when the ones after
 // them count from. With none due, it is when to look again.
 func (l *lane) next(due, now time.Time) (last int64, at time.Time) {
 	line := l.id.Content.LineBytes
 	lines := chunkBytes / line
 	if l.length >= 0 {
-		lines = min(lines, (l.length-l.off)/line)
+		lines = min(lines, (l.length-l.out.Off())/line)
 	}
 	if lines <= 0 {
-		return l.off, due
+		return l.out.Off(), due
 	}
 	// What was sent before comes again as fast as it is taken.
-	if l.off < l.stream.Sent {
-		return min(l.off+lines*line, l.stream.Sent), due
+	if l.out.Off() < l.out.Sent() {
+		return min(l.out.Off()+lines*line, l.out.Sent()), due
 	}
 	if l.step == 0 {
-		return l.off + lines*line, due
+		return l.out.Off() + lines*line, due
 	}
 	if late := now.Add(-arrears); due.Before(late) {
 		due = late
 	}
 	ready := int64(now.Sub(due) / l.step)
 	if whole := max(int64(tick/l.step), 1); ready < min(whole, lines) {
-		return l.off, due.Add(time.Duration(min(whole, lines)) * l.step)
+		return l.out.Off(), due.Add(time.Duration(min(whole, lines)) * l.step)
 	}
 	ready = min(ready, lines)
-	return l.off + ready*line, due.Add(time.Duration(ready) * l.step)
+	return l.out.Off() + ready*line, due.Add(time.Duration(ready) * l.step)
 }
 
-// send sends [first, last), which goes on at l.off.
-func (l *lane) send(ctx context.Context, env adaptors.Env, first, last int64) error {
+// send makes and sends [first, last), both at a line's border.
+func (l *lane) send(ctx context.Context, first, last int64) error {
 	l.body = l.id.Content.Append(l.body[:0], first, last)
-	if last > l.stream.Sent {
-		tail := l.body[len(l.body)-int(l.id.Content.LineBytes):]
-		if err := env.Streams.Sent(l.stream.ID, last, crc64.Checksum(tail, crc64.MakeTable(crc64.ECMA))); err != nil {
-			return fmt.Errorf("journal stream %s: %w", l.stream.ID, err)
-		}
-		l.stream.Sent = last
-	}
-	if !l.out(ctx, env, chunk.Chunk{Kind: chunk.Data, First: first, Last: last, Body: l.body}) {
-		return ctx.Err()
-	}
-	l.off = last
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.read = max(l.read, last)
-	return nil
+	tail := l.body[len(l.body)-int(l.id.Content.LineBytes):]
+	c := chunk.Chunk{First: first, Last: last, Body: l.body}
+	return l.out.Data(ctx, c, crc64.Checksum(tail, crc64.MakeTable(crc64.ECMA)))
 }
 
-// out hands a chunk over, and tries for as long as it takes; false: ctx is done.
-func (l *lane) out(ctx context.Context, env adaptors.Env, c chunk.Chunk) bool {
-	c.Type, c.Host, c.Source, c.Stream, c.Time = env.Type, env.Host, l.stream.Source, l.stream.ID, time.Now()
-	for pause := firstRetry; ; pause = min(2*pause, lastRetry) {
-		err := env.Out.Send(ctx, &c)
-		if ctx.Err() != nil && err != nil {
-			return false
-		}
-		l.failed(err)
-		if err == nil {
-			return true
-		}
-		t := time.NewTimer(pause)
-		select {
-		case <-t.C:
-		case <-ctx.Done():
-			t.Stop()
-			return false
-		}
-	}
-}
-
-func (l *lane) failed(err error) {
-	text := ""
-	if err != nil {
-		text = err.Error()
-	}
-	l.mu.Lock()
-	news := text != l.lastErr && text != ""
-	l.lastErr = text
-	l.mu.Unlock()
-	if news {
-		l.log.Warn("a chunk was not taken; it is tried again", "err", err)
-	}
-}
-
-// again sends once more what is asked for, as far as it was sent before. An
-// empty range asks for the End.
-func (l *lane) again(ctx context.Context, env adaptors.Env, r chunk.Range) error {
+// makeAgain sends the lines of a range that was sent before.
+func (l *lane) makeAgain(ctx context.Context, r chunk.Range) error {
 	line := l.id.Content.LineBytes
-	if r.Empty() {
-		l.endSent = l.endSent && r.First != l.length
-		return nil
-	}
-	for first := r.First - r.First%line; first < min(r.Last, l.off); {
-		last := min(first+chunkBytes/line*line, (r.Last+line-1)/line*line, l.off)
-		l.body = l.id.Content.Append(l.body[:0], first, last)
-		if !l.out(ctx, env, chunk.Chunk{Kind: chunk.Data, First: first, Last: last, Body: l.body}) {
-			return ctx.Err()
+	for first := r.First - r.First%line; first < r.Last; {
+		last := min(first+chunkBytes/line*line, (r.Last+line-1)/line*line)
+		if err := l.send(ctx, first, last); err != nil {
+			return err
 		}
 		first = last
 	}
 	return nil
 }
 
-// finish tells the stream's end, and forgets a retired stream whose end is
-// secured: gone.
-func (l *lane) finish(ctx context.Context, env adaptors.Env) (gone bool, err error) {
-	l.mu.Lock()
-	secured := l.said && l.settled >= l.length
-	l.mu.Unlock()
-	switch {
-	case l.retired && (secured || l.id.EndSecured && l.stream.Settled >= l.length):
-		if err := env.Streams.Forget(l.stream.ID); err != nil {
-			return false, fmt.Errorf("forget stream %s: %w", l.stream.ID, err)
-		}
-		return true, nil
-	case secured && !l.id.EndSecured:
-		l.id.EndSecured = true
-		return false, l.store(env)
-	case l.endSent || l.id.EndSecured && l.stream.Settled >= l.length:
-		return false, nil
-	}
-	if !l.stream.Ended {
-		l.stream.Ended = true
-		if err := l.store(env); err != nil {
+// finish ends the stream, and forgets a retired one whose end is secured: gone.
+func (l *lane) finish(ctx context.Context) (gone bool, err error) {
+	secured := l.id.EndSecured && l.out.Settled() >= l.length
+	if !secured {
+		if err := l.out.End(ctx, "all of it was made"); err != nil {
 			return false, err
 		}
 	}
-	if !l.out(ctx, env, chunk.Chunk{Kind: chunk.End, First: l.length, Last: l.length, Reason: "all of it was made"}) {
-		return false, nil
+	switch {
+	case l.retired && (secured || l.out.Done()):
+		l.out.Forget()
+		l.board.Hide(l.out)
+		return true, nil
+	case l.out.Done() && !l.id.EndSecured:
+		l.id.EndSecured = true
+		return false, l.out.Update(l.id.encode())
 	}
-	l.endSent = true
-	l.mu.Lock()
-	l.waits = true
-	l.mu.Unlock()
 	return false, nil
-}
-
-func (l *lane) store(env adaptors.Env) error {
-	l.stream.Identity = l.id.encode()
-	if err := env.Streams.Update(l.stream); err != nil {
-		return fmt.Errorf("store stream %s: %w", l.stream.ID, err)
-	}
-	return nil
 }

@@ -6,6 +6,7 @@
 package replay
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"sync"
@@ -62,7 +63,7 @@ func New(env *adaptors.Env) *Stream { return &Stream{env: env, announced: true} 
 // position, also where it has ended: Sent then tells its length.
 func Restore(env *adaptors.Env, k adaptors.Stream) *Stream {
 	s := &Stream{
-		env: env, source: k.Source, identity: k.Identity, begin: k.Begin, sent: max(k.Sent, k.Begin), tail: k.Tail,
+		env: env, source: k.Source, dataType: k.Type, identity: k.Identity, begin: k.Begin, sent: max(k.Sent, k.Begin), tail: k.Tail,
 		announced: k.Begin == 0 || k.Settled > k.Begin,
 		id:        k.ID, phase: opened, off: k.Settled, settled: k.Settled, size: max(k.Sent, k.Settled),
 	}
@@ -72,14 +73,16 @@ func Restore(env *adaptors.Env, k adaptors.Stream) *Stream {
 	return s
 }
 
-// Open stores the stream, durably, before its first byte is sent.
+// Open stores the stream, durably, before its first byte is sent. Its type is
+// that of its chunks.
 func (s *Stream) Open(ctx context.Context, st adaptors.Stream) error {
 	st.Settled, st.Sent = st.Begin, st.Begin
+	st.Type = cmp.Or(st.Type, s.dataType, s.env.Type)
 	got, err := s.env.Streams.Open(ctx, st)
 	if err != nil {
 		return fmt.Errorf("open a stream for %s: %w", ident.Text(st.Source), err)
 	}
-	s.source, s.identity = st.Source, st.Identity
+	s.source, s.identity, s.dataType = st.Source, st.Identity, st.Type
 	s.begin, s.sent, s.tail = st.Begin, st.Begin, st.Tail
 	s.announced = st.Begin == 0
 	s.mu.Lock()
@@ -103,8 +106,8 @@ func (s *Stream) Sent() int64 { return s.sent }
 // Tail is the fingerprint of the bytes before Sent.
 func (s *Stream) Tail() uint64 { return s.tail }
 
-// SetType sets the data type of the stream's chunks, where it is not the
-// adaptor's.
+// SetType sets the data type of the stream's chunks, where it is neither the one
+// it was opened with nor the adaptor's.
 func (s *Stream) SetType(t string) { s.dataType = t }
 
 // Update stores what the kind finds the source by from now on.
@@ -317,10 +320,7 @@ func (s *Stream) fact(ctx context.Context, kind chunk.Kind, rg chunk.Range, why 
 }
 
 func (s *Stream) send(ctx context.Context, c *chunk.Chunk) error {
-	c.Type, c.Host, c.Source, c.Stream, c.Time = s.dataType, s.env.Host, ident.Text(s.source), s.ID(), time.Now()
-	if c.Type == "" {
-		c.Type = s.env.Type
-	}
+	c.Type, c.Host, c.Source, c.Stream, c.Time = cmp.Or(s.dataType, s.env.Type), s.env.Host, ident.Text(s.source), s.ID(), time.Now()
 	if err := s.env.Out.Send(ctx, c); err != nil {
 		return fmt.Errorf("send %v %v of %s: %w", c.Kind, c.Range(), c.Source, err)
 	}

@@ -351,17 +351,18 @@ func TestAStreamThatWasNeverOpenedEndsWithoutAWord(t *testing.T) {
 }
 
 func TestChunksSayWhoseTheyAre(t *testing.T) {
-	r := newRig(t, adaptors.Stream{Source: "a\xff", Begin: 4})
-	r.s.SetType("other")
+	r := newRig(t, adaptors.Stream{Source: "a\xff", Type: "other", Begin: 4})
 	r.s.Tags, r.s.Why = map[string]string{"k": "v"}, "told so"
+	r.ok(r.data(4, 8))
+	r.restart(nil)
 	r.ok(r.data(4, 8))
 	for _, c := range r.rec.Chunks() {
 		if c.Type != "other" || c.Source != `a\xff` || c.Host != r.env.Host || c.Stream != r.s.ID() || c.Time.IsZero() {
 			t.Errorf("got %+v", c)
 		}
-		if c.Kind == chunk.Begin && (c.Tags["k"] != "v" || c.Reason != "told so") {
-			t.Errorf("got the fact %+v", c)
-		}
+	}
+	if c := r.rec.Chunks()[0]; c.Kind != chunk.Begin || c.Tags["k"] != "v" || c.Reason != "told so" {
+		t.Errorf("got the fact %+v", c)
 	}
 }
 
