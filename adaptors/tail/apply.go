@@ -68,14 +68,18 @@ func (r *run) found(s *stream, c *candidate) {
 	ended := s.ended
 	s.gone, s.ended, s.endMoved = false, false, false
 	s.endSent.Store(false)
-	s.info, s.key, s.grewAt, s.seenSize = c.info, c.info.Key(), time.Now(), c.info.Size
-	s.goodSize = c.info.Size // its bytes were compared; a copy may lack what came after it was made
-	s.size.Store(c.info.Size)
+	s.info, s.key, s.grewAt, s.end, s.zeros = c.info, c.info.Key(), time.Now(), c.end, c.zeros
+	s.goodSize = max(c.end, s.sent) // its bytes were compared; a copy may lack what came after it was made
+	s.size.Store(c.end)
 	s.f = c.take()
 	r.keepOpen(s)
 	s.origin = s.source
 	r.files.live.add(s)
-	if id := s.ident; ended || id.Ino != c.info.Ino || id.Birth != c.info.Birth || id.Gone != 0 {
+	id := s.ident
+	if !id.SameHead(c.head) { // zeros at the file's end were taken for its bytes, by an older version
+		id.HeadLen, id.Head = len(c.head), ident.Sum(c.head)
+	}
+	if ended || id.HeadLen != s.ident.HeadLen || id.Ino != c.info.Ino || id.Birth != c.info.Birth || id.Gone != 0 {
 		id.Ino, id.Birth, id.Gone = c.info.Ino, c.info.Birth, 0
 		r.remember(s, id)
 	}
@@ -86,9 +90,9 @@ func (r *run) found(s *stream, c *candidate) {
 func (r *run) start(c *candidate, begin int64, mustOpen bool) *stream {
 	s := &stream{
 		path: c.path, origin: c.path, info: c.info, key: c.info.Key(), first: ident.New(c.path, &c.info, c.head),
-		begin: begin, mustOpen: mustOpen, grewAt: time.Now(), seenSize: c.info.Size, goodSize: c.info.Size,
+		begin: begin, mustOpen: mustOpen, grewAt: time.Now(), end: c.end, zeros: c.zeros, goodSize: c.end,
 	}
-	s.size.Store(c.info.Size)
+	s.size.Store(c.end)
 	s.settled.Store(begin)
 	s.read.Store(begin)
 	delete(r.files.known, c.info.Key())

@@ -62,7 +62,7 @@ func (r *run) begin(ctx context.Context) {
 	})
 	r.strays()
 	for _, c := range rest {
-		if r.files.live.byKey[c.info.Key()] == nil && c.reopen(r.cfg.roots) { // else a hard link, or the next look decides
+		if r.files.live.byKey[c.info.Key()] == nil && r.files.reopen(&c) { // else a hard link, or the next look decides
 			r.decide(&c)
 			c.close()
 		}

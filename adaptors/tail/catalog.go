@@ -22,6 +22,7 @@ type catalog struct {
 	telling map[*stream]bool      // live ones that were lost a moment ago, and go back when their loss is reported
 	limbo   map[ident.Key]*stream // that were never stored and whose file is gone or, perhaps, renamed
 	held    map[string]*held      // by path: files that may be copies
+	blank   map[string]*blank     // by path: files of NULs alone
 	known   map[ident.Key]bool    // files that were followed before a truncation
 	ignored map[string]ignored    // by path: files that are too old
 }
@@ -30,7 +31,7 @@ func newCatalog(cfg *Config, cutter *cut.Cutter, t times) *catalog {
 	return &catalog{
 		cfg: cfg, cutter: cutter, times: t,
 		live: newLiveSet(), lost: newLostSet(), byID: map[string]*stream{}, telling: map[*stream]bool{}, limbo: map[ident.Key]*stream{},
-		held: map[string]*held{}, known: map[ident.Key]bool{}, ignored: map[string]ignored{},
+		held: map[string]*held{}, blank: map[string]*blank{}, known: map[ident.Key]bool{}, ignored: map[string]ignored{},
 	}
 }
 
@@ -41,6 +42,8 @@ type candidate struct {
 	head  []byte
 	f     *os.File // nil once a stream has taken it, or it was closed
 	atEnd bool     // it was there at the adaptor's first start, and is to be read from its end
+	end   int64    // of its data
+	zeros *zeros   // behind that; nil: none
 }
 
 // take gives the open file away: from here on an unlink does not matter.

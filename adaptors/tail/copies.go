@@ -33,7 +33,7 @@ func (k *catalog) copyOf(c *candidate) (s *stream, all bool) {
 		if same {
 			return s, false
 		}
-		if near && s.reason != "" && c.info.Size < s.sent && (k.heldFor(c, s) || s.endsAsSent(c.f, c.info.Size)) {
+		if near && s.reason != "" && c.info.Size < s.sent && (k.heldFor(c, s) || s.endsAsSent(c.f, c.end)) {
 			return s, true
 		}
 	}
@@ -115,7 +115,7 @@ func (k *catalog) movedByCopy(s *stream, c *candidate) (v verdict, ok bool) {
 	}
 	if info.Size > c.info.Size || mayGrow(s) != no {
 		still := k.held[c.path].is(c) && time.Since(k.held[c.path].since) >= k.times.hold/4 // else it may be on its way
-		return verdict{is: covered, of: s, begin: c.info.Size}, info.Size >= c.info.Size && still
+		return verdict{is: covered, of: s, begin: c.end}, info.Size >= c.info.Size && still
 	}
 	same, err := s.sameBytes(c.f, c.info.Size)
 	return verdict{is: continues, of: s}, err == nil && same

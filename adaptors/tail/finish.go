@@ -18,7 +18,7 @@ import (
 // is taken as it is, and whether the file is finished.
 func (r *reader) rest(ctx context.Context, s *stream) (result, error) {
 	still := time.Since(s.grewAt)
-	pending := s.off < s.info.Size
+	pending := s.off < s.end
 	unlinked := s.info.Links == 0
 	if pending {
 		flush, after := cut.None, time.Duration(0)
@@ -43,7 +43,7 @@ func (r *reader) rest(ctx context.Context, s *stream) (result, error) {
 		if how != idle || err != nil {
 			return result{how: how}, err
 		}
-		if s.off < s.info.Size {
+		if s.off < s.end {
 			if s.moved() || unlinked {
 				return result{wake: max(r.times.still-still, 10*time.Millisecond)}, nil
 			}
@@ -67,10 +67,10 @@ func (r *reader) rest(ctx context.Context, s *stream) (result, error) {
 		return result{wake: min(wait-still, r.times.still, r.times.poll)}, nil
 	}
 	// Bytes that came between the look and the lease are still to be read.
-	if err := s.look(); err != nil {
+	if err := r.look(s); err != nil {
 		return result{}, err
 	}
-	if s.info.Size != s.off {
+	if s.end != s.off {
 		return result{how: more}, nil
 	}
 	return result{}, r.end(ctx, s, "the file was deleted")
@@ -78,7 +78,7 @@ func (r *reader) rest(ctx context.Context, s *stream) (result, error) {
 
 // flush sends what is left, as far as the flush goes.
 func (r *reader) flush(ctx context.Context, s *stream, flush cut.Flush) (outcome, error) {
-	buf := make([]byte, s.info.Size-s.off+ident.MaxTail+1)
+	buf := make([]byte, s.end-s.off+ident.MaxTail)
 	_, _, how, err := r.readOnce(ctx, s, buf, flush)
 	return how, err
 }

@@ -56,9 +56,11 @@ func (r *run) closeExcess(but *stream) {
 // read of it is lost, and so is what should have to be sent again.
 func (r *run) giveUp(s *stream) {
 	if !s.gone {
-		size := s.seenSize
+		size := s.end
 		if info, err := ident.Fstat(s.f); err == nil {
-			size = info.Size
+			if end, err := s.dataEnd(&info); err == nil {
+				size = end
+			}
 		}
 		s.gone, s.lostTo = true, max(s.sent, s.goodSize, size)
 		s.reason = "the file was deleted before it could be read, and too many such files were open"
@@ -116,7 +118,7 @@ func (r *run) settle(s *stream) {
 		return
 	}
 	if s.f != nil { // somebody wrote on to the deleted file
-		if info, err := ident.Fstat(s.f); err == nil && info.Links == 0 && info.Size > s.off {
+		if info, err := ident.Fstat(s.f); err == nil && info.Links == 0 && s.holdsMore(&info) {
 			s.gone, s.ended, s.endMoved = false, false, false
 			s.endSent.Store(false)
 			r.turns.enqueue(s)

@@ -82,7 +82,7 @@ func (r *run) goOnOpen(f *os.File, path, origin string) {
 	if now, err := ident.Stat(c.path); err == nil && now.Key() == c.info.Key() {
 		return // at the next look, if it is held
 	}
-	if c.head, err = ident.ReadHead(f); err != nil || len(c.head) == 0 {
+	if c.head, err = ident.ReadHead(f); err != nil || r.files.trim(&c) != nil || c.end == 0 {
 		return
 	}
 	other := r.files.live.byPath[c.path]

@@ -19,6 +19,7 @@ func (r *run) check(path string) {
 	}
 	if !ok {
 		delete(r.files.held, path)
+		delete(r.files.blank, path)
 		delete(r.files.ignored, path)
 		if old != nil {
 			if !old.busy && old.info.Links > 1 { // perhaps it matches by another name
@@ -120,6 +121,16 @@ func (r *run) peek(path string, info ident.Info) (candidate, bool) {
 		c.close()
 		return c, false
 	}
+	if err := r.files.trim(&c); err != nil {
+		c.close()
+		r.skip(path, "can't be read: "+err.Error())
+		return c, false
+	}
+	if c.end == 0 {
+		c.close()
+		r.board.skip(path, "")
+		return c, false
+	}
 	if isLink(path) {
 		r.find.WatchFile(path)
 		r.links[path] = true
@@ -144,9 +155,12 @@ func peek(path string, roots adaptors.Roots) (candidate, error) {
 }
 
 // reopen opens a candidate that was closed, if its path still leads to it.
-func (c *candidate) reopen(roots adaptors.Roots) bool {
-	again, err := peek(c.path, roots)
-	if err != nil || again.info.Key() != c.info.Key() || len(again.head) == 0 {
+func (k *catalog) reopen(c *candidate) bool {
+	again, err := peek(c.path, k.cfg.roots)
+	if err == nil {
+		err = k.trim(&again)
+	}
+	if err != nil || again.info.Key() != c.info.Key() || again.end == 0 {
 		again.close()
 		return false
 	}

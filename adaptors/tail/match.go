@@ -66,7 +66,7 @@ func (k *catalog) judge(c *candidate) verdict {
 	}
 	if s, all := k.copyOf(c); s != nil {
 		if all {
-			return verdict{is: covered, of: s, begin: c.info.Size}
+			return verdict{is: covered, of: s, begin: c.end}
 		}
 		return verdict{is: continues, of: s}
 	}
@@ -92,7 +92,7 @@ func (k *catalog) notText(c *candidate) string {
 	if k.known[c.info.Key()] || len(k.lost.sameInode(&c.info)) > 0 {
 		return ""
 	}
-	return skippedHead(k.cfg.Encoding, c.f, c.head, c.info.Size)
+	return skippedHead(k.cfg.Encoding, c.f, c.head, c.end)
 }
 
 // ownFile finds the lost stream whose own file it is, or was.

@@ -60,6 +60,9 @@ type reader struct {
 func (r *reader) turn(ctx context.Context, s *stream) result {
 	res, err := r.tryTurn(ctx, s)
 	res.s, res.err = s, err
+	if s.inPlace() && (res.wake == 0 || res.wake > r.times.poll) { // no event need tell of what is written
+		res.wake = r.times.poll
+	}
 	return res
 }
 
@@ -88,18 +91,18 @@ func (r *reader) tryTurn(ctx context.Context, s *stream) (result, error) {
 	} else if err != nil {
 		return result{}, err
 	}
-	if err := s.look(); err != nil {
+	if err := r.look(s); err != nil {
 		return result{}, err
 	}
 	if s.info.Size < max(s.off, s.sent) || s.sent == s.begin && s.info.Size < s.goodSize {
 		return result{how: replaced}, nil // in the second case, before anything was sent of it
 	}
 	if s.id == "" {
-		if s.info.Size == 0 {
+		if s.end == 0 {
 			return result{}, nil
 		}
 		how, err := r.open(ctx, s)
-		if how == idle && err == nil {
+		if s.id != "" && how == idle && err == nil {
 			how = more // the run must know the id before a receipt can come
 		}
 		return result{how: how}, err
@@ -111,17 +114,30 @@ func (r *reader) tryTurn(ctx context.Context, s *stream) (result, error) {
 	return r.rest(ctx, s)
 }
 
-// look takes note of the file's size and links.
-func (s *stream) look() error {
+// look takes note of the file's size and links, and of where its data ends. What
+// is read after that is before the end, so that no NUL is read that is about to
+// be written over.
+func (r *reader) look(s *stream) error {
 	info, err := ident.Fstat(s.f)
 	if err != nil {
 		return fmt.Errorf("look at %s: %w", s.path, err)
 	}
 	s.info = info
-	if info.Size != s.seenSize {
-		s.seenSize, s.grewAt = info.Size, time.Now()
+	if _, err := r.cutterFor(s); err != nil {
+		return err
 	}
-	s.size.Store(info.Size)
+	end, err := s.dataEnd(&info)
+	if err != nil {
+		return err
+	}
+	now := time.Now()
+	if s.zeros != nil {
+		s.zeros.note(end, now, r.times.poll)
+	}
+	if end != s.end {
+		s.end, s.grewAt = end, now
+	}
+	s.size.Store(end)
 	return nil
 }
 
@@ -179,7 +195,7 @@ func (s *stream) sameBytes(f io.ReaderAt, size int64) (bool, error) {
 		return false, nil
 	}
 	head, err := ident.ReadHead(f)
-	if err != nil || !s.ident.SameHead(head) {
+	if err != nil || !s.ident.SameHead(head) && !s.ident.Filled(head) {
 		return false, err
 	}
 	if s.sent == 0 { // no tail
@@ -215,14 +231,20 @@ func (r *reader) open(ctx context.Context, s *stream) (outcome, error) {
 	if err != nil {
 		return idle, err
 	}
+	head = head[:min(int64(len(head)), s.end)]
 	if head[0] == 0 && s.begin == 0 {
-		if s.begin, err = ident.FirstData(s.f, s.info.Size); err != nil {
+		if s.zeros != nil && s.zeros.sure == 0 {
+			s.decided = false
+			return idle, nil // a record may just be coming there
+		}
+		if s.begin, err = ident.FirstData(s.f, s.end); err != nil {
 			return idle, fmt.Errorf("look for the first data of %s: %w", s.path, err)
 		}
 		s.begin = cutter.Align(s.begin)
 	}
 	s.source = cmp.Or(s.path, s.origin) // it may be deleted already
 	id := ident.New(s.source, &s.info, head)
+	id.Size = s.end
 	if isLink(s.source) {
 		id.Real, _ = filepath.EvalSymlinks(s.source) // only needed if the link is swapped while nobody looks
 	}
@@ -245,7 +267,7 @@ func (r *reader) open(ctx context.Context, s *stream) (outcome, error) {
 	s.settled.Store(s.begin)
 	s.read.Store(s.begin)
 	s.beginSent = s.begin == 0
-	s.goodSize = s.info.Size
+	s.goodSize = s.end
 	return idle, nil
 }
 
@@ -283,7 +305,7 @@ func (r *reader) read(ctx context.Context, s *stream) (outcome, error) {
 	defer r.buffers.Put(lent)
 	buf := *lent
 	for turn := 0; turn < turnBytes; {
-		if s.off >= s.info.Size {
+		if s.off >= s.end {
 			return s.verify()
 		}
 		n, eof, how, err := r.readOnce(ctx, s, buf, cut.None)
@@ -321,14 +343,15 @@ func (s *stream) verify() (outcome, error) {
 
 // readOnce reads once, together with the bytes before off, which tell whether
 // the file is still what it was, and sends what is cut off. eof says that the
-// file's end was seen.
+// end of the data was seen.
 func (r *reader) readOnce(ctx context.Context, s *stream, buf []byte, flush cut.Flush) (sent int, eof bool, how outcome, err error) {
 	before := int(min(s.off, ident.MaxTail))
-	n, err := s.f.ReadAt(buf, s.off-int64(before))
+	at := s.off - int64(before)
+	n, err := s.f.ReadAt(buf[:max(0, min(int64(len(buf)), s.end-at))], at)
 	if err != nil && !errors.Is(err, io.EOF) {
 		return 0, false, idle, fmt.Errorf("read %s at %d: %w", s.path, s.off, err)
 	}
-	eof = errors.Is(err, io.EOF)
+	eof = errors.Is(err, io.EOF) || at+int64(n) >= s.end
 	if n < before || s.off == s.sent && s.sent > 0 && ident.Sum(buf[:before]) != s.tail ||
 		s.sent == 0 && !s.ident.SameHead(buf[:n]) { // written anew before the first byte was sent
 		return 0, eof, replaced, nil
@@ -339,10 +362,15 @@ func (r *reader) readOnce(ctx context.Context, s *stream, buf []byte, flush cut.
 			return 0, eof, replaced, err
 		}
 	}
-	s.goodSize = s.info.Size
+	s.goodSize = s.end
 	cutter, err := r.cutterFor(s)
 	if err != nil {
 		return 0, eof, idle, err
+	}
+	if s.zeros != nil {
+		if sure := before + s.zeros.certain(buf[before:n], s.off, s.width()); sure < n {
+			n, eof = sure, true
+		}
 	}
 	for at := before; ; {
 		from, err := r.from(s, cutter, s.off, buf[:at])
@@ -401,6 +429,7 @@ func (r *reader) growHead(s *stream, end int64) error {
 	if err != nil {
 		return fmt.Errorf("read the head of %s: %w", s.path, err)
 	}
+	head = head[:min(int64(len(head)), s.end)]
 	if len(head) <= have || !s.ident.SameHead(head) {
 		return nil // not what it was: the next read finds out
 	}

@@ -71,7 +71,7 @@ func (r *reader) from(s *stream, cutter *cut.Cutter, off int64, before []byte) (
 func (k *catalog) lastLineEnd(c *candidate) (int64, error) {
 	encoding, _ := k.cfg.Encoding.Of(c.head)
 	cutter := k.cutter.For(encoding)
-	size := cutter.Align(c.info.Size)
+	size := cutter.Align(c.end)
 	buf := make([]byte, cutter.Align(min(size, int64(cutter.Max()))))
 	n, err := c.f.ReadAt(buf, size-int64(len(buf)))
 	if err != nil && !errors.Is(err, io.EOF) {

@@ -230,6 +230,15 @@ func (r *run) drainEvents() {
 func (r *run) wakeUp(tick *time.Timer) {
 	now := time.Now()
 	next := r.turns.wakeUp(now)
+	for path, b := range r.files.blank {
+		if !b.next.After(now) {
+			b.next = now.Add(r.times.poll)
+			r.check(path)
+		}
+		if b := r.files.blank[path]; b != nil {
+			next = min(next, b.next.Sub(now))
+		}
+	}
 	for path, h := range r.files.held {
 		if d := h.next.Sub(now); d > 0 {
 			next = min(next, d)
@@ -318,7 +327,7 @@ func (r *run) housekeep() {
 	for s := range r.files.live.all {
 		// Renamed to where nothing matches, and nobody writes there any more.
 		if s.path == "" && !s.busy && !s.gone && s.f != nil && now.Sub(s.grewAt) > r.times.missing && s.info.Links > 0 &&
-			s.off == s.info.Size && s.settled.Load() >= s.off {
+			s.off == s.end && s.settled.Load() >= s.off {
 			r.vanished(s)
 		}
 	}

@@ -77,6 +77,11 @@ func (r *run) scan() {
 			r.check(path)
 		}
 	}
+	for path := range r.files.blank {
+		if away(path) {
+			r.check(path)
+		}
+	}
 	maps.DeleteFunc(r.files.ignored, func(path string, _ ignored) bool { return away(path) })
 	maps.DeleteFunc(r.links, func(path string, _ bool) bool { return away(path) })
 	r.board.skippedBut(away)

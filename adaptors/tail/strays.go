@@ -21,6 +21,9 @@ func (r *run) stray(path string) {
 		return
 	}
 	defer c.close()
+	if r.files.trim(&c) != nil {
+		return
+	}
 	for _, s := range r.files.lost.sameInode(&c.info) {
 		if same, err := s.sameBytes(c.f, c.info.Size); err != nil || !same || s.reason != "" {
 			continue

@@ -44,8 +44,9 @@ type stream struct {
 	reason string
 	ended  bool // journalled as ended
 
-	seenSize int64          // size at the last look
-	goodSize int64          // size when the file was last known to be the stream's
+	end      int64          // of the file's data, at the last look
+	zeros    *zeros         // that the file ended with at some look; nil: never
+	goodSize int64          // end when the file was last known to be the stream's
 	first    ident.Identity // of the file when it was found, while the stream is not stored
 	grewAt   time.Time      // when it was seen to change, at the earliest the start
 
@@ -122,8 +123,8 @@ func restore(k adaptors.Stream, id ident.Identity, now time.Time) *stream {
 	s.settled.Store(k.Settled)
 	s.read.Store(k.Settled)
 	s.size.Store(max(k.Sent, k.Settled))
-	s.seenSize = s.size.Load()
-	s.goodSize = max(s.seenSize, id.Size)
+	s.end = s.size.Load()
+	s.goodSize = max(s.end, id.Size)
 	return s
 }
 

@@ -131,9 +131,18 @@ func (w *world) put(name string, n int, head bool, ending string) {
 		}
 		b.WriteString(tok.text + " something that happened" + end)
 	}
-	f.size += int64(b.Len())
 	f.open = ending == ""
-	w.write(name, b.String())
+	w.add(name, f, b.String())
+}
+
+// add writes where the file's data ends, be there zeros or nothing.
+func (w *world) add(name string, f *file, text string) {
+	out, err := os.OpenFile(w.path(name), os.O_CREATE|os.O_WRONLY, 0o644)
+	w.ok(err)
+	_, err = out.WriteAt([]byte(text), f.size)
+	w.ok(err)
+	w.ok(out.Close())
+	f.size += int64(len(text))
 }
 
 // complete ends the lines that a writer has not ended yet: nothing else would
@@ -142,8 +151,7 @@ func (w *world) complete() {
 	for _, name := range active {
 		if f := w.paths[name]; f != nil && f.open {
 			f.open = false
-			f.size++
-			w.write(name, "\n")
+			w.add(name, f, "\n")
 		}
 	}
 }
@@ -230,6 +238,14 @@ func (w *world) step(s step) {
 		w.put(name, 1+s.n, true, "\n")
 	case "half":
 		w.put(name, 1, false, "")
+	case "zeros": // take room ahead
+		if f != nil {
+			w.ok(os.Truncate(w.path(name), f.size+int64(1+s.n)<<12))
+		}
+	case "trim": // and give it back
+		if f != nil {
+			w.ok(os.Truncate(w.path(name), f.size))
+		}
 	case "late":
 		if name := pick(w.old(false), s.file); name != "" {
 			w.put(name, 1+s.n%3, false, "\n")

@@ -53,3 +53,17 @@ func FuzzDecode(f *testing.F) {
 		}
 	})
 }
+
+func TestHeadThatEndedInZerosIsKnownWhenTheyAreWrittenOver(t *testing.T) {
+	zeros := strings.Repeat("\x00", MaxHead)
+	id := New("/a.log", &Info{}, []byte("one\n"+zeros))
+	for head, want := range map[string]bool{
+		"one\n" + zeros: true, "one\ntwo\n" + zeros: true, "one\n" + strings.Repeat("two\n", MaxHead): true,
+		"one\ntwo\n": false, "two\n" + zeros: false, "on\n" + zeros: false, zeros + zeros: false,
+	} {
+		head = head[:min(len(head), MaxHead)]
+		if got := id.Filled([]byte(head)); got != want {
+			t.Errorf("%.12q, %d bytes: got %v, want %v", head, len(head), got, want)
+		}
+	}
+}
