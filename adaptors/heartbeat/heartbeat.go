@@ -4,161 +4,230 @@
 package heartbeat
 
 import (
-	"context"
-	"encoding/json"
 	"fmt"
-	"os"
-	"runtime/debug"
+	"net"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/akupara/akupara/adaptors"
-	"github.com/akupara/akupara/adaptors/internal/procfs"
-	"github.com/akupara/akupara/adaptors/internal/rounds"
-	"github.com/akupara/akupara/chunk"
+	"github.com/akupara/akupara/adaptors/internal/fetch"
+	"github.com/akupara/akupara/config"
 )
 
-// Type is the data type of the kind's records.
-const Type = "heartbeat"
-
-// record is what one look gives. Keys without a value are left out.
-type record struct {
-	TS      string   `json:"ts"`   // when the look began, RFC 3339 with microseconds
-	Name    string   `json:"name"` // the check's; "agent" for the agent's own
-	Kind    string   `json:"kind"` // agent, http, tcp, process
-	Target  string   `json:"target,omitempty"`
-	Up      bool     `json:"up"`
-	Latency *float64 `json:"latency_ms,omitempty"` // of a whole answer, or of connecting
-	Status  *int     `json:"status,omitempty"`     // of HTTP
-	Running *int     `json:"running,omitempty"`    // processes that match
-	Uptime  *float64 `json:"uptime_s,omitempty"`   // of the agent
-	PID     *int     `json:"pid,omitempty"`        // of the agent
-	Version string   `json:"version,omitempty"`    // of the agent
-	Error   string   `json:"error,omitempty"`      // why it is not up
+// Config is the kind's own part of an adaptor's config.
+type Config struct {
+	Every  config.Duration `config:"every" min:"100ms"`
+	Beat   bool            `config:"beat"` // a record of the agent itself, too
+	Checks []Check         `config:"checks"`
 }
 
-// probe looks once and fills the record. What is wrong is its error.
-type probe interface {
-	look(ctx context.Context, r *record) error
-	close()
+// Check is one thing to look at: exactly one of HTTP, TCP and Process.
+type Check struct {
+	Name    string        `config:"name,required"`
+	HTTP    *HTTPCheck    `config:"http"`
+	TCP     *TCPCheck     `config:"tcp"`
+	Process *ProcessCheck `config:"process"`
 }
 
-// entry is one probe with what records say of it.
-type entry struct {
-	name, kind, target string
-	probe
+// HTTPCheck asks a server.
+type HTTPCheck struct {
+	URL    fetch.URL     `config:"url,required"`
+	Method string        `config:"method" oneof:"GET|HEAD|POST|PUT|OPTIONS"`
+	Status []Status      `config:"status"` // that are well
+	Body   config.Regexp `config:"body"`   // that the answer's body must match
+	fetch.Config
 }
 
-// Adaptor looks at intervals.
-type Adaptor struct {
-	cfg   Config
-	wrong rounds.Failures // by check
+// SetDefaults implements config.Defaulter.
+func (c *HTTPCheck) SetDefaults() {
+	c.Method, c.Status = "GET", []Status{{200, 399}}
+	c.Config = fetch.DefaultConfig()
+	c.MaxBody = 1 << 20
 }
 
-// New makes an adaptor from what Decode found valid; it looks at nothing.
-func New(cfg Config) (*Adaptor, error) { return &Adaptor{cfg: cfg}, nil }
-
-// Status implements adaptors.Adaptor. The last error tells which checks are
-// not up.
-func (a *Adaptor) Status() adaptors.Status {
-	return adaptors.Status{LastErr: a.wrong.String()}
-}
-
-// Run implements adaptors.Adaptor. That something is not up is a record, and
-// no error.
-func (a *Adaptor) Run(ctx context.Context, env adaptors.Env) error {
-	entries := a.entries()
-	err := rounds.Run(ctx, len(entries), a.cfg.Every.Std(), func(ctx context.Context, i int) error {
-		return a.once(ctx, env, &entries[i])
-	})
-	for _, e := range entries {
-		e.close()
+// Validate implements config.Validator.
+func (c *HTTPCheck) Validate(n config.Node) config.Problems {
+	out := c.Check(n)
+	if s := n.Get("status"); s.Given() && len(c.Status) == 0 {
+		out = append(out, s.Problemf("it is empty; want at least one status, such as 200 or 200-299"))
 	}
-	return err
+	return out
 }
 
-func (a *Adaptor) entries() []entry {
-	var out []entry
-	if a.cfg.Beat {
-		out = append(out, entry{"agent", "agent", "", newBeat()})
+// Status is a range of HTTP statuses, both ends in it.
+type Status struct{ From, To int }
+
+// Want implements config.Wanter.
+func (Status) Want() string { return "a status or a range of them, such as 200 or 200-299" }
+
+func (s Status) String() string {
+	if s.From == s.To {
+		return strconv.Itoa(s.From)
 	}
-	for i := range a.cfg.Checks {
-		c := &a.cfg.Checks[i]
-		switch {
-		case c.HTTP != nil:
-			out = append(out, newHTTP(c.Name, c.HTTP))
-		case c.TCP != nil:
-			out = append(out, entry{c.Name, "tcp", c.TCP.Address, &tcpProbe{c.TCP}})
-		case c.Process != nil:
-			out = append(out, newProcess(c.Name, c.Process))
+	return fmt.Sprintf("%d-%d", s.From, s.To)
+}
+
+// MarshalText implements encoding.TextMarshaler.
+func (s Status) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (s *Status) UnmarshalText(text []byte) error {
+	from, to, ranged := strings.Cut(string(text), "-")
+	if !ranged {
+		to = from
+	}
+	a, errA := strconv.Atoi(from)
+	b, errB := strconv.Atoi(to)
+	if errA != nil || errB != nil || a < 100 || b > 599 || b < a {
+		return fmt.Errorf("statuses are from 100 to 599")
+	}
+	*s = Status{a, b}
+	return nil
+}
+
+// TCPCheck connects to a server.
+type TCPCheck struct {
+	Address string          `config:"address,required"` // host:port
+	Banner  config.Regexp   `config:"banner"`           // that what the server says first must match
+	Timeout config.Duration `config:"timeout" min:"10ms" max:"1h"`
+}
+
+// SetDefaults implements config.Defaulter.
+func (c *TCPCheck) SetDefaults() { c.Timeout = config.Duration(10 * time.Second) }
+
+// Validate implements config.Validator.
+func (c *TCPCheck) Validate(n config.Node) config.Problems {
+	if c.Address == "" {
+		return nil
+	}
+	host, port, err := net.SplitHostPort(c.Address)
+	if p, perr := strconv.ParseUint(port, 10, 16); err != nil || host == "" || perr != nil || p == 0 {
+		return config.Problems{n.Get("address").Problemf("%q is not an address; want host:port, such as 127.0.0.1:5432", c.Address)}
+	}
+	return nil
+}
+
+// ProcessCheck counts processes: those that match both patterns, or the one of
+// the pid file.
+type ProcessCheck struct {
+	Name    config.Regexp `config:"name"`    // of the program, as ps has it: at most 15 bytes
+	Cmdline config.Regexp `config:"cmdline"` // program and arguments, spaces between, the first 4 KiB
+	PIDFile string        `config:"pid_file"`
+	Min     int           `config:"min" min:"0" max:"1000000"`
+	Max     int           `config:"max" min:"0" max:"1000000"` // 0: any number
+	Proc    string        `config:"proc"`                      // where the kernel's process file system is
+
+	roots adaptors.Roots
+}
+
+// procDir is where the kernel's process file system most often is.
+const procDir = "/proc"
+
+// SetDefaults implements config.Defaulter.
+func (c *ProcessCheck) SetDefaults() { c.Min, c.Proc = 1, procDir }
+
+// Validate implements config.Validator.
+func (c *ProcessCheck) Validate(n config.Node) config.Problems {
+	patterns := c.Name.Regexp != nil || c.Cmdline.Regexp != nil
+	switch {
+	case !patterns && c.PIDFile == "":
+		return config.Problems{n.Problemf("it names no process; want \"name\", \"cmdline\" or \"pid_file\"")}
+	case patterns && c.PIDFile != "":
+		return config.Problems{n.Get("pid_file").Problemf("a process is found by its pid file or by patterns; both are given")}
+	case c.Max > 0 && c.Max < c.Min:
+		return config.Problems{n.Get("max").Problemf("%d is less than \"min\", %d", c.Max, c.Min)}
+	case !strings.HasPrefix(c.Proc, "/"):
+		return config.Problems{n.Get("proc").Problemf("%q is not a path that starts with /", c.Proc)}
+	}
+	return nil
+}
+
+// DefaultConfig is what holds where a key is not given.
+func DefaultConfig() Config { return Config{Every: config.Duration(10 * time.Second), Beat: true} }
+
+// maxChecks bounds the checks of an adaptor.
+const maxChecks = 200
+
+// Validate implements config.Validator.
+func (c *Config) Validate(n config.Node) config.Problems {
+	var out config.Problems
+	checks := n.Get("checks")
+	if len(c.Checks) > maxChecks {
+		out = append(out, checks.Problemf("%d checks; at most %d are allowed", len(c.Checks), maxChecks))
+	}
+	if len(c.Checks) == 0 && !c.Beat {
+		out = append(out, n.Get("beat").Problemf("without a beat there is nothing to do; want \"checks\""))
+	}
+	items := checks.Items()
+	seen := map[string]bool{}
+	for i := range min(len(items), len(c.Checks)) {
+		check, item := &c.Checks[i], items[i]
+		if name := item.Get("name"); name.Given() {
+			switch {
+			case check.Name == "" || len(check.Name) > 200:
+				out = append(out, name.Problemf("a name has from 1 to 200 bytes"))
+			case seen[check.Name]:
+				out = append(out, name.Problemf("the name %q is taken by another check", check.Name))
+			}
+			seen[check.Name] = true
+		}
+		given := 0
+		for _, what := range [...]string{"http", "tcp", "process"} {
+			if item.Get(what).Given() {
+				given++
+			}
+		}
+		if given != 1 {
+			out = append(out, item.Problemf("a check has exactly one of \"http\", \"tcp\" and \"process\"; here are %d", given))
 		}
 	}
 	return out
 }
 
-// maxError is how many bytes of an error a record holds.
-const maxError = 1024
-
-// once looks and sends one record. The error is that of sending.
-func (a *Adaptor) once(ctx context.Context, env adaptors.Env, e *entry) error {
-	now := time.Now().UTC().Truncate(time.Microsecond)
-	r := record{TS: now.Format("2006-01-02T15:04:05.000000Z07:00"), Name: e.name, Kind: e.kind, Target: e.target}
-	err := e.look(ctx, &r)
-	if ctx.Err() != nil {
-		return ctx.Err() // the agent stops: the look was cut short
-	}
-	r.Up = err == nil
-	if err != nil {
-		r.Error = procfs.Text([]byte(err.Error()), maxError)
-	}
-	a.wrong.Note(e.name, r.Error)
-	body, err := json.Marshal(&r)
-	if err != nil {
-		return fmt.Errorf("encode %s: %w", e.name, err)
-	}
-	c := chunk.Chunk{Type: Type, Source: "heartbeat", Time: now, Body: append(body, '\n')}
-	if err := env.Out.Send(ctx, &c); err != nil {
-		return fmt.Errorf("send %s: %w", e.name, err)
-	}
-	return nil
-}
-
-// beat tells of this process.
-type beat struct {
-	pid     int
-	started time.Time
-	version string
-}
-
-func newBeat() *beat {
-	b := &beat{pid: os.Getpid(), started: time.Now()}
-	if info, ok := debug.ReadBuildInfo(); ok {
-		b.version = versionOf(info)
-	}
-	const proc procfs.Dir = "/proc"
-	boot, err := proc.Boot()
-	if s, statErr := proc.Stat(b.pid); err == nil && statErr == nil {
-		b.started = boot.Add(time.Duration(s.Start) * procfs.Tick)
-	}
-	return b
-}
-
-// versionOf is the version of a release, or else the commit that was built.
-func versionOf(info *debug.BuildInfo) string {
-	if v := info.Main.Version; v != "" && v != "(devel)" {
-		return v
-	}
-	for _, s := range info.Settings {
-		if s.Key == "vcs.revision" {
-			return s.Value[:min(len(s.Value), 12)]
+// Needs implements adaptors.Needer.
+func (c *Config) Needs() []adaptors.Need {
+	var out []adaptors.Need
+	need := func(what adaptors.What, value string) { out = append(out, adaptors.Need{What: what, Value: value}) }
+	for i := range c.Checks {
+		if h := c.Checks[i].HTTP; h != nil {
+			need(adaptors.URL, string(h.URL))
+			for _, f := range h.Files() {
+				need(adaptors.File, f)
+			}
+		}
+		if t := c.Checks[i].TCP; t != nil {
+			need(adaptors.URL, "tcp://"+t.Address)
+		}
+		if p := c.Checks[i].Process; p != nil {
+			if p.PIDFile != "" {
+				need(adaptors.File, p.PIDFile)
+			}
+			if p.Proc != procDir {
+				need(adaptors.File, p.Proc)
+			}
 		}
 	}
-	return ""
+	return out
 }
 
-func (b *beat) look(_ context.Context, r *record) error {
-	up := float64(max(0, time.Since(b.started).Milliseconds())) / 1000
-	r.Uptime, r.PID, r.Version = &up, &b.pid, b.version
-	return nil
+// SetRoots implements adaptors.Rooter.
+func (c *Config) SetRoots(r adaptors.Roots) {
+	for i := range c.Checks {
+		if h := c.Checks[i].HTTP; h != nil {
+			h.Bind(r)
+		}
+		if p := c.Checks[i].Process; p != nil {
+			p.roots = r
+		}
+	}
 }
 
-func (*beat) close() {}
+// Kind describes the kind to the agent.
+func Kind() adaptors.Kind {
+	return adaptors.Make("heartbeat", "tells at intervals that the agent is alive, and whether servers and processes are",
+		DefaultConfig, New, adaptors.OwnTypes)
+}
+
+// Type is the data type of the kind's records.
+const Type = "heartbeat"

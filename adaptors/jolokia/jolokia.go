@@ -4,137 +4,126 @@
 package jolokia
 
 import (
-	"bytes"
-	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
-	"net/http"
+	"strings"
 	"time"
 
 	"github.com/akupara/akupara/adaptors"
 	"github.com/akupara/akupara/adaptors/internal/fetch"
-	"github.com/akupara/akupara/adaptors/internal/rounds"
-	"github.com/akupara/akupara/chunk"
+	"github.com/akupara/akupara/config"
 )
 
-// Adaptor reads from its URLs.
-type Adaptor struct {
-	cfg    Config
-	source string
-	wrong  rounds.Failures // by URL
+// Config is the kind's own part of an adaptor's config.
+type Config struct {
+	URLs          []fetch.URL     `config:"urls,required"` // of Jolokia agents
+	Every         config.Duration `config:"every" min:"100ms"`
+	MBeans        []MBean         `config:"mbeans,required"`
+	MaxDepth      int             `config:"max_depth" min:"1" max:"15"`          // of what attributes hold
+	MaxCollection int             `config:"max_collection" min:"1" max:"100000"` // elements of a list or map in an attribute
+	fetch.Config
 }
 
-// New makes an adaptor from what Decode found valid; it reads nothing.
-func New(cfg Config) (*Adaptor, error) {
-	a := &Adaptor{cfg: cfg, source: "jolokia"}
-	if len(cfg.URLs) == 1 {
-		a.source = fetch.Shown(string(cfg.URLs[0]))
-	}
-	return a, nil
+// MBean is what is read of one MBean, or of all that match.
+type MBean struct {
+	Name       string   `config:"mbean,required"` // an object name, or a pattern with * and ?
+	Attributes []string `config:"attributes"`     // none: all
+	Path       string   `config:"path"`           // within the one attribute, with slashes between
 }
 
-// Status implements adaptors.Adaptor. The last error tells which URLs, and
-// which MBeans there, could not be read last time.
-func (a *Adaptor) Status() adaptors.Status { return adaptors.Status{LastErr: a.wrong.String()} }
-
-// Run implements adaptors.Adaptor. It fails when a file that TLS needs can't be
-// read. What can't be read otherwise is told in the status and tried again in
-// its turn.
-func (a *Adaptor) Run(ctx context.Context, env adaptors.Env) error {
-	client, err := fetch.Open(a.cfg.Config)
-	if err != nil {
-		return err
-	}
-	defer client.Close()
-	return rounds.Run(ctx, len(a.cfg.URLs), a.cfg.Every.Std(), func(ctx context.Context, i int) error {
-		return a.once(ctx, env, client, string(a.cfg.URLs[i]))
-	})
+// DefaultConfig is what holds where a key is not given.
+func DefaultConfig() Config {
+	return Config{Every: config.Duration(30 * time.Second), MaxDepth: 5, MaxCollection: 1000, Config: fetch.DefaultConfig()}
 }
 
-// once reads from one URL and sends the records. The error is that of sending.
-func (a *Adaptor) once(ctx context.Context, env adaptors.Env, client *fetch.Client, url string) error {
-	now := time.Now().UTC().Truncate(time.Microsecond)
-	shown := fetch.Shown(url)
-	body, why := a.read(ctx, client, url, now)
-	if ctx.Err() != nil {
-		return ctx.Err() // the agent stops: the reading was cut short
+// Bounds on a config.
+const (
+	maxURLs   = 100
+	maxMBeans = 200
+	maxText   = 1024 // bytes of a name
+)
+
+// Validate implements config.Validator.
+func (c *Config) Validate(n config.Node) config.Problems {
+	out := c.Check(n)
+	urls, mbeans := n.Get("urls"), n.Get("mbeans")
+	if urls.Given() && (len(c.URLs) == 0 || len(c.URLs) > maxURLs) {
+		out = append(out, urls.Problemf("%d URLs; from 1 to %d are allowed", len(c.URLs), maxURLs))
 	}
-	if a.wrong.Note(shown, why) && why != "" {
-		env.Log.Warn("MBeans can't be read; it is tried again in its turn", "url", shown, "err", why)
+	if mbeans.Given() && (len(c.MBeans) == 0 || len(c.MBeans) > maxMBeans) {
+		out = append(out, mbeans.Problemf("%d entries; from 1 to %d are allowed", len(c.MBeans), maxMBeans))
 	}
-	for len(body) > 0 {
-		n := len(body)
-		if n > chunk.MaxBody {
-			n = bytes.LastIndexByte(body[:chunk.MaxBody], '\n') + 1
-		}
-		c := chunk.Chunk{Source: a.source, Time: now, Tags: map[string]string{"url": shown}, Body: body[:n]}
-		if err := env.Out.Send(ctx, &c); err != nil {
-			return fmt.Errorf("send what %s answered: %w", shown, err)
-		}
-		body = body[n:]
+	return out
+}
+
+// Validate implements config.Validator.
+func (m *MBean) Validate(n config.Node) config.Problems {
+	if err := m.check(); err != nil {
+		return config.Problems{n.Problemf("%v", err)}
 	}
 	return nil
 }
 
-// read gives the records of all MBeans, and tells what is wrong.
-func (a *Adaptor) read(ctx context.Context, client *fetch.Client, url string, now time.Time) (body []byte, why string) {
-	reqs := a.cfg.requests()
-	list, err := ask(ctx, client, url, reqs)
-	var refused *refusal
-	if errors.As(err, &refused) && len(reqs) > 1 {
-		list, err = a.singly(ctx, client, url, reqs)
+func (m *MBean) check() error {
+	if err := checkName(m.Name); err != nil {
+		return fmt.Errorf("mbean %q: %w", m.Name, err)
 	}
-	if err != nil {
-		return nil, shorten(err.Error())
-	}
-	ts := now.Format("2006-01-02T15:04:05.000000Z07:00")
-	for i := range list {
-		var failed string
-		if body, failed = records(body, ts, &a.cfg.MBeans[i], &list[i]); failed != "" {
-			why = shorten(a.cfg.MBeans[i].Name + ": " + failed)
+	for _, a := range m.Attributes {
+		if a == "" || len(a) > maxText {
+			return fmt.Errorf("attribute %q: a name has from 1 to %d bytes", a, maxText)
 		}
 	}
-	return body, why
-}
-
-// singly asks for one MBean at a time, where all together were refused: most
-// often for the sake of one.
-func (a *Adaptor) singly(ctx context.Context, client *fetch.Client, url string, reqs []request) ([]response, error) {
-	list := make([]response, len(reqs))
-	for i := range reqs {
-		one, err := ask(ctx, client, url, reqs[i:i+1])
-		var refused *refusal
+	if m.Path != "" {
 		switch {
-		case errors.As(err, &refused):
-			list[i] = response{Status: refused.status, Error: refused.why}
-		case err != nil:
-			return nil, err
-		default:
-			list[i] = one[0]
+		case len(m.Attributes) != 1:
+			return fmt.Errorf("path %q: it leads into one attribute; %d are named", m.Path, len(m.Attributes))
+		case m.pattern():
+			return fmt.Errorf("path %q: it is of use with one MBean; %q may be several", m.Path, m.Name)
+		case len(m.Path) > maxText || strings.Contains("/"+m.Path+"/", "//"):
+			return fmt.Errorf("path %q: want keys with single slashes between, such as used or a/b", m.Path)
 		}
 	}
-	return list, nil
+	return nil
 }
 
-// ask posts a bulk request. The answer has as many responses.
-func ask(ctx context.Context, client *fetch.Client, url string, reqs []request) ([]response, error) {
-	body, err := json.Marshal(reqs)
-	if err != nil {
-		return nil, fmt.Errorf("encode the request: %w", err)
+// pattern tells whether the name may stand for several MBeans.
+func (m *MBean) pattern() bool { return strings.ContainsAny(m.Name, "*?") }
+
+// checkName tells whether s may be an object name (javax.management.ObjectName):
+// a domain, and at least one key with its value, or a star for any.
+func checkName(s string) error {
+	domain, keys, found := strings.Cut(s, ":")
+	switch {
+	case !found || keys == "":
+		return fmt.Errorf("want an object name, such as java.lang:type=Memory")
+	case len(s) > maxText:
+		return fmt.Errorf("it has %d bytes; at most %d are allowed", len(s), maxText)
+	case strings.ContainsAny(s, "\n\r"), strings.ContainsAny(domain, "/"):
+		return fmt.Errorf("it has a line end, or a slash in its domain")
 	}
-	answer, err := client.Do(ctx, fetch.Request{
-		Method: http.MethodPost, URL: url, Body: body, NoRedirects: true,
-		Header: http.Header{"Content-Type": {"application/json"}},
-	})
-	if err != nil {
-		return nil, err
+	first, _, _ := strings.Cut(keys, ",")
+	if key, _, assigned := strings.Cut(first, "="); first != "*" && (!assigned || key == "") {
+		return fmt.Errorf("%q is no key with a value, such as type=Memory", first)
 	}
-	if answer.Status != http.StatusOK {
-		if to := answer.Header.Get("Location"); to != "" {
-			return nil, fmt.Errorf("status %d: it redirects to %s; ask there", answer.Status, fetch.Shown(to))
-		}
-		return nil, fmt.Errorf("status %d", answer.Status)
+	return nil
+}
+
+// Needs implements adaptors.Needer.
+func (c *Config) Needs() []adaptors.Need {
+	var out []adaptors.Need
+	for _, u := range c.URLs {
+		out = append(out, adaptors.Need{What: adaptors.URL, Value: string(u)})
 	}
-	return decode(answer.Body, len(reqs))
+	for _, f := range c.Files() {
+		out = append(out, adaptors.Need{What: adaptors.File, Value: f})
+	}
+	return out
+}
+
+// SetRoots implements adaptors.Rooter.
+func (c *Config) SetRoots(r adaptors.Roots) { c.Bind(r) }
+
+// Kind describes the kind to the agent.
+func Kind() adaptors.Kind {
+	return adaptors.Make("jolokia", "reads MBeans' attributes of Java applications at intervals, through Jolokia",
+		DefaultConfig, New)
 }

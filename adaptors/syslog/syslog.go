@@ -92,23 +92,3 @@ func Kind() adaptors.Kind {
 	return adaptors.Make("syslog", "receives syslog over UDP, TCP, TLS and a unix socket",
 		DefaultConfig, New)
 }
-
-// New makes an adaptor from what Decode found valid; it listens to nothing yet.
-func New(cfg Config) (*Adaptor, error) {
-	a := &Adaptor{cfg: cfg, times: defaultTimes(), source: sourceName(cfg.Listen), pending: newPending(pendingBytes)}
-	for _, addr := range cfg.Listen {
-		a.doors = append(a.doors, &door{addr: addr})
-	}
-	return a, nil
-}
-
-// times are the waits that tests shorten.
-type times struct {
-	handshake time.Duration // a TLS handshake may take
-	grace     time.Duration // what was read is handed over after a stop
-	retry     time.Duration // after the output refused a chunk
-}
-
-func defaultTimes() times {
-	return times{handshake: 10 * time.Second, grace: 2 * time.Second, retry: time.Second}
-}

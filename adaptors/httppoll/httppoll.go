@@ -1,3 +1,6 @@
+// Package httppoll is the adaptor that asks URLs at intervals. What a server
+// answers is kept as it is: each answer a record, each of its lines, or each
+// element of a JSON array.
 package httppoll
 
 import (
