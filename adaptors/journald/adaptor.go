@@ -1,25 +1,25 @@
 package journald
 
 import (
-	"cmp"
 	"context"
 	"slices"
 	"sync"
 
 	"github.com/akupara/akupara/adaptors"
+	"github.com/akupara/akupara/adaptors/internal/board"
 	"github.com/akupara/akupara/adaptors/internal/receipts"
+	"github.com/akupara/akupara/adaptors/internal/replay"
 )
 
 // Adaptor reads the journal. It implements adaptors.Replayer.
 type Adaptor struct {
-	receipts.Box
-	cfg   Config
-	times times
+	receipts.Box // what the agent tells
+	cfg          Config
+	times        times
+	board        board.Board
 
-	mu      sync.Mutex
-	streams map[*stream]bool
-	notes   []adaptors.Skipped // the latest
-	lastErr string
+	mu    sync.Mutex
+	notes []adaptors.Skipped // the latest
 }
 
 var _ adaptors.Replayer = (*Adaptor)(nil)
@@ -30,9 +30,14 @@ const maxNotes = 20
 // Run implements adaptors.Adaptor. It fails when journalctl can't be run.
 func (a *Adaptor) Run(ctx context.Context, env adaptors.Env) error {
 	a.Take() // what was told to a run before
-	a.mu.Lock()
-	a.streams, a.lastErr = map[*stream]bool{}, ""
-	a.mu.Unlock()
+	a.board.Clear()
+	env.Out = &replay.Patient{Out: env.Out, First: a.times.retry, Last: a.times.retry, Note: func(err error) {
+		if err == nil {
+			a.board.Well(nil)
+		} else if a.board.Fail(nil, err) {
+			env.Log.Warn("entries could not be handed over; trying again", "error", err)
+		}
+	}}
 	r := &run{Adaptor: a, env: env, byID: map[string]*stream{}}
 	if err := r.loop(ctx); ctx.Err() == nil {
 		return err
@@ -42,38 +47,11 @@ func (a *Adaptor) Run(ctx context.Context, env adaptors.Env) error {
 
 // Status implements adaptors.Adaptor.
 func (a *Adaptor) Status() adaptors.Status {
+	out := a.board.Status()
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	out := adaptors.Status{LastErr: a.lastErr, Skipped: slices.Clone(a.notes)}
-	for s := range a.streams {
-		src := adaptors.Source{Stream: s.id, Path: s.source, Read: s.read.Load(), Settled: s.settled.Load()}
-		src.Size = max(src.Read, src.Settled)
-		out.LagBytes += src.Size - src.Settled
-		out.Sources = append(out.Sources, src)
-	}
-	slices.SortFunc(out.Sources, func(a, b adaptors.Source) int { return cmp.Compare(a.Stream, b.Stream) })
+	out.Skipped = slices.Clone(a.notes)
 	return out
-}
-
-func (a *Adaptor) show(s *stream) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.streams[s] = true
-}
-
-func (a *Adaptor) hide(s *stream) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	delete(a.streams, s)
-}
-
-// fail notes the last error, "" for none; it tells whether that is news.
-func (a *Adaptor) fail(text string) bool {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	news := a.lastErr != text
-	a.lastErr = text
-	return news
 }
 
 // note says what is missing.

@@ -81,7 +81,7 @@ func (w *world) start() {
 		cancel()
 		select {
 		case <-done:
-		case <-time.After(20 * time.Second):
+		case <-time.After(90 * time.Second):
 			w.t.Error("Run did not return")
 		}
 	}
@@ -96,7 +96,7 @@ func (w *world) end() {
 
 func (w *world) eventually(what string, ok func() bool) {
 	w.t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); !ok(); time.Sleep(5 * time.Millisecond) { // between two looks
+	for deadline := time.Now().Add(90 * time.Second); !ok(); time.Sleep(5 * time.Millisecond) { // between two looks
 		if time.Now().After(deadline) {
 			w.t.Fatalf("not within 20s: %s; got %.500q, status %+v", what, w.rec.Content(), w.a.Status())
 		}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/akupara/akupara/chunk"
 )
@@ -106,14 +105,8 @@ func (r *run) lost(ctx context.Context, s *stream, rg chunk.Range, reason string
 	if rg.Empty() {
 		return nil
 	}
-	if err := r.journal(s, rg.Last, s.ident.last().Sum); err != nil {
-		return err
-	}
-	c := r.chunk(s, rg)
-	c.Kind, c.Reason = chunk.Lost, reason
-	r.env.Log.Error("entries of the journal are lost", "stream", s.id, "first", rg.First, "last", rg.Last, "why", reason)
-	r.note(s.source, fmt.Sprintf("bytes %v of stream %s are lost: %s", rg, s.id, reason))
-	return r.send(ctx, s, &c)
+	r.note(s.out.Source(), fmt.Sprintf("bytes %v of stream %s are lost: %s", rg, s.out.ID(), reason))
+	return s.out.Lost(ctx, rg, reason)
 }
 
 // produce sends what it can of [rg.First, rg.Last), starting at a pair, and
@@ -129,8 +122,9 @@ func (r *run) produce(ctx context.Context, s *stream, p pair, rg chunk.Range) (d
 		if len(held) == 0 {
 			return nil
 		}
-		err := r.bytes(ctx, s, done, held, check)
-		done += int64(len(held))
+		c := chunk.Chunk{First: done, Last: done + int64(len(held)), Body: held}
+		err := s.out.Data(ctx, c, check)
+		done = c.Last
 		held = held[:0]
 		return err
 	}
@@ -165,65 +159,4 @@ func (r *run) produce(ctx context.Context, s *stream, p pair, rg chunk.Range) (d
 		err = errEmpty
 	}
 	return done, err
-}
-
-// bytes sends a piece of a stream, whose checksum up to its end is given.
-func (r *run) bytes(ctx context.Context, s *stream, first int64, body []byte, check uint64) error {
-	last := first + int64(len(body))
-	if err := r.journal(s, last, check); err != nil {
-		return err
-	}
-	c := r.chunk(s, chunk.Range{First: first, Last: last})
-	c.Body = body
-	return r.send(ctx, s, &c)
-}
-
-// journal notes that the stream is sent up to end.
-func (r *run) journal(s *stream, end int64, check uint64) error {
-	if end <= s.sent {
-		return nil
-	}
-	if err := r.env.Streams.Sent(s.id, end, check); err != nil {
-		return fmt.Errorf("journal what is sent: %w", err)
-	}
-	s.sent = end
-	return nil
-}
-
-func (r *run) chunk(s *stream, rg chunk.Range) chunk.Chunk {
-	return chunk.Chunk{
-		Type: r.env.Type, Host: r.env.Host, Source: s.source, Stream: s.id, First: rg.First, Last: rg.Last, Time: time.Now(),
-	}
-}
-
-// send hands a chunk over, and tries again until it is taken or ctx is done.
-func (r *run) send(ctx context.Context, s *stream, c *chunk.Chunk) error {
-	for {
-		err := r.env.Out.Send(ctx, c)
-		if err == nil {
-			s.read.Store(max(s.read.Load(), c.Last))
-			r.fail("")
-			return nil
-		}
-		if ctx.Err() != nil || errors.Is(err, chunk.ErrInvalid) {
-			return fmt.Errorf("send %v of the journal: %w", c.Range(), err)
-		}
-		if r.fail(fmt.Sprintf("send %v of the journal: %v", c.Range(), err)) {
-			r.env.Log.Warn("entries could not be handed over, trying again", "err", err)
-		}
-		if err := pause(ctx, r.times.retry); err != nil {
-			return err
-		}
-	}
-}
-
-func pause(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }

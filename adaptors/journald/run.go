@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/akupara/akupara/adaptors"
+	"github.com/akupara/akupara/adaptors/internal/replay"
 	"github.com/akupara/akupara/chunk"
 )
 
@@ -52,8 +53,8 @@ func (r *run) loop(ctx context.Context) error {
 			}
 			continue
 		case err != nil:
-			if r.fail(err.Error()) {
-				r.env.Log.Warn("reading the journal broke off; it goes on from the last entry", "err", err)
+			if r.board.Fail(nil, err) {
+				r.env.Log.Warn("reading the journal broke off; it goes on from the last entry", "error", err)
 			}
 			if r.end.Off > before {
 				wait = r.times.retry
@@ -64,7 +65,7 @@ func (r *run) loop(ctx context.Context) error {
 			}
 			continue
 		default:
-			r.fail("journalctl ended by itself")
+			r.board.Fail(nil, errors.New("journalctl ended by itself"))
 		}
 		if err := r.idle(ctx, wait); err != nil {
 			return err
@@ -127,8 +128,8 @@ func (r *run) idle(ctx context.Context, d time.Duration) error {
 		case <-ctx.Done():
 			return nil
 		case <-r.Wake():
-			if err := r.mail(ctx); err != nil && r.fail(err.Error()) {
-				r.env.Log.Warn("entries can't be sent again yet", "err", err)
+			if err := r.mail(ctx); err != nil && r.board.Fail(nil, err) {
+				r.env.Log.Warn("entries can't be sent again yet", "error", err)
 			}
 		}
 	}
@@ -141,18 +142,17 @@ func (r *run) restore(ctx context.Context) error {
 	for _, k := range r.env.Streams.Known() {
 		id, err := decodeIdentity(k.Identity)
 		if err != nil {
-			r.env.Log.Error("a stored stream of the journal can't be read", "stream", k.ID, "err", err)
+			r.env.Log.Error("a stored stream of the journal can't be read", "stream", k.ID, "error", err)
 			continue
 		}
-		s := restore(k, id)
+		s := &stream{out: replay.Restore(&r.env, k), ident: id}
 		known = append(known, s)
-		r.byID[s.id] = s
-		r.show(s)
+		r.add(s)
 	}
 	slices.SortFunc(known, func(a, b *stream) int { return a.ident.Number - b.ident.Number })
 	if n := len(known); n > 0 {
 		last := known[n-1]
-		if !last.ended && slices.Equal(last.ident.Args, r.cfg.args()) && last.ident.MaxField == int(r.cfg.MaxField) {
+		if !last.out.Ended() && slices.Equal(last.ident.Args, r.cfg.args()) && last.ident.MaxField == int(r.cfg.MaxField) {
 			r.live = last
 		} else if err := r.follow(ctx, last, pair{Cursor: last.ident.last().Cursor, At: last.ident.last().At}); err != nil {
 			return err
@@ -167,13 +167,13 @@ func (r *run) restore(ctx context.Context) error {
 		}
 	}
 	for _, s := range known {
-		if rg := (chunk.Range{First: s.settled.Load(), Last: s.ident.last().Off}); !rg.Empty() {
+		if rg := (chunk.Range{First: s.out.Off(), Last: s.ident.last().Off}); !rg.Empty() {
 			if err := r.replay(ctx, s, rg); err != nil {
 				return err
 			}
 		}
 		if s != r.live {
-			if err := r.finish(ctx, s, "its adaptor reads other entries now"); err != nil {
+			if err := s.out.End(ctx, "its adaptor reads other entries now"); err != nil {
 				return err
 			}
 		}
@@ -195,19 +195,19 @@ func (r *run) newest(ctx context.Context) (cursor string, err error) {
 
 // open stores a new stream, which is the live one from here on.
 func (r *run) open(ctx context.Context, number int, begin pair) error {
-	s := &stream{source: r.cfg.source()}
+	s := &stream{out: replay.New(&r.env)}
 	s.ident = identity{Number: number, Args: r.cfg.args(), MaxField: int(r.cfg.MaxField), Pairs: []pair{begin}}
-	opened := s.stored()
-	opened.Type = r.env.Type
-	st, err := r.env.Streams.Open(ctx, opened)
-	if err != nil {
-		return fmt.Errorf("open a stream for the journal: %w", err)
+	if err := s.out.Open(ctx, adaptors.Stream{Source: r.cfg.source(), Identity: s.ident.encode(), Tail: begin.Sum}); err != nil {
+		return err
 	}
-	s.id = st.ID
-	r.byID[s.id] = s
 	r.live, r.end = s, begin
-	r.show(s)
+	r.add(s)
 	return nil
+}
+
+func (r *run) add(s *stream) {
+	r.byID[s.out.ID()] = s
+	r.board.Show(s.out, s.out.Source())
 }
 
 // follow lets a new stream go on from where old ends.
@@ -226,70 +226,31 @@ func (r *run) anew(ctx context.Context, v errVacuumed) error {
 	}
 	reason := "the journal forgot the last entry that was read, and maybe others after it: it goes on at " + v.next
 	r.env.Log.Error("entries of the journal may be lost", "after", v.cursor, "goes on at", v.next)
-	r.note(old.source, "after stream "+old.id+": "+reason)
+	r.note(old.out.Source(), "after stream "+old.out.ID()+": "+reason)
 	if err := r.follow(ctx, old, pair{Cursor: v.next, At: true}); err != nil {
 		return err
 	}
-	return r.finish(ctx, old, reason)
-}
-
-// finish tells that nothing more comes of a stream.
-func (r *run) finish(ctx context.Context, s *stream, reason string) error {
-	s.reason = reason
-	if !s.ended {
-		s.ended = true
-		if err := r.env.Streams.Update(s.stored()); err != nil {
-			return fmt.Errorf("store the end of a stream: %w", err)
-		}
-	}
-	c := r.chunk(s, chunk.Range{First: s.ident.last().Off, Last: s.ident.last().Off})
-	c.Kind, c.Reason = chunk.End, reason
-	s.endSent = true
-	return r.send(ctx, s, &c)
+	return old.out.End(ctx, reason)
 }
 
 // mail takes receipts, and sends again what nobody is known to hold.
 func (r *run) mail(ctx context.Context) error {
 	for id, l := range r.Take() {
-		s := r.byID[id]
-		if s == nil {
-			continue
+		if s := r.byID[id]; s != nil {
+			s.out.Take(l)
 		}
-		s.settled.Store(max(s.settled.Load(), l.Settled))
-		s.endMoved = s.endMoved || l.Receipts > 0 && s.endSent
-		s.resend = append(s.resend, l.Resend...)
 	}
 	for id, s := range r.byID {
-		for len(s.resend) > 0 {
-			if err := r.again(ctx, s, s.resend[0]); err != nil {
-				return err // it is tried again with the next session
-			}
-			s.resend = s.resend[1:]
+		if err := s.out.Resend(ctx, func(ctx context.Context, rg chunk.Range) error { return r.replay(ctx, s, rg) }); err != nil {
+			return err // it is tried again with the next session
 		}
-		if s.ended && s.endMoved && s.settled.Load() >= s.ident.last().Off {
-			if err := r.env.Streams.Forget(s.id); err != nil {
-				r.env.Log.Warn("can't forget a finished stream; trying at the next start", "stream", s.id, "err", err)
-			}
+		if s.out.Done() {
+			s.out.Forget()
 			delete(r.byID, id)
-			r.hide(s)
+			r.board.Hide(s.out)
 		}
 	}
 	return nil
-}
-
-// again sends what nobody is known to hold.
-func (r *run) again(ctx context.Context, s *stream, rg chunk.Range) error {
-	if rg.Empty() {
-		if !s.endSent {
-			return nil
-		}
-		s.endMoved = false
-		return r.finish(ctx, s, s.reason)
-	}
-	if rg = rg.Intersect(chunk.Range{First: 0, Last: s.sent}); rg.Empty() {
-		return nil
-	}
-	return r.replay(ctx, s, rg)
 }
 
 // session runs journalctl from where the live stream ends, until it ends.
@@ -378,11 +339,12 @@ func (r *run) flush(ctx context.Context) error {
 		return nil
 	}
 	s := r.live
-	s.ident.add(r.end, s.settled.Load())
-	if err := r.env.Streams.Update(s.stored()); err != nil {
-		return fmt.Errorf("store where the journal was read to: %w", err)
+	s.ident.add(r.end, s.out.Settled())
+	if err := s.out.Update(s.ident.encode()); err != nil {
+		return err
 	}
-	err := r.bytes(ctx, s, r.end.Off-int64(len(r.body)), r.body, r.end.Sum)
+	c := chunk.Chunk{First: r.end.Off - int64(len(r.body)), Last: r.end.Off, Body: r.body}
+	err := s.out.Data(ctx, c, r.end.Sum)
 	if err == nil {
 		r.body = r.body[:0]
 		if cap(r.body) > 4*chunkBytes {

@@ -7,10 +7,8 @@ import (
 	"hash/crc64"
 	"slices"
 	"strings"
-	"sync/atomic"
 
-	"github.com/akupara/akupara/adaptors"
-	"github.com/akupara/akupara/chunk"
+	"github.com/akupara/akupara/adaptors/internal/replay"
 )
 
 // identity is what is stored of a stream: how its entries are asked for, and
@@ -100,32 +98,8 @@ func sum(before uint64, b []byte) uint64 { return crc64.Update(before, table, b)
 
 // stream is one stream of the adaptor.
 type stream struct {
-	id     string
-	source string
-	ident  identity
-
-	sent     int64 // journalled
-	ended    bool
-	endSent  bool
-	endMoved bool // a receipt came after the End
-	reason   string
-	resend   []chunk.Range
-
-	read, settled atomic.Int64
-}
-
-func restore(k adaptors.Stream, id identity) *stream {
-	s := &stream{id: k.ID, source: k.Source, ident: id, sent: k.Sent, ended: k.Ended}
-	s.settled.Store(k.Settled)
-	s.read.Store(k.Settled)
-	return s
-}
-
-func (s *stream) stored() adaptors.Stream {
-	return adaptors.Stream{
-		ID: s.id, Source: s.source, Identity: s.ident.encode(), Settled: s.settled.Load(),
-		Sent: s.sent, Tail: s.ident.last().Sum, Ended: s.ended,
-	}
+	out   *replay.Stream
+	ident identity
 }
 
 // sameEntry tells whether two cursors are of the same entry, which may be in

@@ -118,7 +118,7 @@ func (w *world) launch(a *Adaptor, env adaptors.Env) {
 			if err != nil {
 				w.t.Errorf("Run: %v", err)
 			}
-		case <-time.After(20 * time.Second):
+		case <-time.After(90 * time.Second):
 			w.t.Error("Run did not return")
 		}
 	}
@@ -169,7 +169,7 @@ func (w *world) remove(name string) {
 
 func (w *world) eventually(what string, ok func() bool) {
 	w.t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); !ok(); time.Sleep(5 * time.Millisecond) { // between two looks
+	for deadline := time.Now().Add(90 * time.Second); !ok(); time.Sleep(5 * time.Millisecond) { // between two looks
 		if time.Now().After(deadline) {
 			var known strings.Builder
 			for _, k := range w.rec.Known() {
