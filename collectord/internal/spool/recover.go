@@ -7,7 +7,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/akupara/akupara/chunk"
 	"github.com/akupara/akupara/store"
@@ -50,7 +49,7 @@ func (s *Spool) recoverType(dataType string) error {
 			continue
 		}
 		id, sealed, err := parseName(f.Name())
-		if err == nil && s.segments[key{dataType, id}] != nil {
+		if err == nil && s.sealed[key{dataType, id}] != nil {
 			err = fmt.Errorf("segment %s has another file", id)
 		}
 		if err == nil {
@@ -89,11 +88,11 @@ func (s *Spool) recoverSegment(dataType string, id store.Segment, path string, s
 	if err != nil {
 		return err
 	}
-	g := &Segment{
-		Type: dataType, ID: id, Opened: opened, lastWrite: time.Now(),
-		path: path, sealed: sealed, size: e.bytes, blocks: e.blocks, durable: e, tail: e.bytes < info.Size(),
+	g := &Sealed{
+		Name: Name{Type: dataType, ID: id, Opened: opened},
+		path: path, extent: e, tail: e.bytes < info.Size(),
 	}
-	s.segments[key{dataType, id}] = g
+	s.sealed[g.key()] = g
 	s.bytes += e.bytes
 	if e.damage != nil {
 		s.Log.Warn("a segment ends in damage", "segment", id, "type", dataType, "sealed", sealed, "damage", e.damage)
@@ -110,7 +109,7 @@ func (s *Spool) recoverSegment(dataType string, id store.Segment, path string, s
 	}
 	switch {
 	case e.blocks == 0 && g.tail:
-		delete(s.segments, key{dataType, id})
+		delete(s.sealed, g.key())
 		return fmt.Errorf("nothing of it is readable: %w", e.damage)
 	case e.blocks == 0:
 		return s.forget(g)

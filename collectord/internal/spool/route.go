@@ -22,7 +22,7 @@ const (
 // route is where batches of one data type go. It lives as long as its segment.
 type route struct {
 	mu   sync.Mutex // held by the one who writes
-	open *Segment   // nil until it is made
+	open *open      // nil until it is made
 	gone bool       // look the route up again
 }
 
@@ -30,7 +30,7 @@ type route struct {
 type Ticket struct {
 	Segment store.Segment
 	Block   int // of the segment, counted from 0
-	segment *Segment
+	segment *open
 	end     int64
 	spool   *Spool
 }
@@ -70,7 +70,7 @@ func (s *Spool) append(b *chunk.Batch) (Ticket, error) {
 		s.fail(err)
 		return Ticket{}, unavailable("%w", err)
 	}
-	if t.end >= s.SealBytes || r.open.headers >= maxHeaders || r.open.chunks >= maxChunks {
+	if t.end >= s.SealBytes || r.open.full() {
 		s.detach(r)
 	}
 	return t, nil
@@ -89,7 +89,7 @@ func (t Ticket) Wait(ctx context.Context) error {
 	return unavailable("%w", err)
 }
 
-// lockRoute gives the data type's route, locked.
+// lockRoute returns the data type's route, locked.
 func (s *Spool) lockRoute(dataType string) (*route, error) {
 	for {
 		s.mu.Lock()
@@ -135,7 +135,7 @@ func (s *Spool) detach(r *route) {
 }
 
 // detachWhere detaches the open segments that due names.
-func (s *Spool) detachWhere(due func(*Segment) bool) {
+func (s *Spool) detachWhere(due func(*open) bool) {
 	s.mu.Lock()
 	routes := make([]*route, 0, len(s.routes))
 	for _, r := range s.routes {
@@ -152,15 +152,11 @@ func (s *Spool) detachWhere(due func(*Segment) bool) {
 }
 
 func (s *Spool) sealDue(now time.Time) {
-	s.detachWhere(func(g *Segment) bool {
-		g.mu.Lock()
-		defer g.mu.Unlock()
-		return now.Sub(g.Opened) >= s.SealAge || now.Sub(g.lastWrite) >= s.SealIdle || g.failed != nil
-	})
+	s.detachWhere(func(g *open) bool { return g.due(now, s.SealAge, s.SealIdle) })
 }
 
 // create makes a new open segment, durable in its directory.
-func (s *Spool) create(dataType string) (*Segment, error) {
+func (s *Spool) create(dataType string) (*open, error) {
 	dir := filepath.Join(s.root(), dataType)
 	if err := s.makeDir(dir); err != nil {
 		return nil, err
@@ -177,9 +173,9 @@ func (s *Spool) create(dataType string) (*Segment, error) {
 		_ = s.Disk.Remove(path) // empty: what stays is removed at the next start
 		return nil, fmt.Errorf("create segment: %w", err)
 	}
-	seg := &Segment{Type: dataType, ID: id, Opened: now, lastWrite: now, path: path, file: f}
+	seg := &open{Name: Name{Type: dataType, ID: id, Opened: now}, lastWrite: now, path: path, file: f}
 	s.mu.Lock()
-	s.segments[key{dataType, id}] = seg
+	s.open[seg.key()] = seg
 	s.mu.Unlock()
 	return seg, nil
 }

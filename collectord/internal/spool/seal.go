@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"time"
 
 	"github.com/akupara/akupara/store"
 )
@@ -30,28 +29,31 @@ func (s *Spool) finishAll() {
 
 // finish makes an open segment a sealed one. After a failure only the part
 // that is known to be durable counts: nobody was told of the rest.
-func (s *Spool) finish(g *Segment) {
-	g.mu.Lock()
-	end := g.size
-	g.mu.Unlock()
-	if err := g.sync(context.Background(), end, s.Metrics); err != nil {
+func (s *Spool) finish(o *open) {
+	o.mu.Lock()
+	end := o.size
+	o.mu.Unlock()
+	if err := o.sync(context.Background(), end, s.Metrics); err != nil {
 		s.fail(err)
 	}
-	g.rest()
-	if err := g.file.Close(); err != nil {
+	g, err := o.close()
+	if err != nil {
 		s.Log.Warn("closing a segment failed; what was answered for is durable", "segment", g.ID, "error", err)
 	}
-	g.file = nil
-	s.discharge(end - g.Size())
 	if g.tail {
 		// Not damage: bytes that nobody was answered for.
-		if err := s.Disk.Truncate(g.path, g.Size()); err != nil {
+		if err := s.Disk.Truncate(g.path, g.extent.bytes); err != nil {
 			s.Log.Warn("the end of a failed segment could not be cut off", "segment", g.ID, "error", err)
 		} else {
 			g.tail = false
 		}
 	}
-	if g.Blocks() == 0 {
+	s.mu.Lock()
+	delete(s.open, o.key())
+	s.sealed[g.key()] = g
+	s.bytes -= end - g.extent.bytes
+	s.mu.Unlock()
+	if g.extent.blocks == 0 {
 		if err := s.forget(g); err != nil {
 			s.Log.Warn("an empty segment could not be removed; the next start will", "segment", g.ID, "error", err)
 		}
@@ -61,9 +63,10 @@ func (s *Spool) finish(g *Segment) {
 	s.OnSealed(g)
 }
 
-// seal renames a segment that is complete. Where that fails the file keeps its
-// name, is uploaded all the same, and is sealed by the next start.
-func (s *Spool) seal(g *Segment) {
+// seal gives a segment that is complete the name of one. Where that fails the
+// file keeps its name, is uploaded all the same, and is sealed by the next
+// start.
+func (s *Spool) seal(g *Sealed) {
 	to := strings.TrimSuffix(g.path, openExt) + sealedExt
 	err := s.Disk.Rename(g.path, to)
 	if err == nil {
@@ -75,14 +78,11 @@ func (s *Spool) seal(g *Segment) {
 	if err != nil {
 		s.fail(fmt.Errorf("seal segment %s: %w", g.ID, err))
 	}
-	g.mu.Lock()
-	g.sealed = true
-	g.mu.Unlock()
 }
 
-// Remove deletes a sealed segment, whose batches the store holds. It may be
+// Remove deletes a segment whose batches the store holds. It may be
 // called again after an error.
-func (s *Spool) Remove(g *Segment) error {
+func (s *Spool) Remove(g *Sealed) error {
 	g.mu.Lock()
 	tail := g.tail
 	g.mu.Unlock()
@@ -94,26 +94,26 @@ func (s *Spool) Remove(g *Segment) error {
 	return s.forget(g)
 }
 
-func (s *Spool) forget(g *Segment) error {
+func (s *Spool) forget(g *Sealed) error {
 	if err := s.Disk.Remove(g.where()); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return fmt.Errorf("remove segment %s: %w", g.ID, err)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if _, known := s.segments[key{g.Type, g.ID}]; known {
-		delete(s.segments, key{g.Type, g.ID})
+	if _, known := s.sealed[g.key()]; known {
+		delete(s.sealed, g.key())
 		s.bytes -= g.Size()
 	}
 	return nil
 }
 
-// Split moves a sealed segment's batches from block from on into a segment of
+// Split moves a segment's batches from block from on into a segment of
 // its own, and removes the rest. It is for when the store holds, under the
 // segment's name, a file with the first from blocks and no more, or other ones
 // (a disk was cloned, or a failed one came back). Agents that ask for the old
 // id are told what that file holds. The new id follows from the old one: after
 // a crash in between the same is made again, or found, and nil given for it.
-func (s *Spool) Split(g *Segment, from int) (*Segment, error) {
+func (s *Spool) Split(g *Sealed, from int) (*Sealed, error) {
 	id := store.Segment(fmt.Sprintf("%s.%d", g.ID, from))
 	if _, known := s.Lookup(g.Type, id); known {
 		return nil, s.Remove(g)
@@ -123,13 +123,13 @@ func (s *Spool) Split(g *Segment, from int) (*Segment, error) {
 		return nil, fmt.Errorf("split segment %s: %w", g.ID, err)
 	}
 	s.mu.Lock()
-	s.segments[key{n.Type, n.ID}] = n
-	s.bytes += n.durable.bytes
+	s.sealed[n.key()] = n
+	s.bytes += n.extent.bytes
 	s.mu.Unlock()
 	return n, s.Remove(g)
 }
 
-func (s *Spool) split(g *Segment, from int, id store.Segment) (*Segment, error) {
+func (s *Spool) split(g *Sealed, from int, id store.Segment) (*Sealed, error) {
 	frames, err := g.OpenFrames()
 	if err != nil {
 		return nil, err
@@ -139,14 +139,13 @@ func (s *Spool) split(g *Segment, from int, id store.Segment) (*Segment, error) 
 		return nil, fmt.Errorf("it has %d blocks, none behind %d", len(frames.At), from)
 	}
 	begin, size := frames.Starts[from], g.Size()
-	n := &Segment{
-		Type: g.Type, ID: id, Opened: g.Opened, lastWrite: time.Now(), sealed: true,
+	n := &Sealed{
+		Name:   Name{Type: g.Type, ID: id, Opened: g.Opened},
+		extent: extent{bytes: size - begin, blocks: len(frames.At) - from},
 	}
 	if err := n.ID.Check(); err != nil {
 		return nil, err
 	}
-	n.durable = extent{bytes: size - begin, blocks: len(frames.At) - from}
-	n.size, n.blocks = n.durable.bytes, n.durable.blocks
 	dir := filepath.Dir(g.where())
 	n.path = filepath.Join(dir, string(n.ID)+sealedExt)
 	temp := filepath.Join(dir, string(n.ID)+tempExt)
@@ -173,10 +172,10 @@ func (s *Spool) copyTo(name string, from io.Reader) error {
 	return errors.Join(err, out.Sync(), out.Close())
 }
 
-// Repair reads a sealed segment to its first damage, and moves the rest to
+// Repair reads a segment to its first damage, and moves the rest to
 // quarantine. Agents that ask for what was lost so are told that it is unknown,
-// and send it again. gone tells that nothing of the segment was left.
-func (s *Spool) Repair(g *Segment) (gone bool, err error) {
+// and send it again. gone reports that nothing of the segment was left.
+func (s *Spool) Repair(g *Sealed) (gone bool, err error) {
 	f, err := os.Open(g.where())
 	if err != nil {
 		return false, fmt.Errorf("repair segment %s: %w", g.ID, err)
@@ -192,7 +191,7 @@ func (s *Spool) Repair(g *Segment) (gone bool, err error) {
 	s.Log.Error("a segment is damaged; the rest of it goes to quarantine", "segment", g.ID, "type", g.Type, "damage", e.damage)
 	s.discharge(g.Size() - e.bytes)
 	g.mu.Lock()
-	g.durable, g.size, g.blocks, g.tail = e, e.bytes, e.blocks, true
+	g.extent, g.tail = e, true
 	g.mu.Unlock()
 	if err := s.setAside(g); err != nil {
 		return false, err
@@ -203,9 +202,9 @@ func (s *Spool) Repair(g *Segment) (gone bool, err error) {
 	return true, s.forget(g)
 }
 
-// setAside copies what lies behind a segment's durable part to quarantine and
+// setAside copies what follows a segment's readable part to quarantine and
 // cuts it off.
-func (s *Spool) setAside(g *Segment) error {
+func (s *Spool) setAside(g *Sealed) error {
 	size := g.Size()
 	dir := filepath.Join(s.quarantineRoot(), g.Type)
 	if err := s.makeDir(dir); err != nil {

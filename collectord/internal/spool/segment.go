@@ -20,17 +20,21 @@ const (
 	tempExt   = ".tmp" // being made by Split
 )
 
-// Segment is one file of the spool. It is safe for concurrent use.
-type Segment struct {
+// Name is which segment it is.
+type Name struct {
 	Type   string
 	ID     store.Segment
 	Opened time.Time
+}
 
-	file File // nil once sealed
+// open is a segment that frames are appended to: it is written, synced, and
+// closed, which makes it a Sealed one. It is safe for concurrent use.
+type open struct {
+	Name
+	path string
+	file File
 
 	mu      sync.Mutex
-	path    string
-	sealed  bool
 	size    int64 // bytes written
 	blocks  int   // frames written
 	durable extent
@@ -39,40 +43,58 @@ type Segment struct {
 	headers   int // bytes of the frames' headers
 	chunks    int
 	lastWrite time.Time
-	tail      bool          // the file may be longer than durable, with damage
 	failed    error         // nothing more is written or synced
 	syncing   chan struct{} // closed when the running sync is done
 }
 
-// Sealed tells whether the segment is complete.
-func (g *Segment) Sealed() bool {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return g.sealed
+// Sealed is a segment that is complete: it is read, split, repaired, and
+// removed. It is safe for concurrent use.
+type Sealed struct {
+	Name
+
+	mu     sync.Mutex
+	path   string
+	extent extent
+	tail   bool // the file is longer than extent, with damage
 }
 
-// Size is the number of bytes that are durable, Blocks the number of batches.
-func (g *Segment) Size() int64 {
+// Size is the number of the segment's bytes.
+func (g *Sealed) Size() int64 { return g.holds().bytes }
+
+// Blocks is the number of its batches.
+func (g *Sealed) Blocks() int { return g.holds().blocks }
+
+func (g *Sealed) holds() extent {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return g.durable.bytes
+	return g.extent
 }
 
-// Blocks is the number of batches that are durable.
-func (g *Segment) Blocks() int {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return g.durable.blocks
-}
-
-func (g *Segment) where() string {
+func (g *Sealed) where() string {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return g.path
 }
 
+func (g *open) secured() extent {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.durable
+}
+
+// due reports whether the segment is to be sealed now.
+func (g *open) due(now time.Time, age, idle time.Duration) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return now.Sub(g.Opened) >= age || now.Sub(g.lastWrite) >= idle || g.failed != nil
+}
+
+// full reports whether its index would take too much memory with more. The
+// caller is the route's only writer.
+func (g *open) full() bool { return g.headers >= maxHeaders || g.chunks >= maxChunks }
+
 // write appends a frame. The caller is the route's only writer.
-func (g *Segment) write(b *chunk.Batch) (Ticket, error) {
+func (g *open) write(b *chunk.Batch) (Ticket, error) {
 	g.mu.Lock()
 	failed := g.failed
 	g.mu.Unlock()
@@ -87,7 +109,6 @@ func (g *Segment) write(b *chunk.Batch) (Ticket, error) {
 	}
 	if err != nil {
 		g.failed = fmt.Errorf("write segment %s: %w", g.ID, err)
-		g.tail = true
 		return Ticket{}, g.failed
 	}
 	g.size += int64(n)
@@ -100,7 +121,7 @@ func (g *Segment) write(b *chunk.Batch) (Ticket, error) {
 
 // sync makes the first end bytes durable. Those who wait at the same time
 // share one sync: who finds none running does it for all.
-func (g *Segment) sync(ctx context.Context, end int64, m *Metrics) error {
+func (g *open) sync(ctx context.Context, end int64, m *Metrics) error {
 	for {
 		g.mu.Lock()
 		switch {
@@ -130,7 +151,6 @@ func (g *Segment) sync(ctx context.Context, end int64, m *Metrics) error {
 			// What the kernel dropped then can't be told from what it wrote,
 			// and a later sync would not say.
 			g.failed = fmt.Errorf("sync segment %s: %w", g.ID, err)
-			g.tail = true
 		} else {
 			m.Syncs.Inc()
 			m.Batches.Add(float64(written.blocks - g.durable.blocks))
@@ -142,17 +162,19 @@ func (g *Segment) sync(ctx context.Context, end int64, m *Metrics) error {
 	}
 }
 
-// rest waits until no sync runs, so that the file can be closed.
-func (g *Segment) rest() {
-	for {
-		g.mu.Lock()
+// close waits until no sync runs and closes the file. The segment that it
+// returns has what is known to be durable; the file may be longer.
+func (g *open) close() (*Sealed, error) {
+	g.mu.Lock()
+	for g.syncing != nil {
 		running := g.syncing
 		g.mu.Unlock()
-		if running == nil {
-			return
-		}
 		<-running
+		g.mu.Lock()
 	}
+	defer g.mu.Unlock()
+	err := g.file.Close()
+	return &Sealed{Name: g.Name, path: g.path, extent: g.durable, tail: g.failed != nil}, err
 }
 
 // Frames is a sealed segment opened for reading.
@@ -168,16 +190,17 @@ type Frames struct {
 // ErrDamaged says that a segment does not hold what it should: see Repair.
 var ErrDamaged = errors.New("the segment is damaged")
 
-// OpenFrames opens a sealed segment and reads its frames' headers. The caller
-// closes it. The blocks are not verified: who reads them holds them against
+// OpenFrames opens the segment and reads its frames' headers. The caller
+// closes it. The blocks are not verified: who reads them compares them with
 // the index.
-func (g *Segment) OpenFrames() (*Frames, error) {
+func (g *Sealed) OpenFrames() (*Frames, error) {
+	held := g.holds()
 	f, err := os.Open(g.where())
 	if err != nil {
 		return nil, fmt.Errorf("open segment %s: %w", g.ID, err)
 	}
 	frames := &Frames{File: f, Index: chunk.Index{Type: g.Type, Segment: string(g.ID)}}
-	e, err := walk(f, g.Size(), g.Type, func(off int64, h *chunk.FrameHeader) {
+	e, err := walk(f, held.bytes, g.Type, func(off int64, h *chunk.FrameHeader) {
 		frames.Index.AddFrame(h)
 		frames.Starts = append(frames.Starts, off)
 		frames.At = append(frames.At, off+int64(h.BlockAt))
@@ -186,8 +209,8 @@ func (g *Segment) OpenFrames() (*Frames, error) {
 	if err == nil && e.damage != nil {
 		err = fmt.Errorf("%w: %w", ErrDamaged, e.damage)
 	}
-	if err == nil && e.blocks != g.Blocks() {
-		err = fmt.Errorf("%w: %d batches, it had %d", ErrDamaged, e.blocks, g.Blocks())
+	if err == nil && e.blocks != held.blocks {
+		err = fmt.Errorf("%w: %d batches, it had %d", ErrDamaged, e.blocks, held.blocks)
 	}
 	if err != nil {
 		f.Close()
@@ -196,7 +219,7 @@ func (g *Segment) OpenFrames() (*Frames, error) {
 	return frames, nil
 }
 
-// parseName tells which segment a file of the spool is, and in which state.
+// parseName returns which segment a file of the spool is, and in which state.
 func parseName(name string) (id store.Segment, sealed bool, err error) {
 	base, ext := strings.TrimSuffix(name, filepath.Ext(name)), filepath.Ext(name)
 	if ext != openExt && ext != sealedExt {

@@ -17,6 +17,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -44,7 +45,7 @@ type Options struct {
 	Metrics   *Metrics
 	// OnSealed is told of each segment that may be uploaded, also of those
 	// found at the start. It must not block.
-	OnSealed func(*Segment)
+	OnSealed func(*Sealed)
 }
 
 // Spool is an open spool. It is safe for concurrent use.
@@ -54,11 +55,12 @@ type Spool struct {
 
 	mu        sync.Mutex
 	routes    map[string]*route // by data type, those with an open segment
-	segments  map[key]*Segment
-	finishing []*Segment // detached from their routes, to be sealed
-	bytes     int64      // of all segments, with those being written
-	number    uint64     // of the last segment made
-	lastTime  time.Time  // of the last segment made
+	open      map[key]*open
+	sealed    map[key]*Sealed
+	finishing []*open   // detached from their routes, to be sealed
+	bytes     int64     // of all segments, with those being written
+	number    uint64    // of the last segment made
+	lastTime  time.Time // of the last segment made
 	stopped   bool
 	broken    error // what writing failed with, until a probe succeeds
 	lowSpace  error // the disk has too little left
@@ -69,6 +71,8 @@ type key struct {
 	dataType string
 	id       store.Segment
 }
+
+func (n Name) key() key { return key{n.Type, n.ID} }
 
 // ErrUnavailable says that the spool takes no data at the moment. Every error
 // of Append and of Ticket.Wait is one, and says why.
@@ -82,11 +86,12 @@ func unavailable(format string, args ...any) error {
 // directory can't be used at all; what is wrong with one segment is logged.
 func Open(o Options) (*Spool, error) {
 	s := &Spool{
-		Options:  o,
-		reserve:  min(4<<20, o.MaxBytes/16),
-		routes:   map[string]*route{},
-		segments: map[key]*Segment{},
-		wake:     make(chan struct{}, 1),
+		Options: o,
+		reserve: min(4<<20, o.MaxBytes/16),
+		routes:  map[string]*route{},
+		open:    map[key]*open{},
+		sealed:  map[key]*Sealed{},
+		wake:    make(chan struct{}, 1),
 	}
 	for _, dir := range []string{s.root(), s.quarantineRoot()} {
 		if err := os.MkdirAll(dir, 0o750); err != nil {
@@ -111,12 +116,12 @@ const (
 // Run seals segments by the clock and looks after the disk, until ctx is done.
 // Then it refuses new batches, seals all segments and returns.
 func (s *Spool) Run(ctx context.Context) error {
-	found := s.all()
-	slices.SortFunc(found, func(a, b *Segment) int { return strings.Compare(string(a.ID), string(b.ID)) })
-	for _, seg := range found {
-		if seg.Sealed() {
-			s.OnSealed(seg)
-		}
+	s.mu.Lock()
+	found := slices.Collect(maps.Values(s.sealed))
+	s.mu.Unlock()
+	slices.SortFunc(found, func(a, b *Sealed) int { return strings.Compare(string(a.ID), string(b.ID)) })
+	for _, g := range found {
+		s.OnSealed(g)
 	}
 	clock := time.NewTicker(min(max(min(s.SealAge, s.SealIdle)/8, 10*time.Millisecond), 500*time.Millisecond))
 	defer clock.Stop()
@@ -128,7 +133,7 @@ func (s *Spool) Run(ctx context.Context) error {
 			s.mu.Lock()
 			s.stopped = true
 			s.mu.Unlock()
-			s.detachWhere(func(*Segment) bool { return true })
+			s.detachWhere(func(*open) bool { return true })
 			s.finishAll()
 			return nil
 		case <-clock.C:
@@ -149,7 +154,7 @@ func (s *Spool) Ready() error {
 	return s.ready(0)
 }
 
-// ready tells whether n more bytes are taken; s.mu is held.
+// ready reports whether n more bytes are taken; s.mu is held.
 func (s *Spool) ready(n int64) error {
 	switch {
 	case s.stopped:

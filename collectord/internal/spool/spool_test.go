@@ -40,7 +40,7 @@ type running struct {
 	*spool.Spool
 	dir    string
 	disk   *spooltest.Disk
-	sealed chan *spool.Segment
+	sealed chan *spool.Sealed
 	stop   func()
 }
 
@@ -56,8 +56,8 @@ func options(t testing.TB, dir string) spool.Options {
 // start opens a spool and runs it until the test ends or stop is called.
 func start(t testing.TB, o spool.Options) *running {
 	t.Helper()
-	r := &running{dir: o.Dir, disk: o.Disk.(*spooltest.Disk), sealed: make(chan *spool.Segment, 1000)}
-	o.OnSealed = func(g *spool.Segment) { r.sealed <- g }
+	r := &running{dir: o.Dir, disk: o.Disk.(*spooltest.Disk), sealed: make(chan *spool.Sealed, 1000)}
+	o.OnSealed = func(g *spool.Sealed) { r.sealed <- g }
 	s, err := spool.Open(o)
 	if err != nil {
 		t.Fatal(err)
@@ -91,7 +91,7 @@ func (r *running) take(t testing.TB, b chunk.Batch) spool.Ticket {
 	return ticket
 }
 
-func (r *running) nextSealed(t testing.TB) *spool.Segment {
+func (r *running) nextSealed(t testing.TB) *spool.Sealed {
 	t.Helper()
 	select {
 	case g := <-r.sealed:
@@ -103,7 +103,7 @@ func (r *running) nextSealed(t testing.TB) *spool.Segment {
 }
 
 // blocks reads a sealed segment's blocks.
-func blocks(t testing.TB, g *spool.Segment) [][]byte {
+func blocks(t testing.TB, g *spool.Sealed) [][]byte {
 	t.Helper()
 	f, err := g.OpenFrames()
 	if err != nil {

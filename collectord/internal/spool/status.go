@@ -8,26 +8,19 @@ import (
 	"github.com/akupara/akupara/store"
 )
 
-// Lookup tells how many batches of a segment are durable in the spool; known
+// Lookup returns how many batches of a segment are durable in the spool; known
 // is false when the segment is not, or no longer, in it.
 func (s *Spool) Lookup(dataType string, id store.Segment) (blocks int, known bool) {
 	s.mu.Lock()
-	g := s.segments[key{dataType, id}]
+	o, g := s.open[key{dataType, id}], s.sealed[key{dataType, id}]
 	s.mu.Unlock()
-	if g == nil {
-		return 0, false
+	switch {
+	case o != nil:
+		return o.secured().blocks, true
+	case g != nil:
+		return g.Blocks(), true
 	}
-	return g.Blocks(), true
-}
-
-func (s *Spool) all() []*Segment {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	all := make([]*Segment, 0, len(s.segments))
-	for _, g := range s.segments {
-		all = append(all, g)
-	}
-	return all
+	return 0, false
 }
 
 // Status is what the spool holds.
@@ -40,19 +33,19 @@ type Status struct {
 
 // Status looks at the spool now.
 func (s *Spool) Status() Status {
-	var st Status
-	for _, g := range s.all() {
-		if g.Sealed() {
-			st.Sealed++
-		} else {
-			st.Open++
-		}
-		if st.Oldest.IsZero() || g.Opened.Before(st.Oldest) {
-			st.Oldest = g.Opened
+	s.mu.Lock()
+	st := Status{Open: len(s.open), Sealed: len(s.sealed), Bytes: s.bytes}
+	oldest := func(n Name) {
+		if st.Oldest.IsZero() || n.Opened.Before(st.Oldest) {
+			st.Oldest = n.Opened
 		}
 	}
-	s.mu.Lock()
-	st.Bytes = s.bytes
+	for _, o := range s.open {
+		oldest(o.Name)
+	}
+	for _, g := range s.sealed {
+		oldest(g.Name)
+	}
 	s.mu.Unlock()
 	_ = filepath.WalkDir(s.quarantineRoot(), func(_ string, d fs.DirEntry, err error) error {
 		if err == nil && d.Type().IsRegular() {

@@ -30,7 +30,7 @@ const cleanLimit = 10 * time.Second
 
 // attempt publishes a segment unless it is published, and returns the number
 // of its blocks.
-func (u *Uploader) attempt(ctx context.Context, seg *spool.Segment) (blocks int, err error) {
+func (u *Uploader) attempt(ctx context.Context, seg *spool.Sealed) (blocks int, err error) {
 	frames, err := seg.OpenFrames()
 	if err != nil {
 		return 0, err
@@ -55,7 +55,7 @@ func (u *Uploader) attempt(ctx context.Context, seg *spool.Segment) (blocks int,
 
 // find looks for the segment's sink file, first in raw/ and then in archive/,
 // where files go from there. A takenError means that it is another's.
-func (u *Uploader) find(ctx context.Context, seg *spool.Segment, index *chunk.Index) (blocks int, found bool, err error) {
+func (u *Uploader) find(ctx context.Context, seg *spool.Sealed, index *chunk.Index) (blocks int, found bool, err error) {
 	for _, area := range []string{store.Raw, store.Archive} {
 		path := store.SinkPath(area, seg.Type, seg.ID)
 		blocks, err := u.holds(ctx, path, index)
@@ -100,7 +100,7 @@ func (u *Uploader) holds(ctx context.Context, path string, index *chunk.Index) (
 }
 
 // write publishes the segment's sink file and returns its length.
-func (u *Uploader) write(ctx context.Context, seg *spool.Segment, frames *spool.Frames) (size int64, err error) {
+func (u *Uploader) write(ctx context.Context, seg *spool.Sealed, frames *spool.Frames) (size int64, err error) {
 	u.mu.Lock()
 	u.attempts++
 	attempt := fmt.Sprintf("%s.%d", u.Instance, u.attempts)
@@ -148,7 +148,7 @@ func copyBlocks(f io.Writer, frames *spool.Frames) (int64, error) {
 // confirm makes sure that a file is published that was renamed, with publishErr
 // for an answer: also after an error it may have happened, and the final name
 // says so. What a demux has already taken lies in archive/.
-func (u *Uploader) confirm(ctx context.Context, seg *spool.Segment, size int64, publishErr error) error {
+func (u *Uploader) confirm(ctx context.Context, seg *spool.Sealed, size int64, publishErr error) error {
 	for _, area := range []string{store.Raw, store.Archive} {
 		path := store.SinkPath(area, seg.Type, seg.ID)
 		info, err := u.FS.Stat(ctx, path)

@@ -11,7 +11,7 @@ import (
 // lane holds the segments of one data type that wait. A failure makes the
 // whole lane wait: most failures are the store's, and other types go on.
 type lane struct {
-	waiting   []*spool.Segment
+	waiting   []*spool.Sealed
 	running   int
 	failures  int // since the last success
 	backoff   daemon.Backoff
@@ -32,7 +32,7 @@ func newQueue(workers int) *queue {
 	return &queue{lanes: map[string]*lane{}, perLane: max(1, workers-1)}
 }
 
-func (q *queue) add(seg *spool.Segment) {
+func (q *queue) add(seg *spool.Sealed) {
 	l := q.lanes[seg.Type]
 	if l == nil {
 		l = &lane{}
@@ -44,7 +44,7 @@ func (q *queue) add(seg *spool.Segment) {
 // pick takes the oldest segment of the type that waited longest for its turn,
 // nil when there is none. wait is then how long until one is due, 0 when
 // nothing waits for the clock.
-func (q *queue) pick(now time.Time) (seg *spool.Segment, wait time.Duration) {
+func (q *queue) pick(now time.Time) (seg *spool.Sealed, wait time.Duration) {
 	var best *lane
 	for _, l := range q.lanes {
 		switch {
@@ -70,7 +70,7 @@ func (q *queue) pick(now time.Time) (seg *spool.Segment, wait time.Duration) {
 
 // done ends what pick began. A segment that failed goes to the end of its
 // lane: another may have better luck.
-func (q *queue) done(seg *spool.Segment, failed bool, now time.Time) *lane {
+func (q *queue) done(seg *spool.Sealed, failed bool, now time.Time) *lane {
 	l := q.lanes[seg.Type]
 	l.running--
 	if !failed {

@@ -9,8 +9,8 @@ import (
 	"github.com/akupara/akupara/store"
 )
 
-func segment(dataType string, n uint64) *spool.Segment {
-	return &spool.Segment{Type: dataType, ID: store.NewSegment(time.Unix(0, 0), "c.1", n)}
+func segment(dataType string, n uint64) *spool.Sealed {
+	return &spool.Sealed{Name: spool.Name{Type: dataType, ID: store.NewSegment(time.Unix(0, 0), "c.1", n)}}
 }
 
 func TestTypesTakeTurns(t *testing.T) {

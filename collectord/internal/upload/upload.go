@@ -24,9 +24,9 @@ import (
 
 // Spool is what an Uploader does with segments; spool.Spool documents it.
 type Spool interface {
-	Remove(*spool.Segment) error
-	Split(seg *spool.Segment, from int) (*spool.Segment, error)
-	Repair(*spool.Segment) (gone bool, err error)
+	Remove(*spool.Sealed) error
+	Split(seg *spool.Sealed, from int) (*spool.Sealed, error)
+	Repair(*spool.Sealed) (gone bool, err error)
 }
 
 // Options say what to upload with. All but Published are required.
@@ -50,7 +50,7 @@ type Uploader struct {
 	wake   chan struct{}
 
 	mu       sync.Mutex
-	inbox    []*spool.Segment
+	inbox    []*spool.Sealed
 	attempts uint64
 	litter   []string // temporary files that could not be removed
 	lastErr  error
@@ -70,7 +70,7 @@ func New(o Options) *Uploader {
 }
 
 // Add takes a sealed segment. It does not block.
-func (u *Uploader) Add(seg *spool.Segment) {
+func (u *Uploader) Add(seg *spool.Sealed) {
 	u.mu.Lock()
 	u.inbox = append(u.inbox, seg)
 	u.mu.Unlock()
@@ -88,7 +88,7 @@ func (u *Uploader) LastError() error {
 }
 
 type result struct {
-	seg *spool.Segment // what is to be tried again
+	seg *spool.Sealed // what is to be tried again
 	err error
 }
 
@@ -123,7 +123,7 @@ func (u *Uploader) Run(ctx context.Context, s Spool) error {
 		u.mu.Unlock()
 		var wait time.Duration
 		for running < u.Workers && work.Err() == nil {
-			var seg *spool.Segment
+			var seg *spool.Sealed
 			if seg, wait = q.pick(time.Now()); seg == nil {
 				break
 			}
@@ -179,7 +179,7 @@ func (u *Uploader) settle(q *queue, r result) {
 
 // publish makes one attempt. The segment that it returns is the same, or what
 // is left of it under another id.
-func (u *Uploader) publish(ctx context.Context, seg *spool.Segment) (*spool.Segment, error) {
+func (u *Uploader) publish(ctx context.Context, seg *spool.Sealed) (*spool.Sealed, error) {
 	blocks, err := u.attempt(ctx, seg)
 	var taken *takenError
 	switch {
