@@ -98,7 +98,7 @@ func (w *world) eventually(what string, ok func() bool) {
 	w.t.Helper()
 	for deadline := time.Now().Add(90 * time.Second); !ok(); time.Sleep(5 * time.Millisecond) { // between two looks
 		if time.Now().After(deadline) {
-			w.t.Fatalf("not within 20s: %s; got %.500q, status %+v", what, w.rec.Content(), w.a.Status())
+			w.t.Fatalf("not in time: %s; got %.500q, status %+v", what, w.rec.Content(), w.a.Status())
 		}
 	}
 }

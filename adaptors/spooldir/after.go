@@ -31,20 +31,17 @@ func (r *run) tend(ctx context.Context, s *stream) (wake time.Time, err error) {
 		if err := r.finishGone(ctx, s); err != nil {
 			return wake, err
 		}
-	} else if len(s.resend) > 0 && s.path != "" {
+	} else if s.out.Asked() && s.path != "" {
 		if err := r.again(ctx, s); err != nil {
 			return wake, err
 		}
 	}
-	if s.ended && !s.endSent && !s.ident.Done {
-		if err := r.facts(ctx, s); err != nil {
-			return wake, err
-		}
+	if s.out.Ended() && !s.ident.Done {
 		if err := r.end(ctx, s); err != nil {
 			return wake, err
 		}
 	}
-	if !s.ident.Done && !s.secured() {
+	if !s.ident.Done && !s.out.Done() {
 		return wake, nil
 	}
 	at, err := r.finished(s)
@@ -65,63 +62,20 @@ func (r *run) lose(s *stream, reason string) {
 
 // finishGone tells what is lost of a stream that can't be read any more.
 func (r *run) finishGone(ctx context.Context, s *stream) error {
-	if err := r.facts(ctx, s); err != nil {
+	lost := func(ctx context.Context, rg chunk.Range) error { return s.out.Lost(ctx, rg, s.reason) }
+	if !s.out.Ended() {
+		size := s.out.Sent()
+		if !s.ident.Packed {
+			size = max(size, s.ident.Size)
+		}
+		if err := lost(ctx, chunk.Range{First: s.out.Off(), Last: size}); err != nil {
+			return err
+		}
+	}
+	if err := r.end(ctx, s); err != nil {
 		return err
 	}
-	size := s.sent
-	if !s.ident.Packed {
-		size = max(size, s.ident.Size)
-	}
-	if !s.ended && s.off < size {
-		if size > s.sent {
-			if err := r.env.Streams.Sent(s.id, size, 0); err != nil {
-				return fmt.Errorf("journal what is lost of %s: %w", s.source, err)
-			}
-			s.sent, s.tail = size, 0
-		}
-		lost := chunk.Range{First: s.off, Last: size}
-		if err := r.fact(ctx, s, chunk.Lost, lost, s.reason); err != nil {
-			return err
-		}
-		r.env.Log.Warn("bytes of a file were destroyed before they were read and secured", "file", s.source, "stream", s.id,
-			"first", lost.First, "last", lost.Last, "why", s.reason)
-		s.off = size
-		s.read.Store(size)
-	}
-	if !s.ended || !s.endSent {
-		if err := r.end(ctx, s); err != nil {
-			return err
-		}
-	}
-	for len(s.resend) > 0 {
-		rg := s.resend[0]
-		var err error
-		if rg.Empty() {
-			err = r.factsAgain(ctx, s, rg.First)
-		} else {
-			err = r.fact(ctx, s, chunk.Lost, rg, s.reason)
-		}
-		if err != nil {
-			return err
-		}
-		s.resend = s.resend[1:]
-	}
-	return nil
-}
-
-// factsAgain sends the facts at an offset once more.
-func (r *run) factsAgain(ctx context.Context, s *stream, at int64) error {
-	if at == s.begin && s.begin > 0 {
-		s.beginSent = false
-		if err := r.facts(ctx, s); err != nil {
-			return err
-		}
-	}
-	if s.endSent && at == s.off {
-		s.ident.Done, s.endMoved = false, false
-		return r.end(ctx, s)
-	}
-	return nil
+	return s.out.Resend(ctx, lost)
 }
 
 // again sends what nobody is known to hold any more.
@@ -148,17 +102,14 @@ func (r *run) again(ctx context.Context, s *stream) error {
 		r.lose(s, "the file was changed before it was secured")
 		return r.finishGone(ctx, s)
 	}
-	for len(s.resend) > 0 {
-		rg := s.resend[0]
-		if rg.Empty() {
-			err = r.factsAgain(ctx, s, rg.First)
-		} else if rg = rg.Intersect(chunk.Range{First: s.begin, Last: s.off}); !rg.Empty() { // the rest is read anyway
-			_, err = r.produce(ctx, s, f, rg.First, rg.Last)
-		}
-		if err != nil {
-			return err
-		}
-		s.resend = s.resend[1:]
+	if err := s.out.Resend(ctx, func(ctx context.Context, rg chunk.Range) error {
+		_, err := r.produce(ctx, s, f, rg.First, rg.Last)
+		return err
+	}); err != nil {
+		return err
+	}
+	if s.ident.Done = s.ident.Done && (s.out.Done() || !s.out.EndSent()); s.ident.Done {
+		r.board.Hide(s.out)
 	}
 	return nil
 }
@@ -173,7 +124,7 @@ func (r *run) finished(s *stream) (wake time.Time, err error) {
 		if !s.ident.Done {
 			s.ident.Done = true
 			r.update(s)
-			r.board.hide(s)
+			r.board.Hide(s.out)
 		}
 		return time.Time{}, nil
 	}

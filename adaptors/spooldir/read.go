@@ -2,16 +2,18 @@ package spooldir
 
 import (
 	"bufio"
+	"cmp"
 	"compress/gzip"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
-	"time"
 
+	"github.com/akupara/akupara/adaptors"
 	"github.com/akupara/akupara/adaptors/internal/cut"
 	"github.com/akupara/akupara/adaptors/internal/ident"
+	"github.com/akupara/akupara/adaptors/internal/replay"
 	"github.com/akupara/akupara/chunk"
 )
 
@@ -28,17 +30,13 @@ func (r *run) begin(ctx context.Context, e *entry, f *os.File, begin int64) erro
 	if err != nil {
 		return fmt.Errorf("read %s before %d: %w", e.path, begin, err)
 	}
-	s := &stream{source: e.path, ident: id, begin: begin, beginSent: begin == 0, off: begin, sent: begin, tail: ident.Sum(before)}
-	s.settled.Store(begin)
-	s.read.Store(begin)
-	s.measure()
-	opened := s.stored()
-	opened.Type = r.env.Type
-	st, err := r.env.Streams.Open(ctx, opened)
-	if err != nil {
-		return fmt.Errorf("open a stream for %s: %w", e.path, err)
+	s := &stream{out: cmp.Or(e.out, replay.New(&r.env)), ident: id}
+	s.out.Why = beginsLater
+	if err := s.out.Open(ctx, adaptors.Stream{Source: e.path, Identity: id.encode(), Begin: begin, Tail: ident.Sum(before)}); err != nil {
+		return err
 	}
-	s.id = st.ID
+	e.out = nil
+	s.measure()
 	r.add(s)
 	r.give(e, s)
 	return nil
@@ -46,74 +44,29 @@ func (r *run) begin(ctx context.Context, e *entry, f *os.File, begin int64) erro
 
 // read sends the file from where it was read to, to its end, and tells the end.
 func (r *run) read(ctx context.Context, s *stream, f *os.File) error {
-	if err := r.facts(ctx, s); err != nil {
-		return err
-	}
 	to := s.ident.Size
 	if s.ident.Packed {
 		to = int64(r.cfg.MaxUnpacked)
 	}
-	trouble, err := r.produce(ctx, s, f, s.off, to)
+	trouble, err := r.produce(ctx, s, f, s.out.Off(), to)
 	if err != nil {
 		return err
 	}
 	if trouble != "" {
 		s.ident.Trouble = trouble
-		r.env.Log.Error("a file was not read whole", "file", s.source, "stream", s.id, "why", trouble)
+		r.env.Log.Error("a file was not read whole", "file", s.out.Source(), "stream", s.out.ID(), "why", trouble)
 		r.note(s.path, trouble)
 	}
 	return r.end(ctx, s)
 }
 
-// end tells that the stream is finished at off.
+// end tells that the stream is finished where it is.
 func (r *run) end(ctx context.Context, s *stream) error {
-	if !s.ended {
-		s.ended = true
-		if err := r.env.Streams.Update(s.stored()); err != nil {
-			s.ended = false
-			return fmt.Errorf("store the end of %s: %w", s.source, err)
-		}
-	}
-	reason := "the file was read"
-	if s.ident.Trouble != "" {
-		reason = s.ident.Trouble
-	}
+	reason := cmp.Or(s.ident.Trouble, "the file was read")
 	if s.gone {
 		reason = s.reason
 	}
-	if err := r.fact(ctx, s, chunk.End, chunk.Range{First: s.off, Last: s.off}, reason); err != nil {
-		return err
-	}
-	s.endSent = true
-	return nil
-}
-
-// facts tells where the stream begins, if that is not known yet.
-func (r *run) facts(ctx context.Context, s *stream) error {
-	if s.beginSent {
-		return nil
-	}
-	if err := r.fact(ctx, s, chunk.Begin, chunk.Range{First: s.begin, Last: s.begin}, "what comes before was read as another stream"); err != nil {
-		return err
-	}
-	s.beginSent = true
-	return nil
-}
-
-func (r *run) fact(ctx context.Context, s *stream, kind chunk.Kind, rg chunk.Range, reason string) error {
-	c := r.chunk(s, rg)
-	c.Kind, c.Reason = kind, reason
-	if err := r.env.Out.Send(ctx, &c); err != nil {
-		return fmt.Errorf("send a fact (%v) of %s: %w", kind, s.source, err)
-	}
-	return nil
-}
-
-func (r *run) chunk(s *stream, rg chunk.Range) chunk.Chunk {
-	return chunk.Chunk{
-		Type: r.env.Type, Host: r.env.Host, Source: ident.Text(s.source), Stream: s.id,
-		First: rg.First, Last: rg.Last, Time: time.Now(),
-	}
+	return s.out.End(ctx, reason)
 }
 
 // content is the bytes of a file that a stream is made of.
@@ -168,7 +121,7 @@ func (u *unpacker) Read(b []byte) (n int, err error) {
 // whole. trouble says why a compressed file could not be read further.
 func (r *run) produce(ctx context.Context, s *stream, f *os.File, from, to int64) (trouble string, err error) {
 	enough := r.cutter.Enough()
-	start := max(s.begin, from-int64(enough)) // what comes before tells what stands at from
+	start := max(s.out.Begin(), from-int64(enough)) // what comes before tells what stands at from
 	c, err := r.open(s, f, start)
 	if err != nil {
 		return "", err
@@ -220,7 +173,7 @@ func (r *run) produce(ctx context.Context, s *stream, f *os.File, from, to int64
 			flush = cut.Always
 		}
 		for at < n {
-			where, _ := c.cutter.From(from-s.begin, buf[:at])
+			where, _ := c.cutter.From(from-s.out.Begin(), buf[:at])
 			k := c.cutter.Next(buf[at:n], where, flush, borders)
 			if k.N == 0 {
 				break
@@ -247,25 +200,10 @@ func atEOF(r io.Reader) bool {
 // send journals and hands over one chunk: the last k.N bytes of buf, which
 // stand at from; before them is what comes before in the stream.
 func (r *run) send(ctx context.Context, s *stream, buf []byte, from int64, k cut.Cut, encoding string) error {
-	end := from + int64(k.N)
-	if end > s.sent {
-		window := ident.Sum(buf[len(buf)-min(len(buf), ident.MaxTail):])
-		if err := r.env.Streams.Sent(s.id, end, window); err != nil {
-			return fmt.Errorf("journal what is sent of %s: %w", s.source, err)
-		}
-		s.sent, s.tail = end, window
-	}
-	c := r.chunk(s, chunk.Range{First: from, Last: end})
-	c.Tags, c.Borders, c.Body, c.Encoding = k.Part.Tags(), k.Borders, buf[len(buf)-k.N:], encoding
-	if err := r.env.Out.Send(ctx, &c); err != nil {
-		return fmt.Errorf("send %v of %s: %w", c.Range(), s.source, err)
-	}
-	if from == s.off {
-		s.off = end
-		s.read.Store(end)
-	}
+	c := chunk.Chunk{First: from, Last: from + int64(k.N), Tags: k.Part.Tags(), Borders: k.Borders, Body: buf[len(buf)-k.N:], Encoding: encoding}
+	err := s.out.Data(ctx, c, ident.Sum(buf[len(buf)-min(len(buf), ident.MaxTail):]))
 	if s.ident.Packed {
-		s.size.Store(s.sent)
+		s.measure()
 	}
-	return nil
+	return err
 }

@@ -1,7 +1,6 @@
 package spooldir
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -15,6 +14,7 @@ import (
 
 	"github.com/akupara/akupara/adaptors"
 	"github.com/akupara/akupara/adaptors/internal/ident"
+	"github.com/akupara/akupara/adaptors/internal/replay"
 )
 
 // run is one life of the adaptor.
@@ -49,7 +49,7 @@ func (r *run) loop(ctx context.Context) error {
 	if r.cfg.Watch != "poll" {
 		w, err := newWatcher()
 		if err != nil {
-			r.env.Log.Warn("can't watch folders, looking for files every second instead", "err", err)
+			r.env.Log.Warn("can't watch folders, looking for files every second instead", "error", err)
 		} else {
 			r.watcher = w
 			defer w.close()
@@ -140,29 +140,27 @@ func (r *run) restore() {
 		id, err := decodeIdentity(k.Identity)
 		if err != nil {
 			r.env.Log.Error("a stored stream can't be matched with its file, which is read again from its beginning",
-				"file", k.Source, "stream", k.ID, "err", err)
+				"file", k.Source, "stream", k.ID, "error", err)
 			continue
 		}
-		r.add(restore(k, id))
+		r.add(restore(&r.env, k, id))
 	}
 }
 
 func (r *run) add(s *stream) {
-	r.streams[s.id] = s
+	r.streams[s.out.ID()] = s
 	r.byInode[s.ident.Ino] = append(r.byInode[s.ident.Ino], s)
 	if !s.ident.Done {
-		r.board.show(s, cmp.Or(s.path, s.source))
+		r.board.Show(s.out, s.shownPath())
 	}
 }
 
 // drop lets go of a stream for good.
 func (r *run) drop(s *stream) {
-	if err := r.env.Streams.Forget(s.id); err != nil {
-		r.env.Log.Warn("can't forget a stream; trying at the next start", "stream", s.id, "err", err)
-	}
-	delete(r.streams, s.id)
+	s.out.Forget()
+	delete(r.streams, s.out.ID())
 	r.unlist(s)
-	r.board.hide(s)
+	r.board.Hide(s.out)
 }
 
 func (r *run) unlist(s *stream) {
@@ -187,12 +185,12 @@ func (r *run) scan() {
 		}
 		list, err := os.ReadDir(dir)
 		if err != nil {
-			if r.board.note(dir, "can't be listed: "+err.Error()) {
-				r.env.Log.Warn("can't list a folder, trying again", "folder", dir, "err", err)
+			if r.board.Skip(dir, "can't be listed: "+err.Error()) {
+				r.env.Log.Warn("can't list a folder, trying again", "folder", dir, "error", err)
 			}
 			continue
 		}
-		r.board.note(dir, "")
+		r.board.Skip(dir, "")
 		r.listed[dir] = true
 		for _, e := range list {
 			path := filepath.Join(dir, e.Name())
@@ -206,11 +204,7 @@ func (r *run) scan() {
 			r.look(happening{path: path})
 		}
 	}
-	for _, path := range r.board.noted() {
-		if !seen[path] && r.listed[filepath.Dir(path)] {
-			r.board.note(path, "")
-		}
-	}
+	r.board.Unskip(func(path string) bool { return !seen[path] && r.listed[filepath.Dir(path)] })
 	now := time.Now()
 	for _, s := range r.streams { // those of an earlier start, say
 		if s.path == "" && s.missing.IsZero() && r.mayJudge(s) {
@@ -275,7 +269,7 @@ func (r *run) look(h happening) {
 	}
 	e.arrived = e.arrived || h.arrived
 	if e.st == nil {
-		r.board.wait(e.path, info.Size)
+		r.showWaiting(e)
 	}
 	if e.st == nil || !e.st.ident.Done || !e.st.ident.sameAtASight(&info) {
 		r.todo[e] = true
@@ -288,7 +282,7 @@ func (r *run) regular(path string) (ident.Info, bool) {
 	mode, err := os.Lstat(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		r.board.note(path, "")
+		r.board.Skip(path, "")
 		return ident.Info{}, false
 	case err != nil:
 		r.note(path, "can't be looked at: "+err.Error())
@@ -304,7 +298,7 @@ func (r *run) regular(path string) (ident.Info, bool) {
 }
 
 func (r *run) note(path, reason string) {
-	if r.board.note(path, reason) {
+	if r.board.Skip(path, reason) {
 		r.env.Log.Info("about a file", "file", path, "reason", reason)
 	}
 }
@@ -333,12 +327,12 @@ func (r *run) elsewhere(s *stream, e *entry) bool {
 // give lets the entry be the stream's file.
 func (r *run) give(e *entry, s *stream) {
 	e.st, s.path, s.missing = s, e.path, time.Time{}
-	r.board.wait(e.path, -1)
+	r.hideWaiting(e)
 	if s.ident.Trouble != "" {
 		r.note(e.path, s.ident.Trouble)
 	}
 	if !s.ident.Done {
-		r.board.show(s, e.path)
+		r.board.Show(s.out, e.path)
 	}
 	if s.ident.Path != e.path || s.ident.Ino != e.info.Ino || s.ident.Birth != e.info.Birth {
 		r.unlist(s)
@@ -351,8 +345,24 @@ func (r *run) give(e *entry, s *stream) {
 // update stores what is known of a stream. An error costs no data: the file is
 // found by its bytes all the same.
 func (r *run) update(s *stream) {
-	if err := r.env.Streams.Update(s.stored()); err != nil {
-		r.env.Log.Warn("can't store what is known of a file", "file", s.source, "stream", s.id, "err", err)
+	if err := s.out.Update(s.ident.encode()); err != nil {
+		r.env.Log.Warn("a file is known by its bytes alone until the next change", "file", s.out.Source(), "stream", s.out.ID(), "error", err)
+	}
+}
+
+// showWaiting shows a file that no stream was opened for yet.
+func (r *run) showWaiting(e *entry) {
+	if e.out == nil {
+		e.out = replay.New(&r.env)
+	}
+	e.out.SetSize(e.info.Size)
+	r.board.Show(e.out, e.path)
+}
+
+func (r *run) hideWaiting(e *entry) {
+	if e.out != nil {
+		r.board.Hide(e.out)
+		e.out = nil
 	}
 }
 
@@ -360,8 +370,8 @@ func (r *run) update(s *stream) {
 func (r *run) left(e *entry, deleted bool) {
 	delete(r.entries, e.path)
 	delete(r.todo, e)
-	r.board.wait(e.path, -1)
-	r.board.note(e.path, "")
+	r.hideWaiting(e)
+	r.board.Skip(e.path, "")
 	s := e.st
 	if s == nil || s.path != e.path {
 		return

@@ -145,7 +145,7 @@ func New(cfg Config) (*Adaptor, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Adaptor{cfg: cfg, cutter: cutter, times: defaultTimes(), board: newBoard()}, nil
+	return &Adaptor{cfg: cfg, cutter: cutter, times: defaultTimes()}, nil
 }
 
 // times are the waits that tests shorten.

@@ -26,6 +26,7 @@ type world struct {
 	dir    string
 	cfg    *Config
 	rec    *adaptortest.Recorder
+	log    *slog.Logger
 	a      *Adaptor
 	stop   func()
 	settle func() // ends the settling
@@ -49,7 +50,7 @@ func newWorld(t *testing.T, more string) *world {
 	if err := os.Mkdir(in, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	w := &world{t: t, dir: in, rec: adaptortest.NewRecorder()}
+	w := &world{t: t, dir: in, rec: adaptortest.NewRecorder(), log: slog.New(slog.DiscardHandler)}
 	w.cfg = parse(t, "folders: ["+in+"]\n"+strings.ReplaceAll(more, "DIR", dir))
 	t.Cleanup(func() {
 		w.end()
@@ -103,7 +104,7 @@ func (w *world) begin() {
 func (w *world) run(a *Adaptor) {
 	w.a, w.settle = a, func() {}
 	env := w.rec.Env()
-	env.Log = slog.New(slog.DiscardHandler)
+	env.Log = w.log
 	w.launch(a, env)
 }
 
@@ -175,7 +176,7 @@ func (w *world) eventually(what string, ok func() bool) {
 			for _, k := range w.rec.Known() {
 				fmt.Fprintf(&known, "\n%s settled %d sent %d ended %v %s", k.ID, k.Settled, k.Sent, k.Ended, k.Identity)
 			}
-			w.t.Fatalf("not within 20s: %s; got %.300q, status %+v, known %s", what, w.rec.Content(), w.a.Status(), &known)
+			w.t.Fatalf("not in time: %s; got %.300q, status %+v, known %s", what, w.rec.Content(), w.a.Status(), &known)
 		}
 	}
 }

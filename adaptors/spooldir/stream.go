@@ -1,12 +1,12 @@
 package spooldir
 
 import (
-	"sync/atomic"
+	"cmp"
 	"time"
 
 	"github.com/akupara/akupara/adaptors"
 	"github.com/akupara/akupara/adaptors/internal/ident"
-	"github.com/akupara/akupara/chunk"
+	"github.com/akupara/akupara/adaptors/internal/replay"
 )
 
 // entry is a name in a folder, as last seen.
@@ -15,8 +15,20 @@ type entry struct {
 	info    ident.Info
 	since   time.Time // when it was first seen like this
 	arrived bool      // it appeared by a rename, and has not changed since
-	st      *stream   // whose file it is; nil: not known yet
 	retry   time.Time // not to be looked at before
+
+	// Either whose file it is, or a stream that is not opened yet, and may never
+	// be; nil: nothing is to be shown of the file.
+	st  *stream
+	out *replay.Stream
+}
+
+// shown is what a status has of the file.
+func (e *entry) shown() *replay.Stream {
+	if e.st != nil {
+		return e.st.out
+	}
+	return e.out
 }
 
 // complete tells that the file is all there; else when it may be.
@@ -33,59 +45,39 @@ func (e *entry) complete(now time.Time, settle time.Duration) (bool, time.Time) 
 // states: it is read; it ended, its End sent; it is done, its End settled. One
 // that is done is kept so that its file is known.
 type stream struct {
-	id     string
-	source string // the path the file had at first
-	ident  identity
-	path   string // where the file is; empty: not found
-
-	begin     int64
-	beginSent bool
-	off       int64 // read and handed over
-	sent      int64 // journalled
-	tail      uint64
-	ended     bool // stored as ended
-	endSent   bool
-	endMoved  bool // a receipt came after the End
-	resend    []chunk.Range
-	retry     time.Time
+	out   *replay.Stream
+	ident identity
+	path  string // where the file is; empty: not found
+	retry time.Time
 
 	missing time.Time // since when the file is not found
 	gone    bool      // it can't be read any more, as reason says
 	reason  string
 	leave   bool // its file belongs to a younger stream, too: it is left alone
-
-	size, read, settled atomic.Int64
 }
 
-func restore(k adaptors.Stream, id identity) *stream {
-	s := &stream{
-		id: k.ID, source: k.Source, ident: id, begin: k.Begin, beginSent: k.Begin == 0 || k.Settled > k.Begin,
-		off: k.Settled, sent: max(k.Sent, k.Begin), tail: k.Tail, ended: k.Ended && k.Settled >= k.Sent,
+func restore(env *adaptors.Env, k adaptors.Stream, id identity) *stream {
+	s := &stream{out: replay.Restore(env, k), ident: id}
+	s.out.Why = beginsLater
+	if k.Settled < k.Sent { // it was set back
+		s.out.Reopen()
 	}
-	s.ident.Done = id.Done && s.ended // else it was set back
-	s.settled.Store(k.Settled)
-	s.read.Store(k.Settled)
+	s.ident.Done = id.Done && s.out.Ended()
 	s.measure()
 	return s
 }
 
+// beginsLater is why a stream does not begin with its file.
+const beginsLater = "what comes before was read as another stream"
+
 // measure sets the size that is shown.
 func (s *stream) measure() {
 	if s.ident.Packed {
-		s.size.Store(s.sent)
+		s.out.SetSize(s.out.Sent())
 		return
 	}
-	s.size.Store(s.ident.Size)
+	s.out.SetSize(s.ident.Size)
 }
 
-func (s *stream) stored() adaptors.Stream {
-	return adaptors.Stream{
-		ID: s.id, Source: s.source, Identity: s.ident.encode(), Begin: s.begin,
-		Settled: s.settled.Load(), Sent: s.sent, Tail: s.tail, Ended: s.ended,
-	}
-}
-
-// secured tells that all of the stream, its End too, is settled.
-func (s *stream) secured() bool {
-	return s.ended && s.endSent && s.endMoved && s.settled.Load() >= s.off && len(s.resend) == 0
-}
+// shownPath is where people look for the file.
+func (s *stream) shownPath() string { return cmp.Or(s.path, s.out.Source()) }

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/akupara/akupara/adaptors/internal/ident"
+	"github.com/akupara/akupara/adaptors/internal/replay"
 )
 
 // mail takes receipts and requests to send again.
@@ -22,13 +23,9 @@ func (r *run) mail() {
 		if s == nil {
 			continue // forgotten, or of an earlier life
 		}
-		s.settled.Store(max(s.settled.Load(), l.Settled))
-		if l.Receipts > 0 && s.endSent {
-			s.endMoved = true
-		}
+		s.out.Take(l)
 		if len(l.Resend) > 0 {
-			s.resend = append(s.resend, l.Resend...)
-			r.board.show(s, cmp.Or(s.path, s.source))
+			r.board.Show(s.out, s.shownPath())
 		}
 	}
 }
@@ -47,10 +44,11 @@ func (r *run) work(ctx context.Context) (wake time.Time) {
 		}
 		at, err := r.tend(ctx, s)
 		if err != nil {
-			s.retry = r.failed(ctx, err)
+			s.retry = r.failed(ctx, s.out, err)
 			later(s.retry)
 			continue
 		}
+		r.board.Well(s.out)
 		if !at.IsZero() {
 			later(at)
 		}
@@ -61,16 +59,19 @@ func (r *run) work(ctx context.Context) (wake time.Time) {
 			return wake
 		}
 		if err := r.file(ctx, e); err != nil {
-			e.retry = r.failed(ctx, err)
+			e.retry = r.failed(ctx, e.shown(), err)
+		} else {
+			r.board.Well(e.shown())
 		}
 		later(time.Now()) // what it led to is looked at next
 	}
 	return wake
 }
 
-func (r *run) failed(ctx context.Context, err error) time.Time {
-	if ctx.Err() == nil && r.board.fail(err.Error()) {
-		r.env.Log.Warn("a file could not be dealt with, trying again", "err", err)
+// failed shows an error, and returns when to try again.
+func (r *run) failed(ctx context.Context, of *replay.Stream, err error) time.Time {
+	if ctx.Err() == nil && r.board.Fail(of, err) {
+		r.env.Log.Warn("a file could not be dealt with; trying again", "error", err)
 	}
 	return time.Now().Add(r.times.retry)
 }
@@ -79,11 +80,11 @@ func (r *run) failed(ctx context.Context, err error) time.Time {
 func (r *run) active() []*stream {
 	var out []*stream
 	for _, s := range r.streams {
-		if !s.ident.Done || s.path == "" || len(s.resend) > 0 || r.cfg.After != "keep" {
+		if !s.ident.Done || s.path == "" || s.out.Asked() || r.cfg.After != "keep" {
 			out = append(out, s)
 		}
 	}
-	slices.SortFunc(out, func(a, b *stream) int { return cmp.Compare(a.id, b.id) })
+	slices.SortFunc(out, func(a, b *stream) int { return cmp.Compare(a.out.ID(), b.out.ID()) })
 	return out
 }
 
@@ -92,7 +93,7 @@ func (r *run) active() []*stream {
 func (r *run) ready(now time.Time, later func(time.Time)) []*entry {
 	var out []*entry
 	for e := range r.todo {
-		if s := e.st; s != nil && s.path == e.path && s.ident.sameAtASight(&e.info) && (s.ended || s.gone) {
+		if s := e.st; s != nil && s.path == e.path && s.ident.sameAtASight(&e.info) && (s.out.Ended() || s.gone) {
 			delete(r.todo, e)
 			continue
 		}
@@ -149,12 +150,8 @@ func (r *run) tryFile(ctx context.Context, e *entry) error {
 			return err
 		}
 	}
-	if s := e.st; s != nil && !s.ended && !s.gone {
-		if err := r.read(ctx, s, f); err != nil {
-			return err
-		}
-		r.board.fail("")
-		return nil
+	if s := e.st; s != nil && !s.out.Ended() && !s.gone {
+		return r.read(ctx, s, f)
 	}
 	delete(r.todo, e)
 	return nil
@@ -168,7 +165,7 @@ func (r *run) identify(ctx context.Context, e *entry, f *os.File) error {
 	}
 	if s != nil && r.elsewhere(s, e) { // a hard link: it has one reader
 		delete(r.todo, e)
-		r.board.wait(e.path, -1)
+		r.hideWaiting(e)
 		return nil
 	}
 	for _, old := range slices.Clone(r.byInode[e.info.Ino]) { // the bytes that were in this file are no more
@@ -177,13 +174,14 @@ func (r *run) identify(ctx context.Context, e *entry, f *os.File) error {
 		}
 	}
 	e.st = nil
+	r.showWaiting(e)
 	switch {
 	case how == same:
 		s.ident.Modified = e.info.Modified
 		r.give(e, s)
 		r.update(s)
 		return nil
-	case how == grown && !s.ended:
+	case how == grown && !s.out.Ended():
 		return r.extend(e, s, f)
 	case how == grown && !s.ident.Packed && s.ident.Trouble == "":
 		begin := s.ident.Size
@@ -196,12 +194,12 @@ func (r *run) identify(ctx context.Context, e *entry, f *os.File) error {
 			r.drop(s)
 		}
 		return nil
-	case s != nil && s.ended:
+	case s != nil && s.out.Ended():
 		s.ident.Trouble = "changed in place after it was read, at " + time.Unix(0, e.info.Modified).UTC().Format(time.RFC3339) + "; the change is not read"
 		if how == grown {
 			s.ident.Trouble = "grew after it was read; what was appended is not read"
 		}
-		r.env.Log.Warn("a file was changed after it was read", "file", e.path, "stream", s.id, "what", s.ident.Trouble)
+		r.env.Log.Warn("a file was changed after it was read", "file", e.path, "stream", s.out.ID(), "what", s.ident.Trouble)
 		return r.extend(e, s, f)
 	case s != nil:
 		r.lose(s, "the file was written anew before it was read whole")
@@ -238,7 +236,7 @@ func better(h likeness, s *stream, than likeness, found *stream) bool {
 	if (h == changed) != (than == changed) {
 		return than == changed
 	}
-	return s.ident.Size > found.ident.Size || s.ident.Size == found.ident.Size && s.begin > found.begin
+	return s.ident.Size > found.ident.Size || s.ident.Size == found.ident.Size && s.out.Begin() > found.out.Begin()
 }
 
 // extend notes what the file is like now.
@@ -252,9 +250,9 @@ func (r *run) extend(e *entry, s *stream, f *os.File) error {
 	r.unlist(s)
 	s.ident = id
 	r.byInode[id.Ino] = append(r.byInode[id.Ino], s)
-	if err := r.env.Streams.Update(s.stored()); err != nil {
+	if err := s.out.Update(id.encode()); err != nil {
 		s.ident = before
-		return fmt.Errorf("store what is known of %s: %w", s.source, err)
+		return err
 	}
 	s.measure()
 	r.give(e, s)
