@@ -20,7 +20,10 @@ type Filter struct {
 	gate     *Gate    // the persona's; nil: none
 	limit    *limiter // nil: none
 	perEach  bool     // the config alone makes it look at each record
-	dropWhy  []string // reasons of the drop rules
+	rules    []*cause // of the drop rules
+	keep     *cause   // no keep rule was met
+	sample   *cause
+	over     *cause   // the limit
 	decoders sync.Map // pools, by encoding
 
 	mu      sync.Mutex
@@ -40,8 +43,14 @@ type streamState struct {
 // piece is a record in pieces, as far as it came.
 type piece struct {
 	first, last int64
-	reason      string // why it is dropped; "": it is kept
+	why         *cause
 	known       bool
+}
+
+// cause is why records are dropped; nil means that they are kept.
+type cause struct {
+	text  string   // for people
+	count *counter // what counts beside the adaptor: a switch, a persona; nil
 }
 
 // maxStates bounds the streams that are remembered; one that is forgotten may
@@ -60,9 +69,10 @@ type Env struct {
 // New makes an adaptor's filter from what Decode gave.
 func New(cfg Config, env Env) *Filter {
 	f := &Filter{cfg: cfg, who: env.Who, replays: env.Replays, message: env.Message, switches: env.Switches, gate: env.Gate,
+		keep: &cause{text: "keep"}, sample: &cause{text: "sample"}, over: &cause{text: "limit"},
 		streams: map[string]*streamState{}, counts: map[string]*counter{}}
 	for i := range cfg.Drop {
-		f.dropWhy = append(f.dropWhy, "drop rule "+strconv.Itoa(i+1))
+		f.rules = append(f.rules, &cause{text: "drop rule " + strconv.Itoa(i+1)})
 	}
 	if cfg.Limit.given() {
 		f.limit = newLimiter(int64(cfg.Limit.Bytes), cfg.Limit.Records)
@@ -104,7 +114,7 @@ func (f *Filter) Send(ctx context.Context, c *chunk.Chunk, send func(context.Con
 	return p.send(ctx, send)
 }
 
-// decoder gives one that is not in use; making one takes longer than to look at
+// decoder returns one that is not in use; making one takes longer than to look at
 // a chunk.
 func (f *Filter) decoder(encoding string) decoder {
 	if encoding == "" {
@@ -171,10 +181,10 @@ func (p *pass) key() string {
 	return p.c.Source
 }
 
-// again tells whether what ends at this offset of the body was decided before.
+// again reports whether what ends at this offset of the body was decided before.
 func (p *pass) again(last int) bool { return p.f.replays && p.c.First+int64(last) <= p.state.mark }
 
-// perRecord tells whether each record must be looked at, or counted.
+// perRecord reports whether each record must be looked at, or counted.
 func (p *pass) perRecord() bool {
 	if p.f.perEach || p.bounds.bounds() && (!p.bounds.Wait || p.bounds.Records > 0) {
 		return true
@@ -186,11 +196,11 @@ func (p *pass) cut() {
 	if !p.perRecord() {
 		whole := len(p.c.Body)
 		if p.most.bytes == 0 || int64(whole) <= p.most.bytes || p.again(whole) {
-			p.add(0, whole, "", nil)
+			p.add(0, whole, nil)
 			return
 		}
 		for first, last := range p.c.Records() {
-			p.add(first, last, "", nil)
+			p.add(first, last, nil)
 		}
 		return
 	}
@@ -198,27 +208,23 @@ func (p *pass) cut() {
 		// All of it is off: the records are only counted.
 		sw := p.switches[0]
 		for first, last := range p.c.Records() {
-			p.add(first, last, sw.reason, sw.count)
+			p.add(first, last, &sw.cause)
 		}
 		return
 	}
 	for first, last := range p.c.Records() {
-		reason, count := p.decide(p.c.Body[first:last], first, last)
-		p.add(first, last, reason, count)
+		p.add(first, last, p.decide(p.c.Body[first:last], first, last))
 	}
 }
 
 // part decides a chunk that is one piece of a record as its first piece was
 // decided. A piece whose first is not known any more is kept.
 func (p *pass) part(part string) {
-	var reason string
-	var count *counter
 	first, last := p.c.First, p.c.Last
 	long := piece{first: first, last: last, known: true}
 	at := -1
 	if part == "first" {
-		reason, count = p.decide(p.c.Body, 0, len(p.c.Body))
-		long.reason = reason
+		long.why = p.decide(p.c.Body, 0, len(p.c.Body))
 	} else {
 		for i, l := range p.state.long {
 			if l.known && (!p.f.replays && i == (p.state.next+len(p.state.long)-1)%len(p.state.long) ||
@@ -227,17 +233,11 @@ func (p *pass) part(part string) {
 			}
 		}
 		if at >= 0 {
-			reason = p.state.long[at].reason
-			long.first, long.reason = p.state.long[at].first, reason
+			long.first, long.why = p.state.long[at].first, p.state.long[at].why
 			long.last = max(last, p.state.long[at].last)
 		}
-		for _, sw := range p.switches {
-			if sw.reason == reason {
-				count = sw.count
-			}
-		}
 	}
-	p.add(0, len(p.c.Body), reason, count)
+	p.add(0, len(p.c.Body), long.why)
 	f := p.f
 	f.mu.Lock()
 	st := f.stateOf(p.key())
@@ -249,7 +249,7 @@ func (p *pass) part(part string) {
 	f.mu.Unlock()
 }
 
-// stateOf gives the stream's state, made if it is not there; f.mu is held.
+// stateOf returns the stream's state, made if it is not there; f.mu is held.
 func (f *Filter) stateOf(key string) *streamState {
 	st := f.streams[key]
 	if st == nil {
@@ -265,8 +265,8 @@ func (f *Filter) stateOf(key string) *streamState {
 	return st
 }
 
-// decide tells why a record is dropped; "" means that it is kept.
-func (p *pass) decide(body []byte, first, last int) (reason string, count *counter) {
+// decide says why a record is dropped, or nil.
+func (p *pass) decide(body []byte, first, last int) *cause {
 	f := p.f
 	text := body
 	if f.message != nil {
@@ -276,31 +276,31 @@ func (p *pass) decide(body []byte, first, last int) (reason string, count *count
 	*rec = record{text: p.dec.text(text)}
 	for _, sw := range p.switches {
 		if sw.meets(rec) {
-			return sw.reason, sw.count
+			return &sw.cause
 		}
 	}
 	for i := range f.cfg.Drop {
 		if f.cfg.Drop[i].drops(rec) {
-			return f.dropWhy[i], nil
+			return f.rules[i]
 		}
 	}
 	if len(f.cfg.Keep) > 0 && !f.kept(rec) {
-		return "keep", nil
+		return f.keep
 	}
 	if f.cfg.samples() && !p.sampled(first) {
-		return "sample", nil
+		return f.sample
 	}
 	if p.again(last) {
-		return "", nil // the limits counted it when it first came
+		return nil // the limits counted it when it first came
 	}
 	n := int64(len(body))
 	if f.limit != nil && f.cfg.Limit.WhenOver == "drop" && f.limit.take(n, 1) > 0 {
-		return "limit", nil
+		return f.over
 	}
 	if p.bounds.bounds() && !p.bounds.Wait {
-		return f.gate.allow(n), nil
+		return f.gate.allow(n)
 	}
-	return "", nil
+	return nil
 }
 
 func (f *Filter) kept(rec *record) bool {

@@ -30,6 +30,8 @@ type Gate struct {
 	persona string
 	log     *slog.Logger
 	rate    *limiter
+	// Why it drops; both count in over.
+	overRate, overQuota *cause
 
 	mu      sync.Mutex
 	cfg     GateConfig
@@ -41,8 +43,11 @@ type Gate struct {
 
 // NewGate makes the gate of a persona that has used this much of its quota.
 func NewGate(persona string, cfg GateConfig, used Quota, log *slog.Logger) *Gate {
-	return &Gate{persona: persona, cfg: cfg, quota: used, log: log,
+	g := &Gate{persona: persona, cfg: cfg, quota: used, log: log,
 		rate: newLimiter(cfg.Bytes, cfg.Records), changed: make(chan struct{})}
+	g.overRate = &cause{"persona " + persona + ": rate", &g.over}
+	g.overQuota = &cause{"persona " + persona + ": quota", &g.over}
+	return g
 }
 
 // Set changes the bounds at once, also for who waits.
@@ -174,15 +179,15 @@ func (g *Gate) wait(ctx context.Context, bytes, records int64) error {
 	}
 }
 
-// allow tells why so much may not pass; "" means that it may, and is taken.
-func (g *Gate) allow(bytes int64) (reason string) {
+// allow says why so much may not pass; nil means that it may, and is taken.
+func (g *Gate) allow(bytes int64) *cause {
 	if g.rate.take(bytes, 1) > 0 {
-		return "persona " + g.persona + ": rate"
+		return g.overRate
 	}
 	if d, _ := g.take(bytes); d > 0 {
-		return "persona " + g.persona + ": quota"
+		return g.overQuota
 	}
-	return ""
+	return nil
 }
 
 // pause waits for d, or until changed is closed.

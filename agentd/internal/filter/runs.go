@@ -7,14 +7,13 @@ type run struct {
 	why         []share // nil: kept
 }
 
-// share is what one reason made of a run, without what came again.
+// share is what one cause made of a run, without what came again.
 type share struct {
-	reason         string
-	count          *counter // of a switch; nil
+	of             *cause
 	records, bytes int64
 }
 
-// waits tells whether the adaptor's own limit makes it wait.
+// waits reports whether the adaptor's own limit makes it wait.
 func (f *Filter) waits() bool { return f.limit != nil && f.cfg.Limit.WhenOver == "wait" }
 
 // atMost bounds the runs by a limit a second: what goes at once is a second's
@@ -29,7 +28,7 @@ func (p *pass) atMost(bytes, records int64) {
 	less(&p.most.records, records)
 }
 
-// full tells whether a run of kept records that ends here is more than may go
+// full reports whether a run of kept records that ends here is more than may go
 // at once.
 func (p *pass) full(r *run, last int) bool {
 	return !p.again(last) && (p.most.bytes > 0 && int64(last-r.first) > p.most.bytes ||
@@ -37,9 +36,9 @@ func (p *pass) full(r *run, last int) bool {
 }
 
 // add puts a record to the run that it belongs to.
-func (p *pass) add(first, last int, reason string, count *counter) {
+func (p *pass) add(first, last int, why *cause) {
 	n := len(p.runs)
-	if n == 0 || (p.runs[n-1].why == nil) != (reason == "") || reason == "" && p.full(&p.runs[n-1], last) {
+	if n == 0 || (p.runs[n-1].why == nil) != (why == nil) || why == nil && p.full(&p.runs[n-1], last) {
 		p.runs = append(p.runs, run{first: first})
 		n++
 	}
@@ -49,15 +48,15 @@ func (p *pass) add(first, last int, reason string, count *counter) {
 	if !again {
 		r.records++
 	}
-	if reason == "" {
+	if why == nil {
 		return
 	}
 	i := len(r.why) - 1
-	for i >= 0 && r.why[i].reason != reason {
+	for i >= 0 && r.why[i].of != why {
 		i--
 	}
 	if i < 0 {
-		r.why = append(r.why, share{reason: reason, count: count})
+		r.why = append(r.why, share{of: why})
 		i = len(r.why) - 1
 	}
 	if !again {

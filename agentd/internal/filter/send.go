@@ -78,11 +78,11 @@ func (p *pass) fact(r *run) chunk.Chunk {
 	c.Kind = chunk.Dropped
 	c.First, c.Last = p.c.First+int64(r.first), p.c.First+int64(r.last)
 	c.Body, c.Borders, c.Tags, c.Encoding = nil, nil, nil, ""
-	c.Reason = r.why[0].reason
+	c.Reason = r.why[0].of.text
 	if len(r.why) > 1 {
 		reasons := make([]string, len(r.why))
 		for i := range r.why {
-			reasons[i] = r.why[i].reason
+			reasons[i] = r.why[i].of.text
 		}
 		c.Reason = strings.Join(reasons, ", ")
 		c.Reason = c.Reason[:min(len(c.Reason), maxReason)]
@@ -106,17 +106,14 @@ func (p *pass) sent(r *run) {
 		if s.records == 0 && s.bytes == 0 {
 			continue
 		}
-		n := f.counts[s.reason]
+		n := f.counts[s.of.text]
 		if n == nil {
 			n = &counter{}
-			f.counts[s.reason] = n
+			f.counts[s.of.text] = n
 		}
 		n.add(s.records, s.bytes)
-		if s.count != nil {
-			s.count.add(s.records, s.bytes)
-		}
-		if f.gate != nil && strings.HasPrefix(s.reason, "persona ") {
-			f.gate.over.add(s.records, s.bytes)
+		if s.of.count != nil {
+			s.of.count.add(s.records, s.bytes)
 		}
 	}
 }
@@ -133,7 +130,7 @@ type Count struct {
 	Records int64 `json:"records"`
 }
 
-// Dropped tells what was left out. A nil Filter leaves out nothing.
+// Dropped returns what was left out. A nil Filter leaves out nothing.
 func (f *Filter) Dropped() Dropped {
 	out := Dropped{Reasons: map[string]Count{}}
 	if f == nil {

@@ -38,8 +38,7 @@ type Switches struct {
 // active is a switch that is off.
 type active struct {
 	Switch
-	reason string
-	count  *counter
+	cause cause
 }
 
 // counter counts what was dropped. It is safe for concurrent use.
@@ -103,7 +102,7 @@ func (s *Switches) compile() {
 			s.counts[name] = &counter{}
 		}
 		if sw.off {
-			list = append(list, active{sw, "switch " + name, s.counts[name]})
+			list = append(list, active{sw, cause{"switch " + name, s.counts[name]}})
 		}
 	}
 	for name := range s.counts {
