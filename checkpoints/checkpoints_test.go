@@ -156,48 +156,52 @@ func TestConcurrentOpensShareSyncs(t *testing.T) {
 	}
 }
 
-func TestClonedDiskGetsNewIDs(t *testing.T) {
+func TestStreamsKeepTheirIDsUnderAnotherMachineID(t *testing.T) {
 	dir, ids := t.TempDir(), t.TempDir()
-	writeFile(t, filepath.Join(ids, "one"), "11111111111111111111111111111111\n")
-	writeFile(t, filepath.Join(ids, "two"), "22222222222222222222222222222222\n")
 	reopen := func(machine string) *Store {
 		t.Helper()
+		if machine != "" {
+			writeFile(t, filepath.Join(ids, machine), strings.Repeat(machine, 32)+"\n")
+		}
 		s, err := open(osFiles{}, dir, filepath.Join(ids, machine), quiet())
 		if err != nil {
 			t.Fatal(err)
 		}
 		return s
 	}
-	s := reopen("one")
+	s := reopen("0")
 	agent := s.AgentID()
 	st := mustStream(t, s, "logs", Stream{Source: "/x"})
 	if err := errors.Join(s.Sent(st.ID, 70, 7), s.Settled(st.ID, 60), s.Close()); err != nil {
 		t.Fatal(err)
 	}
-
-	s = reopen("none") // no machine-id is no proof of another machine
-	if s.AgentID() != agent {
-		t.Errorf("without a machine-id the agent became %s, want %s", s.AgentID(), agent)
+	st.Sent, st.Tail, st.Settled = 70, 7, 60
+	seen := map[string]bool{agent: true}
+	for start := range 5 { // as a container has it
+		s = reopen(fmt.Sprint(start + 1))
+		if id := s.AgentID(); seen[id] {
+			t.Errorf("start %d on another machine: the agent is still %s", start+1, id)
+		}
+		seen[s.AgentID()] = true
+		got := s.Streams("logs")
+		if len(got) != 1 {
+			t.Fatalf("start %d: %d streams, want one", start+1, len(got))
+		}
+		if got[0].Identity = nil; !reflect.DeepEqual(got[0], st) {
+			t.Errorf("start %d: got %+v, want %+v as stored", start+1, got[0], st)
+		}
+		if s.Fresh() {
+			t.Errorf("start %d: the store says that it is fresh", start+1)
+		}
+		agent = s.AgentID()
+		s.Close()
 	}
-	s.Close()
-
-	s = reopen("two")
-	if s.AgentID() == agent {
-		t.Errorf("the clone is still agent %s", agent)
-	}
-	got := s.Streams("logs")
-	if len(got) != 1 || got[0].ID == st.ID || !strings.HasPrefix(got[0].ID, s.AgentID()) {
-		t.Fatalf("the clone's streams: %+v, want one with an id of its own", got)
-	}
-	if got[0].Begin != 60 || got[0].Settled != 60 || got[0].Sent != 70 || got[0].Tail != 7 {
-		t.Errorf("the clone's stream: %+v, want it to begin at 60, sent 70", got[0])
-	}
-	clone := s.AgentID()
-	s.Close()
-	s = reopen("two")
-	defer s.Close()
-	if s.AgentID() != clone {
-		t.Errorf("at its second start the clone became %s, want %s", s.AgentID(), clone)
+	for _, machine := range []string{"", "5"} { // no machine-id is no proof of another machine
+		s = reopen(machine)
+		if s.AgentID() != agent {
+			t.Errorf("machine-id %q: the agent became %s, want %s as before", machine, s.AgentID(), agent)
+		}
+		s.Close()
 	}
 }
 

@@ -202,41 +202,33 @@ func (s *Store) freeName(name string) string {
 	}
 }
 
-// identify settles who the agent is. On another machine than the one the
-// state was made on, the disk is a clone: the agent gets a new id and every
-// stream a new one too, which begins where the original's was settled; what
-// lies below went out under the original's id.
+// identify settles who the agent is. On another machine than the one that the
+// state was made on, the agent gets a new id. Its streams keep theirs: a
+// container has another machine-id at each start and goes on with the same
+// files. Where two machines go on with copies of one directory, the demux tells
+// bytes that differ apart.
 func (s *Store) identify(h head, machine string) error {
 	s.ids.machine, s.ids.here = machine, machine
 	if machine == "" {
 		s.ids.machine = h.machine // unknown for now: stays bound to what it was
 		s.ids.here, _ = os.Hostname()
 	}
-	nonce, err := randomText(5)
-	if err != nil {
+	var err error
+	if s.ids.nonce, err = randomText(5); err != nil {
 		return err
 	}
-	s.ids.nonce = nonce
-	cloned := h.agent != "" && h.machine != "" && machine != "" && h.machine != machine
-	if h.agent != "" && !cloned {
+	moved := h.machine != "" && machine != "" && h.machine != machine
+	if h.agent != "" && !moved {
 		s.ids.agent = h.agent
 		return nil
 	}
 	if s.ids.agent, err = randomText(10); err != nil {
 		return err
 	}
-	if !cloned {
-		return nil
+	if h.agent != "" {
+		s.log.Warn("this directory comes from a machine with another machine-id; the agent gets a new id, its streams go on",
+			"dir", s.dir, "was", h.agent, "is", s.ids.agent, "streams", len(s.st.streams))
 	}
-	s.log.Warn("this directory comes from another machine; the agent and its streams get new ids",
-		"dir", s.dir, "was", h.agent, "is", s.ids.agent, "streams", len(s.st.streams))
-	streams := make(map[string]*entry, len(s.st.streams))
-	for _, e := range s.st.streams {
-		e.ID = s.ids.next("")
-		e.Begin = e.Settled
-		streams[e.ID] = e
-	}
-	s.st.streams = streams
 	return nil
 }
 
