@@ -84,6 +84,7 @@ const (
 type parts struct {
 	checkpoints *checkpoints.Store
 	spool       *spool.Spool
+	dataDir     *dataDir
 	spoolOut    *supervise.SpoolOut
 	lanes       *lanes
 	supervisor  *supervise.Supervisor
@@ -117,6 +118,7 @@ func (a *Agent) Run(ctx context.Context) (err error) {
 	fleet.restore()
 	reloader := newReloader(a.deps.File, fleet, hangups, a.deps.Log)
 	health := daemon.NewHealth()
+	health.AddCheck("data_dir", p.dataDir.whole)
 	server := a.server(handlers{fleet: fleet, reloader: reloader, idle: p.lanes.idle, personas: p.personas}, health)
 	if err := server.Listen(); err != nil {
 		return err
@@ -162,7 +164,7 @@ func (a *Agent) open(ctx context.Context) (*parts, error) {
 	if err != nil {
 		return nil, errors.Join(err, store.Close())
 	}
-	p := &parts{checkpoints: store, spool: sp, lanes: newLanes(&a.cfg, store, log)}
+	p := &parts{checkpoints: store, spool: sp, dataDir: &dataDir{store: store, spool: sp, log: log}, lanes: newLanes(&a.cfg, store, log)}
 	p.supervisor = supervise.New(supervise.Env{
 		Host: host, Log: log, Spool: sp, Checkpoints: store, Switches: p.lanes.switches, Route: p.lanes.route,
 		Close: p.lanes.close,
@@ -207,6 +209,8 @@ func (a *Agent) run(ctx context.Context, p *parts, fleet *fleet, reloader *reloa
 	defer stopLanes()
 	stopSpool := start(func(ctx context.Context) { p.spool.Run(ctx, p.spoolOut) })
 	defer stopSpool()
+	stopWatch := start(p.dataDir.run)
+	defer stopWatch()
 	stopAdaptors := start(p.supervisor.Run)
 	defer stopAdaptors()
 	stopServer := start(report(server.Run))
@@ -226,6 +230,7 @@ func (a *Agent) run(ctx context.Context, p *parts, fleet *fleet, reloader *reloa
 	stopServer()
 	stopAdaptors()
 	stopSpool()
+	stopWatch()
 	p.lanes.each(func(ln *lane) { ln.shipper.Drain(drain) })
 	a.lastReceipts(drain, p)
 	if drain.Err() != nil {

@@ -32,6 +32,13 @@ func register(reg *prometheus.Registry, p *parts, r *reloader) (unregister func(
 	counter("spool_dropped_bytes_total", "Bytes that the full spool dropped.", func() float64 { return float64(p.spool.Stats().Dropped) })
 	counter("spool_quarantined_bytes_total", "Damaged bytes that were moved to quarantine.", func() float64 { return float64(p.spool.Stats().Quarantined) })
 	gauge("checkpoints_damaged", "Checkpoint files that were quarantined at the start.", func() float64 { return float64(p.checkpoints.Damaged()) })
+	gauge("data_dir_whole", "1 while the data directory is the one that the agent writes to, 0 while it was removed or replaced.", func() float64 {
+		if p.dataDir.whole() != nil {
+			return 0
+		}
+		return 1
+	})
+	counter("data_dir_mended_total", "How often the data directory was made anew after it was removed or replaced.", func() float64 { return float64(p.dataDir.mended.Load()) })
 	for _, state := range []supervise.State{supervise.Running, supervise.Stopped, supervise.Failed, supervise.Waiting, supervise.Draining} {
 		all = append(all, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Namespace: "akupara", Subsystem: "agent", Name: "adaptors", Help: "Adaptors by state.",

@@ -30,6 +30,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"slices"
 	"sync"
 	"time"
@@ -81,7 +82,6 @@ type Store struct {
 	dir     string
 	log     *slog.Logger
 	fs      files
-	unlock  func() error
 	minRoll int64 // bytes of journal that are always allowed
 	ids     idMaker
 
@@ -90,19 +90,22 @@ type Store struct {
 	syncMu sync.Mutex
 	synced int64 // number of the last record known to be durable; under syncMu
 
-	mu        sync.Mutex
-	st        state
-	gen       uint64
-	journal   file
-	size      int64  // bytes of whole records in the journal
-	torn      bool   // a failed write may have left bytes past size
-	frame     []byte // the last record, serialised; reused
-	appended  int64  // number of the last record written
-	rollAt    int64  // bytes of journal at which a new generation is due
-	closed    bool
-	fresh     bool      // nothing was known at the start
-	damaged   int       // files and tails that were quarantined at the start
-	rollAgain time.Time // when a roll that failed may be tried again
+	mu          sync.Mutex
+	st          state
+	gen         uint64
+	lock        *os.File
+	journal     file
+	journalInfo os.FileInfo // of its file as it was made
+	lost        error       // the directory is not the one any more, and could not be made anew
+	size        int64       // bytes of whole records in the journal
+	torn        bool        // a failed write may have left bytes past size
+	frame       []byte      // the last record, serialised; reused
+	appended    int64       // number of the last record written
+	rollAt      int64       // bytes of journal at which a new generation is due
+	closed      bool
+	fresh       bool      // nothing was known at the start
+	damaged     int       // files and tails that were quarantined at the start
+	rollAgain   time.Time // when a roll that failed may be tried again
 }
 
 // Open takes the lock of dir, which is created where it is missing, recovers
@@ -347,9 +350,10 @@ func (s *Store) List() map[string][]byte {
 	return out
 }
 
-// Close publishes a last snapshot and gives the directory free. The error
-// says that the snapshot failed; the journal holds everything then.
+// Close publishes a last snapshot and releases the directory. The error says
+// that the snapshot failed; the journal holds everything then.
 func (s *Store) Close() error {
+	_, mendErr := s.Mend()
 	s.syncMu.Lock()
 	defer s.syncMu.Unlock()
 	s.mu.Lock()
@@ -357,7 +361,12 @@ func (s *Store) Close() error {
 	if s.closed {
 		return nil
 	}
-	err := s.roll()
+	err := mendErr // in another's directory nothing is written
+	if err == nil {
+		err = s.roll()
+	}
 	s.closed = true
 	return errors.Join(err, s.journal.Close(), s.unlock())
 }
+
+func (s *Store) unlock() error { return s.lock.Close() }

@@ -22,13 +22,13 @@ func open(fsys files, dir, machineID string, log *slog.Logger) (*Store, error) {
 	if err := os.MkdirAll(filepath.Join(dir, quarantineDir), 0o700); err != nil {
 		return nil, fmt.Errorf("make directory of checkpoints: %w", err)
 	}
-	unlock, err := lock(dir)
+	lock, err := takeLock(dir)
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{dir: dir, log: log, fs: fsys, unlock: unlock, minRoll: defaultRoll}
+	s := &Store{dir: dir, log: log, fs: fsys, lock: lock, minRoll: defaultRoll}
 	if err := s.recover(hashOfMachineID(machineID)); err != nil {
-		return nil, errors.Join(fmt.Errorf("recover checkpoints in %s: %w", dir, err), unlock())
+		return nil, errors.Join(fmt.Errorf("recover checkpoints in %s: %w", dir, err), lock.Close())
 	}
 	return s, nil
 }
@@ -169,7 +169,7 @@ func (s *Store) quarantine(name string, why error) error {
 		return fmt.Errorf("move damaged %s to quarantine: %w", name, err)
 	}
 	s.log.Error("a damaged checkpoint file was moved to quarantine; going on with what came before it",
-		"file", filepath.Join(s.dir, name), "to", to, "err", why)
+		"file", filepath.Join(s.dir, name), "to", to, "error", why)
 	return nil
 }
 

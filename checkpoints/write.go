@@ -3,6 +3,7 @@ package checkpoints
 import (
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"time"
 )
@@ -94,10 +95,13 @@ func (s *Store) syncTo(n int64) error {
 		return nil
 	}
 	s.mu.Lock()
-	upTo, closed := s.appended, s.closed
+	upTo, closed, lost := s.appended, s.closed, s.lost
 	s.mu.Unlock()
-	if closed {
+	switch {
+	case closed:
 		return ErrClosed
+	case lost != nil:
+		return lost
 	}
 	// The journal is replaced only under syncMu. After a failed fsync the
 	// kernel may have dropped the pages and say nothing of it the next time:
@@ -109,7 +113,7 @@ func (s *Store) syncTo(n int64) error {
 			return fmt.Errorf("sync the journal of checkpoints in %s: %w", s.dir, errors.Join(err, rollErr))
 		}
 		s.log.Warn("the journal of checkpoints could not be synced; a new snapshot was written instead",
-			"dir", s.dir, "err", err)
+			"dir", s.dir, "error", err)
 		return nil
 	}
 	s.synced = upTo
@@ -129,17 +133,27 @@ func (s *Store) rollIfDue() {
 	if err := s.roll(); err != nil {
 		s.rollAgain = time.Now().Add(10 * time.Second)
 		s.log.Warn("can't write a new snapshot of the checkpoints; the journal goes on growing, next try in 10 s",
-			"dir", s.dir, "err", err)
+			"dir", s.dir, "error", err)
 	}
 }
 
-// roll begins the next generation: journal first, snapshot second. Until the
+// roll begins the next generation, and removes those that are not needed any
+// more. Under syncMu and mu.
+func (s *Store) roll() error {
+	if err := s.begin(); err != nil {
+		return err
+	}
+	s.removeBefore(s.gen - 1)
+	return nil
+}
+
+// begin begins the next generation: journal first, snapshot second. Until the
 // snapshot has its final name, the old generation is the current one. Under
 // syncMu and mu.
-func (s *Store) roll() error {
+func (s *Store) begin() error {
 	gen := s.gen + 1
 	h := head{version: version, gen: gen, agent: s.ids.agent, machine: s.ids.machine}
-	journal, size, err := s.createJournal(gen, h)
+	journal, info, size, err := s.createJournal(gen, h)
 	if err != nil {
 		return err
 	}
@@ -148,21 +162,20 @@ func (s *Store) roll() error {
 		return errors.Join(err, journal.Close())
 	}
 	old := s.journal
-	s.gen, s.journal, s.size, s.torn = gen, journal, size, false
+	s.gen, s.journal, s.journalInfo, s.size, s.torn = gen, journal, info, size, false
 	s.synced = s.appended
 	s.rollAt = max(s.minRoll, 2*int64(len(snapshot)))
 	if old != nil {
 		_ = old.Close() // nothing in it is needed any more
 	}
-	s.removeBefore(gen - 1)
 	return nil
 }
 
-func (s *Store) createJournal(gen uint64, h head) (file, int64, error) {
+func (s *Store) createJournal(gen uint64, h head) (file, os.FileInfo, int64, error) {
 	path := filepath.Join(s.dir, fileName(journalFile, gen))
 	f, err := s.fs.create(path)
 	if err != nil {
-		return nil, 0, fmt.Errorf("create journal of checkpoints: %w", err)
+		return nil, nil, 0, fmt.Errorf("create journal of checkpoints: %w", err)
 	}
 	frame := appendFrame(nil, &record{op: opHead, head: h})
 	if _, err = f.Write(frame); err == nil {
@@ -171,10 +184,14 @@ func (s *Store) createJournal(gen uint64, h head) (file, int64, error) {
 	if err == nil {
 		err = s.fs.syncDir(s.dir)
 	}
-	if err != nil {
-		return nil, 0, fmt.Errorf("write journal of checkpoints %s: %w", path, errors.Join(err, f.Close()))
+	var info os.FileInfo
+	if err == nil {
+		info, err = os.Stat(path)
 	}
-	return f, int64(len(frame)), nil
+	if err != nil {
+		return nil, nil, 0, fmt.Errorf("write journal of checkpoints %s: %w", path, errors.Join(err, f.Close()))
+	}
+	return f, info, int64(len(frame)), nil
 }
 
 // publish writes a file under a temporary name and gives it its final one.
@@ -201,7 +218,7 @@ func (s *Store) publish(name string, data []byte) error {
 	// From here on a reader finds the new generation, so it has to be used:
 	// a directory that can't be synced is reported and no reason to go back.
 	if err := s.fs.syncDir(s.dir); err != nil {
-		s.log.Warn("can't sync the directory of checkpoints", "dir", s.dir, "err", err)
+		s.log.Warn("can't sync the directory of checkpoints", "dir", s.dir, "error", err)
 	}
 	return nil
 }

@@ -246,6 +246,11 @@ func (s *Spool) segmentBytes(persona string) int64 {
 
 // writable gives the segment that takes the next n bytes.
 func (s *Spool) writable(q *queue, st *stream, n int64) (*segment, error) {
+	if seg := s.growing(q); seg != nil && seg.unlinked() {
+		if err := s.restore(q, seg); err != nil {
+			return nil, err
+		}
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if len(st.segs) > 0 {
@@ -270,6 +275,9 @@ func (s *Spool) writable(q *queue, st *stream, n int64) (*segment, error) {
 	}
 	if err := s.op("create"); err != nil {
 		return nil, err
+	}
+	if err := os.MkdirAll(q.dir, 0o700); err != nil { // it may have been removed
+		return nil, fmt.Errorf("create segment: %w", err)
 	}
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {

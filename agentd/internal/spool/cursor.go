@@ -13,8 +13,10 @@ import (
 
 // cursor reads records of one segment file after the other.
 type cursor struct {
+	open func(*segment) (*os.File, error)
 	seg  *segment
 	file *os.File
+	made int32 // seg.restored when its file was opened
 	pos  int64 // of the next frame in the file
 	next int64 // what that frame starts with in the stream
 	buf  []byte
@@ -35,14 +37,14 @@ func (c *cursor) close() {
 // record gives the record that holds off. It is valid until the next call.
 // errDamaged says that the record is damaged, and fills damage and lostTo.
 func (c *cursor) record(seg *segment, off int64) (chunk.Chunk, error) {
-	if c.seg != seg {
+	if made := seg.restored.Load(); c.seg != seg || c.made != made {
 		c.close()
 		c.pos, c.next = 0, seg.base
-		f, err := os.Open(seg.path)
+		f, err := c.open(seg)
 		if err != nil {
 			return chunk.Chunk{}, fmt.Errorf("open segment: %w", err)
 		}
-		c.seg, c.file = seg, f
+		c.seg, c.file, c.made = seg, f, made
 	}
 	if off < c.next {
 		c.pos, c.next = 0, seg.base

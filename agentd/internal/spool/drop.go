@@ -143,7 +143,7 @@ func (s *Spool) noteDropped(st *stream, r chunk.Range, records int64) {
 	// On a disk without a free byte this fails; the fact is then lost only if
 	// the agent is killed before it is settled, and shows as a gap.
 	if err := s.storeDropped(st, r); err != nil {
-		s.log.Error("can't store what the full spool dropped", "stream", st.id, "first", r.First, "last", r.Last, "err", err)
+		s.log.Error("can't store what the full spool dropped", "stream", st.id, "first", r.First, "last", r.Last, "error", err)
 	}
 }
 

@@ -21,7 +21,7 @@ func (s *Spool) Run(ctx context.Context, out Out) {
 			if !q.running {
 				q.running = true
 				wg.Go(func() {
-					sender := sender{s: s, q: q, out: out}
+					sender := sender{s: s, q: q, out: out, cur: cursor{open: s.open}}
 					sender.run(ctx)
 					sender.cur.close()
 				})
@@ -52,7 +52,7 @@ func (t *sender) run(ctx context.Context) {
 			return
 		case err != nil:
 			if pause == 0 {
-				t.s.log.Error("can't read the agent's spool; trying again", "adaptor", t.q.key.Adaptor, "type", t.q.key.Type, "err", err)
+				t.s.log.Error("can't read the agent's spool; trying again", "adaptor", t.q.key.Adaptor, "type", t.q.key.Type, "error", err)
 			}
 			pause = min(max(2*pause, 100*time.Millisecond), 10*time.Second)
 		case worked:
@@ -146,7 +146,7 @@ func (t *sender) onward(ctx context.Context, st *stream) error {
 			return nil // drop_oldest took it meanwhile, and tells so
 		}
 		t.s.quarantine(seg, t.cur.damage.First, t.cur.damage.Last)
-		t.s.log.Error("the agent's spool is damaged; the records are lost", "path", seg.path, "bytes", r.Len(), "err", err)
+		t.s.log.Error("the agent's spool is damaged; the records are lost", "path", seg.path, "bytes", r.Len(), "error", err)
 		return t.lost(ctx, st, chunk.Ranges{r})
 	default:
 		return err

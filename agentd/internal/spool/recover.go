@@ -88,6 +88,8 @@ func (s *Spool) recoverQueue(k Key) error {
 			if err := s.recoverDropped(get(m[1]), path); err != nil {
 				return err
 			}
+		} else if strings.HasSuffix(e.Name(), ".seg"+tmpSuffix) {
+			_ = os.Remove(path) // a restore that was not finished
 		} else {
 			s.log.Warn("a file in the spool is none of its own; it is left alone", "path", path)
 		}
@@ -237,7 +239,7 @@ func (s *Spool) quarantine(seg *segment, pos, end int64) {
 	to := filepath.Join(dir, fmt.Sprintf("%s.%d", filepath.Base(seg.path), pos))
 	n, err := copyFrom(seg.path, pos, end, dir, to)
 	if err != nil {
-		s.log.Error("can't copy damaged bytes to quarantine", "path", seg.path, "offset", pos, "err", err)
+		s.log.Error("can't copy damaged bytes to quarantine", "path", seg.path, "offset", pos, "error", err)
 		return
 	}
 	s.log.Warn("damaged bytes in the agent's spool are in quarantine", "path", seg.path, "offset", pos, "bytes", n, "copy", to)

@@ -30,6 +30,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/akupara/akupara/chunk"
@@ -91,6 +92,7 @@ type Spool struct {
 	fresh   chan struct{}    // gets a token when a queue was made
 	stats   Stats
 	dropped map[string]Count // by adaptor: what of Stats.Dropped was its
+	place   os.FileInfo      // of the directory
 }
 
 // Count is a number of records and their bytes.
@@ -137,10 +139,11 @@ type stream struct {
 
 type segment struct {
 	path      string
-	base, end int64    // offsets in the stream
-	size      int64    // bytes of whole frames in the file
-	unsent    int64    // records that were appended since the start and not sent
-	file      *os.File // open for writing; nil when no more is appended
+	base, end int64        // offsets in the stream
+	size      int64        // bytes of whole frames in the file
+	unsent    int64        // records that were appended since the start and not sent
+	file      *os.File     // open for writing; nil when no more is appended
+	restored  atomic.Int32 // how often its file was made anew
 }
 
 // Open recovers what the directory holds; it is made where it is missing.
@@ -156,6 +159,9 @@ func Open(cfg Config, log *slog.Logger) (*Spool, error) {
 		room: make(chan struct{}), fresh: make(chan struct{}, 1)}
 	if err := os.MkdirAll(cfg.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("create spool: %w", err)
+	}
+	if err := s.settleIn(); err != nil {
+		return nil, err
 	}
 	if err := s.recover(); err != nil {
 		return nil, fmt.Errorf("recover spool: %w", err)
@@ -218,7 +224,7 @@ func (s *Spool) removeLocked(st *stream) {
 	seg := st.segs[0]
 	s.closeSegment(seg)
 	if err := os.Remove(seg.path); err != nil && !errors.Is(err, os.ErrNotExist) {
-		s.log.Error("can't remove a spool segment; it will be sent again after a restart", "path", seg.path, "err", err)
+		s.log.Error("can't remove a spool segment; it will be sent again after a restart", "path", seg.path, "error", err)
 	}
 	s.use(st.q, -seg.size)
 	st.segs = st.segs[1:]
