@@ -44,23 +44,22 @@ func (s *Shipper) worker(ctx context.Context, enc *zstd.Encoder) {
 		if b == nil {
 			return
 		}
-		if b.gaveUp {
-			s.done(b, true)
+		switch b.state {
+		case gaveUp:
+			s.gone(b)
 			s.ledger.GaveUp(b.Entries)
 			continue
-		}
-		if b.builder != nil {
+		case filling:
 			frame = s.compress(b, enc, frame)
 		}
 		if !s.deliver(ctx, b) && ctx.Err() == nil {
 			s.park(b)
-			s.done(b, false)
 			continue
 		}
 		if cap(frame) > keepRaw {
 			frame = nil
 		}
-		s.done(b, true)
+		s.gone(b)
 	}
 }
 
@@ -98,7 +97,7 @@ func (s *Shipper) compress(b *batch, enc *zstd.Encoder, frame []byte) []byte {
 	builder := b.builder
 	raw := builder.RawLen()
 	b.Batch = builder.Finish(enc, frame)
-	b.builder = nil
+	b.builder, b.state = nil, ready
 	if raw <= keepRaw {
 		o := s.openOf(b.dataType)
 		o.mu.Lock()
@@ -124,8 +123,8 @@ func (s *Shipper) deliver(ctx context.Context, b *batch) bool {
 			_ = daemon.Sleep(ctx, wait)
 			continue
 		}
-		if !b.posted {
-			b.posted = true
+		if b.state == ready {
+			b.state = posted
 			s.ledger.Posting(b.Entries)
 		}
 		receipt, err := s.poster.Post(ctx, url, b.Frame)
@@ -147,7 +146,7 @@ func (s *Shipper) deliver(ctx context.Context, b *batch) bool {
 		default:
 			s.count(func(st *Stats) { st.Failures++ })
 			if s.list.Failed(url, started, time.Now()) {
-				s.log.Warn("a collector does not take data; its batches go to another, or wait", "collector", url, "err", err)
+				s.log.Warn("a collector does not take data; its batches go to another, or wait", "collector", url, "error", err)
 			}
 		}
 	}
@@ -174,52 +173,63 @@ func (s *Shipper) refuse(b *batch, url string, refused *collectors.Refused) {
 	b.due = time.Now().Add(every + rand.N(every/4+1))
 }
 
-// park keeps a refused batch's data, or where refused batches hold too much of
-// the budget already, lets it go: its sources will be asked for it again. So
-// types that are refused can't use up what the others need.
+// park puts a refused batch where it waits until it is due.
 func (s *Shipper) park(b *batch) {
+	if b.state == posted { // else it has its place, and its own memory
+		s.keep(b)
+	}
+	due := b.due // from here on another worker may have it
 	s.mu.Lock()
-	fits := s.held+b.held <= s.limit/parkShare*2
-	if fits && !b.parked {
-		s.held += b.held
-	}
+	s.parked = append(s.parked, b)
 	s.mu.Unlock()
-	switch {
-	case b.parked: // it has its own memory already, and its place
-	case fits:
-		b.Frame, b.Block = slices.Clone(b.Frame), nil
-	default:
-		b.Frame, b.Block, b.gaveUp = nil, nil, true
-		s.release(b.held)
-		b.held = 0
-		s.count(func(st *Stats) { st.GivenUp++ })
-	}
+	time.AfterFunc(time.Until(due), s.work.Broadcast)
+	s.free()
 }
 
-// done accounts for a batch that a worker is finished with: gone for good, or
-// parked.
-func (s *Shipper) done(b *batch, gone bool) {
-	if gone {
-		s.release(b.held)
-	}
+// keep keeps a refused batch's data, or where refused batches hold too much of
+// the budget already, lets it go: its sources will be asked for it again. So
+// types that are refused can't use up what the others need.
+func (s *Shipper) keep(b *batch) {
 	s.mu.Lock()
-	switch {
-	case gone && b.parked:
+	s.refused[b.dataType]++
+	fits := s.held+b.held <= s.limit/parkShare*2
+	if fits {
+		s.held += b.held
+	} else {
+		s.stats.GivenUp++
+	}
+	s.mu.Unlock()
+	if fits {
+		b.state = parked
+		b.Frame, b.Block = slices.Clone(b.Frame), nil
+		return
+	}
+	b.state = gaveUp
+	b.Frame, b.Block = nil, nil
+	s.release(b.held)
+	b.held = 0
+}
+
+// gone accounts for a batch that was taken, or given up.
+func (s *Shipper) gone(b *batch) {
+	s.release(b.held)
+	s.mu.Lock()
+	if b.state >= parked {
 		s.refused[b.dataType]--
 		s.held -= b.held
-	case !gone && !b.parked:
-		s.refused[b.dataType]++
-		b.parked = true
 	}
-	if gone && !b.gaveUp {
+	if b.state != gaveUp {
 		s.stats.Batches++
 		s.stats.Raw += int64(b.RawLen)
 		s.stats.Wire += int64(len(b.Frame))
 	}
-	if !gone {
-		s.parked = append(s.parked, b)
-		time.AfterFunc(time.Until(b.due), s.work.Broadcast)
-	}
+	s.mu.Unlock()
+	s.free()
+}
+
+// free ends a worker's turn with a batch.
+func (s *Shipper) free() {
+	s.mu.Lock()
 	s.busy--
 	idle := s.busy == 0 && len(s.queue) == 0
 	s.changed()

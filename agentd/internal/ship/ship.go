@@ -44,7 +44,7 @@ type Ledger interface {
 const (
 	maxQueued = 4       // whole batches that wait for a free post
 	maxParked = 4       // refused batches of one type, from which its senders wait
-	parkShare = 4       // part of the budget that refused batches may hold; its double at most
+	parkShare = 4       // refused batches may hold 1/parkShare of the budget; a last one may bring it to twice that
 	maxBudget = 1 << 40 // bytes
 	keepRaw   = 4 << 20 // bytes: builders that grew larger are not used again
 	chunkCost = 256     // bytes that a chunk takes beside its body
@@ -97,16 +97,25 @@ type open struct {
 
 // batch goes from open to the queue to a post, and perhaps to parked.
 type batch struct {
+	state    state
 	dataType string
-	builder  *chunk.Builder // nil once it is compressed
+	builder  *chunk.Builder // of a filling one
 	chunk.Batch
-	held    int64 // bytes of the budget
-	posted  bool  // a post was begun
-	refused int   // times
-	parked  bool  // counted among the refused
-	gaveUp  bool  // only what was in it is still known
-	due     time.Time
+	held    int64     // bytes of the budget
+	refused int       // times
+	due     time.Time // when one that was refused is tried again
 }
+
+// state is how far a batch has come; it only goes up.
+type state int
+
+const (
+	filling state = iota // in open, or in the queue
+	ready                // compressed
+	posted               // a post was begun
+	parked               // refused: its data is kept
+	gaveUp               // refused: only what was in it is still known
+)
 
 // New makes a shipper. Run must run for Send to get anywhere.
 func New(cfg Config, poster Poster, list *collectors.List, ledger Ledger, log *slog.Logger) *Shipper {
@@ -220,8 +229,8 @@ func (s *Shipper) SetBudget(n int64) {
 	s.changed()
 }
 
-// repay takes out of the budget what is owed and free, in halves of halves; the
-// rest is kept as it is released. s.mu is held.
+// repay reclaims owed bytes that are free now, halving the step each time; the
+// remainder is withheld when batches release theirs. s.mu is held.
 func (s *Shipper) repay() {
 	for step := s.owed; step > 0; {
 		if step <= s.owed && s.budget.TryAcquire(step) {
@@ -285,7 +294,7 @@ func (s *Shipper) leave(o *open) {
 	o.b = nil
 }
 
-// idle tells whether no batch is queued, compressed or posted.
+// idle reports whether no batch is queued, compressed or posted.
 func (s *Shipper) idle() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -340,7 +349,7 @@ func (s *Shipper) changed() {
 	s.room = make(chan struct{})
 }
 
-// Stats tells how the shipper does.
+// Stats returns how the shipper does.
 func (s *Shipper) Stats() Stats {
 	s.mu.Lock()
 	defer s.mu.Unlock()
