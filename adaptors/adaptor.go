@@ -32,7 +32,7 @@ type Replayer interface {
 	Adaptor
 	// Settled tells that every byte of the stream below upTo is secured. It is
 	// also called, with upTo as before, when a fact without length (Begin, End)
-	// is secured: a stream is finished with only when its End is.
+	// or one of doubt is secured: a stream is finished with only when its End is.
 	Settled(stream string, upTo int64)
 	// Resend asks that r, which is made of chunks sent before, be sent again:
 	// nobody is known to hold it any more. An empty r asks for the facts that
@@ -128,6 +128,7 @@ type Stream struct {
 	Tail     uint64 // fingerprint of the bytes before Sent
 	Ended    bool   // the source is finished; Sent is its length
 	Type     string // data type of its chunks; set at Open, empty if the adaptor did not say
+	Doubt    int64  // where above Begin, bytes below may be in the table under another stream; set at Open, a Doubtful fact is sent there
 
 	// Origin is given to Open alone, where the source can be told from every
 	// other on this machine: the id is then derived from it, the kind and Type,

@@ -48,6 +48,7 @@ type Stream struct {
 	Tail     uint64 // fingerprint of the bytes before Sent
 	Ended    bool   // the source is finished; Sent is its length
 	Type     string // data type of its chunks; empty if nothing said it
+	Doubt    int64  // bytes below may be in the table under another stream
 	Origin   string // given to Open, never stored: what the id is derived from
 	Fork     string // given to Open, never stored: the stream that this one goes on from
 }

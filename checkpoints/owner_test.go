@@ -83,7 +83,7 @@ func TestStoresOfOlderVersionsAreRead(t *testing.T) {
 func TestMovedStreamIsAnotherAdaptorsAfterACrash(t *testing.T) {
 	dir := t.TempDir()
 	s := mustOpen(t, dir)
-	st := mustStream(t, s, "a", Stream{Source: "/x", Type: "syslog"})
+	st := mustStream(t, s, "a", Stream{Source: "/x", Type: "syslog", Doubt: 7})
 	if err := errors.Join(s.Settled(st.ID, 5), s.Move(st.ID, Owner{"b", "tail"})); err != nil {
 		t.Fatal(err)
 	}
@@ -98,7 +98,7 @@ func TestMovedStreamIsAnotherAdaptorsAfterACrash(t *testing.T) {
 		}
 		s = mustOpen(t, dir)
 		got, ok := s.Owned(st.ID)
-		if !ok || got.Owner != (Owner{"b", "tail"}) || got.Settled != 5 || got.Type != "syslog" {
+		if !ok || got.Owner != (Owner{"b", "tail"}) || got.Settled != 5 || got.Type != "syslog" || got.Doubt != 7 {
 			t.Errorf("after a %s: got %+v, want it as it was, of b", end, got)
 		}
 		if got := s.Streams("a"); len(got) != 0 {

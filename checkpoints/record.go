@@ -87,6 +87,7 @@ func appendFrame(b []byte, r *record) []byte {
 		b = binary.AppendVarint(b, s.Sent)
 		b = binary.LittleEndian.AppendUint64(b, s.Tail)
 		b = append(b, flag(s.Ended))
+		b = binary.AppendVarint(b, s.Doubt)
 	case opMove:
 		b = appendText(b, s.ID)
 		b = appendText(b, r.adaptor)
@@ -176,6 +177,9 @@ func decode(body []byte) (record, error) {
 		s.Sent = d.long()
 		s.Tail = d.fixed()
 		s.Ended = d.flag()
+		if r.op == opStream {
+			s.Doubt = d.long()
+		}
 	case opMove:
 		s.ID = d.text()
 		r.adaptor = d.text()

@@ -83,11 +83,7 @@ func (r *Recorder) Contiguous(stream string, from int64) int64 {
 	if rec == nil {
 		return from
 	}
-	have := slices.Clone(rec.have)
-	for _, f := range rec.facts {
-		have = have.Add(f.Range())
-	}
-	for _, h := range have {
+	for _, h := range rec.secured() {
 		if h.First <= from {
 			from = max(from, h.Last)
 		}
@@ -271,6 +267,17 @@ func (rec *recorded) take(r *Recorder, c *chunk.Chunk) {
 	rec.have = rec.have.Add(c.Range())
 }
 
+// secured are the ranges that came, or are explained by a fact.
+func (rec *recorded) secured() chunk.Ranges {
+	have := slices.Clone(rec.have)
+	for _, f := range rec.facts {
+		if f.Kind != chunk.Doubtful {
+			have = have.Add(f.Range())
+		}
+	}
+	return have
+}
+
 // Settle secures everything that came: it moves the stored positions and tells
 // the adaptor, which may be nil, of its own streams.
 func (r *Recorder) Settle(a adaptors.Replayer) { r.SettleOf("test", a) }
@@ -284,11 +291,7 @@ func (r *Recorder) SettleOf(name string, a adaptors.Replayer) {
 		if s == nil || s.adaptor != name {
 			continue
 		}
-		have := slices.Clone(rec.have)
-		for _, f := range rec.facts {
-			have = have.Add(f.Range())
-		}
-		for _, h := range have {
+		for _, h := range rec.secured() {
 			if h.First <= s.Settled {
 				s.Settled = max(s.Settled, h.Last)
 			}

@@ -42,6 +42,7 @@ type Stream struct {
 	dataType  string
 	identity  []byte // as stored
 	begin     int64
+	doubt     int64  // bytes below may be in the table under another stream
 	announced bool   // the facts of the beginning are sent, or there are none
 	sent      int64  // journalled
 	tail      uint64 // fingerprint of the bytes before sent
@@ -63,8 +64,8 @@ func New(env *adaptors.Env) *Stream { return &Stream{env: env, announced: true} 
 // position, also where it has ended: Sent then tells its length.
 func Restore(env *adaptors.Env, k adaptors.Stream) *Stream {
 	s := &Stream{
-		env: env, source: k.Source, dataType: k.Type, identity: k.Identity, begin: k.Begin, sent: max(k.Sent, k.Begin), tail: k.Tail,
-		announced: k.Begin == 0 || k.Settled > k.Begin,
+		env: env, source: k.Source, dataType: k.Type, identity: k.Identity, begin: k.Begin, doubt: k.Doubt, sent: max(k.Sent, k.Begin), tail: k.Tail,
+		announced: k.Settled > k.Begin || k.Begin == 0 && k.Doubt == 0,
 		id:        k.ID, phase: opened, off: k.Settled, settled: k.Settled, size: max(k.Sent, k.Settled),
 	}
 	if k.Ended {
@@ -83,8 +84,8 @@ func (s *Stream) Open(ctx context.Context, st adaptors.Stream) error {
 		return fmt.Errorf("open a stream for %s: %w", ident.Text(st.Source), err)
 	}
 	s.source, s.identity, s.dataType = st.Source, st.Identity, st.Type
-	s.begin, s.sent, s.tail = st.Begin, st.Begin, st.Tail
-	s.announced = st.Begin == 0
+	s.begin, s.doubt, s.sent, s.tail = st.Begin, st.Doubt, st.Begin, st.Tail
+	s.announced = false
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.id, s.phase, s.off, s.settled = got.ID, opened, st.Begin, st.Begin
@@ -138,12 +139,15 @@ func (s *Stream) Announce(ctx context.Context) error {
 	if s.announced {
 		return nil
 	}
-	why := s.Why
-	if why == "" {
-		why = "reading began here"
+	if s.begin > 0 {
+		if err := s.fact(ctx, chunk.Begin, chunk.Range{First: s.begin, Last: s.begin}, cmp.Or(s.Why, "reading began here")); err != nil {
+			return err
+		}
 	}
-	if err := s.fact(ctx, chunk.Begin, chunk.Range{First: s.begin, Last: s.begin}, why); err != nil {
-		return err
+	if rg := (chunk.Range{First: s.begin, Last: s.doubt}); !rg.Empty() {
+		if err := s.fact(ctx, chunk.Doubtful, rg, "it was there when the agent, which knew of nothing that was sent before, began to read it"); err != nil {
+			return err
+		}
 	}
 	s.announced = true
 	return nil
@@ -276,7 +280,7 @@ func (s *Stream) resend(ctx context.Context, rg chunk.Range, read func(context.C
 		}
 		return read(ctx, rg)
 	}
-	if rg.First == s.begin && s.begin > 0 {
+	if rg.First == s.begin {
 		s.announced = false
 	}
 	if err := s.Announce(ctx); err != nil {

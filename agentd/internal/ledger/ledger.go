@@ -84,10 +84,16 @@ type stream struct {
 	facts   map[fact]struct{} // sent and not settled
 }
 
-// fact is a chunk without length.
+// fact is a chunk that secures no bytes: one without length, or one of doubt.
 type fact struct {
 	kind chunk.Kind
 	at   int64
+}
+
+// factOf returns the fact that a chunk is, if it is one.
+func factOf(kind chunk.Kind, first, last int64) (f fact, ok bool) {
+	ok = kind == chunk.Doubtful || kind != chunk.Data && first == last
+	return fact{kind, first}, ok
 }
 
 type segmentKey struct{ collector, dataType, segment string }
@@ -150,11 +156,11 @@ func (l *Ledger) Sending(c *chunk.Chunk) error {
 	if st == nil {
 		return fmt.Errorf("stream %q was not opened before it was sent", c.Stream)
 	}
-	if c.Kind != chunk.Data && c.First == c.Last {
+	if f, ok := factOf(c.Kind, c.First, c.Last); ok {
 		if st.facts == nil {
 			st.facts = map[fact]struct{}{}
 		}
-		st.facts[fact{c.Kind, c.First}] = struct{}{}
+		st.facts[f] = struct{}{}
 	}
 	return nil
 }
@@ -198,15 +204,16 @@ func (l *Ledger) Accepted(collector, dataType string, r wire.Receipt, entries []
 		}
 		p.add(e)
 		seg.bytes += e.Last - e.First
-		seg.facts = seg.facts || e.First == e.Last && e.Kind != chunk.Data
+		_, isFact := factOf(e.Kind, e.First, e.Last)
+		seg.facts = seg.facts || isFact
 	}
 }
 
 func (p *part) add(e *chunk.Entry) {
-	if e.First < e.Last {
+	if f, ok := factOf(e.Kind, e.First, e.Last); ok {
+		p.facts = append(p.facts, f)
+	} else if e.First < e.Last {
 		p.ranges = p.ranges.Add(e.Range())
-	} else if e.Kind != chunk.Data {
-		p.facts = append(p.facts, fact{e.Kind, e.First})
 	}
 }
 

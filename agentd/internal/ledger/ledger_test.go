@@ -166,6 +166,25 @@ func TestFactHoldsThePositionBack(t *testing.T) {
 	expect(t, src, "s settled 10")
 }
 
+func TestDoubtSecuresNoBytesAndHoldsThePositionBack(t *testing.T) {
+	l, src, w := newLedger(), &source{}, newWorld("a")
+	l.Open("s", src, 0)
+	doubt := chunk.Chunk{Kind: chunk.Doubtful, Stream: "s", Last: 100}
+	if err := l.Sending(&doubt); err != nil {
+		t.Fatal(err)
+	}
+	told := []chunk.Entry{{Kind: chunk.Doubtful, Stream: "s", Last: 100}}
+	l.Accepted("a", "x", receipt("one", 0), []chunk.Entry{data("s", 0, 10)})
+	l.Accepted("a", "x", receipt("two", 0), told)
+	w.states["a one"] = wire.Settled
+	l.Round(context.Background(), w)
+	expect(t, src, "s resend [0,0)") // two is unknown
+	l.Accepted("a", "x", receipt("three", 0), told)
+	w.states["a three"] = wire.Settled
+	l.Round(context.Background(), w)
+	expect(t, src, "s settled 10")
+}
+
 func TestSettledFactIsToldThoughThePositionStays(t *testing.T) {
 	l, src, w := newLedger(), &source{}, newWorld("a")
 	l.Open("s", src, 0)
