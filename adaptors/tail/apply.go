@@ -1,6 +1,7 @@
 package tail
 
 import (
+	"cmp"
 	"time"
 
 	"github.com/akupara/akupara/adaptors/internal/ident"
@@ -28,7 +29,7 @@ func (r *run) apply(c *candidate, v verdict) {
 		delete(r.files.ignored, c.path)
 	}
 	if v.is != later && v.is != otherBytes && v.is != maybeCopy {
-		defer delete(r.files.held, c.path)
+		defer r.unhold(c.path)
 	}
 	switch v.is {
 	case own:
@@ -37,15 +38,7 @@ func (r *run) apply(c *candidate, v verdict) {
 		v.of.reason = "the file was truncated or replaced while the agent was stopped"
 		r.files.known[c.info.Key()] = true
 	case continues:
-		if r.files.live.has(v.of) {
-			r.env.Log.Info("a deleted file goes on in a copy of it", "file", v.of.source, "copy", c.path, "stream", v.of.id)
-			r.close(v.of)
-			r.files.live.part(v.of)
-			r.turns.cancel(v.of)
-		} else {
-			r.env.Log.Info("a file goes on in a copy of it", "file", v.of.source, "copy", c.path, "stream", v.of.id)
-		}
-		r.found(v.of, c)
+		r.goOn(c, v)
 	case covered:
 		r.start(c, v.begin, true)
 	case maybeCopy:
@@ -59,6 +52,49 @@ func (r *run) apply(c *candidate, v verdict) {
 			r.opening++
 		}
 	}
+}
+
+// goOn lets a stream go on in a file that holds its bytes.
+func (r *run) goOn(c *candidate, v verdict) {
+	s := v.of
+	r.env.Log.Info("a file goes on in a copy of it", "file", cmp.Or(s.source, s.origin), "copy", c.path, "stream", s.id)
+	if !r.files.live.has(s) {
+		r.found(s, c)
+		return
+	}
+	old := candidate{named: s.origin}
+	grows := s.f != nil && mayGrow(s) != no
+	if old.f = r.letGo(s); old.f != nil {
+		defer old.close()
+	}
+	if r.files.live.part(s); s.id == "" { // nothing was sent of it
+		mustOpen := s.mustOpen
+		r.forget(s)
+		r.start(c, s.begin, mustOpen)
+	} else {
+		r.turns.cancel(s)
+		r.found(s, c)
+	}
+	r.followOld(&old, v.begin, grows)
+}
+
+// followOld reads what is written, past begin, to a file whose stream goes on in
+// another one.
+func (r *run) followOld(c *candidate, begin int64, grows bool) {
+	if c.f == nil {
+		return
+	}
+	var err error
+	if c.info, err = ident.Fstat(c.f); err != nil || c.info.Links == 0 && !grows && c.info.Size <= begin {
+		return
+	}
+	if c.head, err = ident.ReadHead(c.f); err != nil || r.files.trim(c) != nil {
+		return
+	}
+	if path := nameOf(c.f); c.info.Links > 0 && r.find.Match(path) { // a backup that is not to be read
+		c.path = path
+	}
+	r.start(c, begin, c.path != "")
 }
 
 // found gives a stream a file, its own or a copy.
@@ -89,7 +125,7 @@ func (r *run) found(s *stream, c *candidate) {
 // start begins a new stream.
 func (r *run) start(c *candidate, begin int64, mustOpen bool) *stream {
 	s := &stream{
-		path: c.path, origin: c.path, info: c.info, key: c.info.Key(), first: ident.New(c.path, &c.info, c.head),
+		path: c.path, origin: cmp.Or(c.path, c.named), info: c.info, key: c.info.Key(), first: ident.New(c.path, &c.info, c.head),
 		begin: begin, mustOpen: mustOpen, grewAt: time.Now(), end: c.end, zeros: c.zeros, goodSize: c.end,
 	}
 	s.size.Store(c.end)
@@ -101,7 +137,7 @@ func (r *run) start(c *candidate, begin int64, mustOpen bool) *stream {
 	r.keepOpen(s)
 	r.files.live.add(s)
 	r.files.live.move(s, c.path)
-	r.board.show(s, c.path)
+	r.board.show(s, shownPath(s))
 	r.turns.enqueue(s)
 	return s
 }
@@ -114,12 +150,25 @@ func (r *run) hold(c *candidate, v verdict) {
 		h = &held{key: c.info.Key(), size: c.info.Size, since: now}
 		r.files.held[c.path] = h
 	}
-	if v.exact {
-		h.of = v.of
+	if h.exact = h.exact || v.exact; v.exact || !h.exact {
+		h.of, h.place = v.of, v.place
 	}
+	h.busy = v.of.busy
 	h.next = now.Add(max(r.times.hold/20, time.Millisecond))
 	if !v.of.busy {
+		v.of.awaited = true
 		r.turns.enqueue(v.of) // it may be truncated already
+	}
+}
+
+// unhold ends the wait for what a file turns out to be.
+func (r *run) unhold(path string) {
+	if h := r.files.held[path]; h != nil {
+		delete(r.files.held, path)
+		if !h.of.busy {
+			h.of.awaited = false
+		}
+		r.turns.enqueue(h.of) // it may be finished
 	}
 }
 

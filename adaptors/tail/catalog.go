@@ -16,6 +16,9 @@ type catalog struct {
 	cutter *cut.Cutter
 	times  times
 
+	watched  bool  // events tell of all changes
+	overflow int64 // when events were lost last, Unix nanoseconds
+
 	live    *liveSet
 	lost    *lostSet              // stored streams whose file is not found
 	byID    map[string]*stream    // live and lost ones
@@ -37,10 +40,12 @@ func newCatalog(cfg *Config, cutter *cut.Cutter, t times) *catalog {
 
 // candidate is a file that is new to the run.
 type candidate struct {
-	path  string
+	path  string // empty: nowhere that matches
+	named string // what its copies are named after, where it has no path
 	info  ident.Info
 	head  []byte
 	f     *os.File // nil once a stream has taken it, or it was closed
+	was   *stream  // whose file was at the path until now; nil: none's
 	atEnd bool     // it was there at the adaptor's first start, and is to be read from its end
 	end   int64    // of its data
 	zeros *zeros   // behind that; nil: none
@@ -64,7 +69,10 @@ func (c *candidate) close() {
 // followed.
 type held struct {
 	key   ident.Key
-	of    *stream // that it was the beginning of, byte for byte; nil: not known
+	of    *stream // whose file it may be a copy of
+	place bool    // that was at the same path before
+	exact bool    // it was the beginning of that, byte for byte
+	busy  bool    // that was being read
 	size  int64
 	since time.Time // still since then
 	next  time.Time // look again
@@ -80,4 +88,32 @@ func (k *catalog) forget(s *stream) {
 	k.live.remove(s)
 	k.lost.remove(s)
 	delete(k.byID, s.id)
+}
+
+// waitedFor reports whether a file that may be a copy was held long enough.
+func (k *catalog) waitedFor(c *candidate) bool {
+	h := k.held[c.path]
+	return h.is(c) && time.Since(h.since) >= k.times.hold
+}
+
+// left notes that a file was deleted or renamed: what comes in its place does not
+// replace it.
+func (k *catalog) left(path string) {
+	s := k.live.byPath[path]
+	if h := k.held[path]; s == nil && h != nil && h.place {
+		s = h.of
+	}
+	if s != nil {
+		s.leftPath = true
+	}
+}
+
+// awaited reports whether a file that may be a copy waits for the stream.
+func (k *catalog) awaited(s *stream) bool {
+	for _, h := range k.held {
+		if h.of == s {
+			return true
+		}
+	}
+	return false
 }

@@ -44,7 +44,7 @@ func (k *catalog) copyOf(c *candidate) (s *stream, all bool) {
 // that was whole.
 func (k *catalog) heldFor(c *candidate, s *stream) bool {
 	h := k.held[c.path]
-	return h != nil && h.key == c.info.Key() && h.of == s
+	return h != nil && h.key == c.info.Key() && h.of == s && h.exact
 }
 
 // copyOfLive finds the stream of whose file this is a copy: one on its way, or
@@ -58,12 +58,12 @@ func (k *catalog) copyOfLive(c *candidate) (v verdict, ok bool) {
 		return v, true
 	}
 	h := k.held[c.path]
-	if h.is(c) && time.Since(h.since) >= k.times.hold && !of.busy {
+	if k.waitedFor(c) && !of.busy {
 		return verdict{}, false
 	}
 	// In this order: the original must still be the stream's, and not what was
 	// written anew in its place.
-	exact := (!h.is(c) || h.of == nil) && !of.busy && of.path != "" && samePrefix(of.path, c.f, c.info.Size) && of.isWhole()
+	exact := (!h.is(c) || !h.exact) && !of.busy && of.path != "" && samePrefix(of.path, c.f, c.info.Size) && of.isWhole()
 	return verdict{is: maybeCopy, of: of, exact: exact}, true
 }
 
@@ -118,7 +118,7 @@ func (k *catalog) movedByCopy(s *stream, c *candidate) (v verdict, ok bool) {
 		return verdict{is: covered, of: s, begin: c.end}, info.Size >= c.info.Size && still
 	}
 	same, err := s.sameBytes(c.f, c.info.Size)
-	return verdict{is: continues, of: s}, err == nil && same
+	return verdict{is: continues, of: s, begin: max(s.sent, s.end)}, err == nil && same
 }
 
 // isWhole reports whether the stream's path leads to its own file, with its

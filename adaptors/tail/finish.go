@@ -19,11 +19,14 @@ import (
 func (r *reader) rest(ctx context.Context, s *stream) (result, error) {
 	still := time.Since(s.grewAt)
 	pending := s.off < s.end
-	unlinked := s.info.Links == 0
+	deleted := s.info.Links == 0
+	if deleted && s.path != "" {
+		return result{how: unlinked}, nil
+	}
 	if pending {
 		flush, after := cut.None, time.Duration(0)
 		switch {
-		case unlinked || s.moved() && s.id != "" || rotatedName(s.path):
+		case deleted || s.moved() && s.id != "" || rotatedName(s.path):
 			flush, after = cut.Always, r.times.still
 		}
 		if r.multiLine && (flush == cut.None || still < after) {
@@ -44,17 +47,20 @@ func (r *reader) rest(ctx context.Context, s *stream) (result, error) {
 			return result{how: how}, err
 		}
 		if s.off < s.end {
-			if s.moved() || unlinked {
+			if s.moved() || deleted {
 				return result{wake: max(r.times.still-still, 10*time.Millisecond)}, nil
 			}
 			return result{}, nil
 		}
 	}
-	if !unlinked {
+	if !deleted {
 		if s.path == "" { // no event tells of what is written to it
 			return result{wake: r.times.poll}, nil
 		}
 		return result{}, nil
+	}
+	if s.awaited {
+		return result{wake: r.times.poll}, nil
 	}
 	wait := r.times.linger
 	switch mayGrow(s) {

@@ -55,6 +55,10 @@ func (r *run) closeExcess(but *stream) {
 // giveUp closes the file of a stream that can't be opened again. What was not
 // read of it is lost, and so is what should have to be sent again.
 func (r *run) giveUp(s *stream) {
+	if s.isUnread() {
+		r.forget(s)
+		return
+	}
 	if !s.gone {
 		size := s.end
 		if info, err := ident.Fstat(s.f); err == nil {
@@ -114,7 +118,7 @@ func (r *run) readMail() {
 
 // settle forgets a stream that is finished and secured whole.
 func (r *run) settle(s *stream) {
-	if s.busy || !s.finished() || s.queued || s.hasResend() || !s.endMoved || s.settled.Load() < s.off {
+	if s.busy || !s.finished() || s.queued || s.hasResend() || !s.endMoved || s.settled.Load() < s.off || r.files.awaited(s) {
 		return
 	}
 	if s.f != nil { // somebody wrote on to the deleted file
@@ -128,11 +132,11 @@ func (r *run) settle(s *stream) {
 	if err := r.env.Streams.Forget(s.id); err != nil {
 		r.env.Log.Warn("can't forget a finished stream; trying at the next start", "stream", s.id, "error", err)
 	}
-	r.drop(s)
+	r.forget(s)
 }
 
-// drop lets go of a stream.
-func (r *run) drop(s *stream) {
+// forget lets go of a stream.
+func (r *run) forget(s *stream) {
 	r.close(s)
 	r.files.forget(s)
 	r.turns.cancel(s)
@@ -152,7 +156,9 @@ func (r *run) setPath(s *stream, path string) {
 		r.vanished(s)
 		return
 	}
-	s.path = path
+	if s.path = path; path != "" {
+		s.leftPath = false
+	}
 	r.board.show(s, shownPath(s))
 	if path != "" && s.id != "" && s.ident.Path != path {
 		id := s.ident

@@ -73,24 +73,19 @@ func (r *run) goOnOpen(f *os.File, path, origin string) {
 	if f == nil {
 		return
 	}
-	c := candidate{path: cmp.Or(path, origin), f: f}
+	c := candidate{named: cmp.Or(path, origin), f: f}
 	defer c.close()
 	var err error
 	if c.info, err = ident.Fstat(f); err != nil || c.info.Size == 0 || r.files.live.byKey[c.info.Key()] != nil {
 		return
 	}
-	if now, err := ident.Stat(c.path); err == nil && now.Key() == c.info.Key() {
+	if now, err := ident.Stat(c.named); err == nil && now.Key() == c.info.Key() {
 		return // at the next look, if it is held
 	}
 	if c.head, err = ident.ReadHead(f); err != nil || r.files.trim(&c) != nil || c.end == 0 {
 		return
 	}
-	other := r.files.live.byPath[c.path]
-	s := r.start(&c, 0, false)
-	r.setPath(s, "")
-	if other != nil {
-		r.files.live.byPath[c.path] = other
-	}
+	r.start(&c, 0, false)
 }
 
 // copied tells whether a file may be the copy of one that was truncated before
@@ -165,7 +160,7 @@ func (r *run) forgo(s *stream) {
 		r.opening--
 	}
 	s.mustOpen = false
-	r.drop(s)
+	r.forget(s)
 	if s.path = ""; s.goodSize > s.begin { // it may have been renamed, and come again
 		s.lostAt = time.Now()
 		r.files.limbo[s.key] = s

@@ -18,7 +18,7 @@ func (r *run) check(path string) {
 		info, ok = r.eligible(path)
 	}
 	if !ok {
-		delete(r.files.held, path)
+		r.unhold(path)
 		delete(r.files.blank, path)
 		delete(r.files.ignored, path)
 		if old != nil {
@@ -59,6 +59,7 @@ func (r *run) check(path string) {
 		return
 	}
 	defer c.close()
+	c.was = old
 	r.decide(&c)
 }
 
@@ -107,7 +108,7 @@ func (r *run) skip(path, reason string) {
 func (r *run) peek(path string, info ident.Info) (candidate, bool) {
 	if info.Size == 0 { // nothing to know it by, and nothing to read
 		r.board.skip(path, "")
-		delete(r.files.held, path)
+		r.unhold(path)
 		return candidate{}, false
 	}
 	c, err := peek(path, r.cfg.roots)

@@ -11,7 +11,8 @@ import (
 type verdict struct {
 	is     kind
 	of     *stream // whose file or copy it is
-	begin  int64   // of a new stream
+	begin  int64   // of a new stream; with continues, of what is written to the old file still
+	place  bool    // it was where the candidate is now
 	exact  bool    // a held file: it was seen to be the beginning of its original's, byte for byte
 	reason string  // why a file is not read
 }
@@ -32,9 +33,10 @@ const (
 	// or replaced while nobody looked. The old stream is lost; what the file
 	// is besides is asked again.
 	otherBytes
-	// continues: a stream's bytes in another inode: a copy made before a
-	// truncation (copytruncate), or the file moved across file systems or
-	// restored. The stream goes on there. Asked for are head and tail, and
+	// continues: a stream's bytes in another inode: the file was replaced by
+	// one that has all of its bytes (replace.go), or this is a copy made before
+	// a truncation (copytruncate), or the file moved across file systems or
+	// restored. The stream goes on there. Of copies are asked for head and tail, and
 	// either a name that rotation gives a copy or a full head of 1 KiB: short
 	// files with the same bytes are common, and taking one for the other would
 	// lose records.
@@ -64,11 +66,18 @@ func (k *catalog) judge(c *candidate) verdict {
 	if v, ok := k.ownFile(c); ok {
 		return v
 	}
+	replaces, ok := k.replacementOf(c)
+	if ok && replaces.is == continues {
+		return replaces
+	}
 	if s, all := k.copyOf(c); s != nil {
 		if all {
 			return verdict{is: covered, of: s, begin: c.end}
 		}
 		return verdict{is: continues, of: s}
+	}
+	if ok {
+		return replaces
 	}
 	if c.atEnd {
 		begin, err := k.lastLineEnd(c)

@@ -32,6 +32,7 @@ const (
 	more                    // there is more to read
 	replaced                // the file's bytes are no longer the stream's
 	vanished                // the path leads to another file, or to none
+	unlinked                // the file was deleted, which the run doesn't know yet
 	away                    // what is missing of a lost file was told
 )
 
@@ -98,8 +99,11 @@ func (r *reader) tryTurn(ctx context.Context, s *stream) (result, error) {
 		return result{how: replaced}, nil // in the second case, before anything was sent of it
 	}
 	if s.id == "" {
-		if s.end == 0 {
+		if s.isUnread() && s.path != "" {
 			return result{}, nil
+		}
+		if s.isUnread() { // no event tells of what is written to it
+			return result{wake: r.times.poll}, nil
 		}
 		how, err := r.open(ctx, s)
 		if s.id != "" && how == idle && err == nil {

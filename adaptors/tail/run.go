@@ -180,6 +180,7 @@ func (r *run) events(ctx context.Context) error {
 			if !errors.Is(err, fsnotify.ErrEventOverflow) {
 				r.env.Log.Warn("watching folders failed; looking through all of them", "error", err)
 			}
+			r.files.overflow = time.Now().UnixNano()
 			r.scanNow, r.scanAll = true, true
 		case <-rescan.C:
 			r.scanNow = true
@@ -189,6 +190,7 @@ func (r *run) events(ctx context.Context) error {
 		case <-r.box.Wake():
 			r.readMail()
 		}
+		r.files.watched = !r.find.Blind()
 		if r.scanNow {
 			r.scan()
 			rescan.Reset(r.rescanEvery())
@@ -256,7 +258,7 @@ func (r *run) wakeUp(tick *time.Timer) {
 func (r *run) finishTurn(ctx context.Context, res result) {
 	s := res.s
 	grew := s.grew
-	s.busy, s.grew, s.turned = false, false, time.Now()
+	s.busy, s.grew, s.turned, s.awaited = false, false, time.Now(), r.files.awaited(s)
 	if s.id != "" {
 		r.files.byID[s.id] = s
 		r.files.live.index(s)
@@ -288,6 +290,11 @@ func (r *run) finishTurn(ctx context.Context, res result) {
 	case vanished:
 		r.vanished(s)
 		return
+	case unlinked:
+		path := s.path
+		if r.check(path); s.path == path && !s.busy { // what is there now may be its continuation
+			r.setPath(s, "")
+		}
 	case away:
 		r.files.live.remove(s)
 		delete(r.files.telling, s)
@@ -299,9 +306,9 @@ func (r *run) finishTurn(ctx context.Context, res result) {
 	if res.wake > 0 {
 		r.turns.wait(s, res.wake)
 	}
-	if s.path == "" && s.f != nil && len(r.files.held) > 0 && s.info.Links == 0 { // before it is secured and forgotten
-		for path := range r.files.held {
-			r.check(path)
+	for path, h := range r.files.held {
+		if h.of == s && h.busy || s.path == "" && s.f != nil && s.info.Links == 0 { // before it is secured and forgotten
+			r.look(path)
 		}
 	}
 	if res.how == more || s.again || s.hasResend() {
@@ -325,6 +332,11 @@ func (r *run) housekeep() {
 	}
 	r.kept = now
 	for s := range r.files.live.all {
+		if s.path == "" && !s.busy && s.f != nil && s.isUnread() && (s.info.Links == 0 || now.Sub(s.grewAt) > r.times.missing) &&
+			(mayGrow(s) == no || now.Sub(s.grewAt) > r.times.linger) {
+			r.forget(s)
+			continue
+		}
 		// Renamed to where nothing matches, and nobody writes there any more.
 		if s.path == "" && !s.busy && !s.gone && s.f != nil && now.Sub(s.grewAt) > r.times.missing && s.info.Links > 0 &&
 			s.off == s.end && s.settled.Load() >= s.off {

@@ -14,6 +14,9 @@ func (r *run) event(ev fsnotify.Event) {
 		r.turns.grown(s)
 		return
 	}
+	if ev.Has(fsnotify.Remove) || ev.Has(fsnotify.Rename) {
+		r.files.left(path)
+	}
 	if s != nil || r.find.Match(path) {
 		if r.check(path); s != nil || r.files.live.byPath[path] != nil {
 			return

@@ -44,6 +44,8 @@ type stream struct {
 	reason string
 	ended  bool // journalled as ended
 
+	awaited bool // a new file may be its continuation: it is not ended until that is known
+
 	end      int64          // of the file's data, at the last look
 	zeros    *zeros         // that the file ended with at some look; nil: never
 	goodSize int64          // end when the file was last known to be the stream's
@@ -59,6 +61,7 @@ type stream struct {
 	dueAt    time.Time // in run.due: when its next turn is, at the earliest
 	due      bool
 	newPath  *string
+	leftPath bool // an event told that its file was deleted or renamed
 	wakeAt   time.Time
 	lru      *list.Element // of open files
 	indexed  headName      // in run.byHead; no name: not there
@@ -155,6 +158,9 @@ func (s *stream) endsAsSent(f io.ReaderAt, size int64) bool {
 	}
 	return false
 }
+
+// isUnread reports that there is nothing to read of a stream that is not stored.
+func (s *stream) isUnread() bool { return s.id == "" && !s.mustOpen && s.end <= s.begin }
 
 // moved tells that the file has left the path it was found at first: it was
 // renamed, unlinked or is a copy that took the stream over.

@@ -240,7 +240,7 @@ func (k *catalog) trim(c *candidate) (err error) {
 	if c.end, err = dataEnd(c.f, &c.info, 0, width, &c.zeros); err != nil {
 		return fmt.Errorf("look for the end of the data of %s: %w", c.path, err)
 	}
-	if c.end == 0 {
+	if c.end == 0 && c.path != "" {
 		k.blank[c.path] = &blank{c.info.Key(), c.zeros, time.Now().Add(k.times.poll)}
 	}
 	c.head = c.head[:min(int64(len(c.head)), c.end)]

@@ -30,6 +30,7 @@ type Info struct {
 	Dev, Ino uint64
 	Birth    int64 // Unix nanoseconds; 0 where the file system has none
 	Modified int64 // Unix nanoseconds
+	Changed  int64 // Unix nanoseconds; of the inode: it was renamed or unlinked, too
 	Size     int64
 	Links    uint32
 	Mode     fs.FileMode
@@ -61,6 +62,7 @@ func statx(dirfd int, path string, flags int) (Info, error) {
 	}
 	i := Info{
 		Dev: unix.Mkdev(st.Dev_major, st.Dev_minor), Ino: st.Ino, Modified: st.Mtime.Sec*1e9 + int64(st.Mtime.Nsec),
+		Changed: st.Ctime.Sec*1e9 + int64(st.Ctime.Nsec),
 		Size: int64(st.Size), Links: st.Nlink, Mode: mode(st.Mode),
 	}
 	if st.Mask&unix.STATX_BTIME != 0 {
