@@ -107,6 +107,9 @@ func (a *Agent) Run(ctx context.Context) (err error) {
 	}
 	p, err := a.open(ctx)
 	if err != nil {
+		if ctx.Err() != nil {
+			return nil // told to stop while it waited
+		}
 		return err
 	}
 	defer func() { err = errors.Join(err, p.close()) }()
@@ -140,27 +143,21 @@ func (p *parts) personas() []personaView {
 	return p.lanes.views(p.supervisor.List(), p.spool.Used)
 }
 
-// lockPatience is how long the directory may be another process's: one that was
-// just killed holds its lock until the kernel has taken it down.
-const lockPatience = 3 * time.Second
-
 func (a *Agent) open(ctx context.Context) (*parts, error) {
 	log := a.deps.Log
-	store, err := checkpoints.Open(filepath.Join(a.deps.Dir, "checkpoints"), log)
-	for until := time.Now().Add(lockPatience); errors.Is(err, checkpoints.ErrLocked) && time.Now().Before(until); {
-		if err := daemon.Sleep(ctx, 20*time.Millisecond); err != nil {
-			return nil, fmt.Errorf("open checkpoints: %w", err)
-		}
-		store, err = checkpoints.Open(filepath.Join(a.deps.Dir, "checkpoints"), log)
-	}
+	store, err := opened(ctx, log, func() (*checkpoints.Store, error) {
+		return checkpoints.Open(filepath.Join(a.deps.Dir, "checkpoints"), log)
+	})
 	if err != nil {
 		return nil, fmt.Errorf("open checkpoints: %w", err)
 	}
 	host := hostname(&a.cfg)
-	sp, err := spool.Open(spool.Config{
-		Dir: filepath.Join(a.deps.Dir, "spool"), Host: host,
-		MaxBytes: int64(a.cfg.Spool.Bytes), KeepFree: float64(a.cfg.Spool.KeepFree), Shares: a.cfg.spoolShares(),
-	}, log)
+	sp, err := opened(ctx, log, func() (*spool.Spool, error) {
+		return spool.Open(spool.Config{
+			Dir: filepath.Join(a.deps.Dir, "spool"), Host: host,
+			MaxBytes: int64(a.cfg.Spool.Bytes), KeepFree: float64(a.cfg.Spool.KeepFree), Shares: a.cfg.spoolShares(),
+		}, log)
+	})
 	if err != nil {
 		return nil, errors.Join(err, store.Close())
 	}

@@ -184,6 +184,7 @@ func (s *Store) quarantineTail(name string, tail []byte, at int) error {
 	}
 	_, err = f.Write(tail)
 	if err = errors.Join(err, f.Close()); err != nil {
+		_ = s.fs.remove(to) // the tail is where it was, and copied at the next start
 		return fmt.Errorf("quarantine the tail of %s: %w", name, err)
 	}
 	s.log.Warn("a journal of checkpoints ends in a torn record, as after a crash; it was cut there",

@@ -189,6 +189,7 @@ func (s *Store) createJournal(gen uint64, h head) (file, os.FileInfo, int64, err
 		info, err = os.Stat(path)
 	}
 	if err != nil {
+		_ = s.fs.remove(path) // else each try on a full disk leaves one
 		return nil, nil, 0, fmt.Errorf("write journal of checkpoints %s: %w", path, errors.Join(err, f.Close()))
 	}
 	return f, info, int64(len(frame)), nil
