@@ -6,6 +6,7 @@ package adaptors
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 
 	"github.com/akupara/akupara/chunk"
@@ -81,16 +82,20 @@ type Output interface {
 // source does. An adaptor holds its stored streams from the moment it is added
 // until it is stopped, removed or replaced.
 type Streams interface {
-	// Known returns the adaptor's own streams, as stored. It holds them.
+	// Known returns the adaptor's own streams, as stored. It holds them. Those
+	// that had the type of the adaptor's entry have the one it has now: they go
+	// on as that, and begin anew where they are settled.
 	Known() []Stream
-	// Others returns the stored streams of the same kind, of whatever Type,
-	// that no adaptor holds: those of adaptors that are gone or stopped, and
-	// those that their adaptor has released. The list may be long; it grows
-	// only when Claims.Version changes.
+	// Others returns the streams that are stored of other adaptors of the same
+	// kind, of whatever Type, whether these hold them or not: a source that has
+	// a stream there must not get a second one of that type. The list may be
+	// long; it changes with Claims.Version, and by what other adaptors open of
+	// what they have claimed.
 	Others() []Stream
 	// Take makes a stream of Others, or one that the adaptor has released, the
 	// adaptor's own, which holds it from then on. It returns the stream as it is
-	// stored now. ErrHeld says that another adaptor was faster.
+	// stored now. A HeldError, which is ErrHeld, says which adaptor holds it:
+	// the source is that one's, until Claims.Version changes.
 	Take(id string) (Stream, error)
 	// Release lets others take a stream whose source the adaptor does not find.
 	// The stream stays the adaptor's until another takes it; the adaptor sends
@@ -116,6 +121,14 @@ type Streams interface {
 
 // ErrHeld says that another adaptor holds the stream.
 var ErrHeld = errors.New("another adaptor holds the stream")
+
+// HeldError is ErrHeld with the name of that adaptor.
+type HeldError struct{ Adaptor string }
+
+func (e HeldError) Error() string { return fmt.Sprintf("adaptor %q holds it", e.Adaptor) }
+
+// Is reports whether target is ErrHeld.
+func (HeldError) Is(target error) bool { return target == ErrHeld }
 
 // Stream is what is stored of one stream.
 type Stream struct {

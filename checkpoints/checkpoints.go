@@ -53,13 +53,17 @@ type Stream struct {
 	Fork     string // given to Open, never stored: the stream that this one goes on from
 }
 
-// Owner is whose streams are: an adaptor of a kind.
-type Owner struct{ Adaptor, Kind string }
+// Owner is whose streams are: an adaptor of a kind. Type is the data type of its
+// entry, which some kinds have other types beside; it may change.
+type Owner struct{ Adaptor, Kind, Type string }
+
+// Is reports whether both are the same adaptor, of whatever type.
+func (o Owner) Is(other Owner) bool { return o.Adaptor == other.Adaptor && o.Kind == other.Kind }
 
 // Owned is a stream and its owner.
 type Owned struct {
 	Stream
-	Owner
+	Of Owner
 }
 
 // Bounds on what a caller may store.
@@ -131,12 +135,12 @@ func (s *Store) Fresh() bool { return s.fresh }
 // Streams returns an adaptor's streams in the order they were opened. The
 // identities are the caller's own.
 func (s *Store) Streams(adaptor string) []Stream {
-	return streams(s.owned(func(e *entry) bool { return e.adaptor == adaptor }))
+	return streams(s.owned(func(e *entry) bool { return e.owner.Adaptor == adaptor }))
 }
 
-// StreamsOf returns an owner's streams: those of the adaptor that are of its kind.
-func (s *Store) StreamsOf(of Owner) []Stream {
-	return streams(s.owned(func(e *entry) bool { return e.adaptor == of.Adaptor && e.kind == of.Kind }))
+// Of returns an owner's streams: those of the adaptor that are of its kind.
+func (s *Store) Of(of Owner) []Owned {
+	return s.owned(func(e *entry) bool { return e.owner.Is(of) })
 }
 
 func streams(owned []Owned) []Stream {
@@ -150,7 +154,7 @@ func streams(owned []Owned) []Stream {
 // OfKind returns all streams of a kind, whichever adaptor's they are, in the
 // order they were opened. The identities are the caller's own.
 func (s *Store) OfKind(kind string) []Owned {
-	return s.owned(func(e *entry) bool { return e.kind == kind })
+	return s.owned(func(e *entry) bool { return e.owner.Kind == kind })
 }
 
 func (s *Store) owned(is func(*entry) bool) []Owned {
@@ -171,7 +175,7 @@ func (s *Store) owned(is func(*entry) bool) []Owned {
 }
 
 func (e *entry) owned() Owned {
-	out := Owned{e.Stream, Owner{e.adaptor, e.kind}}
+	out := Owned{e.Stream, e.owner}
 	out.Identity = slices.Clone(e.Identity)
 	return out
 }
@@ -183,9 +187,9 @@ func (s *Store) Adaptors() []string {
 	seen := map[string]bool{}
 	var out []string
 	for _, e := range s.st.streams {
-		if !seen[e.adaptor] {
-			seen[e.adaptor] = true
-			out = append(out, e.adaptor)
+		if !seen[e.owner.Adaptor] {
+			seen[e.owner.Adaptor] = true
+			out = append(out, e.owner.Adaptor)
 		}
 	}
 	slices.Sort(out)
@@ -217,7 +221,7 @@ func (s *Store) Owner(id string) (Owner, bool) {
 	if e == nil {
 		return Owner{}, false
 	}
-	return Owner{e.adaptor, e.kind}, true
+	return e.owner, true
 }
 
 // Open stores a new stream, gives it its id and returns when that is durable.
@@ -236,10 +240,10 @@ func (s *Store) Open(ctx context.Context, of Owner, st Stream) (Stream, error) {
 	}
 	st.Origin, st.Fork = "", ""
 	st.Settled = max(st.Settled, st.Begin)
-	err := s.append(true, record{op: opStream, adaptor: of.Adaptor, kind: of.Kind, stream: st})
+	err := s.append(true, record{op: opStream, owner: of, stream: st})
 	if derived && errors.Is(err, errTaken) {
 		st.ID = s.ids.next("")
-		err = s.append(true, record{op: opStream, adaptor: of.Adaptor, kind: of.Kind, stream: st})
+		err = s.append(true, record{op: opStream, owner: of, stream: st})
 	}
 	if err != nil {
 		return Stream{}, err
@@ -254,18 +258,24 @@ func (s *Store) Move(id string, to Owner) error {
 	if !ok {
 		return fmt.Errorf("stream %q: %w", id, ErrUnknown)
 	}
-	return s.append(false, record{op: opMove, adaptor: to.Adaptor, kind: to.Kind, stream: Stream{ID: id, Type: was.Type}})
+	return s.append(false, record{op: opMove, owner: to, stream: Stream{ID: id, Type: was.Type, Begin: was.Begin}})
+}
+
+// Retype makes what comes of a stream from an offset on another data type's: it
+// begins there anew. It is not synced.
+func (s *Store) Retype(id string, of Owner, dataType string, begin int64) error {
+	return s.append(false, record{op: opMove, owner: of, stream: Stream{ID: id, Type: dataType, Begin: begin}})
 }
 
 // Describe gives an adaptor's streams that come from an old store, without kind
 // and type, those of the adaptor as it is configured now. It is stored with the
 // next snapshot, and said again at the next start if there was none.
-func (s *Store) Describe(of Owner, dataType string) {
+func (s *Store) Describe(of Owner) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, e := range s.st.streams {
-		if e.adaptor == of.Adaptor && e.kind == "" {
-			e.kind, e.Type = of.Kind, dataType
+		if e.owner.Adaptor == of.Adaptor && e.owner.Kind == "" {
+			e.owner, e.Type = of, of.Type
 			s.rollAt = 0 // the next record brings a snapshot
 		}
 	}
@@ -332,12 +342,12 @@ func (s *Store) Forget(id string) error {
 
 // Put stores a value under a name and returns when that is durable.
 func (s *Store) Put(name string, value []byte) error {
-	return s.append(true, record{op: opPut, adaptor: name, value: value})
+	return s.append(true, record{op: opPut, name: name, value: value})
 }
 
 // Delete removes a value; it returns when that is durable.
 func (s *Store) Delete(name string) error {
-	return s.append(true, record{op: opDelete, adaptor: name})
+	return s.append(true, record{op: opDelete, name: name})
 }
 
 // List gives all values by name. They are the caller's own.

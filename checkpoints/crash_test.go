@@ -427,8 +427,8 @@ func TestNewerVersionIsRefused(t *testing.T) {
 func FuzzReadFiles(f *testing.F) {
 	st := newState()
 	for _, r := range []record{
-		{op: opOpen, adaptor: "a", stream: Stream{ID: "1", Source: "/x", Identity: []byte("i"), Sent: 3, Tail: 9}},
-		{op: opPut, adaptor: "k", value: []byte("v")},
+		{op: opStream, owner: Owner{Adaptor: "a", Kind: "tail", Type: "x"}, stream: Stream{ID: "1", Source: "/x", Identity: []byte("i"), Sent: 3, Tail: 9}},
+		{op: opPut, name: "k", value: []byte("v")},
 	} {
 		_ = st.apply(&r)
 	}

@@ -57,11 +57,11 @@ func TestStoresOfOlderVersionsAreRead(t *testing.T) {
 		if got := s.OfKind("tail"); len(got) != 0 {
 			t.Errorf("version %d: streams of a kind before anybody said theirs: %+v", v, got)
 		}
-		s.Describe(Owner{"logs", "tail"}, "syslog")
+		s.Describe(Owner{Adaptor: "logs", Kind: "tail", Type: "syslog"})
 		abandon(t, s) // what was said then is said again
 
 		s = mustOpen(t, dir)
-		s.Describe(Owner{"logs", "tail"}, "syslog")
+		s.Describe(Owner{Adaptor: "logs", Kind: "tail", Type: "syslog"})
 		if err := s.Put("x", nil); err != nil {
 			t.Fatal(err)
 		}
@@ -69,7 +69,7 @@ func TestStoresOfOlderVersionsAreRead(t *testing.T) {
 
 		s = mustOpen(t, dir)
 		defer s.Close()
-		got := s.StreamsOf(Owner{"logs", "tail"})
+		got := s.Of(Owner{Adaptor: "logs", Kind: "tail"})
 		if len(got) != 1 || got[0].Type != "syslog" || got[0].ID != "one" || got[0].Begin != 10 || got[0].Settled != 25 ||
 			got[0].Sent != 30 || got[0].Tail != binary.LittleEndian.Uint64([]byte("12345678")) || !got[0].Ended {
 			t.Errorf("version %d: got %+v", v, got)
@@ -84,10 +84,10 @@ func TestMovedStreamIsAnotherAdaptorsAfterACrash(t *testing.T) {
 	dir := t.TempDir()
 	s := mustOpen(t, dir)
 	st := mustStream(t, s, "a", Stream{Source: "/x", Type: "syslog", Doubt: 7})
-	if err := errors.Join(s.Settled(st.ID, 5), s.Move(st.ID, Owner{"b", "tail"})); err != nil {
+	if err := errors.Join(s.Settled(st.ID, 5), s.Move(st.ID, Owner{Adaptor: "b", Kind: "tail"})); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Move("none", Owner{"b", "tail"}); !errors.Is(err, ErrUnknown) {
+	if err := s.Move("none", Owner{Adaptor: "b", Kind: "tail"}); !errors.Is(err, ErrUnknown) {
 		t.Errorf("move of a stream that is not there: got %v, want ErrUnknown", err)
 	}
 	for _, end := range []string{"crash", "close"} {
@@ -98,7 +98,7 @@ func TestMovedStreamIsAnotherAdaptorsAfterACrash(t *testing.T) {
 		}
 		s = mustOpen(t, dir)
 		got, ok := s.Owned(st.ID)
-		if !ok || got.Owner != (Owner{"b", "tail"}) || got.Settled != 5 || got.Type != "syslog" || got.Doubt != 7 {
+		if !ok || got.Of != (Owner{Adaptor: "b", Kind: "tail"}) || got.Settled != 5 || got.Type != "syslog" || got.Doubt != 7 {
 			t.Errorf("after a %s: got %+v, want it as it was, of b", end, got)
 		}
 		if got := s.Streams("a"); len(got) != 0 {
@@ -192,4 +192,25 @@ func TestStoreIsFreshWhenNothingOfItIsLeft(t *testing.T) {
 func exists(path string) bool {
 	_, err := os.Lstat(path)
 	return err == nil
+}
+
+func TestRetypedStreamBeginsAnew(t *testing.T) {
+	dir := t.TempDir()
+	s := mustOpen(t, dir)
+	of := Owner{Adaptor: "a", Kind: "tail", Type: "x"}
+	st, err := s.Open(t.Context(), of, Stream{Source: "/x", Type: "x"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	of.Type = "y"
+	if err := errors.Join(s.Sent(st.ID, 70, 7), s.Settled(st.ID, 50), s.Retype(st.ID, of, "y", 60)); err != nil {
+		t.Fatal(err)
+	}
+	abandon(t, s)
+	s = mustOpen(t, dir)
+	defer s.Close()
+	got, _ := s.Owned(st.ID)
+	if got.Of != of || got.Type != "y" || got.Begin != 60 || got.Settled != 60 || got.Sent != 70 {
+		t.Errorf("got %+v, want it as y from 60 on", got)
+	}
 }

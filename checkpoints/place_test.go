@@ -143,7 +143,7 @@ func TestDirectoryOfAnotherProcessIsLeftAlone(t *testing.T) {
 	if err := s.Whole(); !errors.Is(err, ErrLocked) {
 		t.Errorf("whole: %v, want ErrLocked", err)
 	}
-	if _, err := s.Open(context.Background(), Owner{"a", "tail"}, Stream{}); !errors.Is(err, ErrLocked) {
+	if _, err := s.Open(context.Background(), Owner{Adaptor: "a", Kind: "tail"}, Stream{}); !errors.Is(err, ErrLocked) {
 		t.Errorf("open: %v, want that it can't be durable", err)
 	}
 	if err := s.Put("k", []byte("w")); !errors.Is(err, ErrLocked) {

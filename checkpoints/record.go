@@ -32,18 +32,18 @@ const (
 	opDelete  op = 9  // name
 	opRewind  op = 10 // id, position
 	opStream  op = 11 // a whole stream
-	opMove    op = 12 // id, adaptor, kind, type
+	opMove    op = 12 // id, owner, type, begin
 )
 
 // record is one decoded frame; which fields are set depends on the op.
 type record struct {
-	op      op
-	adaptor string // of opStream and opMove; the name of opPut and opDelete
-	kind    string // of the adaptor
-	stream  Stream
-	value   []byte
-	head    head
-	count   int64
+	op     op
+	owner  Owner  // of opStream and opMove
+	name   string // of opPut and opDelete
+	stream Stream
+	value  []byte
+	head   head
+	count  int64
 }
 
 // head is what the first frame of a file tells.
@@ -76,8 +76,7 @@ func appendFrame(b []byte, r *record) []byte {
 	case opTail:
 		b = binary.AppendVarint(b, r.count)
 	case opStream:
-		b = appendText(b, r.adaptor)
-		b = appendText(b, r.kind)
+		b = appendOwner(b, r.owner)
 		b = appendText(b, s.Type)
 		b = appendText(b, s.ID)
 		b = appendText(b, s.Source)
@@ -90,9 +89,9 @@ func appendFrame(b []byte, r *record) []byte {
 		b = binary.AppendVarint(b, s.Doubt)
 	case opMove:
 		b = appendText(b, s.ID)
-		b = appendText(b, r.adaptor)
-		b = appendText(b, r.kind)
+		b = appendOwner(b, r.owner)
 		b = appendText(b, s.Type)
+		b = binary.AppendVarint(b, s.Begin)
 	case opUpdate:
 		b = appendText(b, s.ID)
 		b = appendText(b, s.Source)
@@ -108,15 +107,21 @@ func appendFrame(b []byte, r *record) []byte {
 	case opForget:
 		b = appendText(b, s.ID)
 	case opPut:
-		b = appendText(b, r.adaptor)
+		b = appendText(b, r.name)
 		b = appendText(b, r.value)
 	case opDelete:
-		b = appendText(b, r.adaptor)
+		b = appendText(b, r.name)
 	}
 	body := b[at+frameHead:]
 	binary.LittleEndian.PutUint32(b[at:], uint32(len(body)))
 	binary.LittleEndian.PutUint32(b[at+4:], crc32.Checksum(body, castagnoli))
 	return b
+}
+
+func appendOwner(b []byte, o Owner) []byte {
+	b = appendText(b, o.Adaptor)
+	b = appendText(b, o.Kind)
+	return appendText(b, o.Type)
 }
 
 func appendText[T string | []byte](b []byte, s T) []byte {
@@ -164,9 +169,10 @@ func decode(body []byte) (record, error) {
 	case opTail:
 		r.count = d.long()
 	case opOpen, opStream:
-		r.adaptor = d.text()
-		if r.op == opStream {
-			r.kind = d.text()
+		if r.op == opOpen {
+			r.owner.Adaptor = d.text()
+		} else {
+			r.owner = d.owner()
 			s.Type = d.text()
 		}
 		s.ID = d.text()
@@ -182,9 +188,9 @@ func decode(body []byte) (record, error) {
 		}
 	case opMove:
 		s.ID = d.text()
-		r.adaptor = d.text()
-		r.kind = d.text()
+		r.owner = d.owner()
 		s.Type = d.text()
+		s.Begin = d.long()
 	case opUpdate:
 		s.ID = d.text()
 		s.Source = d.text()
@@ -200,10 +206,10 @@ func decode(body []byte) (record, error) {
 	case opForget:
 		s.ID = d.text()
 	case opPut:
-		r.adaptor = d.text()
+		r.name = d.text()
 		r.value = d.bytes()
 	case opDelete:
-		r.adaptor = d.text()
+		r.name = d.text()
 	default:
 		return r, fmt.Errorf("%w: op %d is not known", errTorn, r.op)
 	}
@@ -277,6 +283,8 @@ func (d *decoder) bytes() []byte {
 	return out
 }
 
+func (d *decoder) owner() Owner { return Owner{d.text(), d.text(), d.text()} }
+
 func (d *decoder) text() string { return string(d.bytes()) }
 
 // state is what the records add up to.
@@ -288,9 +296,8 @@ type state struct {
 
 type entry struct {
 	Stream
-	adaptor string
-	kind    string // of the adaptor; empty if the stream comes from an old store
-	order   int64
+	owner Owner // its Kind is empty if the stream comes from an old store
+	order int64
 }
 
 func newState() state {
@@ -303,13 +310,13 @@ func (st *state) apply(r *record) error {
 	switch r.op {
 	case opOpen, opStream:
 		st.orders++
-		st.streams[r.stream.ID] = &entry{Stream: r.stream, adaptor: r.adaptor, kind: r.kind, order: st.orders}
+		st.streams[r.stream.ID] = &entry{Stream: r.stream, owner: r.owner, order: st.orders}
 		return nil
 	case opPut:
-		st.values[r.adaptor] = r.value
+		st.values[r.name] = r.value
 		return nil
 	case opDelete:
-		delete(st.values, r.adaptor)
+		delete(st.values, r.name)
 		return nil
 	}
 	e := st.streams[r.stream.ID]
@@ -320,7 +327,9 @@ func (st *state) apply(r *record) error {
 	case opUpdate:
 		e.Source, e.Identity, e.Ended = r.stream.Source, r.stream.Identity, r.stream.Ended
 	case opMove:
-		e.adaptor, e.kind, e.Type = r.adaptor, r.kind, r.stream.Type
+		e.owner, e.Type = r.owner, r.stream.Type
+		e.Begin = max(e.Begin, r.stream.Begin)
+		e.Settled = max(e.Settled, e.Begin)
 	case opSent:
 		e.Sent, e.Tail = r.stream.Sent, r.stream.Tail
 	case opSettled:
@@ -343,11 +352,11 @@ func (st *state) appendSnapshot(b []byte, h head) []byte {
 	slices.SortFunc(sorted, func(a, b *entry) int { return int(a.order - b.order) })
 	n := int64(0)
 	for _, e := range sorted {
-		b = appendFrame(b, &record{op: opStream, adaptor: e.adaptor, kind: e.kind, stream: e.Stream})
+		b = appendFrame(b, &record{op: opStream, owner: e.owner, stream: e.Stream})
 		n++
 	}
 	for name, value := range st.values {
-		b = appendFrame(b, &record{op: opPut, adaptor: name, value: value})
+		b = appendFrame(b, &record{op: opPut, name: name, value: value})
 		n++
 	}
 	return appendFrame(b, &record{op: opTail, count: n})

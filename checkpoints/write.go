@@ -40,7 +40,7 @@ func (s *Store) append(sync bool, r record) error {
 
 func checkSizes(r *record) error {
 	for name, n := range map[string]int{
-		"the name": len(r.adaptor), "the source": len(r.stream.Source), "the identity": len(r.stream.Identity),
+		"the name": max(len(r.name), len(r.owner.Adaptor)), "the source": len(r.stream.Source), "the identity": len(r.stream.Identity),
 		"the id": len(r.stream.ID), "the type": len(r.stream.Type),
 	} {
 		if n > MaxText {
@@ -48,7 +48,7 @@ func checkSizes(r *record) error {
 		}
 	}
 	if len(r.value) > MaxValue {
-		return fmt.Errorf("value of %q has %d bytes, at most %d are allowed", r.adaptor, len(r.value), MaxValue)
+		return fmt.Errorf("value of %q has %d bytes, at most %d are allowed", r.name, len(r.value), MaxValue)
 	}
 	return nil
 }

@@ -52,7 +52,7 @@ func (l *link) Known() []adaptors.Stream {
 // Others implements adaptors.Streams.
 func (l *link) Others() []adaptors.Stream {
 	return l.r.stored(func(o *owned) bool {
-		return o.adaptor != l.adaptor && len(o.Identity) > 0 && (o.released || !l.r.held[o.adaptor])
+		return o.adaptor != l.adaptor && len(o.Identity) > 0
 	})
 }
 
@@ -61,7 +61,7 @@ func (l *link) Take(id string) (adaptors.Stream, error) {
 	var out adaptors.Stream
 	err := l.change(id, func(o *owned) error {
 		if o.adaptor != l.adaptor && !o.released && l.r.held[o.adaptor] {
-			return fmt.Errorf("stream %q, of adaptor %q: %w", id, o.adaptor, adaptors.ErrHeld)
+			return fmt.Errorf("take stream %q: %w", id, adaptors.HeldError{Adaptor: o.adaptor})
 		}
 		o.adaptor, o.released = l.adaptor, false
 		out = o.Stream
@@ -139,7 +139,7 @@ func (l *link) change(id string, f func(o *owned) error) error {
 func (l *link) own(id string, f func(o *owned)) error {
 	return l.change(id, func(o *owned) error {
 		if o.adaptor != l.adaptor {
-			return fmt.Errorf("stream %q, of adaptor %q: %w", id, o.adaptor, adaptors.ErrHeld)
+			return fmt.Errorf("stream %q: %w", id, adaptors.HeldError{Adaptor: o.adaptor})
 		}
 		f(o)
 		return nil

@@ -29,16 +29,14 @@ func TestRecorderGivesStreamsFromOneAdaptorToAnother(t *testing.T) {
 	r := NewRecorder()
 	a, b := r.EnvOf("a"), r.EnvOf("b")
 	id := open(t, a, adaptors.Stream{})
-	if got := ids(b.Streams.Others()); got != "" {
-		t.Errorf("others while a runs: got %q, want none", got)
+	if got := ids(b.Streams.Others()); got != id+" " {
+		t.Errorf("others while a runs: got %q, want %s", got, id)
 	}
-	if _, err := b.Streams.Take(id); !errors.Is(err, adaptors.ErrHeld) {
-		t.Errorf("take of what a holds: got %v, want ErrHeld", err)
+	var held adaptors.HeldError
+	if _, err := b.Streams.Take(id); !errors.Is(err, adaptors.ErrHeld) || !errors.As(err, &held) || held.Adaptor != "a" {
+		t.Errorf("take of what a holds: got %v, want ErrHeld by a", err)
 	}
 	a.Streams.Release(id)
-	if got := ids(b.Streams.Others()); got != id+" " {
-		t.Errorf("others after the release: got %q, want %s", got, id)
-	}
 	if _, err := b.Streams.Take(id); err != nil {
 		t.Errorf("take of what was released: %v", err)
 	}
@@ -49,8 +47,12 @@ func TestRecorderGivesStreamsFromOneAdaptorToAnother(t *testing.T) {
 		t.Errorf("a journals what b holds: got %v, want ErrHeld", err)
 	}
 	r.Stop("b")
-	if got := ids(a.Streams.Others()); got != id+" " {
-		t.Errorf("others after b was stopped: got %q, want %s", got, id)
+	if _, err := a.Streams.Take(id); err != nil {
+		t.Errorf("take after b was stopped: %v", err)
+	}
+	a.Streams.Release(id)
+	if _, err := r.EnvOf("b").Streams.Take(id); err != nil {
+		t.Errorf("take by b, started again: %v", err)
 	}
 	r.Kill()
 	b = r.EnvOf("b")

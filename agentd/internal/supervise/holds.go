@@ -2,6 +2,7 @@ package supervise
 
 import (
 	"fmt"
+	"slices"
 	"sync"
 
 	"github.com/akupara/akupara/adaptors"
@@ -25,37 +26,23 @@ type holds struct {
 }
 
 // known returns the streams of an adaptor, which holds all of them again.
-func (h *holds) known(of checkpoints.Owner) []checkpoints.Stream {
+func (h *holds) known(of checkpoints.Owner) []checkpoints.Owned {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	own := h.store.StreamsOf(of)
+	own := h.store.Of(of)
 	for i := range own {
 		delete(h.released, own[i].ID)
 	}
 	return own
 }
 
-// others returns the streams that the adaptor may take from others. A stream
-// without an identity is a note that a kind keeps for itself.
+// others returns the streams of other adaptors of the kind, whether they hold
+// them or not. A stream without an identity is a note that a kind keeps for
+// itself.
 func (h *holds) others(of checkpoints.Owner) []checkpoints.Owned {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	var free []checkpoints.Owned
-	active := map[string]bool{}
-	for _, st := range h.store.OfKind(of.Kind) {
-		if st.Adaptor == of.Adaptor || len(st.Identity) == 0 {
-			continue
-		}
-		is, asked := active[st.Adaptor]
-		if !asked {
-			is = h.active(st.Owner)
-			active[st.Adaptor] = is
-		}
-		if _, released := h.released[st.ID]; released || !is {
-			free = append(free, st)
-		}
-	}
-	return free
+	return slices.DeleteFunc(h.store.OfKind(of.Kind), func(st checkpoints.Owned) bool {
+		return st.Of.Is(of) || len(st.Identity) == 0
+	})
 }
 
 // take makes a stream the adaptor's own, and tells whose it was.
@@ -63,28 +50,29 @@ func (h *holds) take(id string, by checkpoints.Owner) (st checkpoints.Stream, fr
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	was, ok := h.store.Owned(id)
-	if !ok || was.Kind != by.Kind {
+	if !ok || was.Of.Kind != by.Kind {
 		return st, "", fmt.Errorf("take stream %q: %w", id, checkpoints.ErrUnknown)
 	}
-	if was.Owner != by {
-		if _, released := h.released[id]; !released && h.active(was.Owner) {
-			return st, was.Adaptor, fmt.Errorf("take stream %q of adaptor %q: %w", id, was.Adaptor, adaptors.ErrHeld)
+	from = was.Of.Adaptor
+	if !was.Of.Is(by) {
+		if _, released := h.released[id]; !released && h.active(was.Of) {
+			return st, from, fmt.Errorf("take stream %q: %w", id, adaptors.HeldError{Adaptor: from})
 		}
 		if err := h.move(was, by); err != nil {
-			return st, was.Adaptor, fmt.Errorf("take stream %q of adaptor %q: %w", id, was.Adaptor, err)
+			return st, from, fmt.Errorf("take stream %q of adaptor %q: %w", id, from, err)
 		}
 	}
 	delete(h.released, id)
 	if st, ok = h.store.Stream(id); !ok {
-		return st, was.Adaptor, fmt.Errorf("take stream %q: %w", id, checkpoints.ErrUnknown)
+		return st, from, fmt.Errorf("take stream %q: %w", id, checkpoints.ErrUnknown)
 	}
-	return st, was.Adaptor, nil
+	return st, from, nil
 }
 
 // move changes a stream's owner. No late word that a ledger has for the former
 // one moves the stream's position once it returns.
 func (h *holds) move(st checkpoints.Owned, to checkpoints.Owner) error {
-	if l := h.lives(st.Adaptor); l != nil {
+	if l := h.lives(st.Of.Adaptor); l != nil {
 		l.mu.Lock()
 		defer l.mu.Unlock()
 	}
@@ -95,7 +83,7 @@ func (h *holds) move(st checkpoints.Owned, to checkpoints.Owner) error {
 func (h *holds) release(id string, of checkpoints.Owner) {
 	h.mu.Lock()
 	st, ok := h.store.Owned(id)
-	if ok = ok && st.Owner == of; ok {
+	if ok = ok && st.Of.Is(of); ok {
 		h.released[id] = struct{}{}
 	}
 	h.mu.Unlock()

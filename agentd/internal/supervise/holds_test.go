@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"testing"
 	"testing/synctest"
 
@@ -48,15 +49,28 @@ func (p parties) open(name string) string {
 	return st.ID
 }
 
-// sees checks what an adaptor has, and what it could take.
-func (p parties) sees(name, when string, known, others []string) {
+// has checks what an adaptor has of its own.
+func (p parties) has(name, when string, want ...string) {
 	p.t.Helper()
-	for what, pair := range map[string][2][]string{
-		"known": {idsOf(p.of(name).Known()), known}, "others": {idsOf(p.of(name).Others()), others},
-	} {
-		if got, want := pair[0], pair[1]; len(got) != len(want) || len(got) > 0 && got[0] != want[0] {
-			p.t.Errorf("%s: %s of %s: got %q, want %q", when, what, name, got, want)
-		}
+	if got := idsOf(p.of(name).Known()); !slices.Equal(got, want) {
+		p.t.Errorf("%s: known to %s: got %q, want %q", when, name, got, want)
+	}
+}
+
+// takes checks whether an adaptor may take a stream; held is the adaptor that
+// holds it, empty where it may.
+func (p parties) takes(name, when, id, held string) {
+	p.t.Helper()
+	if !slices.Contains(idsOf(p.of(name).Others()), id) {
+		p.t.Errorf("%s: %s does not see the stream of another", when, name)
+	}
+	st, err := p.of(name).Take(id)
+	var holder adaptors.HeldError
+	switch {
+	case held == "" && (err != nil || st.ID != id):
+		p.t.Errorf("%s: %s takes it: got %+v, %v", when, name, st, err)
+	case held != "" && (!errors.Is(err, adaptors.ErrHeld) || !errors.As(err, &holder) || holder.Adaptor != held):
+		p.t.Errorf("%s: %s takes it: got %v, want that %s holds it", when, name, err, held)
 	}
 }
 
@@ -75,10 +89,7 @@ func TestStreamsOfAnAdaptorThatIsStoppedRemovedOrReplacedAreForOthers(t *testing
 		t.Run(name, func(t *testing.T) {
 			meet(t, []string{"a", "b"}, func(p parties) {
 				id := p.open("a")
-				p.sees("b", "while a runs", nil, nil)
-				if _, err := p.of("b").Take(id); !errors.Is(err, adaptors.ErrHeld) {
-					t.Errorf("take of what a holds: got %v, want ErrHeld", err)
-				}
+				p.takes("b", "while a runs", id, "a")
 				version := p.env.Claims.Version()
 				if err := leave(p); err != nil {
 					t.Fatal(err)
@@ -87,17 +98,14 @@ func TestStreamsOfAnAdaptorThatIsStoppedRemovedOrReplacedAreForOthers(t *testing
 				if p.env.Claims.Version() == version {
 					t.Error("nothing told the others to look again")
 				}
-				p.sees("b", name, nil, []string{id})
-				st, err := p.of("b").Take(id)
-				if err != nil || st.ID != id || st.Type != "x" {
-					t.Fatalf("take: got %+v, %v", st, err)
-				}
-				p.sees("b", "after it took it", []string{id}, nil)
+				p.takes("b", name, id, "")
+				p.has("b", "after it took it", id)
 				if name == "stopped" {
 					if err := p.Start("a"); err != nil {
 						t.Fatal(err)
 					}
-					p.sees("a", "started again", nil, nil)
+					p.has("a", "started again")
+					p.takes("a", "started again", id, "b")
 					if err := p.of("a").Sent(id, 1, 1); !errors.Is(err, adaptors.ErrHeld) {
 						t.Errorf("a journals what b holds: got %v, want ErrHeld", err)
 					}
@@ -113,10 +121,10 @@ func TestStreamsOfAnAdaptorThatIsStoppedRemovedOrReplacedAreForOthers(t *testing
 				t.Fatal(err)
 			}
 			p.Apply(change)
-			p.sees("b", "while a is replaced", nil, nil)
+			p.takes("b", "while a is replaced", id, "a")
 			synctest.Wait()
-			p.sees("b", "after a was replaced", nil, nil)
-			p.sees("a", "replaced", []string{id}, nil)
+			p.takes("b", "after a was replaced", id, "a")
+			p.has("a", "replaced", id)
 		})
 	})
 }
@@ -142,10 +150,10 @@ func TestAdaptorThatStillStopsHoldsItsStreams(t *testing.T) {
 		if err := s.Remove(short, "a"); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("remove: got %v, want that it is still stopping", err)
 		}
-		p.sees("b", "while a stops", nil, nil)
+		p.takes("b", "while a stops", id, "a")
 		close(release)
 		synctest.Wait()
-		p.sees("b", "after a has stopped", nil, []string{id})
+		p.takes("b", "after a has stopped", id, "")
 		cancel()
 		<-done
 	})
@@ -156,28 +164,22 @@ func TestReleasedStreamIsItsAdaptorsUntilAnotherTakesIt(t *testing.T) {
 		id, other := p.open("a"), p.open("a")
 		version := p.env.Claims.Version()
 		p.of("b").Release(id) // not its own
-		p.sees("b", "after a release by b", nil, nil)
+		p.takes("b", "after a release by b", id, "a")
 		p.of("a").Release(id)
 		if p.env.Claims.Version() == version {
 			t.Error("nothing told the others to look again")
 		}
-		p.sees("b", "released", nil, []string{id})
 		if _, err := p.of("a").Take(id); err != nil {
 			t.Errorf("a takes back what it released: %v", err)
 		}
-		p.sees("b", "taken back", nil, nil)
+		p.takes("b", "taken back", id, "a")
 		p.of("a").Release(id)
-		p.sees("a", "known again", []string{id, other}, nil)
-		p.sees("b", "after a asked what it has", nil, nil)
+		p.has("a", "released", id, other)
+		p.takes("b", "after a asked what it has", id, "a")
 		p.of("a").Release(id)
-		if _, err := p.of("b").Take(id); err != nil {
-			t.Fatal(err)
-		}
-		for _, name := range []string{"a", "c"} {
-			if _, err := p.of(name).Take(id); !errors.Is(err, adaptors.ErrHeld) {
-				t.Errorf("take by %s of what b holds: got %v, want ErrHeld", name, err)
-			}
-		}
+		p.takes("b", "released", id, "")
+		p.takes("a", "taken by b", id, "b")
+		p.takes("c", "taken by b", id, "b")
 		if _, err := p.of("c").Take("none"); err == nil {
 			t.Error("a stream that is not there was taken")
 		}
@@ -194,7 +196,9 @@ func TestStreamsGoToNoOtherKind(t *testing.T) {
 			t.Fatal(err)
 		}
 		synctest.Wait()
-		p.sees("b", "after a was removed", nil, nil)
+		if got := p.of("b").Others(); len(got) != 0 {
+			t.Errorf("b sees %q of another kind", idsOf(got))
+		}
 		if _, err := p.of("b").Take(id); err == nil {
 			t.Error("a stream of another kind was taken")
 		}
@@ -203,7 +207,7 @@ func TestStreamsGoToNoOtherKind(t *testing.T) {
 		if err := s.Add(again, true); err != nil {
 			t.Fatal(err)
 		}
-		p.sees("a", "of another kind", nil, nil)
+		p.has("a", "of another kind")
 	})
 }
 
@@ -233,6 +237,39 @@ func TestNoLateReceiptReachesWhoGaveAStreamAway(t *testing.T) {
 		b.source().Settled(id, 7)
 		if st, _ := s.env.Checkpoints.Stream(id); st.Settled != 7 {
 			t.Errorf("settled to %d, want the 7 that b was told", st.Settled)
+		}
+	})
+}
+
+func TestStreamsGoOnAsTheTypeThatTheirAdaptorHasNow(t *testing.T) {
+	meet(t, []string{"a"}, func(p parties) {
+		id := p.open("a")
+		other, err := p.of("a").Open(t.Context(), adaptors.Stream{Source: "/z", Identity: []byte("i"), Type: "z"}) // a type of the kind's own
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.of("a").u.source().Settled(id, 40)
+		p.of("a").u.source().Settled(other.ID, 50)
+		typed := spec("a", &fake{run: untilDone})
+		typed.Type = "y"
+		change, err := p.Prepare([]Spec{typed}, nil, func(string) bool { return true })
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.Apply(change)
+		synctest.Wait()
+		for range 2 { // also when it asks again
+			got := p.of("a").Known()
+			if len(got) != 2 || got[0].Type != "y" || got[0].Begin != 40 || got[0].Settled != 40 {
+				t.Errorf("got %+v, want the first as y from 40 on", got)
+			}
+			if len(got) == 2 && (got[1].Type != "z" || got[1].Begin != 0 || got[1].Settled != 50) {
+				t.Errorf("got %+v, want the second as it was", got[1])
+			}
+			p.of("a").u.source().Settled(other.ID, 50)
+		}
+		if st, _ := p.env.Checkpoints.Stream(id); st.Type != "y" || st.Begin != 40 {
+			t.Errorf("stored is %+v, want it as y from 40 on", st)
 		}
 	})
 }

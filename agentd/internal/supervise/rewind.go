@@ -71,7 +71,7 @@ func (s *Supervisor) Rewind(ctx context.Context, name string, r Rewind) (Rewound
 	u.src = fresh
 	u.mu.Unlock()
 	defer func() { // those that go on have the new one to talk to
-		for _, st := range u.env.Checkpoints.StreamsOf(u.owner()) {
+		for _, st := range u.env.Checkpoints.Of(u.owner()) {
 			u.way().Ledger.Open(st.ID, fresh, st.Settled)
 		}
 	}()
@@ -113,7 +113,7 @@ func (u *unit) pick(r Rewind) (Rewound, map[string]int64) {
 	for _, src := range u.adaptor.Status().Sources {
 		paths[src.Stream] = src.Path
 	}
-	for _, st := range u.env.Checkpoints.StreamsOf(u.owner()) {
+	for _, st := range u.env.Checkpoints.Of(u.owner()) {
 		path, known := paths[st.ID]
 		if !known {
 			path = st.Source
@@ -130,7 +130,7 @@ func (u *unit) pick(r Rewind) (Rewound, map[string]int64) {
 		}
 		switch {
 		case len(st.Identity) == 0 && st.Sent == 0: // a kind's own note
-		case st.Ended && !u.canReread(adaptors.Stream(st)):
+		case st.Ended && !u.canReread(adaptors.Stream(st.Stream)):
 			leave("it has ended, and its source is gone or not as it was read any more")
 		case at < st.Begin:
 			leave("it begins at %d: what comes before was never its own", st.Begin)

@@ -22,7 +22,7 @@ func (s streams) Known() []adaptors.Stream {
 	known := s.u.holds.known(s.u.owner())
 	out := make([]adaptors.Stream, len(known))
 	for i := range known {
-		out[i] = s.open(known[i])
+		out[i] = s.retyped(s.open(known[i].Stream), known[i].Of)
 	}
 	return out
 }
@@ -34,12 +34,28 @@ func (s streams) open(st checkpoints.Stream) adaptors.Stream {
 	return adaptors.Stream(st)
 }
 
+// retyped lets a stream that had the type of its adaptor's entry go on as what
+// the entry says now, from where it is settled. What lies below is the other
+// type's.
+func (s streams) retyped(st adaptors.Stream, was checkpoints.Owner) adaptors.Stream {
+	now := s.u.owner()
+	if was.Type == now.Type || st.Type != was.Type || len(st.Identity) == 0 {
+		return st
+	}
+	if err := s.u.env.Checkpoints.Retype(st.ID, now, now.Type, st.Settled); err != nil {
+		s.u.env.Log.Error("can't store that a stream has another data type now; the audit may show a gap at its beginning",
+			"adaptor", s.u.spec.Name, "stream", st.ID, "error", err)
+	}
+	st.Type, st.Begin = now.Type, st.Settled
+	return st
+}
+
 // Others implements adaptors.Streams.
 func (s streams) Others() []adaptors.Stream {
-	free := s.u.holds.others(s.u.owner())
-	out := make([]adaptors.Stream, len(free))
-	for i := range free {
-		out[i] = adaptors.Stream(free[i].Stream)
+	others := s.u.holds.others(s.u.owner())
+	out := make([]adaptors.Stream, len(others))
+	for i := range others {
+		out[i] = adaptors.Stream(others[i].Stream)
 	}
 	return out
 }
@@ -101,14 +117,14 @@ func (s streams) Forget(id string) error {
 
 // own fails with ErrHeld if a stream is another adaptor's by now.
 func (s streams) own(id string) error {
-	if of, ok := s.u.env.Checkpoints.Owner(id); ok && of != s.u.owner() {
-		return fmt.Errorf("stream %q, of adaptor %q: %w", id, of.Adaptor, adaptors.ErrHeld)
+	if of, ok := s.u.env.Checkpoints.Owner(id); ok && !of.Is(s.u.owner()) {
+		return fmt.Errorf("stream %q: %w", id, adaptors.HeldError{Adaptor: of.Adaptor})
 	}
 	return nil
 }
 
 func (u *unit) owner() checkpoints.Owner {
-	return checkpoints.Owner{Adaptor: u.spec.Name, Kind: u.spec.Kind.Name}
+	return checkpoints.Owner{Adaptor: u.spec.Name, Kind: u.spec.Kind.Name, Type: u.spec.Type}
 }
 
 // replayer gives the adaptor while it runs: one that is started later reads on
@@ -153,7 +169,7 @@ func (s *source) Settled(stream string, upTo int64) {
 		return
 	}
 	st, ok := u.env.Checkpoints.Owned(stream)
-	if !ok || st.Owner != u.owner() {
+	if !ok || !st.Of.Is(u.owner()) {
 		return // another adaptor reads on from what is stored
 	}
 	u.history.settle(max(0, upTo-st.Settled))

@@ -78,7 +78,7 @@ func New(env Env) *Supervisor {
 func (s *Supervisor) active(of checkpoints.Owner) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if u := s.units[of.Adaptor]; u != nil && u.owner() == of && u.holding() {
+	if u := s.units[of.Adaptor]; u != nil && u.owner().Is(of) && u.holding() {
 		return true
 	}
 	u := s.leaving[of.Adaptor]
@@ -156,7 +156,7 @@ func (s *Supervisor) insert(u *unit) {
 		s.lives[name] = &lives{}
 	}
 	u.begins(s.lives[name])
-	s.env.Checkpoints.Describe(u.owner(), u.spec.Type)
+	s.env.Checkpoints.Describe(u.owner())
 	if s.held {
 		u.held = draining
 	}
