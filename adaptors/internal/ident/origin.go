@@ -1,0 +1,40 @@
+package ident
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// getVersion is FS_IOC_GETVERSION of linux/fs.h, _IOR('v', 1, long), as most
+// machines number it. Others refuse what is none of their numbers.
+const getVersion = 2<<30 | uint(unsafe.Sizeof(uintptr(0)))<<16 | 'v'<<8 | 1
+
+// generation returns the number that the file system gives each new file of an
+// inode; ok is false where it has none.
+func generation(f *os.File) (n uint32, ok bool) {
+	n, err := unix.IoctlGetUint32(int(f.Fd()), getVersion)
+	return n, err == nil
+}
+
+// Origin names a file so that it is known again when nothing is stored of it:
+// by inode, birth time, generation, and its first line (or first KiB), which
+// must be whole in head, the first bytes of the file. It is empty where that
+// can't tell the file from every other one: it has no line yet, or the file
+// system tells neither birth nor generation.
+func Origin(f *os.File, info *Info, head []byte) string {
+	line := head[:min(len(head), MaxHead)]
+	if end := bytes.IndexByte(line, '\n'); end >= 0 {
+		line = line[:end+1]
+	} else if len(line) < MaxHead {
+		return ""
+	}
+	n, ok := generation(f)
+	if !ok && info.Birth == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%d %d %d %x", info.Ino, info.Birth, n, Sum(line))
+}
