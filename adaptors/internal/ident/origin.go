@@ -24,8 +24,10 @@ func generation(f *os.File) (n uint32, ok bool) {
 // by inode, birth time, generation, and its first line (or first KiB), which
 // must be whole in head, the first bytes of the file. It is empty where that
 // can't tell the file from every other one: it has no line yet, or the file
-// system tells neither birth nor generation.
-func Origin(f *os.File, info *Info, head []byte) string {
+// system tells neither birth nor generation. Where the inode is known to have
+// been another file's before, reused, a birth alone does not do: both may be of
+// the same tick of the clock.
+func Origin(f *os.File, info *Info, head []byte, reused bool) string {
 	line := head[:min(len(head), MaxHead)]
 	if end := bytes.IndexByte(line, '\n'); end >= 0 {
 		line = line[:end+1]
@@ -33,7 +35,7 @@ func Origin(f *os.File, info *Info, head []byte) string {
 		return ""
 	}
 	n, ok := generation(f)
-	if !ok && info.Birth == 0 {
+	if !ok && (info.Birth == 0 || reused) {
 		return ""
 	}
 	return fmt.Sprintf("%d %d %d %x", info.Ino, info.Birth, n, Sum(line))

@@ -24,7 +24,7 @@ func TestOriginIsThatOfOneFileForGood(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return Origin(f, &info, head)
+		return Origin(f, &info, head, false)
 	}
 	write := func(text string) {
 		t.Helper()
