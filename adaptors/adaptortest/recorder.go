@@ -361,7 +361,8 @@ func (r *Recorder) Bytes(stream string) []byte {
 }
 
 // Content gives all bytes that came of all streams, each byte of a stream
-// once: what the table would hold. Streams follow in the order they were
+// once and of forks only what is their own: what the table would hold. Streams
+// follow in the order they were
 // opened; holes are left out.
 func (r *Recorder) Content() string {
 	r.mu.Lock()
@@ -369,7 +370,7 @@ func (r *Recorder) Content() string {
 	var out strings.Builder
 	for _, id := range r.order {
 		if rec := r.streams[id]; rec != nil {
-			for _, h := range rec.have {
+			for _, h := range r.own(id) {
 				out.Write(rec.data[h.First:h.Last])
 			}
 		}
@@ -377,14 +378,14 @@ func (r *Recorder) Content() string {
 	return out.String()
 }
 
-// Lines counts the lines that came, each byte of a stream once. A line ends at
+// Lines counts the lines that came, as Content has them. A line ends at
 // its stream's end at the latest.
 func (r *Recorder) Lines() map[string]int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	out := map[string]int{}
-	for _, rec := range r.streams {
-		for _, h := range rec.have {
+	for id, rec := range r.streams {
+		for _, h := range r.own(id) {
 			for line := range strings.Lines(string(rec.data[h.First:h.Last])) {
 				out[strings.TrimSuffix(line, "\n")]++
 			}

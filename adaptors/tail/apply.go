@@ -36,7 +36,13 @@ func (r *run) apply(c *candidate, v verdict) {
 		r.found(v.of, c)
 	case otherBytes:
 		v.of.reason = "the file was truncated or replaced while the agent was stopped"
-		r.files.known[c.info.Key()] = true
+		if _, ok := r.files.known[c.info.Key()]; !ok {
+			r.files.known[c.info.Key()] = nil
+		}
+		if was := r.files.known[c.info.Key()]; v.of.mayHaveFork() && (was == nil || was.ended) {
+			v.of.ident.Cut = true
+			r.files.known[c.info.Key()], v.of.seeking = v.of, r.beginning
+		}
 	case continues:
 		r.goOn(c, v)
 	case covered:
@@ -47,7 +53,11 @@ func (r *run) apply(c *candidate, v verdict) {
 		r.files.ignored[c.path] = ignored{c.info.Key(), c.info.Size, c.info.Modified}
 		r.board.skip(c.path, v.reason)
 	case fresh:
-		r.start(c, v.begin, c.atEnd)
+		s := r.start(c, v.begin, c.atEnd)
+		if v.of != nil {
+			r.env.Log.Info("a file was cut back", "file", c.path, "stream", v.of.id, "length", c.end)
+			s.goOnFrom(v.of)
+		}
 		if c.atEnd {
 			r.opening++
 		}
@@ -100,7 +110,7 @@ func (r *run) followOld(c *candidate, begin int64, grows bool) {
 // found gives a stream a file, its own or a copy.
 func (r *run) found(s *stream, c *candidate) {
 	r.files.lost.remove(s)
-	s.reason = ""
+	s.reason, s.seeking, s.emptied = "", false, false
 	ended := s.ended
 	s.gone, s.ended, s.endMoved = false, false, false
 	s.endSent.Store(false)
@@ -113,7 +123,7 @@ func (r *run) found(s *stream, c *candidate) {
 	r.files.live.add(s)
 	id := s.ident
 	if !id.SameHead(c.head) { // zeros at the file's end were taken for its bytes, by an older version
-		id.HeadLen, id.Head = len(c.head), ident.Sum(c.head)
+		id.SetHead(c.head)
 	}
 	if ended || id.HeadLen != s.ident.HeadLen || id.Ino != c.info.Ino || id.Birth != c.info.Birth || id.Gone != 0 {
 		id.Ino, id.Birth, id.Gone = c.info.Ino, c.info.Birth, 0

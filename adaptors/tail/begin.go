@@ -38,6 +38,7 @@ func (r *run) restore() {
 // first, so that a doubtful one takes nothing from them.
 func (r *run) begin(ctx context.Context) {
 	var rest []candidate
+	r.beginning = true
 	seen := map[string]bool{}
 	atEnd := r.firstStart && r.cfg.Start == "end"
 	r.find.Scan(func(path string) {
@@ -69,6 +70,12 @@ func (r *run) begin(ctx context.Context) {
 	}
 	r.lookAgain()
 	r.finishAllReplaced()
+	r.beginning = false
+	for _, c := range rest {
+		if r.files.known[c.info.Key()] != nil { // no copy of what it was before was found
+			r.check(c.path)
+		}
+	}
 	for s := range r.files.lost.all {
 		if s.ended {
 			s.reason, s.lostTo = "the file was gone at a start", s.sent

@@ -26,7 +26,7 @@ type catalog struct {
 	limbo   map[ident.Key]*stream // that were never stored and whose file is gone or, perhaps, renamed
 	held    map[string]*held      // by path: files that may be copies
 	blank   map[string]*blank     // by path: files of NULs alone
-	known   map[ident.Key]bool    // files that were followed before a truncation
+	known   map[ident.Key]*stream // files that were followed until they were truncated; by what stream, if they may have been cut back
 	ignored map[string]ignored    // by path: files that are too old
 }
 
@@ -34,7 +34,7 @@ func newCatalog(cfg *Config, cutter *cut.Cutter, t times) *catalog {
 	return &catalog{
 		cfg: cfg, cutter: cutter, times: t,
 		live: newLiveSet(), lost: newLostSet(), byID: map[string]*stream{}, telling: map[*stream]bool{}, limbo: map[ident.Key]*stream{},
-		held: map[string]*held{}, blank: map[string]*blank{}, known: map[ident.Key]bool{}, ignored: map[string]ignored{},
+		held: map[string]*held{}, blank: map[string]*blank{}, known: map[ident.Key]*stream{}, ignored: map[string]ignored{},
 	}
 }
 

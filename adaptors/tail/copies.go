@@ -21,11 +21,9 @@ func (k *catalog) copyOf(c *candidate) (s *stream, all bool) {
 		if s.sent == 0 || !s.ident.SameHead(c.head) || s.ident.Birth != 0 && c.info.Birth != 0 && c.info.Birth < s.ident.Birth {
 			continue
 		}
-		near := related(s.ident.Path, c.path) || related(s.source, c.path)
-		if !near && s.ident.HeadLen < ident.MaxHead {
+		if s.ident.HeadLen < ident.MaxHead && !related(s.ident.Path, c.path) && !related(s.source, c.path) {
 			continue
 		}
-		near = near || related(filepath.Base(s.source), filepath.Base(c.path))
 		same, err := s.sameBytes(c.f, c.info.Size)
 		if err != nil {
 			continue
@@ -33,11 +31,17 @@ func (k *catalog) copyOf(c *candidate) (s *stream, all bool) {
 		if same {
 			return s, false
 		}
-		if near && s.reason != "" && c.info.Size < s.sent && (k.heldFor(c, s) || s.endsAsSent(c.f, c.end)) {
+		if s.isNear(c) && s.reason != "" && c.info.Size < s.sent && (k.heldFor(c, s) || s.endsAsSent(c.f, c.end)) {
 			return s, true
 		}
 	}
 	return nil, false
+}
+
+// isNear reports whether the file has a name that rotation gives a copy, be it in
+// another folder.
+func (s *stream) isNear(c *candidate) bool {
+	return related(s.ident.Path, c.path) || related(filepath.Base(s.source), filepath.Base(c.path))
 }
 
 // heldFor reports whether a file was seen to be a copy of the stream's while
@@ -152,7 +156,13 @@ func (s *stream) mayHaveCopy(c *candidate) bool {
 // mayBe reports whether a file that is new may hold the stream's bytes, by what
 // is known of them.
 func (s *stream) mayBe(c *candidate) bool {
-	if s.id == "" || !s.ident.SameHead(c.head) {
+	if s.id == "" {
+		return false
+	}
+	if c.info.Size < s.sent && tellsApart(c.head[:s.ident.Shared(c.head)]) {
+		return true
+	}
+	if !s.ident.SameHead(c.head) {
 		return false
 	}
 	if c.info.Size < s.sent {

@@ -16,7 +16,11 @@ func (r *run) replaced(s *stream) {
 	f := r.letGo(s)
 	r.files.live.remove(s)
 	r.turns.cancel(s)
-	r.files.known[s.key] = true
+	r.files.known[s.key] = nil
+	if s.mayBeCutBack(f, path) {
+		s.ident.Cut = true
+		r.files.known[s.key], s.seeking = s, true
+	}
 	s.path = ""
 	if s.id != "" {
 		s.lostAt = time.Now()
@@ -128,7 +132,7 @@ func (r *run) finishAllReplaced() {
 func (r *run) finishReplaced(s *stream) {
 	r.files.lost.remove(s)
 	r.files.live.finish(s)
-	s.gone, s.lostTo = true, max(s.lostTo, s.sent, s.goodSize)
+	s.gone, s.seeking, s.lostTo = true, false, max(s.lostTo, s.sent, s.goodSize)
 	r.board.show(s, shownPath(s))
 	r.turns.enqueue(s)
 }

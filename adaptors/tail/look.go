@@ -109,6 +109,7 @@ func (r *run) peek(path string, info ident.Info) (candidate, bool) {
 	if info.Size == 0 { // nothing to know it by, and nothing to read
 		r.board.skip(path, "")
 		r.unhold(path)
+		r.emptied(&info)
 		return candidate{}, false
 	}
 	c, err := peek(path, r.cfg.roots)
@@ -130,6 +131,7 @@ func (r *run) peek(path string, info ident.Info) (candidate, bool) {
 	if c.end == 0 {
 		c.close()
 		r.board.skip(path, "")
+		r.emptied(&c.info)
 		return c, false
 	}
 	if isLink(path) {

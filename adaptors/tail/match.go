@@ -10,7 +10,7 @@ import (
 // verdict is what a file that is new to the run is.
 type verdict struct {
 	is     kind
-	of     *stream // whose file or copy it is
+	of     *stream // whose file or copy it is; of a fresh one: that it is a fork of, or nil
 	begin  int64   // of a new stream; with continues, of what is written to the old file still
 	place  bool    // it was where the candidate is now
 	exact  bool    // a held file: it was seen to be the beginning of its original's, byte for byte
@@ -21,8 +21,8 @@ type kind int
 
 // In this order judge asks.
 const (
-	// later: its stream has it, or is about to be lost, and the next look finds
-	// it.
+	// later: its stream has it, or is about to be lost, or copies of what it was
+	// are being looked for: the next look finds it.
 	later kind = iota
 	// skipped: it is not text, or can't be read.
 	skipped
@@ -51,7 +51,8 @@ const (
 	maybeCopy
 	// tooOld: a new file that ignore_older keeps waiting.
 	tooOld
-	// fresh: a new file: a new stream.
+	// fresh: a new file, or new bytes of an old one: a new stream. Where the file
+	// was cut back, it is a fork of the old one.
 	fresh
 )
 
@@ -92,13 +93,17 @@ func (k *catalog) judge(c *candidate) verdict {
 	if reason := k.age(c); reason != "" {
 		return verdict{is: tooOld, reason: reason}
 	}
-	return verdict{is: fresh}
+	of, begin, wait := k.forkOf(c)
+	if wait {
+		return verdict{is: later, of: of}
+	}
+	return verdict{is: fresh, of: of, begin: begin}
 }
 
 // notText says why a file is not read that no stream knows.
 func (k *catalog) notText(c *candidate) string {
 	// What was followed was text once: what NULs it holds now are a hole.
-	if k.known[c.info.Key()] || len(k.lost.sameInode(&c.info)) > 0 {
+	if _, ok := k.known[c.info.Key()]; ok || len(k.lost.sameInode(&c.info)) > 0 {
 		return ""
 	}
 	return skippedHead(k.cfg.Encoding, c.f, c.head, c.end)
@@ -131,7 +136,10 @@ func (k *catalog) ownFile(c *candidate) (v verdict, ok bool) {
 // that is too long.
 func (k *catalog) age(c *candidate) string {
 	modified := time.Unix(0, c.info.Modified)
-	if k.cfg.IgnoreOlder == 0 || time.Since(modified) <= k.cfg.IgnoreOlder.Std() || k.known[c.info.Key()] {
+	if k.cfg.IgnoreOlder == 0 || time.Since(modified) <= k.cfg.IgnoreOlder.Std() {
+		return ""
+	}
+	if _, ok := k.known[c.info.Key()]; ok {
 		return ""
 	}
 	return fmt.Sprintf("not modified since %s (ignore_older: %v)", modified.UTC().Format(time.RFC3339), k.cfg.IgnoreOlder)

@@ -248,7 +248,7 @@ func (r *reader) open(ctx context.Context, s *stream) (outcome, error) {
 	}
 	s.source = cmp.Or(s.path, s.origin) // it may be deleted already
 	id := ident.New(s.source, &s.info, head)
-	id.Size = s.end
+	id.Size, id.Marks = s.end, s.ident.Marks
 	if isLink(s.source) {
 		id.Real, _ = filepath.EvalSymlinks(s.source) // only needed if the link is swapped while nobody looks
 	}
@@ -262,7 +262,7 @@ func (r *reader) open(ctx context.Context, s *stream) (outcome, error) {
 	}
 	s.off, s.sent, s.tail = s.begin, s.begin, ident.Sum(before)
 	opened := s.stored()
-	opened.Type = r.env.Type
+	opened.Type, opened.Fork = r.env.Type, s.fork
 	st, err := r.env.Streams.Open(ctx, opened)
 	if err != nil {
 		return idle, fmt.Errorf("open a stream for %s: %w", s.path, err)
@@ -411,6 +411,11 @@ func (r *reader) send(ctx context.Context, s *stream, buf []byte, c cut.Cut) err
 		}
 		s.sent, s.tail = end, window
 		s.mark()
+		if c.Part == cut.Whole || c.Part == cut.Last {
+			if err := r.markBorder(s); err != nil {
+				return err
+			}
+		}
 	}
 	ch := r.chunk(s, chunk.Range{First: s.off, Last: end})
 	ch.Tags, ch.Borders, ch.Body, ch.Encoding = c.Part.Tags(), c.Borders, buf[len(buf)-c.N:], s.encoding
@@ -425,8 +430,7 @@ func (r *reader) send(ctx context.Context, s *stream, buf []byte, c cut.Cut) err
 // growHead lets the stored fingerprint of the head grow with the file until
 // it is full, in a few steps.
 func (r *reader) growHead(s *stream, end int64) error {
-	have := s.ident.HeadLen
-	if n := int(min(end, ident.MaxHead)); have == ident.MaxHead || n < 2*have && n < ident.MaxHead {
+	if !s.ident.Outgrown(int(min(end, ident.MaxHead))) {
 		return nil
 	}
 	head, err := ident.ReadHead(s.f)
@@ -434,12 +438,25 @@ func (r *reader) growHead(s *stream, end int64) error {
 		return fmt.Errorf("read the head of %s: %w", s.path, err)
 	}
 	head = head[:min(int64(len(head)), s.end)]
-	if len(head) <= have || !s.ident.SameHead(head) {
+	if len(head) <= s.ident.HeadLen || !s.ident.SameHead(head) {
 		return nil // not what it was: the next read finds out
 	}
 	id := s.ident
-	id.HeadLen, id.Head, id.Size = len(head), ident.Sum(head), s.goodSize
+	id.SetHead(head)
+	id.Size = s.goodSize
 	return r.update(s, id)
+}
+
+// markBorder remembers the border of records that was journalled last, for the
+// case that the file is cut back to before it. Some such marks are stored.
+func (r *reader) markBorder(s *stream) error {
+	if !s.ident.Marks.Add(s.sent, s.tail) {
+		return nil
+	}
+	if n := len(s.ident.Marks); n&(n-1) != 0 {
+		return nil
+	}
+	return r.update(s, s.ident)
 }
 
 func (r *reader) update(s *stream, id ident.Identity) error {

@@ -38,6 +38,7 @@ type run struct {
 	open        *list.List       // of *stream, those with an open file; least recently used first
 	descriptors *adaptors.Holder // of these
 
+	beginning  bool // all files there are are being matched with all stored streams
 	firstStart bool // and the streams of the files present are not all open yet
 	opening    int  // how many of these there are
 

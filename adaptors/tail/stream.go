@@ -21,6 +21,7 @@ type stream struct {
 	id     string // empty until it is opened, with the first byte
 	source string // the path the file had when the stream was opened
 	ident  ident.Identity
+	fork   string // the stream that it goes on from, while it is not opened
 	path   string // where the file is now; empty: nowhere that matches
 	f      *os.File
 	info   ident.Info // as last seen
@@ -42,7 +43,11 @@ type stream struct {
 	gone   bool
 	lostTo int64
 	reason string
-	ended  bool // journalled as ended
+
+	// The run's own of a lost stream.
+	seeking bool // copies of its file are looked for
+	emptied bool // its file was empty when it was seen
+	ended   bool // journalled as ended
 
 	awaited bool // a new file may be its continuation: it is not ended until that is known
 

@@ -39,9 +39,11 @@ type world struct {
 // file is one generation of a file's bytes.
 type file struct {
 	tokens  []*token
+	ends    []int64 // of their lines; 0: not within it
 	size    int64
 	written bool // by its writer, who may have it open: no copy
 	open    bool // ends within a line
+	alike   bool // begins with lines that repeat each other
 }
 
 type token struct {
@@ -118,6 +120,7 @@ func (w *world) put(name string, n int, head bool, ending string) {
 	}
 	var b strings.Builder
 	if head && f.size == 0 {
+		f.alike = true
 		b.WriteString(strings.Repeat(sameHead, 1200/len(sameHead)))
 	}
 	for i := range n {
@@ -130,6 +133,10 @@ func (w *world) put(name string, n int, head bool, ending string) {
 			end = ending
 		}
 		b.WriteString(tok.text + " something that happened" + end)
+		f.ends = append(f.ends, 0)
+		if end != "" {
+			f.ends[len(f.ends)-1] = f.size + int64(b.Len())
+		}
 	}
 	f.open = ending == ""
 	w.add(name, f, b.String())
@@ -261,6 +268,10 @@ func (w *world) step(s step) {
 		if full && !link {
 			w.copied(name, s.n%4 == 0)
 		}
+	case "cut": // to what is enough to know it by
+		if f != nil && len(f.tokens) > 12 && !f.alike {
+			w.cutBack(name, f, 12+s.n%(len(f.tokens)-12))
+		}
 	case "truncate", "rewrite":
 		if full {
 			w.truncated(name, f)
@@ -346,7 +357,28 @@ func (w *world) copied(name string, raced bool) {
 	w.truncated(name, f)
 }
 
+// cutBack truncates a file to its first tokens.
+func (w *world) cutBack(name string, f *file, keep int) {
+	size := f.ends[keep-1]
+	if size == 0 {
+		return
+	}
+	w.owe(name, f)
+	rest := &file{tokens: f.tokens[keep:]}
+	w.destroyed(rest, w.have())
+	f.tokens, f.ends, f.size, f.open = f.tokens[:keep:keep], f.ends[:keep:keep], size, false
+	w.ok(os.Truncate(w.path(name), size))
+}
+
 func (w *world) truncated(name string, f *file) {
+	w.owe(name, f)
+	w.destroyed(f, w.have())
+	w.ok(os.Truncate(w.path(name), 0))
+	w.paths[name] = &file{written: true}
+}
+
+// owe notes what the tailer saw of a file that is about to be truncated.
+func (w *world) owe(name string, f *file) {
 	if w.running {
 		for _, src := range w.a.Status().Sources {
 			if src.Path != w.path(name) || src.Stream == "" || w.past[src.Stream] {
@@ -357,9 +389,6 @@ func (w *world) truncated(name string, f *file) {
 			}
 		}
 	}
-	w.destroyed(f, w.have())
-	w.ok(os.Truncate(w.path(name), 0))
-	w.paths[name] = &file{written: true}
 }
 
 func (w *world) back(from string) {

@@ -91,14 +91,17 @@ func mode(m uint16) fs.FileMode {
 
 // Identity is what is stored of a file to find it again.
 type Identity struct {
-	Path    string `json:"path"`           // where it was seen last
-	Real    string `json:"real,omitempty"` // where it was then, if Path is a symlink
-	Ino     uint64 `json:"ino"`
-	Birth   int64  `json:"birth,omitempty"`
-	HeadLen int    `json:"head_len"` // bytes that Head covers, at most MaxHead
-	Head    uint64 `json:"head"`
-	Size    int64  `json:"size,omitempty"` // bytes it had, as far as known when this was stored
-	Gone    int64  `json:"gone,omitempty"` // since when the file is not found, Unix seconds
+	Path    string   `json:"path"`           // where it was seen last
+	Real    string   `json:"real,omitempty"` // where it was then, if Path is a symlink
+	Ino     uint64   `json:"ino"`
+	Birth   int64    `json:"birth,omitempty"`
+	HeadLen int      `json:"head_len"` // bytes that Head covers, at most MaxHead
+	Head    uint64   `json:"head"`
+	Parts   []uint64 `json:"parts,omitempty"` // fingerprints of its first bytes, of those of shorter that are less than HeadLen
+	Marks   Marks    `json:"marks,omitempty"` // fingerprints further on in a large file, by their offset
+	Size    int64    `json:"size,omitempty"`  // bytes it had, as far as known when this was stored
+	Cut     bool     `json:"cut,omitempty"`   // it was cut back: another stream may go on from this one
+	Gone    int64    `json:"gone,omitempty"`  // since when the file is not found, Unix seconds
 }
 
 // Encode gives the stored form.
@@ -119,13 +122,23 @@ func Decode(b []byte) (Identity, error) {
 	if id.HeadLen < 0 || id.HeadLen > MaxHead {
 		return Identity{}, fmt.Errorf("decode a file's identity: a head of %d bytes", id.HeadLen)
 	}
+	if len(id.Parts) > len(shorter) || len(id.Marks) > maxMarks {
+		return Identity{}, fmt.Errorf("decode a file's identity: %d parts of a head and %d marks", len(id.Parts), len(id.Marks))
+	}
+	if len(id.Parts) == 0 {
+		id.Parts = nil
+	}
+	if len(id.Marks) == 0 {
+		id.Marks = nil
+	}
 	return id, nil
 }
 
 // New makes the identity of an open file.
 func New(path string, info *Info, head []byte) Identity {
-	head = head[:min(len(head), MaxHead)]
-	return Identity{Path: path, Ino: info.Ino, Birth: info.Birth, HeadLen: len(head), Head: Sum(head), Size: info.Size}
+	id := Identity{Path: path, Ino: info.Ino, Birth: info.Birth, Size: info.Size}
+	id.SetHead(head)
+	return id
 }
 
 // SameInode tells whether the file system says it is the same file.

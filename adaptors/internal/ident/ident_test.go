@@ -67,3 +67,61 @@ func TestHeadThatEndedInZerosIsKnownWhenTheyAreWrittenOver(t *testing.T) {
 		}
 	}
 }
+
+func TestHeadWithoutZerosIsNotFilled(t *testing.T) {
+	head := []byte(strings.Repeat("one\n", MaxHead/4))
+	id := New("/a.log", &Info{}, head)
+	if id.Filled(head) {
+		t.Error("a head that did not end in zeros is taken for one that did")
+	}
+}
+
+func TestHeadThatWasCutBackIsKnownByItsParts(t *testing.T) {
+	text := strings.Repeat("neither long nor short\n", 100)
+	for _, tt := range []struct{ had, cut, want int }{
+		{2000, 2000, 1024}, {2000, 1024, 1024}, {2000, 1023, 512}, {2000, 512, 512}, {2000, 300, 256}, {2000, 63, 0},
+		{512, 511, 256}, {500, 500, 500}, {64, 63, 0}, {10, 10, 10}, {10, 9, 0},
+	} {
+		id := New("/a.log", &Info{}, []byte(text[:tt.had]))
+		for _, more := range []string{"", "#something else"} {
+			if got := id.Shared([]byte(text[:tt.cut] + more)); got != tt.want {
+				t.Errorf("%d bytes cut back to %d, then %q: got %d, want %d", tt.had, tt.cut, more, got, tt.want)
+			}
+		}
+	}
+}
+
+func TestMarksOfALargeFileAreFewAndEverywhere(t *testing.T) {
+	var m Marks
+	const chunk = 300 << 10
+	for at := int64(chunk); at < 5<<30; at += chunk {
+		m.Add(at, uint64(at))
+		if len(m) > maxMarks {
+			t.Fatalf("%d marks at %d", len(m), at)
+		}
+		last, most := int64(0), max(2*markEvery, at/8)
+		for i, k := range append(m[:len(m):len(m)], Mark{At: at}) {
+			if k.At-last > most || k.At < last {
+				t.Fatalf("at %d: mark %d is at %d, the one before at %d", at, i, k.At, last)
+			}
+			last = k.At
+		}
+	}
+	below := m.Below(m[5].At)
+	if len(below) != 6 || below[5] != m[5] {
+		t.Errorf("%d marks below the sixth and it, want 6", len(below))
+	}
+}
+
+func TestLastMarkThatIsInTheFile(t *testing.T) {
+	text := strings.Repeat("0123456789", 50)
+	m := Marks{{100, Sum([]byte(text[:100]))}, {200, Sum([]byte(text[:200]))}, {300, 1}}
+	for upTo, want := range map[int64]int64{99: 0, 100: 100, 199: 100, 200: 200, 500: 200} {
+		if got, err := m.Last(strings.NewReader(text), upTo); err != nil || got != want {
+			t.Errorf("up to %d: got %d, %v, want %d", upTo, got, err, want)
+		}
+	}
+	if got, err := m.Last(strings.NewReader(text[:150]), 500); err != nil || got != 100 {
+		t.Errorf("in a file that was cut: got %d, %v, want 100", got, err)
+	}
+}

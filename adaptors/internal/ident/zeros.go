@@ -11,7 +11,7 @@ func (id *Identity) Filled(head []byte) bool {
 	}
 	zeros := make([]byte, id.HeadLen)
 	var sum uint64
-	for n := range id.HeadLen {
+	for n := range id.HeadLen - 1 {
 		sum = crc64.Update(sum, table, head[n:n+1])
 		if crc64.Update(sum, table, zeros[n+1:]) == id.Head {
 			return true

@@ -1,0 +1,116 @@
+package tail
+
+import (
+	"bytes"
+	"io"
+	"maps"
+	"os"
+	"slices"
+
+	"github.com/akupara/akupara/adaptors/internal/ident"
+)
+
+// A file that is truncated to a shorter length above zero, and written on, still
+// begins with what was read of it. Its new stream is a fork of the old one: what
+// equals that one's bytes at the same offsets is no second record. So it may
+// begin too early, but not too late, and a file must not be taken for one that
+// was cut back because two programs, or two runs of one, begin alike: the second
+// one's lines would be missing.
+
+const (
+	sharedBytes = 256 // that a file must still begin with, at least,
+	sharedLines = 8   // or so many lines
+)
+
+// cutBack reports whether a file whose data has an end was the stream's and was
+// cut back, or is a copy of its beginning, and where its new stream begins then.
+func (s *stream) cutBack(f io.ReaderAt, end int64) (begin int64, ok bool) {
+	if s.id == "" {
+		return 0, false
+	}
+	head, err := ident.ReadHead(f)
+	if err != nil {
+		return 0, false
+	}
+	data := head[:min(int64(len(head)), end)]
+	if !tellsApart(data[:s.ident.Shared(data)]) && !s.ident.Filled(head) {
+		return 0, false
+	}
+	// What is not settled may have to be sent again, and only the new stream
+	// can do that.
+	begin, err = s.ident.Marks.Last(f, min(end, s.settled.Load()))
+	return begin, err == nil
+}
+
+// mayBeCutBack reports whether a file that is not the stream's any more is not
+// empty: one that is, or was, has nothing left of what was sent.
+func (s *stream) mayBeCutBack(f *os.File, path string) bool {
+	if f == nil {
+		info, err := ident.Stat(path)
+		return err == nil && info.Size > 0
+	}
+	info, err := ident.Fstat(f)
+	if err != nil {
+		return false
+	}
+	_, ok := s.cutBack(f, info.Size)
+	return ok
+}
+
+// mayHaveFork reports whether the file of a lost stream, which holds other bytes
+// now, may have been cut back: it was not seen to be empty, or deleted.
+func (s *stream) mayHaveFork() bool { return !s.emptied && (!s.ended || s.ident.Cut) }
+
+// tellsApart reports whether a file's first bytes are enough to know it by. Lines
+// that repeat each other are what such a program always writes.
+func tellsApart(head []byte) bool {
+	lines, different := 0, map[string]bool{}
+	for line := range bytes.Lines(head) {
+		lines++
+		different[string(line)] = true
+	}
+	return (len(head) >= sharedBytes || lines >= sharedLines) && 2*len(different) > lines
+}
+
+// forkOf finds the stream that had the file until it was cut back. later: that is
+// not known before copies of the file were looked for. A stream that goes on in
+// a copy has no fork: the file was emptied then, and what is in it is new.
+//
+// A copy that was made before the last bytes were read that the file had is such
+// a fork, too.
+func (k *catalog) forkOf(c *candidate) (of *stream, begin int64, later bool) {
+	of = k.known[c.info.Key()]
+	if of != nil && !of.emptied && k.live.byKey[of.key] != of {
+		if begin, ok := of.cutBack(c.f, c.end); ok {
+			return of, begin, of.seeking
+		}
+	}
+	for _, s := range append(k.lost.alike(c), slices.Collect(maps.Values(k.known))...) {
+		if s != nil && s.reason != "" && s.isNear(c) && k.live.byKey[s.key] != s {
+			if begin, ok := s.cutBack(c.f, c.end); ok {
+				return s, begin, false
+			}
+		}
+	}
+	return nil, 0, false
+}
+
+// emptied notes that a file is empty that a lost stream had: what is written to it
+// from now on is new.
+func (r *run) emptied(info *ident.Info) {
+	if s := r.files.known[info.Key()]; s != nil {
+		s.emptied = true
+	}
+	for _, s := range r.files.lost.sameInode(info) {
+		s.emptied = true
+		if r.beginning && s.reason == "" && s.ident.Birth != 0 && info.Birth != 0 {
+			s.reason = "the file was truncated while the agent was stopped"
+		}
+	}
+}
+
+// goOnFrom makes a stream that is not opened yet a fork of another.
+func (s *stream) goOnFrom(of *stream) {
+	s.fork = of.id
+	s.ident.Marks = of.ident.Marks.Below(s.begin)
+}
