@@ -30,7 +30,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
 	"os"
 	"slices"
 	"sync"
@@ -181,25 +180,20 @@ func (e *entry) owned() Owned {
 	return out
 }
 
-// Adaptors returns the names of the adaptors that have streams, sorted.
+// Adaptors gives the names of the adaptors that have streams, sorted.
 func (s *Store) Adaptors() []string {
-	var out []string
-	for _, of := range s.Owners() {
-		out = append(out, of.Adaptor)
-	}
-	slices.Sort(out)
-	return slices.Compact(out)
-}
-
-// Owners returns whose the streams are, in no order.
-func (s *Store) Owners() []Owner {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	seen := map[Owner]bool{}
+	seen := map[string]bool{}
+	var out []string
 	for _, e := range s.st.streams {
-		seen[e.owner] = true
+		if !seen[e.owner.Adaptor] {
+			seen[e.owner.Adaptor] = true
+			out = append(out, e.owner.Adaptor)
+		}
 	}
-	return slices.Collect(maps.Keys(seen))
+	slices.Sort(out)
+	return out
 }
 
 // Stream returns one stream by its id.

@@ -20,7 +20,8 @@ type Adaptor struct {
 	cutter *cut.Cutter // not to be used itself: readers have their own
 	times  times
 
-	maxOpen int // files kept open, at most; 0: as many as the process's limit allows
+	gate    func() // called before anything is looked at; tests stop the run there; nil: never
+	maxOpen int    // files kept open, at most; 0: as many as the process's limit allows
 
 	mu     sync.Mutex
 	status adaptors.Status

@@ -67,6 +67,9 @@ func (r *run) apply(c *candidate, v verdict) {
 // goOn lets a stream go on in a file that holds its bytes.
 func (r *run) goOn(c *candidate, v verdict) {
 	s := v.of
+	if v.past != nil {
+		r.revive(s, v.past)
+	}
 	r.env.Log.Info("a file goes on in a copy of it", "file", cmp.Or(s.source, s.origin), "copy", c.path, "stream", s.id)
 	if !r.files.live.has(s) {
 		r.found(s, c)
@@ -86,6 +89,19 @@ func (r *run) goOn(c *candidate, v verdict) {
 		r.found(s, c)
 	}
 	r.followOld(&old, v.begin, grows)
+}
+
+// revive sets a stream that ended back to what it was then: what was told as
+// lost may be in the copy.
+func (r *run) revive(s, past *stream) {
+	r.files.past.remove(past)
+	if s.sent != past.sent {
+		if err := r.env.Streams.Sent(s.id, past.sent, past.tail); err != nil {
+			r.env.Log.Warn("can't journal what was sent of a file", "file", s.source, "stream", s.id, "error", err)
+		}
+	}
+	s.sent, s.tail, s.off = past.sent, past.tail, min(s.off, past.off)
+	s.read.Store(s.off)
 }
 
 // followOld reads what is written, past begin, to a file whose stream goes on in

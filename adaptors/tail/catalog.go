@@ -21,6 +21,7 @@ type catalog struct {
 
 	live    *liveSet
 	lost    *lostSet              // stored streams whose file is not found
+	past    *pastSet              // what is known of those that ended a moment ago
 	byID    map[string]*stream    // live and lost ones
 	telling map[*stream]bool      // live ones that were lost a moment ago, and go back when their loss is reported
 	limbo   map[ident.Key]*stream // that were never stored and whose file is gone or, perhaps, renamed
@@ -33,7 +34,7 @@ type catalog struct {
 func newCatalog(cfg *Config, cutter *cut.Cutter, t times) *catalog {
 	return &catalog{
 		cfg: cfg, cutter: cutter, times: t,
-		live: newLiveSet(), lost: newLostSet(), byID: map[string]*stream{}, telling: map[*stream]bool{}, limbo: map[ident.Key]*stream{},
+		live: newLiveSet(), lost: newLostSet(), past: newPastSet(), byID: map[string]*stream{}, telling: map[*stream]bool{}, limbo: map[ident.Key]*stream{},
 		held: map[string]*held{}, blank: map[string]*blank{}, known: map[ident.Key]*stream{}, ignored: map[string]ignored{},
 	}
 }
@@ -96,16 +97,16 @@ func (k *catalog) waitedFor(c *candidate) bool {
 	return h.is(c) && time.Since(h.since) >= k.times.hold
 }
 
-// left notes that a file was deleted or renamed: what comes in its place does not
-// replace it.
-func (k *catalog) left(path string) {
-	s := k.live.byPath[path]
-	if h := k.held[path]; s == nil && h != nil && h.place {
-		s = h.of
+// at returns the stream whose file is at a path, or was there until a moment ago;
+// nil: none's.
+func (k *catalog) at(path string) *stream {
+	if s := k.live.byPath[path]; s != nil {
+		return s
 	}
-	if s != nil {
-		s.leftPath = true
+	if h := k.held[path]; h != nil && h.place {
+		return h.of
 	}
+	return nil
 }
 
 // awaited reports whether a file that may be a copy waits for the stream.

@@ -21,6 +21,9 @@ func (k *catalog) copyOf(c *candidate) (s *stream, all bool) {
 		if s.sent == 0 || !s.ident.SameHead(c.head) || s.ident.Birth != 0 && c.info.Birth != 0 && c.info.Birth < s.ident.Birth {
 			continue
 		}
+		if s.reason != "" && s.ident.SameInode(&c.info) { // written anew with the same bytes, not copied
+			continue
+		}
 		if s.ident.HeadLen < ident.MaxHead && !related(s.ident.Path, c.path) && !related(s.source, c.path) {
 			continue
 		}

@@ -51,7 +51,7 @@ func TestCopyTruncateIntoAnotherFolder(t *testing.T) {
 			r.mkdir("in")
 			r.mkdir(old)
 			r.write("in/a.log", r.lines(40))
-			r.start()
+			r.startHolding()
 			r.arrived()
 			for range 3 {
 				for i := 2; i > 0; i-- {

@@ -3,6 +3,7 @@ package tail
 import (
 	"cmp"
 	"os"
+	"time"
 
 	"github.com/akupara/akupara/adaptors/internal/ident"
 )
@@ -127,6 +128,8 @@ func (r *run) settle(s *stream) {
 			s.endSent.Store(false)
 			r.turns.enqueue(s)
 			return
+		} else if err == nil && info.Links == 0 {
+			r.files.past.add(s, time.Unix(0, info.Changed))
 		}
 	}
 	if err := r.env.Streams.Forget(s.id); err != nil {
@@ -157,7 +160,7 @@ func (r *run) setPath(s *stream, path string) {
 		return
 	}
 	if s.path = path; path != "" {
-		s.leftPath = false
+		s.leftPath, s.overPath = false, false
 	}
 	r.board.show(s, shownPath(s))
 	if path != "" && s.id != "" && s.ident.Path != path {

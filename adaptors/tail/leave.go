@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/akupara/akupara/adaptors/internal/ident"
@@ -22,8 +23,8 @@ func (r *run) replaced(s *stream) {
 		r.files.known[s.key], s.seeking = s, true
 	}
 	s.path = ""
+	s.lostAt = time.Now()
 	if s.id != "" {
-		s.lostAt = time.Now()
 		s.reason = "the file was truncated or replaced"
 		s.lostTo = max(s.sent, s.goodSize)
 		r.files.lost.add(s)
@@ -37,13 +38,12 @@ func (r *run) replaced(s *stream) {
 // unseen until now.
 func (r *run) findCopy(s *stream) {
 	if s.id == "" { // nothing was sent, and nothing of it can be
-		if r.copied(s) {
+		if s.goodSize <= s.begin || r.copied(s) {
 			s.goodSize = s.begin
-		}
-		if r.forgo(s); r.files.limbo[s.key] == s {
-			delete(r.files.limbo, s.key)
+			r.forgo(s)
+		} else {
 			s.reason = "the file was truncated before it could be read"
-			r.finishReplaced(s)
+			r.unfound = append(r.unfound, s)
 		}
 		return
 	}
@@ -58,9 +58,34 @@ func (r *run) findCopy(s *stream) {
 	for held := range r.files.held {
 		r.check(held)
 	}
-	if r.files.lost.has(s) {
-		r.finishReplaced(s)
+	if !r.files.lost.has(s) {
+		return
 	}
+	s.seeking = false
+	if s.off < s.lostTo || s.hasResend() { // before that is told, it is looked for everywhere
+		r.scanNow = true
+		r.unfound = append(r.unfound, s)
+		return
+	}
+	r.finishReplaced(s)
+}
+
+// endUnfound ends the streams that were replaced with something unread, and of
+// which no copy has been found for a while.
+func (r *run) endUnfound(now time.Time) {
+	r.unfound = slices.DeleteFunc(r.unfound, func(s *stream) bool {
+		switch {
+		case s.id == "" && r.copied(s):
+			s.goodSize = s.begin
+			r.forgo(s)
+		case s.id != "" && !r.files.lost.has(s): // it goes on in a copy
+		case now.Sub(s.lostAt) < r.times.hold:
+			return false
+		default:
+			r.finishReplaced(s)
+		}
+		return true
+	})
 }
 
 // look has a path looked at, soon.
@@ -130,6 +155,7 @@ func (r *run) finishAllReplaced() {
 
 // finishReplaced ends a stream whose bytes are nowhere any more.
 func (r *run) finishReplaced(s *stream) {
+	r.files.past.add(s, time.Now())
 	r.files.lost.remove(s)
 	r.files.live.finish(s)
 	s.gone, s.seeking, s.lostTo = true, false, max(s.lostTo, s.sent, s.goodSize)

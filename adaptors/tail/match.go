@@ -11,6 +11,7 @@ import (
 type verdict struct {
 	is     kind
 	of     *stream // whose file or copy it is; of a fresh one: that it is a fork of, or nil
+	past   *stream // the same as it was when it ended, in catalog.past
 	begin  int64   // of a new stream; with continues, of what is written to the old file still
 	place  bool    // it was where the candidate is now
 	exact  bool    // a held file: it was seen to be the beginning of its original's, byte for byte
@@ -76,6 +77,9 @@ func (k *catalog) judge(c *candidate) verdict {
 			return verdict{is: covered, of: s, begin: c.end}
 		}
 		return verdict{is: continues, of: s}
+	}
+	if v, ok := k.copyOfPast(c); ok {
+		return v
 	}
 	if ok {
 		return replaces

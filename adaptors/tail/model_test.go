@@ -89,7 +89,7 @@ var weights = []struct {
 }{
 	{"write", 30}, {"head", 4}, {"half", 4}, {"zeros", 3}, {"trim", 2}, {"rename", 9}, {"late", 5}, {"copytruncate", 8}, {"truncate", 4}, {"cut", 6}, {"rewrite", 3},
 	{"delete", 4}, {"gzip", 4}, {"swap", 4}, {"away", 3}, {"back", 3}, {"link", 2}, {"stop", 4}, {"kill", 4}, {"start", 10},
-	{"refuse", 4}, {"accept", 6}, {"settle", 6}, {"forget", 3}, {"wait", 8}, {"breathe", 10},
+	{"pause", 6}, {"resume", 9}, {"refuse", 4}, {"accept", 6}, {"settle", 6}, {"forget", 3}, {"wait", 8}, {"breathe", 10},
 }
 
 func randomHistory(rnd *rand.Rand, length int) []step {

@@ -59,7 +59,7 @@ func (k *catalog) replacementOf(c *candidate) (v verdict, ok bool) {
 // now, as far as is known.
 func (k *catalog) before(c *candidate) []*stream {
 	var out []*stream
-	if h := k.held[c.path]; h != nil && k.live.has(h.of) {
+	if h := k.held[c.path]; h != nil && h.place && k.live.has(h.of) {
 		out = append(out, h.of)
 	}
 	for _, s := range k.live.byOrigin[c.path] {
@@ -95,7 +95,8 @@ func (k *catalog) tookPlaceOf(s *stream, old *ident.Info, c *candidate) answer {
 	case c.info.Birth != 0 && c.info.Birth < old.Changed:
 		return yes
 	case k.watched && old.Changed > k.overflow:
-		if h := k.held[c.path]; h.is(c) && h.of == s && time.Since(h.since) >= k.times.hold/20 {
+		// Events come in their order: one of a deletion would have come before.
+		if h := k.held[c.path]; s.overPath && h.is(c) && h.of == s && time.Since(h.since) >= k.times.hold/20 {
 			return yes
 		}
 		return unknown

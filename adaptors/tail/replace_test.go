@@ -200,21 +200,20 @@ func TestRotationIsNoReplacement(t *testing.T) {
 				r.write("a.log", text)
 			},
 		} {
-			for _, lines := range []int{1, 60} {
-				r := newRig(t, "*.log*").with(watch)
-				text := r.lines(lines)
-				r.write("a.log", text)
-				r.start()
-				r.arrived()
-				rotate(r, r.expect(text))
-				r.write("a.log", r.lines(2))
-				r.arrived()
-				r.calm()
-				if t.Failed() {
-					t.Fatal(what, lines)
+			t.Run(what, func(t *testing.T) {
+				for _, lines := range []int{1, 60} {
+					r := newRig(t, "*.log*").with(watch)
+					text := r.lines(lines)
+					r.write("a.log", text)
+					r.start()
+					r.arrived()
+					rotate(r, r.expect(text))
+					r.write("a.log", r.lines(2))
+					r.arrived()
+					r.calm()
+					r.stop()
 				}
-				r.stop()
-			}
+			})
 		}
 	})
 }

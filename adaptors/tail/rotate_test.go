@@ -128,7 +128,7 @@ func TestCopyTruncateWhileRunning(t *testing.T) {
 	each(t, func(t *testing.T, watch string) {
 		r := newRig(t).with(watch)
 		r.write("a.log", r.lines(30))
-		r.start()
+		r.startHolding()
 		r.arrived()
 		for range 3 {
 			for i := 2; i > 0; i-- {
@@ -182,7 +182,7 @@ func TestCopyTruncateWithAWriterThatDoesNotAppend(t *testing.T) {
 			r.ok(err)
 			_, err = writer.WriteString(r.lines(300))
 			r.ok(err)
-			r.start()
+			r.startHolding()
 			r.arrived()
 			if !running {
 				r.stop()

@@ -30,6 +30,7 @@ type run struct {
 	times times
 	box   *receipts.Box
 	board *board
+	gate  func()
 	find  *find.Finder
 	files *catalog
 
@@ -44,6 +45,7 @@ type run struct {
 
 	looks     []string  // paths to look at when what goes on is decided
 	truncated []*stream // whose copies are to be looked for then
+	unfound   []*stream // the same, not found: a while longer, since something of them is unread
 	scanNow   bool      // something happened that only a scan makes clear
 	scanAll   bool      // of all files
 	scans     int
@@ -63,7 +65,7 @@ func newRun(a *Adaptor, env adaptors.Env) (*run, error) {
 	}
 	files := newCatalog(&a.cfg, a.cutter, a.times)
 	return &run{
-		cfg: a.cfg, env: env, times: a.times, box: &a.Box, board: newBoard(), files: files,
+		cfg: a.cfg, env: env, times: a.times, box: &a.Box, board: newBoard(), gate: a.gate, files: files,
 		turns: newQueue(a.times, files.live), done: make(chan result), open: list.New(),
 		goneDirs: map[string]bool{}, links: map[string]bool{},
 	}, nil
@@ -127,6 +129,7 @@ func (r *run) serve(ctx context.Context, rd *reader, work <-chan *stream) {
 		case <-ctx.Done():
 			return
 		case s := <-work:
+			r.pass()
 			res := rd.turn(ctx, s)
 			select {
 			case r.done <- res:
@@ -134,6 +137,13 @@ func (r *run) serve(ctx context.Context, rd *reader, work <-chan *stream) {
 				return
 			}
 		}
+	}
+}
+
+// pass waits while a test has stopped the run.
+func (r *run) pass() {
+	if r.gate != nil {
+		r.gate()
 	}
 }
 
@@ -149,6 +159,7 @@ func (r *run) events(ctx context.Context) error {
 	for {
 		work, next := r.turns.first(&r.turns.ready, r.turns.work)
 		opens, unread := r.turns.first(&r.turns.fresh, r.turns.opens)
+		r.pass()
 		select {
 		case <-ctx.Done():
 			return nil
@@ -328,6 +339,8 @@ func (r *run) finishTurn(ctx context.Context, res result) {
 func (r *run) housekeep() {
 	now := time.Now()
 	defer r.tellLimbo(now)
+	r.endUnfound(now)
+	r.files.past.expire(now.Add(-r.times.missing))
 	if now.Sub(r.kept) < r.times.missing/10 {
 		return
 	}

@@ -14,8 +14,9 @@ func (r *run) event(ev fsnotify.Event) {
 		r.turns.grown(s)
 		return
 	}
-	if ev.Has(fsnotify.Remove) || ev.Has(fsnotify.Rename) {
-		r.files.left(path)
+	if at := r.files.at(path); at != nil {
+		at.leftPath = at.leftPath || ev.Has(fsnotify.Remove) || ev.Has(fsnotify.Rename)
+		at.overPath = at.overPath || ev.Has(fsnotify.Create)
 	}
 	if s != nil || r.find.Match(path) {
 		if r.check(path); s != nil || r.files.live.byPath[path] != nil {

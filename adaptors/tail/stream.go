@@ -67,6 +67,7 @@ type stream struct {
 	due      bool
 	newPath  *string
 	leftPath bool // an event told that its file was deleted or renamed
+	overPath bool // an event told that another file came to be there
 	wakeAt   time.Time
 	lru      *list.Element // of open files
 	indexed  headName      // in run.byHead; no name: not there

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -29,6 +30,8 @@ type rig struct {
 	stop func()
 	want map[string]int // lines
 	n    int
+	nap  sync.RWMutex  // held while the tailer is stopped as by SIGSTOP
+	idle bool          // it is
 	wait time.Duration // for any condition; 0: patience
 	log  *slog.Logger  // nil: the test's own with -v
 
@@ -88,6 +91,15 @@ func (r *rig) start() {
 	r.startWith(testTimes())
 }
 
+// startHolding is start where a copy is made and its original truncated, with
+// more than a moment between them on a busy machine.
+func (r *rig) startHolding() {
+	r.t.Helper()
+	t := testTimes()
+	t.hold = 5 * time.Second
+	r.startWith(t)
+}
+
 func (r *rig) startWith(times times) {
 	r.t.Helper()
 	a, err := New(r.cfg)
@@ -95,6 +107,10 @@ func (r *rig) startWith(times times) {
 		r.t.Fatal(err)
 	}
 	a.times = times
+	a.gate = func() {
+		r.nap.RLock()
+		defer r.nap.RUnlock()
+	}
 	r.startAdaptor(a)
 }
 
@@ -115,6 +131,7 @@ func (r *rig) startAdaptor(a *Adaptor) {
 	r.a = a
 	r.stop = func() {
 		cancel()
+		r.resume()
 		if err := <-done; err != nil {
 			r.t.Errorf("Run ended with %v, want nil", err)
 		}
@@ -127,6 +144,22 @@ type testWriter struct{ t testing.TB }
 func (w testWriter) Write(b []byte) (int, error) {
 	w.t.Logf("%s", strings.TrimSuffix(string(b), "\n"))
 	return len(b), nil
+}
+
+// pause stops the tailer as SIGSTOP does: what happens meanwhile it sees all at
+// once.
+func (r *rig) pause() {
+	if !r.idle {
+		r.nap.Lock()
+		r.idle = true
+	}
+}
+
+func (r *rig) resume() {
+	if r.idle {
+		r.idle = false
+		r.nap.Unlock()
+	}
 }
 
 // kill ends the tailer as SIGKILL does: nothing it does afterwards counts.

@@ -43,6 +43,7 @@ func (w *world) isAway(tok *token) bool {
 func (w *world) end() {
 	w.refused = false
 	w.rec.Refuse(nil)
+	w.resume()
 	for from, to := range w.away {
 		if w.paths[to] != nil {
 			w.unlinked(to)

@@ -312,6 +312,12 @@ func (w *world) step(s step) {
 		w.halt(w.kill)
 	case "start":
 		w.start()
+	case "pause":
+		if w.running {
+			w.pause()
+		}
+	case "resume":
+		w.resume()
 	case "refuse":
 		w.refused = true
 		w.rec.Refuse(func(*chunk.Chunk) error { return errors.New("503") })
@@ -328,6 +334,7 @@ func (w *world) step(s step) {
 		w.forget()
 	case "wait":
 		if w.running && !w.refused {
+			w.resume()
 			w.complete()
 			w.until("not all came", func() bool { return w.missing() == "" })
 		}

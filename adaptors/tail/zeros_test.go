@@ -217,7 +217,7 @@ func TestCopyTruncateOfAPreallocatedFile(t *testing.T) {
 	eachKind(t, func(r *rig, p *inPlace, grow func(int64)) {
 		p.write(r.lines(30))
 		grow(1 << 20)
-		r.start()
+		r.startHolding()
 		r.arrived()
 		for range 2 {
 			b, err := os.ReadFile(r.path("a.log"))
