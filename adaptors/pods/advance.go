@@ -16,7 +16,7 @@ import (
 // while there is no byte.
 func (r *reader) open(ctx context.Context, in *instance) (bool, error) {
 	for _, f := range in.next {
-		if _, err := f.reader(in.dir, in.same(f)); err != nil && !in.givesUp(&part{file: f}, err) {
+		if _, err := f.reader(in.place.dir, in.same(f)); err != nil && !in.givesUp(&part{file: f}, err) {
 			return false, err
 		}
 		if err := f.look(); err != nil {
@@ -108,7 +108,7 @@ func lastLineEnd(f io.ReaderAt, size, limit int64) (int64, error) {
 // beginNext makes the next file the last part, with its head known.
 func (r *reader) beginNext(in *instance) error {
 	f := in.next[0]
-	src, err := f.reader(in.dir, in.same(f))
+	src, err := f.reader(in.place.dir, in.same(f))
 	if err != nil {
 		if in.givesUp(&part{file: f}, err) {
 			in.start()
@@ -145,6 +145,11 @@ func (r *reader) advance(in *instance, pos int64, wake *time.Duration) (bool, er
 		}
 		if last.file.f != nil && last.file.size > last.From+pos-last.Base {
 			return true, nil // it has grown meanwhile
+		}
+		if last.file.f != nil { // the chunk that holds its end may begin in it and end in the next
+			if _, err := last.file.growHead(last.file.f); err != nil {
+				return false, err
+			}
 		}
 		last.Len = pos - last.Base
 	}

@@ -135,13 +135,14 @@ func (c *chain) told(f *file) (upTo int64, ok bool) {
 const maxParts = 200
 
 // forget drops parts in the front that are settled and whose file was not found
-// for as long as patience. before keeps the names of those whose file is there.
-func (c *chain) forget(settled int64, patience time.Duration, before *string) {
+// for as long as patience. Where names last, before keeps those of files that are
+// there in spite of that, for the chain would be too long.
+func (c *chain) forget(settled int64, patience time.Duration, lasting bool, before *string) {
 	n := 0
 	for n < len(c.parts)-1 {
 		p := c.parts[n]
 		there := p.file.exists() || time.Since(p.file.unseen) < patience
-		if p.Base+p.Len > settled || there && len(c.parts)-n <= maxParts {
+		if p.Base+p.Len > settled || there && (len(c.parts)-n <= maxParts || !lasting) {
 			break
 		}
 		if n++; p.file.exists() { // by its name alone it is known as read
@@ -170,6 +171,7 @@ func (c *chain) has(f *file, i int) bool {
 // stored is a stream's Identity.
 type stored struct {
 	Parts  []storedPart `json:"parts"`
+	Link   string       `json:"link,omitempty"`   // what the log leads to, where it is a symlink
 	Before string       `json:"before,omitempty"` // rotated files whose names are not greater were read
 	Done   bool         `json:"done,omitempty"`   // read to its end, and the container's next instance has begun
 	CutAt  int64        `json:"cut_at,omitempty"` // where a record was cut last
@@ -178,6 +180,7 @@ type stored struct {
 
 type storedPart struct {
 	File ident.Identity `json:"file"`
+	GZ   bool           `json:"gz,omitempty"`   // it is compressed: so it is the inode's
 	Same bool           `json:"same,omitempty"` // the file of an earlier part: File is its name alone
 	From int64          `json:"from,omitempty"`
 	Base int64          `json:"base"`
@@ -187,8 +190,11 @@ type storedPart struct {
 
 func (in *instance) encode() []byte {
 	s := stored{Before: in.before, Done: in.done, CutAt: in.mark.at, Cut: in.mark.State}
+	if in.place.link {
+		s.Link = in.place.path()
+	}
 	for i, p := range in.parts {
-		sp := storedPart{File: p.file.id, From: p.From, Base: p.Base, Len: p.Len, Gone: p.Gone}
+		sp := storedPart{File: p.file.id, GZ: p.file.gz, From: p.From, Base: p.Base, Len: p.Len, Gone: p.Gone}
 		for _, q := range in.parts[:i] {
 			sp.Same = sp.Same || q.file == p.file
 		}
@@ -208,6 +214,9 @@ func (in *instance) decode(b []byte, now time.Time) error {
 	}
 	in.before, in.done, in.mark = s.Before, s.Done, cutState{s.CutAt, s.Cut}
 	in.cut = in.mark
+	if s.Link != "" {
+		in.place = linkedPlace(s.Link)
+	}
 	for i, sp := range s.Parts {
 		growing := sp.Len < 0 && i == len(s.Parts)-1
 		if sp.File.HeadLen < 0 || sp.File.HeadLen > ident.MaxHead || sp.Base < 0 || sp.From < 0 || sp.Len < 0 && !growing {
@@ -220,7 +229,7 @@ func (in *instance) decode(b []byte, now time.Time) error {
 			}
 		}
 		if p.file == nil {
-			p.file = &file{id: sp.File, grewAt: now} // unseen from the first look on
+			p.file = &file{id: sp.File, gz: sp.GZ, grewAt: now} // unseen from the first look on
 		}
 		p.file.size = max(p.file.size, p.From+max(p.Len, 0))
 		in.parts = append(in.parts, p)
@@ -321,7 +330,7 @@ func (in *instance) truncated(i int, pos int64) (bool, error) {
 
 // readPart reads a part's bytes at pos of the stream.
 func (in *instance) readPart(p *part, buf []byte, pos int64) (int, error) {
-	r, err := p.file.reader(in.dir, in.same(p.file))
+	r, err := p.file.reader(in.place.dir, in.same(p.file))
 	if err != nil {
 		return 0, err
 	}

@@ -121,6 +121,12 @@ func (f *file) attach(o *os.File, info *ident.Info) {
 	f.saw(info.Size)
 }
 
+// takeOver makes the open file of other its own.
+func (f *file) takeOver(other *file) {
+	f.f, f.key = other.f, other.key
+	f.saw(other.size)
+}
+
 func (f *file) saw(size int64) {
 	if size != f.size || f.grewAt.IsZero() {
 		f.size, f.grewAt = size, time.Now()
@@ -171,19 +177,18 @@ func (f *file) close() {
 // again: it was empty when it was seen last, and is not open.
 func (f *file) virgin() bool { return f.id.HeadLen == 0 && !f.isOpen() }
 
-// mayBe tells whether the file that has a name now may be this one, as far as
-// the file system tells. An inode is soon another file's: one that was never
-// read is told by a name of its own alone.
-func (f *file) mayBe(name string, info *ident.Info, current string) bool {
-	return f.id.Ino != 0 && f.id.SameInode(info) && (f.id.HeadLen > 0 || f.id.Path == name && name != current)
+// mayBe reports whether the uncompressed file that has a name now may be this
+// one, as far as the file system tells. An inode is soon another file's: one that
+// was never read is told by a name of its own alone.
+func (f *file) mayBe(p *place, name string, info *ident.Info) bool {
+	return f.id.Ino != 0 && !f.gz && f.id.SameInode(info) && (f.id.HeadLen > 0 || f.id.Path == name && p.lasting(name))
 }
 
 // called notes under which name the file is there.
-func (f *file) called(name string, gz bool) {
-	f.name, f.id.Path, f.gz, f.unseen = name, name, gz, time.Time{}
-	if gz { // the inode is another file's by now
-		f.id.Ino, f.id.Birth = 0, 0
-	} else if f.z != nil {
+func (f *file) called(e entry, info *ident.Info) {
+	f.name, f.id.Path, f.gz, f.unseen = e.name, e.name, e.gz, time.Time{}
+	f.id.Ino, f.id.Birth = info.Ino, info.Birth
+	if !e.gz && f.z != nil {
 		f.close()
 	}
 }
@@ -193,7 +198,7 @@ func (f *file) gone() {
 	if f.unseen.IsZero() {
 		f.unseen = time.Now()
 	}
-	f.name, f.gz = "", false
+	f.name = ""
 }
 
 type answer int

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"maps"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -24,7 +23,8 @@ type instance struct {
 	chain
 	times  times
 	root   string
-	dir    string // the folder of its files
+	dir    string // the pod's folder
+	place  place  // of its files
 	source string // the path of its log
 	found  time.Time
 
@@ -67,7 +67,8 @@ type instance struct {
 	lru      *list.Element
 	fds      int
 	glimpse  glimpse
-	endMoved bool // a receipt came after the End was sent
+	target   string // what its log leads to, where that is a symlink
+	endMoved bool   // a receipt came after the End was sent
 
 	dirty               atomic.Bool // its folder is to be looked at
 	written             atomic.Bool // there may be more in its files than was read
@@ -75,11 +76,11 @@ type instance struct {
 	size, read, settled atomic.Int64
 	endSent             atomic.Bool
 
-	mu      sync.Mutex
-	shown   string  // id, for a status
-	fresh   []*file // that were opened when they appeared
-	resend  []chunk.Range
-	listing string // the names of its files at the last look
+	mu     sync.Mutex
+	shown  string  // id, for a status
+	fresh  []*file // that were opened when they appeared
+	resend []chunk.Range
+	seen   seen // at the last look
 }
 
 // cutState is what is unfinished at an offset.
@@ -91,7 +92,7 @@ type cutState struct {
 func newInstance(root string, c container, t times) *instance {
 	in := &instance{
 		container: c, times: t, root: root, dir: filepath.Join(root, c.dir), source: filepath.Join(root, c.key()),
-		found: time.Now(), heapAt: -1, tags: map[string]map[string]string{}, beginSent: true,
+		place: place{dir: filepath.Join(root, c.dir), log: c.logName()}, found: time.Now(), heapAt: -1, tags: map[string]map[string]string{}, beginSent: true,
 	}
 	in.dirty.Store(true)
 	in.written.Store(true)
@@ -151,11 +152,11 @@ func (in *instance) patience() time.Duration {
 	return in.times.unseen
 }
 
-// arrive takes a file that was opened when it appeared.
-func (in *instance) arrive(f *file) {
+// arrive takes files that were opened when they appeared.
+func (in *instance) arrive(fs ...*file) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	in.fresh = append(in.fresh, f)
+	in.fresh = append(in.fresh, fs...)
 }
 
 func (in *instance) takeFresh() []*file {
@@ -190,16 +191,16 @@ func (in *instance) pending() bool {
 // unknown tells that files may have to be opened, or that the stream is not.
 func (in *instance) unknown() bool { return in.dirty.Load() || in.id == "" }
 
-func (in *instance) setListing(l string) {
+func (in *instance) setSeen(s seen) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	in.listing = l
+	in.seen = s
 }
 
-func (in *instance) sameListing(l string) bool {
+func (in *instance) lastSeen() seen {
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	return in.listing == l
+	return in.seen
 }
 
 // finished tells that nothing of the instance is left to be read or told.
@@ -276,21 +277,4 @@ func (in *instance) measure() {
 		size += f.size
 	}
 	in.size.Store(size)
-}
-
-// sortNext puts the files that are not begun in the order they were written:
-// rotated ones by name, the present log last.
-func (in *instance) sortNext() {
-	current := in.logName()
-	slices.SortStableFunc(in.next, func(a, b *file) int {
-		switch x, y := a.name == current, b.name == current; {
-		case x != y && x:
-			return 1
-		case x != y:
-			return -1
-		case a.id.Path == current || b.id.Path == current: // gone with no other name: as they came
-			return 0
-		}
-		return strings.Compare(a.id.Path, b.id.Path)
-	})
 }

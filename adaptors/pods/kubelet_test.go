@@ -41,6 +41,8 @@ type ctr struct {
 	f     *os.File
 	wrote strings.Builder
 	late  *os.File // the file before, which the runtime may still hold
+	json  string   // docker's log, which path leads to; empty: the kubelet rotates
+	zip   bool     // docker's option compress
 }
 
 func (k *kubelet) ok(err error) {
@@ -55,14 +57,14 @@ func (k *kubelet) run(pod, name string, restart int) *ctr {
 	k.t.Helper()
 	c := &ctr{k: k, pod: pod, path: filepath.Join(k.root, pod, name, fmt.Sprint(restart)+".log")}
 	k.ok(os.MkdirAll(filepath.Dir(c.path), 0o755))
-	c.open()
+	c.open(c.path)
 	k.all = append(k.all, c)
 	return c
 }
 
-func (c *ctr) open() {
+func (c *ctr) open(path string) {
 	var err error
-	c.f, err = os.OpenFile(c.path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	c.f, err = os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 	c.k.ok(err)
 }
 
@@ -101,12 +103,19 @@ func (c *ctr) line(output, tag, message string) {
 // the ones before are compressed, the log is renamed, and the runtime reopens it.
 func (c *ctr) rotate() {
 	c.k.t.Helper()
+	if c.json != "" {
+		c.rotateAsDocker()
+		return
+	}
 	c.tidy()
 	c.rename()
 	c.reopen()
 }
 
 func (c *ctr) rotated() []string {
+	if c.json != "" {
+		return c.rotatedByDocker()
+	}
 	all, err := filepath.Glob(c.path + ".*")
 	c.k.ok(err)
 	slices.Sort(all)
@@ -136,7 +145,7 @@ func (c *ctr) reopen() {
 		c.k.ok(c.late.Close())
 	}
 	c.late = c.f
-	c.open()
+	c.open(c.path)
 	c.k.ok(c.late.Close())
 	c.late = nil
 }
@@ -144,14 +153,27 @@ func (c *ctr) reopen() {
 // compress writes PATH.gz by a temporary file and removes PATH.
 func (k *kubelet) compress(path string) {
 	k.t.Helper()
+	k.zip(path, path+".tmp")
+	k.ok(errors.Join(os.Rename(path+".tmp", path+".gz"), os.Remove(path)))
+}
+
+// compressTo writes the compressed file in its place and removes PATH.
+func (k *kubelet) compressTo(path, to string) {
+	k.t.Helper()
+	k.zip(path, to)
+	k.ok(os.Remove(path))
+}
+
+func (k *kubelet) zip(path, to string) {
+	k.t.Helper()
 	in, err := os.Open(path)
 	k.ok(err)
 	defer in.Close()
-	out, err := os.Create(path + ".tmp")
+	out, err := os.Create(to)
 	k.ok(err)
 	z := gzip.NewWriter(out)
 	_, err = io.Copy(z, in)
-	k.ok(errors.Join(err, z.Close(), out.Close(), os.Rename(path+".tmp", path+".gz"), os.Remove(path)))
+	k.ok(errors.Join(err, z.Close(), out.Close()))
 }
 
 // stop ends the container's process.
@@ -173,5 +195,10 @@ func (k *kubelet) remove(pod string) {
 	err := os.RemoveAll(filepath.Join(k.root, pod))
 	if !errors.Is(err, fs.ErrNotExist) {
 		k.ok(err)
+	}
+	for _, c := range k.all {
+		if c.pod == pod && c.json != "" {
+			k.ok(os.RemoveAll(filepath.Dir(c.json)))
+		}
 	}
 }

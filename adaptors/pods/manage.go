@@ -5,8 +5,6 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/akupara/akupara/adaptors"
@@ -88,6 +86,7 @@ func (r *run) scan() {
 		changed = r.find.Rescan(found)
 	}
 	r.scanAll = false
+	r.scanLinked()
 	for in := range r.live {
 		if !all && !changed[in.dir] {
 			continue
@@ -96,8 +95,8 @@ func (r *run) scan() {
 		if l == nil {
 			l = &listing{}
 		}
-		l.gz = slices.DeleteFunc(l.gz, func(name string) bool { return slices.Contains(l.plain, name) })
-		if !in.sameListing(l.text()) {
+		l.tidy()
+		if in.lastSeen().names != l.names() {
 			in.dirty.Store(true)
 			r.enqueue(in)
 		}
@@ -116,18 +115,12 @@ func (r *run) found(path string, seen map[*instance]*listing) {
 	}
 	l := seen[in]
 	if l == nil {
-		l = &listing{}
+		l = &listing{place: place{dir: in.dir, log: in.logName()}}
 		seen[in] = l
 	}
-	name := filepath.Base(path)
-	switch {
-	case n.gz:
-		l.gz = append(l.gz, strings.TrimSuffix(name, ".gz"))
-	default:
-		l.plain = append(l.plain, name)
-		if n.rotated == "" {
-			r.glance(in, path)
-		}
+	l.add(filepath.Base(path), n.gz)
+	if n.rotated == "" {
+		r.glance(in, path)
 	}
 }
 
@@ -136,6 +129,7 @@ func (r *run) found(path string, seen map[*instance]*listing) {
 func (r *run) glance(in *instance, path string) {
 	info, err := ident.Stat(path)
 	if err != nil {
+		r.follow(in, path) // docker is rotating it
 		return
 	}
 	seen := glimpse{info.Ino, info.Birth, info.Size}
@@ -144,7 +138,7 @@ func (r *run) glance(in *instance, path string) {
 	}
 	if in.glimpse.ino != seen.ino || in.glimpse.birth != seen.birth {
 		in.dirty.Store(true)
-		r.watchLink(path)
+		r.follow(in, path)
 	}
 	in.glimpse = seen
 	in.written.Store(true)
@@ -255,7 +249,7 @@ func (r *run) readMail() {
 func (r *run) settle(in *instance) {
 	in.closeSettled()
 	if in.looked {
-		in.forget(in.settled.Load(), in.times.unseen, &in.before)
+		in.forget(in.settled.Load(), in.times.unseen, !in.place.link, &in.before)
 	}
 	if in.descriptors() != in.fds {
 		r.count(in)
@@ -286,6 +280,7 @@ func (r *run) drop(in *instance) {
 		delete(r.byPath, filepath.Join(r.root, in.key()))
 	}
 	delete(r.live, in)
+	r.unfollow(in)
 	delete(r.undecided, in)
 	delete(r.opening, in)
 	r.idsMu.Lock()

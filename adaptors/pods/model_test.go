@@ -18,6 +18,7 @@ import (
 var (
 	seed      = flag.Uint64("pods.seed", 0, "seed of the random test; 0: a new one")
 	histories = flag.Int("pods.histories", 5, "histories of the random test, for each way to watch")
+	shrinking = flag.Duration("pods.shrink", 40*time.Second, "how long a history that fails is shrunk")
 	steps     = flag.Int("pods.steps", 80, "steps of one history")
 )
 
@@ -118,7 +119,7 @@ func randomHistory(rnd *rand.Rand, length int) []step {
 // shrink leaves out what is not needed for a failure. Races make failures come
 // and go, so every try is made a few times.
 func shrink(h []step, run func([]step) string) (short []step, failure string) {
-	budget := time.Now().Add(40 * time.Second)
+	budget := time.Now().Add(*shrinking)
 	fails := func(h []step) bool {
 		for range 3 {
 			if f := run(h); f != "" {
@@ -155,8 +156,8 @@ func live(t *testing.T, watch string, h []step, wait time.Duration) string {
 				w.maxOpen = s.n
 			}
 		}
-		w.begin(0)
-		w.begin(1)
+		w.begin(0, 0)
+		w.begin(1, 2)
 		w.start()
 		w.running = true
 		for _, s := range h {
@@ -176,9 +177,16 @@ type world struct {
 	running bool
 }
 
-func (w *world) begin(restart int) {
+// begin starts a container whose log the kubelet rotates, or docker, which
+// compresses it or not.
+func (w *world) begin(restart, how int) {
 	w.pods++
-	w.cs = append(w.cs, w.run(fmt.Sprintf("ns_pod_uid-%d", w.pods), "c", restart))
+	pod := fmt.Sprintf("ns_pod_uid-%d", w.pods)
+	if how < 2 {
+		w.cs = append(w.cs, w.run(pod, "c", restart))
+	} else {
+		w.cs = append(w.cs, w.runDocker(pod, "c", restart, 1+restart, how == 3))
+	}
 }
 
 func (w *world) step(s step) {
@@ -192,6 +200,10 @@ func (w *world) step(s step) {
 	case "rotate":
 		c.rotate()
 	case "late":
+		if c.json != "" { // docker closes a log before it is renamed
+			c.rotate()
+			return
+		}
 		c.tidy()
 		c.rename()
 		c.write(1)
@@ -199,7 +211,7 @@ func (w *world) step(s step) {
 	case "compress":
 		c.rotate()
 		for _, path := range c.rotated() {
-			if !strings.HasSuffix(path, ".gz") {
+			if c.json == "" && !strings.HasSuffix(path, ".gz") {
 				w.compress(path)
 			}
 		}
@@ -210,7 +222,7 @@ func (w *world) step(s step) {
 		}
 	case "begin":
 		if len(w.cs) < 6 {
-			w.begin(rnd.IntN(2))
+			w.begin(rnd.IntN(2), rnd.IntN(4))
 		}
 	case "breathe":
 		time.Sleep(time.Duration(rnd.IntN(40)) * time.Millisecond)
@@ -297,5 +309,5 @@ func (w *world) end() {
 		}
 	}
 	w.stop()
-	_ = os.RemoveAll(w.root)
+	_, _ = os.RemoveAll(w.root), os.RemoveAll(w.root+"-docker")
 }

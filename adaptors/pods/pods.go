@@ -7,9 +7,11 @@
 // rotated file and of the one after it follow each other in seq. Which file is
 // which part of the stream is the chain (chain.go), stored before the first
 // byte of each file is sent, so that no file is read twice, whatever it is
-// called by then. One goroutine decides whose turn it is (run.go), a few look
-// at folders (folder.go) and read (read.go). Where records end is told by
-// internal/cri, what the cluster knows of a pod by internal/kube.
+// called by then. Docker keeps a container's files in a folder of its own and
+// renumbers them (place.go). One goroutine decides whose turn it is (run.go), a few list
+// folders (folder.go), judge which file is which (judge.go), act on it (look.go)
+// and read (read.go). Where records end is told by internal/cri, what the cluster
+// knows of a pod by internal/kube.
 //
 // Known limits. How much was written between the last look at a file and its
 // deletion is not known where the agent did not run meanwhile: it is told as

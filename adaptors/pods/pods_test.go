@@ -381,7 +381,7 @@ func TestLateLinesOfARotatedFileArrive(t *testing.T) {
 	r.arrived()
 	old := c.f
 	c.rename()
-	c.open()
+	c.open(c.path)
 	c.write(5)
 	r.arrived()
 	late := r.frame("stdout", "F", "late")

@@ -273,7 +273,7 @@ func (r *reader) send(ctx context.Context, in *instance, body []byte, c *cri.Cut
 			in.mark, in.changed = cutState{end, c.After}, true
 		}
 		p := in.parts[in.at(end-1)]
-		src, err := p.file.reader(in.dir, in.same(p.file))
+		src, err := p.file.reader(in.place.dir, in.same(p.file))
 		if err != nil {
 			return err
 		}

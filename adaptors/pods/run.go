@@ -40,7 +40,8 @@ type run struct {
 
 	byKey  map[string]*instance // by the path of its log below the root
 	byPath map[string]*instance // by the path of its log
-	live   map[*instance]bool   // these, and those that ended and are not settled yet
+	links  links
+	live   map[*instance]bool // these, and those that ended and are not settled yet
 	idsMu  sync.Mutex
 	byID   map[string]*instance
 
@@ -77,7 +78,7 @@ func newRun(a *Adaptor, env adaptors.Env) (*run, error) {
 	r := &run{
 		cfg: a.cfg, env: env, times: a.times, box: &a.Box, root: filepath.Clean(a.cfg.Root),
 		byKey: map[string]*instance{}, byPath: map[string]*instance{}, live: map[*instance]bool{}, byID: map[string]*instance{},
-		undecided: map[*instance]bool{}, lru: list.New(), opening: map[*instance]bool{},
+		links: links{}, undecided: map[*instance]bool{}, lru: list.New(), opening: map[*instance]bool{},
 		work: make(chan *instance), looks: make(chan *instance), done: make(chan result),
 	}
 	r.board = newBoard(r.root)
@@ -269,6 +270,9 @@ func (r *run) drainEvents() {
 
 func (r *run) event(ev fsnotify.Event) {
 	path := filepath.Clean(ev.Name)
+	if r.linkedEvent(path, ev.Op) {
+		return
+	}
 	if in := r.byPath[path]; in != nil && ev.Op == fsnotify.Write {
 		in.written.Store(true)
 		r.enqueue(in)
@@ -307,16 +311,12 @@ func (r *run) happened(c *container, n *name, path string, isNew bool) {
 	if in == nil {
 		return
 	}
-	if isNew && n.rotated == "" && r.mayOpen() { // else a turn opens it
-		if f, info, err := openLog(path); err == nil { // else the look at the folder says what is wrong
-			lf := &file{name: filepath.Base(path)}
-			lf.id.Path = lf.name
-			lf.attach(f, &info)
-			in.arrive(lf)
-			if !in.busy {
-				r.count(in)
+	if isNew && n.rotated == "" {
+		r.follow(in, path)
+		if r.mayOpen() { // else a turn opens it
+			if f, info, err := openLog(path); err == nil { // else the look at the folder says what is wrong
+				r.arrived(in, c.logName(), f, &info)
 			}
-			r.watchLink(path)
 		}
 	}
 	if isNew && in.restart > 0 { // the one before is finished
@@ -329,15 +329,6 @@ func (r *run) happened(c *container, n *name, path string, isNew bool) {
 	}
 	in.dirty.Store(true)
 	r.enqueue(in)
-}
-
-// watchLink watches what a log that is a symlink leads to: docker's logs are
-// in folders that nobody watches.
-func (r *run) watchLink(path string) {
-	if info, err := os.Lstat(path); err == nil && info.Mode()&os.ModeSymlink != 0 {
-		r.find.Unwatch(path) // it may be another file by now
-		r.find.WatchFile(path)
-	}
 }
 
 func (r *run) parse(path string) (container, name, bool) {

@@ -25,6 +25,14 @@ func (f *Finder) WatchFile(path string) {
 	}
 }
 
+// WatchFolder watches a folder in which no match can appear: its events come
+// with the others, under its own name.
+func (f *Finder) WatchFolder(dir string) {
+	if info, err := ident.Stat(dir); err == nil && info.Mode.IsDir() {
+		f.watch(dir, &info, false)
+	}
+}
+
 // Watched tells whether the path is a folder or file that is watched itself.
 func (f *Finder) Watched(path string) bool {
 	_, is := f.watched[path]

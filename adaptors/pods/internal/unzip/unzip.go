@@ -75,6 +75,15 @@ func (z *File) readSize() error {
 	return nil
 }
 
+// Size returns how many bytes a gzip file holds, as File.Size does.
+func Size(path string) (int64, error) {
+	z, err := Hold(path)
+	if err != nil {
+		return 0, err
+	}
+	return z.size, z.Close()
+}
+
 // Size is how many bytes the file holds, as it says itself: modulo 4 GiB.
 func (z *File) Size() int64 { return z.size }
 
