@@ -30,6 +30,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"os"
 	"slices"
 	"sync"
@@ -180,20 +181,25 @@ func (e *entry) owned() Owned {
 	return out
 }
 
-// Adaptors gives the names of the adaptors that have streams, sorted.
+// Adaptors returns the names of the adaptors that have streams, sorted.
 func (s *Store) Adaptors() []string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	seen := map[string]bool{}
 	var out []string
-	for _, e := range s.st.streams {
-		if !seen[e.owner.Adaptor] {
-			seen[e.owner.Adaptor] = true
-			out = append(out, e.owner.Adaptor)
-		}
+	for _, of := range s.Owners() {
+		out = append(out, of.Adaptor)
 	}
 	slices.Sort(out)
-	return out
+	return slices.Compact(out)
+}
+
+// Owners returns whose the streams are, in no order.
+func (s *Store) Owners() []Owner {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	seen := map[Owner]bool{}
+	for _, e := range s.st.streams {
+		seen[e.owner] = true
+	}
+	return slices.Collect(maps.Keys(seen))
 }
 
 // Stream returns one stream by its id.

@@ -109,6 +109,12 @@ func (s Ranges) Covered(r Range) Ranges {
 	return out
 }
 
+// Overlaps reports whether any part of r is in the set.
+func (s Ranges) Overlaps(r Range) bool {
+	i := s.search(r.First + 1) // one that ends at r.First only touches
+	return i < len(s) && s[i].First < r.Last && !r.Empty()
+}
+
 // Contains reports whether all of r is in the set.
 func (s Ranges) Contains(r Range) bool { return len(s.Missing(r)) == 0 }
 

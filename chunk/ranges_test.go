@@ -7,6 +7,18 @@ import (
 )
 
 // The model of a set of ranges is one boolean per offset.
+func TestRangesThatTouchDoNotOverlap(t *testing.T) {
+	s := Ranges{{10, 20}, {30, 40}}
+	for r, want := range map[Range]bool{
+		{0, 10}: false, {20, 30}: false, {40, 50}: false, {15, 15}: false, {30, 30}: false,
+		{0, 11}: true, {19, 20}: true, {12, 13}: true, {0, 100}: true, {25, 31}: true,
+	} {
+		if got := s.Overlaps(r); got != want {
+			t.Errorf("%v and %v: got %v, want %v", s, r, got, want)
+		}
+	}
+}
+
 func TestRangesAgreeWithABitmap(t *testing.T) {
 	const size = 64
 	seed := rand.Uint64()

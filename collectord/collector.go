@@ -26,6 +26,7 @@ import (
 	"github.com/akupara/akupara/collectord/internal/spool"
 	"github.com/akupara/akupara/collectord/internal/upload"
 	"github.com/akupara/akupara/daemon"
+	"github.com/akupara/akupara/disk"
 	"github.com/akupara/akupara/store"
 )
 
@@ -34,7 +35,7 @@ type Collector struct {
 	cfg     Config
 	fs      store.FS
 	dir     string
-	disk    spool.Disk
+	disk    disk.Disk
 	log     *slog.Logger
 	reg     *prometheus.Registry
 	metrics *metrics
@@ -68,7 +69,7 @@ func New(cfg Config, fs store.FS, dataDir string, log *slog.Logger, reg *prometh
 		return nil, fmt.Errorf("collector: %w", err)
 	}
 	c := &Collector{
-		cfg: cfg, fs: fs, dir: filepath.Join(dataDir, "collector"), disk: spool.LocalDisk{}, log: log, reg: reg,
+		cfg: cfg, fs: fs, dir: filepath.Join(dataDir, "collector"), disk: disk.Local{}, log: log, reg: reg,
 		memory:  semaphore.NewWeighted(int64(cfg.MaxInFlight)),
 		large:   semaphore.NewWeighted(1),
 		started: make(chan struct{}),
@@ -88,7 +89,7 @@ func (c *Collector) Run(ctx context.Context) error {
 		return fmt.Errorf("start the collector: %w", err)
 	}
 	defer func() { _ = lock.Unlock() }() // the file is closed, whatever it says
-	id, changed, err := identity.Next(c.dir, identity.MachineID())
+	id, changed, err := identity.Next(c.disk, c.dir, identity.MachineID())
 	if err != nil {
 		return fmt.Errorf("start the collector: %w", err)
 	}

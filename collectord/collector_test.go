@@ -17,9 +17,9 @@ import (
 
 	"github.com/akupara/akupara/chunk"
 	"github.com/akupara/akupara/chunk/wire"
-	"github.com/akupara/akupara/collectord/internal/spool/spooltest"
 	"github.com/akupara/akupara/config"
 	"github.com/akupara/akupara/daemon"
+	"github.com/akupara/akupara/disk/disktest"
 	"github.com/akupara/akupara/store"
 )
 
@@ -197,7 +197,7 @@ func TestFullSpoolMeans503UntilTheStoreTakesIt(t *testing.T) {
 func TestDiskThatFailsMeans503AndNothingIsLost(t *testing.T) {
 	t.Parallel()
 	s := newSetup(t)
-	disk := spooltest.New(t.TempDir())
+	disk := disktest.New(t.TempDir())
 	s.disk = disk
 	r := s.start(t)
 	kept := batch(t, "app", "s", 0, "kept")

@@ -16,8 +16,8 @@ import (
 
 	"github.com/akupara/akupara/chunk"
 	"github.com/akupara/akupara/chunk/wire"
-	"github.com/akupara/akupara/collectord/internal/spool/spooltest"
 	"github.com/akupara/akupara/config"
+	"github.com/akupara/akupara/disk/disktest"
 	"github.com/akupara/akupara/store"
 	"github.com/akupara/akupara/store/storetest"
 )
@@ -33,14 +33,22 @@ func crashing(t *testing.T, name string, s *setup, lose func(), recovered func()
 		batches = append(batches, batch(t, []string{"app", "web"}[i%2], "s", int64(i)*100, bodyOf(i)))
 	}
 	s.cfg.Seal.Bytes = config.Size(2 * len(batches[0].Frame))
-	r := s.start(t)
 	acked := map[int]wire.Receipt{}
+	r, err := s.launch(t)
+	if err != nil && !errors.Is(err, disktest.ErrCrashed) {
+		t.Fatalf("%s: the collector did not start: %v", name, err)
+	}
 	for i, b := range batches {
+		if err != nil {
+			break
+		}
 		if receipt, _ := r.send(t, b.Frame); receipt != nil {
 			acked[i] = *receipt
 		}
 	}
-	r.stop()
+	if err == nil {
+		r.stop()
+	}
 	lose()
 	recovered()
 	r = s.start(t)
@@ -65,10 +73,10 @@ func TestEachBatchIsPublishedOnceAfterACrashAtEveryChangeOfTheDisk(t *testing.T)
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	rnd := rand.New(rand.NewPCG(seed, 0))
-	for _, when := range []spooltest.When{spooltest.Before, spooltest.After, spooltest.Torn} {
+	for _, when := range []disktest.When{disktest.Before, disktest.After, disktest.Torn} {
 		for k, crashed := 0, true; crashed; k++ {
 			s := newSetup(t)
-			disk := spooltest.New(t.TempDir())
+			disk := disktest.New(t.TempDir())
 			disk.CrashAt(k, when)
 			s.disk = disk
 			crashing(t, fmt.Sprintf("change %d, %v", k, when), s, func() {

@@ -18,8 +18,8 @@ import (
 
 	"github.com/akupara/akupara/chunk"
 	"github.com/akupara/akupara/chunk/wire"
-	"github.com/akupara/akupara/collectord/internal/spool"
 	"github.com/akupara/akupara/config"
+	"github.com/akupara/akupara/disk"
 	"github.com/akupara/akupara/store"
 	"github.com/akupara/akupara/store/local"
 )
@@ -29,7 +29,7 @@ type setup struct {
 	cfg  Config
 	fs   store.FS
 	dir  string
-	disk spool.Disk
+	disk disk.Disk
 	log  *slog.Logger
 }
 
@@ -61,6 +61,16 @@ type running struct {
 // start runs a collector until the test ends or stop is called.
 func (s *setup) start(t testing.TB) *running {
 	t.Helper()
+	r, err := s.launch(t)
+	if err != nil {
+		t.Fatalf("the collector did not start: %v", err)
+	}
+	return r
+}
+
+// launch is start for a collector that may fail to.
+func (s *setup) launch(t testing.TB) (*running, error) {
+	t.Helper()
 	c, err := New(s.cfg, s.fs, s.dir, s.log, prometheus.NewRegistry())
 	if err != nil {
 		t.Fatal(err)
@@ -80,11 +90,12 @@ func (s *setup) start(t testing.TB) *running {
 	select {
 	case <-c.Started():
 	case err := <-done:
-		t.Fatalf("the collector did not start: %v", err)
+		cancel()
+		return nil, err
 	}
 	r.base = "http://" + c.Addr()
 	t.Cleanup(r.stop)
-	return r
+	return r, nil
 }
 
 type reply struct {

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/akupara/akupara/chunk"
-	"github.com/akupara/akupara/demux/coverage"
 	"github.com/akupara/akupara/demux/table"
 )
 
@@ -26,6 +25,9 @@ func (d *Demux) runType(ctx context.Context, dataType string) (rep Report, err e
 	rep = Report{Type: dataType, Started: time.Now().UTC()}
 	defer func() {
 		rep.Took = time.Since(rep.Started)
+		if n := rep.Forks - maxForksTold; n > 0 {
+			d.log.Warn("more streams were forked; the audit lists them", "type", dataType, "forks", n)
+		}
 		if err != nil {
 			rep.Error = err.Error()
 		}
@@ -132,10 +134,15 @@ func (d *Demux) runSinks(ctx context.Context, dataType string, rep *Report) (mor
 	if err != nil {
 		return false, err
 	}
-	b := &backlog{}
-	if b.covered, err = t.Coverage(ctx); err != nil {
+	covered, err := t.Coverage(ctx)
+	if err != nil {
 		return false, fmt.Errorf("read coverage of table %s: %w", dataType, err)
 	}
+	sinks, err := t.Sinks()
+	if err != nil {
+		return false, err
+	}
+	b := newBacklog(covered)
 	defer b.close()
 	for _, p := range paths {
 		f, err := openSink(ctx, d.fs, p)
@@ -146,11 +153,12 @@ func (d *Demux) runSinks(ctx context.Context, dataType string, rep *Report) (mor
 			return false, err
 		}
 		if f != nil {
+			f.recall(sinks)
 			b.files = append(b.files, f)
 			rep.Sinks++
 		}
 	}
-	b.past = &past{fs: d.fs, dataType: dataType, archive: d.archived.of(dataType), files: slices.Clone(b.files)}
+	b.past = &past{fs: d.fs, dataType: dataType, archive: d.archived.of(dataType), families: b.families, files: slices.Clone(b.files)}
 	return more, d.runBacklog(ctx, t, b, rep)
 }
 
@@ -168,13 +176,13 @@ func (d *Demux) runBacklog(ctx context.Context, t *table.Table, b *backlog, rep 
 		if p.empty() {
 			return nil
 		}
-		r := &run{Demux: d, id: newRunID(t), table: t, plan: p, covered: b.covered, past: b.past, delta: coverage.Set{}, rep: rep}
+		r := &run{Demux: d, backlog: b, id: newRunID(t), table: t, plan: p, rep: rep}
 		next, err := r.do(ctx)
 		if err != nil {
 			return err
 		}
 		t = next
-		b.covered.Merge(r.delta)
+		b.families.commit()
 	}
 }
 

@@ -191,6 +191,7 @@ func (h *history) newest(n int) []Report {
 type metrics struct {
 	runs                                               *prometheus.CounterVec
 	records, bytes, repeated, parseErrors, quarantined *prometheus.CounterVec
+	forks, forkedBytes                                 *prometheus.CounterVec
 	seconds                                            *prometheus.HistogramVec
 }
 
@@ -206,6 +207,8 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		bytes:       counter("raw_bytes_total", "Bytes of raw log that became rows.", "type"),
 		repeated:    counter("repeated_bytes_total", "Bytes that came again and were dropped.", "type"),
 		parseErrors: counter("parse_errors_total", "Rows whose record could not be parsed.", "type"),
+		forks:       counter("forks_total", "Forks of streams that began: other bytes came than the table has at the same offsets.", "type"),
+		forkedBytes: counter("forked_bytes_total", "Bytes of raw log that became rows of forks.", "type"),
 		quarantined: counter("quarantined_sink_files_total", "Sink files that could not be used whole.", "type"),
 		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Namespace: "akupara", Subsystem: "demux", Name: "run_seconds", Help: "Time a run took.",
@@ -229,6 +232,8 @@ func (m *metrics) count(r Report) {
 	m.bytes.WithLabelValues(r.Type).Add(float64(r.Bytes))
 	m.repeated.WithLabelValues(r.Type).Add(float64(r.Repeated))
 	m.parseErrors.WithLabelValues(r.Type).Add(float64(r.ParseErrors))
+	m.forks.WithLabelValues(r.Type).Add(float64(r.Forks))
+	m.forkedBytes.WithLabelValues(r.Type).Add(float64(r.ForkedBytes))
 	m.quarantined.WithLabelValues(r.Type).Add(float64(r.Quarantined))
 	m.seconds.WithLabelValues(r.Type).Observe(r.Took.Seconds())
 }

@@ -1,7 +1,6 @@
 package demux
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -14,16 +13,18 @@ import (
 	"github.com/akupara/akupara/store"
 )
 
-// past finds what became rows before, in the sink files that hold it: what comes
-// again with other borders is held against it. It looks into the newest maxPast
-// archived files and those of the backlog; what is older has nothing to be held
-// against.
+// past finds the chunks that became rows before, in the sink files that hold
+// them: what comes again with other borders is compared with them. It looks
+// into the newest maxPast archived files and those of the backlog; what is older
+// can't be compared.
 type past struct {
 	fs       store.FS
 	dataType string
 	archive  *archiveIndex
-	files    []*sinkFile // of the backlog
-	entries  map[string][]pastChunk
+	families *families
+	files    []*sinkFile            // of the backlog
+	entries  map[string][]pastChunk // by the root of their stream's family, by First; nil: not loaded
+	longest  map[string]int64       // of them, in bytes, by the same
 	bodies   bodies
 }
 
@@ -37,7 +38,7 @@ const (
 type pastChunk struct {
 	path         string
 	file         *sinkFile // nil: in the archive
-	stream       string
+	stream, host string
 	block, chunk int
 	crc          uint32
 	chunk.Range
@@ -68,107 +69,150 @@ func (a *archiveIndexes) of(dataType string) *archiveIndex {
 	return a.byType[dataType]
 }
 
-// compare holds c, which is chunk j of block i of f, against what was sent for
-// covered before. It gives what of it stands there with other bytes, and
-// nowhere with these. Where the checksum of an old chunk can be compared, its
-// bytes need not be read.
-func (p *past) compare(ctx context.Context, f *sinkFile, i, j int, c *chunk.Chunk, covered chunk.Ranges) (other chunk.Ranges, err error) {
-	if p.entries == nil {
-		if err := p.load(ctx); err != nil {
+// place is a chunk's place in the backlog.
+type place struct {
+	file         *sinkFile
+	block, chunk int
+}
+
+// before gives the chunks of the family that were taken before the one at p and
+// share offsets with r: those of the same host first, of these the newest.
+func (x *past) before(ctx context.Context, p place, stream, host string, r chunk.Range) ([]pastChunk, error) {
+	if x.entries == nil {
+		if err := x.load(ctx); err != nil {
 			return nil, err
 		}
 	}
-	var same, differs chunk.Ranges
-	var unsure []pastChunk
-	for _, e := range p.entries[c.Stream] {
+	root := rootOf(stream)
+	list := x.entries[root]
+	from, _ := slices.BinarySearchFunc(list, r.First-x.longest[root], func(e pastChunk, n int64) int {
+		return int(min(max(e.First-n, -1), 1))
+	})
+	var own, others []pastChunk
+	for _, e := range list[from:] {
 		switch {
-		case e.file == f && e.block == i && e.chunk == j || e.file != nil && len(e.file.faults) > 0:
-		case e.First >= c.First && e.Last <= c.Last && chunk.CRC(c.Body[e.First-c.First:e.Last-c.First]) == e.crc:
-			same = same.Add(e.Range)
+		case e.First >= r.Last:
+			return append(own, others...), nil
+		case e.Intersect(r).Empty() || !x.taken(&e, p):
+		case e.host == host:
+			own = append(own, e)
 		default:
-			unsure = append(unsure, e)
+			others = append(others, e)
 		}
 	}
-	for _, e := range unsure {
-		for _, r := range covered {
-			part := r.Intersect(e.Range)
-			if part.Empty() || same.Contains(part) {
-				continue
-			}
-			old, err := p.body(ctx, e)
-			if err != nil {
-				return nil, err
-			}
-			if old == nil {
-				continue
-			}
-			part = part.Intersect(c.Range())
-			if bytes.Equal(old[part.First-e.First:part.Last-e.First], c.Body[part.First-c.First:part.Last-c.First]) {
-				same = same.Add(part)
-			} else {
-				differs = differs.Add(part)
-			}
-		}
-	}
-	for _, r := range differs {
-		other = append(other, same.Missing(r)...)
-	}
-	return other, nil
+	return append(own, others...), nil
 }
 
-// bodies keeps the block that was read last: what comes again mostly comes in
-// the order in which it came first.
+// taken reports whether the chunk was taken before the one at p is looked at:
+// what lies in the backlog only may never get into the table.
+func (x *past) taken(e *pastChunk, p place) bool {
+	switch {
+	case e.file == nil:
+		return true
+	case e.file.faulty(e.block):
+		return false
+	case e.file == p.file && e.block == p.block:
+		return e.chunk < p.chunk
+	}
+	return e.file.isDone(e.block) || x.families.vouches(e.stream, e.Range, e.crc)
+}
+
+// maxBodies bounds the bytes of blocks that are kept to be compared with.
+const maxBodies = 64 << 20
+
+// bodies keeps the blocks that were read last: what comes again mostly comes in
+// the order in which it came first, and several streams of a family may have to
+// be compared.
 type bodies struct {
+	blocks []pastBlock // the one used last is the last
+	size   int
+}
+
+type pastBlock struct {
 	path   string
 	number int
-	block  *block // nil: none
+	block  *block // nil: it can't be read any more
 }
 
-// body gives a chunk's bytes, which are good until the next call; nil where they
-// can't be read any more.
-func (p *past) body(ctx context.Context, e pastChunk) ([]byte, error) {
-	if p.bodies.block == nil || p.bodies.path != e.path || p.bodies.number != e.block {
-		p.bodies = bodies{path: e.path, number: e.block}
-		f := e.file
-		if f == nil || f.reader == nil { // finished, and by now in the archive
-			var err error
-			if f, err = openSink(ctx, p.fs, e.path); err != nil {
-				return nil, gone(err)
-			}
-			defer f.close()
-		}
-		blk := &block{}
-		if err := blk.read(task{file: f, block: e.block}); err != nil {
+// chunk gives a chunk, which is good until the next call; nil where it can't be
+// read any more.
+func (x *past) chunk(ctx context.Context, e pastChunk) (*chunk.Chunk, error) {
+	b := &x.bodies
+	at := slices.IndexFunc(b.blocks, func(k pastBlock) bool { return k.path == e.path && k.number == e.block })
+	if at < 0 {
+		blk, err := x.read(ctx, e)
+		if err != nil {
 			return nil, err
 		}
-		p.bodies.block = blk
+		at = len(b.blocks)
+		b.blocks = append(b.blocks, pastBlock{e.path, e.block, blk})
+		if blk != nil {
+			b.size += len(blk.raw)
+		}
 	}
-	if p.bodies.block.err != nil {
+	k := b.blocks[at]
+	b.blocks = append(slices.Delete(b.blocks, at, at+1), k)
+	for len(b.blocks) > 1 && (b.size > maxBodies || len(b.blocks) > maxPast) {
+		if old := b.blocks[0].block; old != nil {
+			b.size -= len(old.raw)
+		}
+		b.blocks = slices.Delete(b.blocks, 0, 1)
+	}
+	if k.block == nil || k.block.err != nil {
 		return nil, nil
 	}
-	return p.bodies.block.chunks[e.chunk].Body, nil
+	if c := &k.block.chunks[e.chunk]; c.Range() == e.Range {
+		return c, nil
+	}
+	return nil, nil // another file of the name
 }
 
-func (p *past) load(ctx context.Context) error {
-	paths, err := p.newest(ctx)
+// read gives the block of a chunk, nil where it can't be read any more.
+func (x *past) read(ctx context.Context, e pastChunk) (*block, error) {
+	f := e.file
+	if f == nil || f.reader == nil { // finished, and by now in the archive
+		var err error
+		if f, err = openSink(ctx, x.fs, e.path); err != nil {
+			return nil, gone(err)
+		}
+		defer f.close()
+		if e.block >= len(f.sink.Index.Blocks) || e.chunk >= len(f.sink.Index.Blocks[e.block].Entries) {
+			return nil, nil // another file of the name
+		}
+	}
+	blk := &block{}
+	if err := blk.read(task{file: f, block: e.block}); err != nil {
+		return nil, err
+	}
+	blk.data = nil
+	return blk, nil
+}
+
+func (x *past) load(ctx context.Context) error {
+	paths, err := x.newest(ctx)
 	if err != nil {
 		return err
 	}
-	entries, chunks := map[string][]pastChunk{}, 0
+	entries, longest, chunks := map[string][]pastChunk{}, map[string]int64{}, 0
 	take := func(list []pastChunk) {
 		for _, e := range list {
-			entries[e.stream] = append(entries[e.stream], e)
+			root := rootOf(e.stream)
+			entries[root] = append(entries[root], e)
+			longest[root] = max(longest[root], e.Len())
 		}
 		chunks += len(list)
+	}
+	for _, f := range slices.Backward(x.files) { // newest first, as below
+		take(pastChunks(f, f))
 	}
 	kept := map[string][]pastChunk{}
 	for _, at := range paths {
 		if chunks >= maxPastChunks {
 			break
 		}
-		list, known := p.archive.files[at]
+		list, known := x.archive.files[at]
 		if !known {
-			f, err := openSink(ctx, p.fs, at)
+			f, err := openSink(ctx, x.fs, at)
 			if err != nil {
 				if gone(err) == nil {
 					continue
@@ -181,24 +225,23 @@ func (p *past) load(ctx context.Context) error {
 		kept[at] = list
 		take(list)
 	}
-	p.archive.files = kept
-	for _, f := range p.files {
-		take(pastChunks(f, f))
+	for _, list := range entries {
+		slices.SortStableFunc(list, func(a, b pastChunk) int { return int(min(max(a.First-b.First, -1), 1)) })
 	}
-	p.entries = entries
+	x.archive.files, x.entries, x.longest = kept, entries, longest
 	return nil
 }
 
 // newest lists the newest archived files.
-func (p *past) newest(ctx context.Context) (paths []string, err error) {
-	days, err := p.fs.List(ctx, path.Join(store.Archive, p.dataType))
+func (x *past) newest(ctx context.Context) (paths []string, err error) {
+	days, err := x.fs.List(ctx, path.Join(store.Archive, x.dataType))
 	if err != nil {
-		return nil, fmt.Errorf("list archive of %s: %w", p.dataType, err)
+		return nil, fmt.Errorf("list archive of %s: %w", x.dataType, err)
 	}
 	for _, d := range slices.Backward(days) {
-		files, err := p.fs.List(ctx, d.Path)
+		files, err := x.fs.List(ctx, d.Path)
 		if err != nil {
-			return nil, fmt.Errorf("list archive of %s: %w", p.dataType, err)
+			return nil, fmt.Errorf("list archive of %s: %w", x.dataType, err)
 		}
 		for _, f := range slices.Backward(files) {
 			if store.IsSink(f.Path) {
@@ -217,15 +260,15 @@ func (p *past) newest(ctx context.Context) (paths []string, err error) {
 func pastChunks(f, open *sinkFile) (list []pastChunk) {
 	for i := range f.sink.Index.Blocks {
 		for j := range f.sink.Index.Blocks[i].Entries {
-			if e := &f.sink.Index.Blocks[i].Entries[j]; e.Kind == chunk.Data {
-				list = append(list, pastChunk{f.path, open, e.Stream, i, j, e.CRC, e.Range()})
+			if e := &f.sink.Index.Blocks[i].Entries[j]; e.Kind == chunk.Data && !e.Range().Empty() {
+				list = append(list, pastChunk{f.path, open, e.Stream, e.Host, i, j, e.CRC, e.Range()})
 			}
 		}
 	}
 	return list
 }
 
-// gone turns the errors of a file that expired or is damaged into none.
+// gone makes nothing of the error of a file that expired or is damaged.
 func gone(err error) error {
 	if errors.Is(err, chunk.ErrInvalid) || errors.Is(err, fs.ErrNotExist) {
 		return nil

@@ -1,30 +1,31 @@
 package demux
 
 import (
-	"fmt"
 	"slices"
 
 	"github.com/akupara/akupara/chunk"
 	"github.com/akupara/akupara/demux/coverage"
+	"github.com/akupara/akupara/demux/table"
+	"github.com/akupara/akupara/store"
 )
 
-// backlog is what the sink files of one data type hold, held against what its
-// table holds. Plans are cut from it, one a run.
+// backlog is what the sink files of one data type hold, beside what its table
+// holds. Plans are cut from it, one a run.
 type backlog struct {
-	files   []*sinkFile
-	covered coverage.Set // of the table's current version
-	past    *past
+	files    []*sinkFile
+	families *families
+	past     *past
 }
 
-// task is one block to be read, with what of each of its chunks the table does
-// not hold yet.
+func newBacklog(covered coverage.Set) *backlog { return &backlog{families: newFamilies(covered)} }
+
+// task is one block to be read.
 type task struct {
 	file  *sinkFile
 	block int
-	keep  []chunk.Ranges // one for each chunk of the block; none: nothing of it
-	// doubt are the chunks that the table holds by their ranges, and by no
-	// checksum: their bytes are to be held against what came before.
-	doubt map[int]bool
+	// want says which of the block's chunks are to be looked at: those that may
+	// hold something that the table does not.
+	want []bool
 }
 
 // plan is what one run takes.
@@ -32,32 +33,37 @@ type plan struct {
 	tasks []task
 	facts []chunk.Entry
 	// finished are the files of which nothing is left to do: all of it is in
-	// the table, told or faulty.
+	// the table, told or damaged.
 	finished []*sinkFile
 }
 
 func (p *plan) empty() bool { return len(p.tasks) == 0 && len(p.facts) == 0 }
 
+// taken is what a plan takes of one stream.
+type taken struct {
+	ranges chunk.Ranges
+	sums   map[coverage.Sum]struct{}
+}
+
 // plan selects, from the indexes alone, the next blocks of at most maxRaw bytes
-// (but one at least), each byte range of a stream once. It marks chunks that
-// contradict the table as faulty.
+// (but one at least). What a chunk holds beyond the table is decided when its
+// bytes are there; a chunk of which a checksum says that the table or the plan
+// has it is not read.
 func (b *backlog) plan(maxRaw int64) *plan {
 	p := &plan{}
-	taken := map[string]chunk.Ranges{} // by this plan, per stream
+	streams := map[string]*taken{}
 	raw := int64(0)
 	for _, f := range b.files {
 		finished := true
 		for i := range f.sink.Index.Blocks {
-			if f.faulty(i, -1) {
+			if f.faulty(i) || f.isDone(i) {
 				continue
 			}
-			t := task{file: f, block: i, doubt: map[int]bool{}}
-			var left bool
-			t.keep, left = b.keep(p, &t, taken)
-			if left || len(t.doubt) > 0 {
+			want, left := b.want(p, f, i, streams)
+			if left {
 				finished = false
 			}
-			if t.keep == nil {
+			if want == nil {
 				continue
 			}
 			blk := &f.sink.Index.Blocks[i]
@@ -65,7 +71,7 @@ func (b *backlog) plan(maxRaw int64) *plan {
 				return p
 			}
 			raw += int64(blk.RawLen)
-			p.tasks = append(p.tasks, t)
+			p.tasks = append(p.tasks, task{file: f, block: i, want: want})
 		}
 		if finished {
 			p.finished = append(p.finished, f)
@@ -74,71 +80,59 @@ func (b *backlog) plan(maxRaw int64) *plan {
 	return p
 }
 
-// keep takes what of each chunk of a block is neither in the table nor taken,
-// and gives nil when there is nothing. The block's facts go to the plan. left
-// tells whether something of the block is not in the table yet, by this block
-// or by another that repeats it.
-func (b *backlog) keep(p *plan, t *task, taken map[string]chunk.Ranges) (keep []chunk.Ranges, left bool) {
-	f, block := t.file, t.block
+// want selects the chunks of a block that are to be read, nil when there are
+// none. The block's facts go to the plan. left says whether something of the
+// block is not known to be in the table yet, by this block or by another that
+// repeats it.
+func (b *backlog) want(p *plan, f *sinkFile, block int, streams map[string]*taken) (want []bool, left bool) {
 	entries := f.sink.Index.Blocks[block].Entries
-	keep = make([]chunk.Ranges, len(entries))
-	wanted := false
 	for j := range entries {
 		e := &entries[j]
-		if e.Kind != chunk.Data {
+		switch {
+		case e.Kind != chunk.Data:
 			if !b.told(e) {
 				p.facts = append(p.facts, *e)
 				left = true
 			}
 			continue
-		}
-		if b.contradicted(e) {
-			f.blame(block, j, contradiction(e.Stream, e.Source, e.Host, e.Range()))
-		}
-		if f.faulty(block, j) {
+		case e.Range().Empty() || b.repeats(e):
 			continue
 		}
-		missing := b.missing(e)
-		left = left || len(missing) > 0
-		if len(missing) == 0 && b.doubtful(f, block, j) {
-			t.doubt[j] = true
-			wanted = true
-			continue
+		left = true
+		s := streams[e.Stream]
+		if s == nil {
+			s = &taken{sums: map[coverage.Sum]struct{}{}}
+			streams[e.Stream] = s
 		}
-		for _, r := range missing {
-			keep[j] = append(keep[j], taken[e.Stream].Missing(r)...)
+		sum := coverage.Sum{First: e.First, Last: e.Last, CRC: e.CRC}
+		if s.ranges.Overlaps(e.Range()) {
+			if _, twice := s.sums[sum]; twice {
+				continue
+			}
 		}
-		taken[e.Stream] = taken[e.Stream].AddAll(keep[j])
-		wanted = wanted || len(keep[j]) > 0
+		s.ranges = s.ranges.Add(e.Range())
+		s.sums[sum] = struct{}{}
+		if want == nil {
+			want = make([]bool, len(entries))
+		}
+		want[j] = true
 	}
-	if !wanted {
-		return nil, left
-	}
-	return keep, left
+	return want, left
 }
 
-// doubtful tells of a repetition whose bytes no checksum vouches for.
-func (b *backlog) doubtful(f *sinkFile, block, j int) bool {
-	e := &f.sink.Index.Blocks[block].Entries[j]
-	s := b.covered[e.Stream]
-	return b.past != nil && s != nil && !e.Range().Empty() && !f.held[[2]int{block, j}] &&
-		!slices.Contains(s.Sums, coverage.Sum{First: e.First, Last: e.Last, CRC: e.CRC})
-}
-
-// missing is what of a data chunk's range is not in the table.
-func (b *backlog) missing(e *chunk.Entry) chunk.Ranges {
-	if e.Range().Empty() {
-		return nil
+// repeats reports whether the table holds exactly the chunk's bytes, as far as
+// checksums tell.
+func (b *backlog) repeats(e *chunk.Entry) bool {
+	if !b.families.contested(e.Stream) {
+		s := b.families.covered[e.Stream]
+		return s != nil && s.Ranges.Contains(e.Range()) && s.Vouches(e.Range(), e.CRC)
 	}
-	if s := b.covered[e.Stream]; s != nil {
-		return s.Ranges.Missing(e.Range())
-	}
-	return chunk.Ranges{e.Range()}
+	return b.families.vouches(e.Stream, e.Range(), e.CRC)
 }
 
 // told reports whether the table knows the fact.
 func (b *backlog) told(e *chunk.Entry) bool {
-	s := b.covered[e.Stream]
+	s := b.families.covered[e.Stream]
 	if s == nil {
 		return false
 	}
@@ -156,26 +150,25 @@ func (b *backlog) told(e *chunk.Entry) bool {
 	}
 }
 
-// contradicted tells that a chunk can't be a repetition of what the table
-// holds: the same range was committed with other bytes.
-func (b *backlog) contradicted(e *chunk.Entry) bool {
-	s := b.covered[e.Stream]
-	return s != nil && slices.ContainsFunc(s.Sums, func(sum coverage.Sum) bool {
-		return sum.First == e.First && sum.Last == e.Last && sum.CRC != e.CRC
-	})
+func (b *backlog) close() {
+	for _, f := range b.files {
+		f.close()
+	}
 }
 
-func contradiction(stream, source, host string, r chunk.Range) string {
-	return fmt.Sprintf("stream %s (%s on %s): %v is in the table with other bytes", stream, source, host, r)
-}
-
+// drop takes a file out of the backlog.
 func (b *backlog) drop(f *sinkFile) {
 	f.close()
 	b.files = slices.DeleteFunc(b.files, func(x *sinkFile) bool { return x == f })
 }
 
-func (b *backlog) close() {
+// sinks tells of the files that stay in raw/ for now what the table holds of
+// them.
+func (b *backlog) sinks() (out []table.Sink) {
 	for _, f := range b.files {
-		f.close()
+		if len(f.done) > 0 {
+			out = append(out, table.Sink{Segment: store.SegmentOf(f.path), CRC: f.crc(), Blocks: f.done})
+		}
 	}
+	return out
 }

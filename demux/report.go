@@ -15,9 +15,11 @@ type Report struct {
 	Quarantined int           `json:"quarantined"` // sink files that could not be used whole
 	Records     int64         `json:"records"`
 	ParseErrors int64         `json:"parse_errors"`
-	Bytes       int64         `json:"bytes"`    // of raw log that became rows
-	Repeated    int64         `json:"repeated"` // bytes that came again and were dropped
-	Files       int           `json:"files"`    // data files added
+	Bytes       int64         `json:"bytes"`        // of raw log that became rows
+	Repeated    int64         `json:"repeated"`     // bytes that came again and were dropped
+	Forks       int           `json:"forks"`        // forks of streams that began
+	ForkedBytes int64         `json:"forked_bytes"` // of Bytes, of forks
+	Files       int           `json:"files"`        // data files added
 	FileBytes   int64         `json:"file_bytes"`
 	Error       string        `json:"error,omitempty"`
 }

@@ -25,15 +25,17 @@ const maxRowBytes = 256 << 20
 // run turns one plan into one commit.
 type run struct {
 	*Demux
-	id      string
-	table   *table.Table
-	plan    *plan
-	covered coverage.Set
-	past    *past
-	delta   coverage.Set // what this run adds
-	rep     *Report
-	bytes   int64
+	*backlog
+	id            string
+	table         *table.Table
+	plan          *plan
+	rep           *Report
+	bytes, forked int64 // that became rows; of them, of forks
+	forks         []newFork
 }
+
+// newFork is a fork that begins with the run.
+type newFork struct{ id, host, source, cause string }
 
 func (r *run) do(ctx context.Context) (*table.Table, error) {
 	// One run at a time in a process: the rows of one are what memory holds.
@@ -51,12 +53,13 @@ func (r *run) do(ctx context.Context) (*table.Table, error) {
 	}
 	for i := range r.plan.facts {
 		f := &r.plan.facts[i]
-		r.delta.Stream(f.Stream, f.Host, f.Source).Tell(f.Kind, f.Range())
+		r.stream(f.Stream, f.Host, f.Source, "").Tell(f.Kind, f.Range())
 	}
-	if len(r.delta) == 0 {
-		return r.table, nil // all that was planned turned out to be damaged
+	delta := r.families.delta
+	if len(delta) == 0 {
+		return r.table, nil // all that was planned turned out to be damaged, or repeated
 	}
-	for _, s := range r.delta {
+	for _, s := range delta {
 		s.Seen = now.Truncate(time.Second)
 	}
 	columns := r.table.PlanColumns(b.Columns())
@@ -66,7 +69,7 @@ func (r *run) do(ctx context.Context) (*table.Table, error) {
 		return nil, err
 	}
 	next, err := r.table.Commit(ctx, table.Commit{
-		RunID: r.id, Columns: columns, Files: files, Delta: r.delta,
+		RunID: r.id, Columns: columns, Files: files, Delta: delta, Sinks: r.sinks(),
 		Summary: map[string]string{
 			"akupara.parse-errors": strconv.FormatInt(b.Failed(), 10),
 			"akupara.raw-bytes":    strconv.FormatInt(r.bytes, 10),
@@ -88,9 +91,25 @@ func (r *run) count(next *table.Table, b *rows.Builder, files []table.DataFile) 
 	r.rep.Records += int64(b.Len())
 	r.rep.ParseErrors += b.Failed()
 	r.rep.Bytes += r.bytes
+	r.rep.ForkedBytes += r.forked
+	r.tellForks()
 	r.rep.Files += len(files)
 	for _, f := range files {
 		r.rep.FileBytes += f.Stats.Size
+	}
+}
+
+// maxForksTold bounds the lines that one call writes to the log.
+const maxForksTold = 10
+
+func (r *run) tellForks() {
+	for _, f := range r.forks {
+		r.rep.Forks++
+		if r.rep.Forks > maxForksTold {
+			continue
+		}
+		r.log.Warn("bytes came that differ from what the table has at the same offsets of a stream; they are rows of a fork of it",
+			"type", r.rep.Type, "host", f.host, "source", f.source, "stream", baseOf(f.id), "fork", f.id, "cause", f.cause)
 	}
 }
 
@@ -111,7 +130,7 @@ func (r *run) parse(ctx context.Context, parser parse.Parser, b *rows.Builder) e
 		for blk := range blocks {
 			switch {
 			case blk.err != nil:
-				blk.task.file.blame(blk.task.block, -1, blk.err.Error())
+				blk.task.file.blame(blk.task.block, blk.err.Error())
 			case r.bytes == 0 || b.Bytes() < maxRowBytes: // else left to the next run
 				if err := r.parseBlock(ctx, &blk, parser, b); err != nil {
 					return err
@@ -172,73 +191,72 @@ func (blk *block) read(t task) error {
 }
 
 func (r *run) parseBlock(ctx context.Context, blk *block, parser parse.Parser, b *rows.Builder) error {
+	t := &blk.task
 	for i := range blk.chunks {
-		c, keep := &blk.chunks[i], blk.task.keep[i]
-		doubt := blk.task.doubt[i]
-		if len(keep) == 0 && !doubt {
+		if !t.want[i] {
 			continue
 		}
-		reason, err := r.contradicts(ctx, blk.task, i, c)
+		c := &blk.chunks[i]
+		shares, err := r.share(ctx, place{t.file, t.block, i}, c, parser)
 		if err != nil {
 			return err
 		}
-		if reason != "" {
-			blk.task.file.blame(blk.task.block, i, reason)
-			continue
-		}
-		blk.task.file.hold(blk.task.block, i)
-		if doubt {
-			continue
-		}
-		st := r.delta.Stream(c.Stream, c.Host, c.Source)
-		if keep.Len() == c.Last-c.First {
-			parser.Parse(c, nil, b)
-			st.Cover(c.Range(), chunk.CRC(c.Body))
-		} else {
-			parser.Parse(c, keep, b)
-			for _, k := range keep {
-				st.Cover(k, chunk.CRC(c.Body[k.First-c.First:k.Last-c.First]))
+		r.rows(c, t.file.sink.Index.Blocks[t.block].Entries[i].CRC, shares, parser, b)
+		for _, s := range shares {
+			r.bytes += s.keep.Len()
+			t.file.used += s.keep.Len()
+			if baseOf(s.stream) != "" {
+				r.forked += s.keep.Len()
 			}
 		}
-		r.bytes += keep.Len()
-		blk.task.file.used += keep.Len()
 	}
+	t.file.finish(t.block)
 	return nil
 }
 
-// contradicts holds the chunk against what was committed before, or goes into
-// this run, for its range: by the checksums of the chunks inside it, and where
-// none vouch for it, by the bytes themselves.
-func (r *run) contradicts(ctx context.Context, t task, i int, c *chunk.Chunk) (string, error) {
-	var vouched, covered chunk.Ranges
-	for _, set := range [...]coverage.Set{r.covered, r.delta} {
-		st := set[c.Stream]
-		if st == nil || len(st.Ranges.Covered(c.Range())) == 0 {
+// share decides what of a chunk becomes rows, and of which streams: mostly all
+// of it, of its own.
+func (r *run) share(ctx context.Context, p place, c *chunk.Chunk, parser parse.Parser) ([]share, error) {
+	f := r.families
+	switch {
+	case f.overlaps(c.Stream, c.Range()):
+		return r.judge(ctx, p, c, parser.Records(c))
+	case f.contested(c.Stream):
+		at, _ := f.place(c.Stream, f.candidates(c.Stream, c.Host), "", c.Range()) // its own stream has room
+		return []share{{at, chunk.Ranges{c.Range()}}}, nil
+	}
+	return []share{{c.Stream, chunk.Ranges{c.Range()}}}, nil
+}
+
+// rows parses a chunk's shares and notes what they cover.
+func (r *run) rows(c *chunk.Chunk, crc uint32, shares []share, parser parse.Parser, b *rows.Builder) {
+	own := c.Stream
+	for i, s := range shares {
+		c.Stream = s.stream
+		st := r.stream(s.stream, c.Host, c.Source, "")
+		if s.keep.Len() == c.Range().Len() {
+			parser.Parse(c, nil, b)
+			st.Cover(c.Range(), crc)
 			continue
 		}
-		covered = covered.AddAll(st.Ranges.Covered(c.Range()))
-		for _, s := range st.Sums {
-			at := chunk.Range{First: s.First, Last: s.Last}
-			if s.First < c.First || s.Last > c.Last {
-				continue
-			}
-			if chunk.CRC(c.Body[s.First-c.First:s.Last-c.First]) != s.CRC {
-				return contradiction(c.Stream, c.Source, c.Host, at), nil
-			}
-			vouched = vouched.Add(at)
+		parser.Parse(c, s.keep, b)
+		for _, k := range s.keep {
+			st.Cover(k, chunk.CRC(part(c, k)))
+		}
+		if i == len(shares)-1 {
+			st.Vouch(c.Range(), crc)
 		}
 	}
-	for _, v := range vouched {
-		covered = covered.Remove(v)
+	c.Stream = own
+}
+
+// stream gives the run's delta of a stream, and notes when that is a new fork.
+func (r *run) stream(id, host, source, cause string) *coverage.Stream {
+	st, fork := r.families.stream(id, host, source, cause)
+	if fork {
+		r.forks = append(r.forks, newFork{id, host, source, st.Cause})
 	}
-	if len(covered) == 0 {
-		return "", nil
-	}
-	other, err := r.past.compare(ctx, t.file, t.block, i, c, covered)
-	if err != nil || len(other) == 0 {
-		return "", err
-	}
-	return contradiction(c.Stream, c.Source, c.Host, other[0]), nil
+	return st
 }
 
 func (r *run) write(ctx context.Context, b *rows.Builder, columns []schema.Column) ([]table.DataFile, error) {

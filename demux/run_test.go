@@ -230,61 +230,6 @@ func TestARecordPartlyCoveredBecomesARowOfItsRest(t *testing.T) {
 	}
 }
 
-func TestOtherBytesUnderTheSameOffsetsAreQuarantined(t *testing.T) {
-	st := testStore(t)
-	d := testDemux(t, st, nil)
-	publish(t, st, []chunk.Chunk{lines("a", 0, 10)})
-	runOnce(t, d)
-	other := lines("a", 0, 10)
-	other.Body = bytes.ToUpper(other.Body)
-	p := publish(t, st, []chunk.Chunk{other, lines("b", 0, 3)})
-	if rep := runOnce(t, d); rep.Quarantined != 1 {
-		t.Errorf("got %+v, want 1 file quarantined", rep)
-	}
-	checkLines(t, tableRows(t, st), map[string]int{"a": 10, "b": 3})
-	to := store.SinkPath(store.Quarantine, "app", store.SegmentOf(p))
-	if note := storetest.Get(t, st, to+".reason.json"); !bytes.Contains(note, []byte("other bytes")) {
-		t.Errorf("the reason says %s", note)
-	}
-	storetest.Get(t, st, to)
-}
-
-// With other borders no checksum tells: the bytes themselves do.
-func TestOtherBytesWithOtherBordersAreQuarantined(t *testing.T) {
-	for name, again := range map[string]struct {
-		first int64
-		lines int
-		keep  int // lines of it that are new
-	}{
-		"inside an old chunk":    {2, 3, 0},
-		"over its end":           {8, 6, 0},
-		"over several, shifted":  {5, 12, 0},
-		"the same bytes, inside": {2, 3, 0},
-		"the same, over its end": {18, 4, 2},
-	} {
-		t.Run(name, func(t *testing.T) {
-			st := testStore(t)
-			d := testDemux(t, st, nil)
-			publish(t, st, []chunk.Chunk{lines("a", 0, 10), lines("a", 10*lineLen, 10)})
-			runOnce(t, d)
-			c := lines("a", again.first*lineLen, again.lines)
-			same := strings.HasPrefix(name, "the same")
-			if !same {
-				c.Body = bytes.ToUpper(c.Body)
-			}
-			publish(t, st, []chunk.Chunk{c})
-			want := 1
-			if same {
-				want = 0
-			}
-			if rep := runOnce(t, d); rep.Quarantined != want {
-				t.Errorf("got %+v, want %d files quarantined", rep, want)
-			}
-			checkLines(t, tableRows(t, st), map[string]int{"a": 20 + again.keep})
-		})
-	}
-}
-
 func TestADamagedBlockIsQuarantinedAndTheRestIsUsed(t *testing.T) {
 	for name, damage := range map[string]func(b []byte) []byte{
 		"last block": func(b []byte) []byte { b[len(b)-20] ^= 1; return b },

@@ -2,6 +2,7 @@ package demux
 
 import (
 	"context"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"github.com/akupara/akupara/chunk"
+	"github.com/akupara/akupara/demux/table"
 	"github.com/akupara/akupara/store"
 )
 
@@ -20,13 +22,21 @@ type sinkFile struct {
 	path   string
 	reader store.Reader
 	sink   *chunk.Sink
-	// faults say which of its blocks can't go into the table, and why: damage,
-	// or bytes that contradict what the table holds.
+	// faults say which of its blocks are damaged, and how.
 	faults []fault
 	used   int64 // bytes of it that became rows
-	// held are its chunks, by block and number, that need no second look:
-	// they became rows, or were held against what came before.
-	held map[[2]int]bool
+	// done are the numbers of its blocks that the table holds, or will when the
+	// run that is under way commits.
+	done chunk.Ranges
+}
+
+// crc tells the file from any other of its name.
+func (f *sinkFile) crc() uint32 {
+	var b []byte
+	for i := range f.sink.Index.Blocks {
+		b = binary.LittleEndian.AppendUint32(b, f.sink.Index.Blocks[i].CRC)
+	}
+	return chunk.CRC(b)
 }
 
 // bytes is how many bytes of the streams the file holds.
@@ -44,27 +54,35 @@ func (f *sinkFile) bytes() (n int64) {
 // fault is what was left out of a run.
 type fault struct {
 	Block  int    `json:"block"` // -1: the file is not whole
-	Chunk  int    `json:"chunk"` // of the block; -1: all of it
+	Chunk  int    `json:"chunk"` // of the block; -1: all of it, as always now
 	Reason string `json:"reason"`
 }
 
-func (f *sinkFile) blame(block, chunk int, reason string) {
-	if !f.faulty(block, chunk) {
-		f.faults = append(f.faults, fault{block, chunk, reason})
+func (f *sinkFile) blame(block int, reason string) {
+	if !f.faulty(block) {
+		f.faults = append(f.faults, fault{block, -1, reason})
 	}
 }
 
-func (f *sinkFile) faulty(block, chunk int) bool {
-	return slices.ContainsFunc(f.faults, func(x fault) bool {
-		return x.Block == block && (x.Chunk == chunk || x.Chunk == -1)
-	})
+func (f *sinkFile) faulty(block int) bool {
+	return slices.ContainsFunc(f.faults, func(x fault) bool { return x.Block == block })
 }
 
-func (f *sinkFile) hold(block, chunk int) {
-	if f.held == nil {
-		f.held = map[[2]int]bool{}
+func (f *sinkFile) finish(block int) {
+	f.done = f.done.Add(chunk.Range{First: int64(block), Last: int64(block) + 1})
+}
+
+func (f *sinkFile) isDone(block int) bool {
+	return f.done.Overlaps(chunk.Range{First: int64(block), Last: int64(block) + 1})
+}
+
+// recall marks the blocks that the table holds, as it says itself.
+func (f *sinkFile) recall(sinks []table.Sink) {
+	for _, s := range sinks {
+		if s.Segment == store.SegmentOf(f.path) && s.CRC == f.crc() {
+			f.done = f.done.AddAll(s.Blocks)
+		}
 	}
-	f.held[[2]int{block, chunk}] = true
 }
 
 func (f *sinkFile) close() {
@@ -116,7 +134,7 @@ func openSink(ctx context.Context, st store.FS, p string) (*sinkFile, error) {
 		return nil, fmt.Errorf("read sink file %s: %w", p, err)
 	}
 	if f.sink.Damage != nil {
-		f.blame(-1, -1, f.sink.Damage.Error())
+		f.blame(-1, f.sink.Damage.Error())
 	}
 	return f, nil
 }

@@ -67,6 +67,15 @@ func (s *Stream) Cover(r chunk.Range, crc uint32) {
 	s.addSums(Sum{r.First, r.Last, crc})
 }
 
+// Vouch remembers the checksum of bytes that the table holds, of whatever
+// stream: as a chunk they may come again.
+func (s *Stream) Vouch(r chunk.Range, crc uint32) { s.addSums(Sum{r.First, r.Last, crc}) }
+
+// Vouches reports whether the table holds exactly these bytes.
+func (s *Stream) Vouches(r chunk.Range, crc uint32) bool {
+	return slices.Contains(s.Sums, Sum{r.First, r.Last, crc})
+}
+
 // Tell takes in a fact: what its kind says of its range. Data is no fact, and
 // ignored.
 func (s *Stream) Tell(kind chunk.Kind, r chunk.Range) {

@@ -68,27 +68,53 @@ func (r *reader) Parse(c *chunk.Chunk, keep chunk.Ranges, b *rows.Builder) {
 	}
 	r.b, r.year = b, c.Time
 	r.bounds(c)
-	r.decoder(c.Encoding)
-	r.part, r.multiline = c.Tags["part"], c.Tags["multiline"] == "true"
+	r.open(c)
+	r.multiline = c.Tags["multiline"] == "true"
 	_, reads := r.format.(parter)
 	r.rest = !reads && (r.part == "middle" || r.part == "last")
 	b.Origin(c.Host, c.Source, c.Stream, c.Tags)
 	r.begin(r)
-	body := c.Body
-	for first, i := 0, 0; first < len(body); i++ {
-		var last int
-		switch {
-		case c.Borders != nil && i < len(c.Borders):
-			last = int(c.Borders[i])
-		case c.Borders == nil:
-			last = first + r.end(body[first:])
-		}
-		if last <= first || last > len(body) { // borders that break their rules
-			last = len(body)
-		}
+	for first, i := 0, 0; first < len(c.Body); i++ {
+		last := r.last(c, first, i)
 		r.whole(c, keep, first, last)
 		first = last
 	}
+}
+
+// Records implements Parser.
+func (r *reader) Records(c *chunk.Chunk) []chunk.Range {
+	if c.Kind != chunk.Data {
+		return nil
+	}
+	r.open(c)
+	var out []chunk.Range
+	for first, i := 0, 0; first < len(c.Body); i++ {
+		last := r.last(c, first, i)
+		out = append(out, chunk.Range{First: c.First + int64(first), Last: c.First + int64(last)})
+		first = last
+	}
+	return out
+}
+
+// open prepares for cutting the chunk into records.
+func (r *reader) open(c *chunk.Chunk) {
+	r.decoder(c.Encoding)
+	r.part = c.Tags["part"]
+}
+
+// last is where the i-th record of a chunk ends, which starts at first.
+func (r *reader) last(c *chunk.Chunk, first, i int) int {
+	var last int
+	switch {
+	case c.Borders == nil:
+		last = first + r.end(c.Body[first:])
+	case i < len(c.Borders):
+		last = int(c.Borders[i])
+	}
+	if last <= first || last > len(c.Body) { // borders that break their rules
+		last = len(c.Body)
+	}
+	return last
 }
 
 func (r *reader) bounds(c *chunk.Chunk) {

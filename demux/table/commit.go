@@ -69,6 +69,7 @@ type Commit struct {
 	Columns []schema.Column   // wanted; PlanColumns tells what is made of them
 	Files   []DataFile        // none is fine: facts alone can be committed
 	Delta   coverage.Set      // what the files and facts add; Seen is set where it is zero
+	Sinks   []Sink            // all that Table.Sinks tells of afterwards; those of before are forgotten
 	Summary map[string]string // goes into the snapshot's summary, with the run's id
 }
 
@@ -219,7 +220,7 @@ func (a *attempt) stage(ctx context.Context, txn *ice.Transaction, c *Commit) er
 			return fmt.Errorf("add columns: %w", err)
 		}
 	}
-	props := iceberg.Properties{propRun: c.RunID}
+	props := iceberg.Properties{propRun: c.RunID, propSinks: formatSinks(c.Sinks)}
 	if len(c.Delta) > 0 {
 		files, err := a.writeCoverage(ctx, c.RunID, c.Delta)
 		if err != nil {

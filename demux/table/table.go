@@ -42,6 +42,7 @@ var (
 // Names of Iceberg table properties and snapshot summary fields of ours.
 const (
 	propCoverage = "akupara.coverage" // the coverage files: a base, then deltas
+	propSinks    = "akupara.sinks"    // sink files in raw/ of which it holds all or some blocks
 	propRun      = "akupara.run"      // the run that committed last; in a summary, the snapshot's run
 	propSwept    = "akupara.swept"    // when orphans were last removed
 )

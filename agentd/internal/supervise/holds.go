@@ -92,6 +92,46 @@ func (h *holds) release(id string, of checkpoints.Owner) {
 	}
 }
 
+// rewind sets streams of the adaptor back that it still has and has not
+// released, and lets the ledgers forget them: no other adaptor takes one
+// meanwhile. It returns those that it left alone.
+func (h *holds) rewind(of checkpoints.Owner, to map[string]int64, closeStream func(id string)) (gone map[string]bool, err error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	gone = map[string]bool{}
+	for id := range to {
+		owner, ok := h.store.Owner(id)
+		if _, released := h.released[id]; !ok || !owner.Is(of) || released {
+			gone[id] = true
+			delete(to, id)
+		}
+	}
+	if err := h.store.Rewind(to); err != nil {
+		return nil, err
+	}
+	for id := range to {
+		closeStream(id)
+	}
+	return gone, nil
+}
+
+// sweep lets the ledgers forget streams that no adaptor holds, once all that was
+// sent of them is settled. They stay stored; whoever takes one opens it again.
+func (h *holds) sweep(closeStream func(id string)) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, of := range h.store.Owners() {
+		if h.active(of) {
+			continue
+		}
+		for _, st := range h.store.Of(of) {
+			if st.Settled >= st.Sent {
+				closeStream(st.ID)
+			}
+		}
+	}
+}
+
 // forget drops what is known of a stream that is gone.
 func (h *holds) forget(id string) {
 	h.mu.Lock()

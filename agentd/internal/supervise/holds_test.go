@@ -7,6 +7,7 @@ import (
 	"slices"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/akupara/akupara/adaptors"
 	"github.com/akupara/akupara/agentd/internal/filter"
@@ -22,13 +23,13 @@ type parties struct {
 }
 
 // meet runs adaptors of these names.
-func meet(t *testing.T, names []string, test func(p parties)) {
+func meet(t *testing.T, names []string, test func(t *testing.T, p parties)) {
 	t.Helper()
 	var specs []Spec
 	for _, name := range names {
 		specs = append(specs, spec(name, &fake{run: untilDone}))
 	}
-	inBubble(t, nil, specs, func(t *testing.T, s *Supervisor) { test(parties{s, t}) })
+	inBubble(t, nil, specs, func(t *testing.T, s *Supervisor) { test(t, parties{s, t}) })
 }
 
 func (p parties) of(name string) streams {
@@ -87,7 +88,7 @@ func TestStreamsOfAnAdaptorThatIsStoppedRemovedOrReplacedAreForOthers(t *testing
 		"removed": func(p parties) error { return p.Remove(p.t.Context(), "a") },
 	} {
 		t.Run(name, func(t *testing.T) {
-			meet(t, []string{"a", "b"}, func(p parties) {
+			meet(t, []string{"a", "b"}, func(t *testing.T, p parties) {
 				id := p.open("a")
 				p.takes("b", "while a runs", id, "a")
 				version := p.env.Claims.Version()
@@ -114,7 +115,7 @@ func TestStreamsOfAnAdaptorThatIsStoppedRemovedOrReplacedAreForOthers(t *testing
 		})
 	}
 	t.Run("replaced", func(t *testing.T) {
-		meet(t, []string{"a", "b"}, func(p parties) {
+		meet(t, []string{"a", "b"}, func(t *testing.T, p parties) {
 			id := p.open("a")
 			change, err := p.Prepare([]Spec{spec("a", &fake{run: untilDone})}, nil, func(string) bool { return true })
 			if err != nil {
@@ -160,7 +161,7 @@ func TestAdaptorThatStillStopsHoldsItsStreams(t *testing.T) {
 }
 
 func TestReleasedStreamIsItsAdaptorsUntilAnotherTakesIt(t *testing.T) {
-	meet(t, []string{"a", "b", "c"}, func(p parties) {
+	meet(t, []string{"a", "b", "c"}, func(t *testing.T, p parties) {
 		id, other := p.open("a"), p.open("a")
 		version := p.env.Claims.Version()
 		p.of("b").Release(id) // not its own
@@ -242,7 +243,7 @@ func TestNoLateReceiptReachesWhoGaveAStreamAway(t *testing.T) {
 }
 
 func TestStreamsGoOnAsTheTypeThatTheirAdaptorHasNow(t *testing.T) {
-	meet(t, []string{"a"}, func(p parties) {
+	meet(t, []string{"a"}, func(t *testing.T, p parties) {
 		id := p.open("a")
 		other, err := p.of("a").Open(t.Context(), adaptors.Stream{Source: "/z", Identity: []byte("i"), Type: "z"}) // a type of the kind's own
 		if err != nil {
@@ -270,6 +271,133 @@ func TestStreamsGoOnAsTheTypeThatTheirAdaptorHasNow(t *testing.T) {
 		}
 		if st, _ := p.env.Checkpoints.Stream(id); st.Type != "y" || st.Begin != 40 {
 			t.Errorf("stored is %+v, want it as y from 40 on", st)
+		}
+	})
+}
+
+func TestRewindActsOnTheStreamsThatTheAdaptorHolds(t *testing.T) {
+	specs := []Spec{spec("a", &fake{run: untilDone}), spec("b", &fake{run: untilDone})}
+	for i := range specs {
+		specs[i].Kind.Rewindable = true
+	}
+	inBubble(t, nil, specs, func(t *testing.T, s *Supervisor) {
+		p := parties{s, t}
+		own, released, taken := p.open("a"), p.open("a"), p.open("a")
+		for _, id := range []string{own, released, taken} {
+			p.of("a").u.source().Settled(id, 50)
+		}
+		p.of("a").Release(released)
+		p.of("a").Release(taken)
+		p.takes("b", "released", taken, "")
+		out, err := s.Rewind(t.Context(), "a", Rewind{All: true, Beginning: true})
+		if err != nil || len(out.Rewound) != 1 || out.Rewound[0].Stream != own || len(out.Left) != 1 || out.Left[0].Stream != released {
+			t.Errorf("rewind of a: got %+v, %v, want its own alone set back, and the released one left", out, err)
+		}
+		if _, err := s.Rewind(t.Context(), "a", Rewind{Stream: taken, Beginning: true}); !errors.Is(err, ErrNoStream) {
+			t.Errorf("rewind of what b took: got %v, want ErrNoStream", err)
+		}
+		if out, err := s.Rewind(t.Context(), "b", Rewind{Stream: taken, Offset: 10}); err != nil || len(out.Rewound) != 1 {
+			t.Errorf("rewind of b: got %+v, %v, want the stream set back that it took", out, err)
+		}
+		for id, want := range map[string]int64{own: 0, released: 50, taken: 10} {
+			if st, _ := s.env.Checkpoints.Stream(id); st.Settled != want {
+				t.Errorf("stream %s is settled to %d, want %d", id, st.Settled, want)
+			}
+		}
+	})
+}
+
+func TestStreamsThatNobodyHoldsLeaveTheLedgerOnceTheyAreSettled(t *testing.T) {
+	meet(t, []string{"a", "b"}, func(t *testing.T, p parties) {
+		done, open, kept := p.open("a"), p.open("a"), p.open("b")
+		way := p.of("a").u.way()
+		if err := errors.Join(p.of("a").Sent(done, 50, 1), p.of("a").Sent(open, 50, 1), p.of("b").Sent(kept, 50, 1)); err != nil {
+			t.Fatal(err)
+		}
+		for id, upTo := range map[string]int64{done: 50, open: 49} {
+			p.of("a").u.source().Settled(id, upTo)
+		}
+		p.of("b").u.source().Settled(kept, 50)
+		inLedger := func(id string) bool {
+			return way.Ledger.(*ledger.Ledger).Sending(&chunk.Chunk{Stream: id, Body: []byte("x"), Last: 1}) == nil
+		}
+		if err := p.Remove(t.Context(), "a"); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		time.Sleep(2 * sampleEvery) // of the bubble's clock
+		synctest.Wait()
+		for id, want := range map[string]bool{done: false, open: true, kept: true} {
+			if got := inLedger(id); got != want {
+				t.Errorf("stream %s is in the ledger: %t, want %t", id, got, want)
+			}
+		}
+		if n := len(p.env.Checkpoints.Streams("a")); n != 2 {
+			t.Errorf("%d streams of a are stored, want both", n)
+		}
+		p.takes("b", "after a was removed", done, "")
+		if !inLedger(done) {
+			t.Error("what b took is not in the ledger")
+		}
+	})
+}
+
+func TestRenamedAdaptorStartsWhenTheOneBeforeHasReturned(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		release := make(chan struct{})
+		stubborn := &fake{run: func(ctx context.Context, _ adaptors.Env) error { <-ctx.Done(); <-release; return nil }}
+		var id string
+		taken := make(chan error, 1)
+		next := &fake{run: func(ctx context.Context, env adaptors.Env) error {
+			_, err := env.Streams.Take(id)
+			taken <- err
+			return untilDone(ctx, env)
+		}}
+		s := supervisor(t, nil)
+		if err := s.Add(spec("before", stubborn), true); err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan struct{})
+		go func() { s.Run(ctx); close(done) }()
+		synctest.Wait()
+		id = parties{s, t}.open("before")
+		other := spec("other", &fake{run: untilDone})
+		other.Kind.Name = "another"
+		change, err := s.Prepare([]Spec{spec("after", next), other}, []string{"before"}, func(string) bool { return true })
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.Apply(change)
+		synctest.Wait()
+		if n := next.runs.Load(); n != 0 {
+			t.Errorf("it runs %d times while the one before still stops", n)
+		}
+		if u, _ := s.unit("other"); u.adaptor.(*fake).runs.Load() != 1 {
+			t.Error("one of another kind waits as well")
+		}
+		close(release)
+		if err := <-taken; err != nil {
+			t.Errorf("take of the stream of the one before: %v", err)
+		}
+		cancel()
+		<-done
+	})
+}
+
+func TestStoppedAdaptorShowsNoStreamThatAnotherTook(t *testing.T) {
+	meet(t, []string{"a", "b"}, func(t *testing.T, p parties) {
+		own, taken := p.open("a"), p.open("a")
+		p.of("a").u.adaptor.(*fake).shown = adaptors.Status{LagBytes: 30, Sources: []adaptors.Source{
+			{Stream: own, Size: 10}, {Stream: taken, Size: 20},
+		}}
+		if err := p.Stop(t.Context(), "a"); err != nil {
+			t.Fatal(err)
+		}
+		p.takes("b", "stopped", taken, "")
+		v, err := p.Get("a")
+		if err != nil || len(v.Position) != 1 || v.Position[0].Stream != own || v.LagBytes != 10 {
+			t.Errorf("a shows %+v with a lag of %d (%v), want its own stream and 10", v.Position, v.LagBytes, err)
 		}
 	})
 }

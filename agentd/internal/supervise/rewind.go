@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/akupara/akupara/adaptors"
 )
@@ -80,22 +81,28 @@ func (s *Supervisor) Rewind(ctx context.Context, name string, r Rewind) (Rewound
 	if len(out.Rewound)+len(out.Left) == 0 && !r.All {
 		return Rewound{}, fmt.Errorf("adaptor %q, %s: %w", name, r.Stream+r.Path, ErrNoStream)
 	}
-	if err := u.env.Checkpoints.Rewind(to); err != nil {
+	gone, err := s.holds.rewind(u.owner(), to, u.env.Close)
+	if err != nil {
 		return Rewound{}, fmt.Errorf("rewind adaptor %q: %w", name, err)
 	}
-	for id := range to {
-		u.env.Close(id)
-	}
+	out.drop(gone)
 	u.env.Log.Info("streams were set back, and are sent again", "adaptor", name, "streams", len(to))
 	return out, nil
 }
 
-// rests waits until neither the unit runs nor the one whose place it takes.
-func (u *unit) rests(ctx context.Context, idle <-chan struct{}) error {
-	for _, done := range []<-chan struct{}{u.after, idle} {
-		if done == nil {
-			continue // there was none
+// drop moves streams that could not be set back to those that were left.
+func (r *Rewound) drop(gone map[string]bool) {
+	r.Rewound = slices.DeleteFunc(r.Rewound, func(b SetBack) bool {
+		if gone[b.Stream] {
+			r.Left = append(r.Left, Left{b.Stream, b.Path, "another adaptor has found its source, or may"})
 		}
+		return gone[b.Stream]
+	})
+}
+
+// rests waits until neither the unit runs nor those that it starts behind.
+func (u *unit) rests(ctx context.Context, idle <-chan struct{}) error {
+	for _, done := range append(slices.Clone(u.after), idle) {
 		select {
 		case <-done:
 		case <-ctx.Done():

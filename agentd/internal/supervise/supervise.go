@@ -111,6 +111,7 @@ func (s *Supervisor) Run(ctx context.Context) {
 			for _, u := range s.all() {
 				u.sample(now)
 			}
+			s.holds.sweep(s.env.Close)
 		case <-ctx.Done():
 			return
 		}
@@ -150,7 +151,7 @@ func (s *Supervisor) Add(spec Spec, run bool) error {
 func (s *Supervisor) insert(u *unit) {
 	name := u.spec.Name
 	if before := s.leaving[name]; before != nil {
-		u.after = before.ended
+		u.after = append(u.after, before.ended)
 	}
 	if s.lives[name] == nil {
 		s.lives[name] = &lives{}
@@ -208,16 +209,19 @@ func (s *Supervisor) Prepare(specs []Spec, remove []string, run func(name string
 	return c, errors.Join(errs...)
 }
 
-// Apply does what was prepared. It does not wait: an adaptor that replaces
-// another starts once that one has returned, and goes on with its streams.
+// Apply does what was prepared. It does not wait: an adaptor starts once those of
+// its kind that are removed or replaced have returned, and goes on with the
+// streams of the one whose name it has, or whose sources it finds.
 func (s *Supervisor) Apply(c *Change) {
 	s.changing.Lock()
 	defer s.changing.Unlock()
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	var left []*unit
 	for _, name := range c.remove {
 		if u := s.units[name]; u != nil {
 			s.leave(u)
+			left = append(left, u)
 		}
 	}
 	for _, u := range c.fresh {
@@ -226,6 +230,14 @@ func (s *Supervisor) Apply(c *Change) {
 			u.want, u.history = old.want, old.history
 			old.mu.Unlock()
 			s.leave(old)
+			left = append(left, old)
+		}
+	}
+	for _, u := range c.fresh {
+		for _, gone := range left {
+			if gone.spec.Kind.Name == u.spec.Kind.Name && gone.spec.Name != u.spec.Name {
+				u.after = append(u.after, gone.ended)
+			}
 		}
 		s.insert(u)
 	}

@@ -22,6 +22,7 @@ import (
 type fake struct {
 	run   func(ctx context.Context, env adaptors.Env) error
 	runs  atomic.Int32
+	shown adaptors.Status
 	mu    sync.Mutex
 	calls []string
 }
@@ -31,7 +32,7 @@ func (f *fake) Run(ctx context.Context, env adaptors.Env) error {
 	return f.run(ctx, env)
 }
 
-func (f *fake) Status() adaptors.Status { return adaptors.Status{} }
+func (f *fake) Status() adaptors.Status { return f.shown }
 
 func (f *fake) Settled(stream string, _ int64) { f.note("settled " + stream) }
 

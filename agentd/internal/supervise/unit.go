@@ -51,8 +51,8 @@ type unit struct {
 	level   atomic.Int32 // a ledger.Level
 	bound   func() (Route, *filter.Filter)
 	history *history
-	after   <-chan struct{} // nil, or closed when the one before it has ended
-	ended   chan struct{}   // closed when it will never run again
+	after   []<-chan struct{} // closed when those have ended that it has to wait for
+	ended   chan struct{}     // closed when it will never run again
 
 	mu      sync.Mutex
 	want    bool // to run
@@ -98,9 +98,9 @@ func (u *unit) begins(l *lives) {
 func (u *unit) loop(ctx context.Context) {
 	defer u.env.Claims.Released() // others may have its streams now
 	defer close(u.ended)
-	if u.after != nil {
+	for _, ended := range u.after {
 		select {
-		case <-u.after:
+		case <-ended:
 		case <-ctx.Done():
 			return
 		}

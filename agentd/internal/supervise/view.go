@@ -109,13 +109,31 @@ type lagger interface {
 
 // lag is what is in the sources and not settled, and the adaptor's own error.
 func (u *unit) lag() (bytes int64, lastErr string) {
-	if l, ok := u.adaptor.(lagger); ok {
+	if l, ok := u.adaptor.(lagger); ok && u.holding() {
 		bytes, lastErr = l.Lag()
 	} else {
-		status := u.adaptor.Status()
+		status := u.status()
 		bytes, lastErr = status.LagBytes, status.LastErr
 	}
 	return bytes + u.spooled(), lastErr
+}
+
+// status is the adaptor's, without the streams that others have taken since it
+// ran.
+func (u *unit) status() adaptors.Status {
+	status := u.adaptor.Status()
+	if !u.spec.Kind.Replayable {
+		return status
+	}
+	status.Sources = slices.DeleteFunc(slices.Clone(status.Sources), func(src adaptors.Source) bool {
+		of, ok := u.env.Checkpoints.Owner(src.Stream)
+		gone := ok && !of.Is(u.owner())
+		if gone {
+			status.LagBytes = max(0, status.LagBytes-max(0, src.Size-src.Settled))
+		}
+		return gone
+	})
+	return status
 }
 
 // sample notes the unit's totals.
@@ -161,7 +179,7 @@ func (u *unit) spooled() int64 {
 }
 
 func (u *unit) view() View {
-	status := u.adaptor.Status()
+	status := u.status()
 	now := time.Now()
 	lag := status.LagBytes + u.spooled()
 	v := View{

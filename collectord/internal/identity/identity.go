@@ -5,6 +5,7 @@
 package identity
 
 import (
+	"bytes"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/binary"
@@ -18,6 +19,8 @@ import (
 	"regexp"
 	"strings"
 	"syscall"
+
+	"github.com/akupara/akupara/disk"
 )
 
 // Identity tells one start of one collector from all others.
@@ -44,11 +47,11 @@ type stored struct {
 
 var idRE = regexp.MustCompile(`^c[0-9a-f]{12}$`)
 
-// Next gives the identity for a new start of the collector in dir, which
+// Next returns the identity for a new start of the collector in dir, which
 // exists and is locked, and has stored it durably. machineID is the machine's
 // own, "" where it is not known. changed says why there is a new ID although
 // there was one before.
-func Next(dir, machineID string) (id Identity, changed string, err error) {
+func Next(d disk.Disk, dir, machineID string) (id Identity, changed string, err error) {
 	machine := ""
 	if machineID != "" {
 		// The machine's id itself is a secret of the machine.
@@ -79,7 +82,7 @@ func Next(dir, machineID string) (id Identity, changed string, err error) {
 		s.Machine = machine
 	}
 	s.Starts++
-	if err := write(dir, s); errors.Is(err, syscall.ENOSPC) {
+	if err := write(d, dir, s); errors.Is(err, syscall.ENOSPC) {
 		// A full disk gets room only by a collector that starts and uploads: a
 		// random number that is not stored is as unique.
 		var b [8]byte
@@ -91,28 +94,12 @@ func Next(dir, machineID string) (id Identity, changed string, err error) {
 	return Identity{ID: s.ID, Starts: s.Starts}, changed, nil
 }
 
-func write(dir string, s stored) error {
+func write(d disk.Disk, dir string, s stored) error {
 	raw, err := json.Marshal(s)
 	if err != nil {
 		return err
 	}
-	tmp := filepath.Join(dir, fileName+".tmp")
-	f, err := os.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o640)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(append(raw, '\n'))
-	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return err
-	}
-	if err := os.Rename(tmp, filepath.Join(dir, fileName)); err != nil {
-		return err
-	}
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
+	return disk.Publish(d, filepath.Join(dir, fileName), bytes.NewReader(append(raw, '\n')), 0o640)
 }
 
 // MachineID is what systemd calls this machine, "" where nothing says.

@@ -1,14 +1,18 @@
 package identity
 
 import (
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"testing"
+
+	"github.com/akupara/akupara/disk"
+	"github.com/akupara/akupara/disk/disktest"
 )
 
 func next(t *testing.T, dir, machine string) Identity {
 	t.Helper()
-	id, _, err := Next(dir, machine)
+	id, _, err := Next(disk.Local{}, dir, machine)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -32,7 +36,7 @@ func TestIDStaysAndStartsAreNeverRepeated(t *testing.T) {
 func TestClonedDiskGetsANewID(t *testing.T) {
 	dir := t.TempDir()
 	first := next(t, dir, "m1")
-	clone, changed, err := Next(dir, "m2")
+	clone, changed, err := Next(disk.Local{}, dir, "m2")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -50,9 +54,36 @@ func TestDamagedIdentityIsReplaced(t *testing.T) {
 		if err := os.WriteFile(filepath.Join(dir, fileName), []byte(content), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		id, changed, err := Next(dir, "m")
+		id, changed, err := Next(disk.Local{}, dir, "m")
 		if err != nil || !idRE.MatchString(id.ID) || changed == "" {
 			t.Errorf("identity file %q: got %+v, reason %q, error %v", content, id, changed, err)
+		}
+	}
+}
+
+// However often the power fails at whatever change, no two starts that got an
+// identity are the same one.
+func TestNoStartIsRepeatedWhenThePowerFails(t *testing.T) {
+	rnd := rand.New(rand.NewPCG(1, 2))
+	for _, when := range []disktest.When{disktest.Before, disktest.After, disktest.Torn} {
+		for k, crashed := 0, true; crashed; k++ {
+			dir, stash := t.TempDir(), t.TempDir()
+			first := next(t, dir, "m")
+			seen := map[string]bool{first.Instance(): true}
+			for range 3 {
+				d := disktest.New(stash)
+				d.CrashAt(k, when)
+				id, changed, err := Next(d, dir, "m")
+				crashed = d.Crashed()
+				d.LosePower(rnd)
+				if err != nil {
+					continue
+				}
+				if id.ID != first.ID || changed != "" || seen[id.Instance()] {
+					t.Fatalf("%v %d: start %s after %v; reason %q", when, k, id.Instance(), seen, changed)
+				}
+				seen[id.Instance()] = true
+			}
 		}
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/akupara/akupara/chunk"
+	"github.com/akupara/akupara/disk"
 	"github.com/akupara/akupara/store"
 )
 
@@ -44,7 +45,7 @@ func (s *Spool) recoverType(dataType string) error {
 	slices.SortFunc(files, func(a, b fs.DirEntry) int { return strings.Compare(filepath.Ext(b.Name()), filepath.Ext(a.Name())) })
 	for _, f := range files {
 		path := filepath.Join(dir, f.Name())
-		if filepath.Ext(path) == tempExt {
+		if filepath.Ext(path) == disk.TempExt {
 			_ = s.Disk.Remove(path) // half of a copy
 			continue
 		}
@@ -103,7 +104,7 @@ func (s *Spool) recoverSegment(dataType string, id store.Segment, path string, s
 	}
 	if !sealed && !g.tail {
 		// What was read may still lie in the page cache alone.
-		if err := s.Disk.Truncate(path, e.bytes); err != nil {
+		if err := disk.Truncate(s.Disk, path, e.bytes); err != nil {
 			s.fail(fmt.Errorf("sync segment %s: %w", id, err))
 		}
 	}

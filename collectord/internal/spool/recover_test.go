@@ -11,7 +11,7 @@ import (
 	"testing"
 
 	"github.com/akupara/akupara/chunk"
-	"github.com/akupara/akupara/collectord/internal/spool/spooltest"
+	"github.com/akupara/akupara/disk/disktest"
 )
 
 func TestSegmentFoundOpenIsCutAfterItsLastWholeBatch(t *testing.T) {
@@ -99,26 +99,34 @@ func TestWhatWasAnsweredForSurvivesACrashAtEveryChange(t *testing.T) {
 	for i := range batches {
 		batches[i] = batch(t, []string{"app", "web"}[i%2], "s", int64(i), fmt.Sprintf("body %d", i))
 	}
-	for _, when := range []spooltest.When{spooltest.Before, spooltest.After, spooltest.Torn} {
+	for _, when := range []disktest.When{disktest.Before, disktest.After, disktest.Torn} {
 		for k := 0; ; k++ {
 			dir := t.TempDir()
 			o := options(t, dir)
 			o.Log = slog.New(slog.NewTextHandler(io.Discard, nil))
 			o.SealBytes = int64(2 * len(batches[0].Frame))
-			disk := o.Disk.(*spooltest.Disk)
+			disk := o.Disk.(*disktest.Disk)
 			disk.CrashAt(k, when)
-			r := start(t, o)
+			r, err := launch(t, o)
+			if err != nil && !disk.Crashed() {
+				t.Fatal(err)
+			}
 			acked := map[string]bool{}
 			for i := range batches {
+				if err != nil {
+					break
+				}
 				ticket, err := r.Append(&batches[i])
 				if err == nil && ticket.Wait(t.Context()) == nil {
 					acked[string(batches[i].Block)] = true
 				}
 			}
-			r.stop()
+			if err == nil {
+				r.stop()
+			}
 			disk.LosePower(rnd)
 
-			o.Disk, o.Collector = spooltest.New(t.TempDir()), "c1.2"
+			o.Disk, o.Collector = disktest.New(t.TempDir()), "c1.2"
 			again := start(t, o)
 			found := map[string]int{}
 			for range again.Status().Sealed {

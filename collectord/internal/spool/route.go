@@ -3,12 +3,12 @@ package spool
 import (
 	"context"
 	"fmt"
-	"os"
 	"path/filepath"
 	"sync"
 	"time"
 
 	"github.com/akupara/akupara/chunk"
+	"github.com/akupara/akupara/disk"
 	"github.com/akupara/akupara/store"
 )
 
@@ -158,13 +158,13 @@ func (s *Spool) sealDue(now time.Time) {
 // create makes a new open segment, durable in its directory.
 func (s *Spool) create(dataType string) (*open, error) {
 	dir := filepath.Join(s.root(), dataType)
-	if err := s.makeDir(dir); err != nil {
-		return nil, err
+	if err := disk.MkdirAll(s.Disk, dir, dirMode); err != nil {
+		return nil, fmt.Errorf("create segment: %w", err)
 	}
 	now := time.Now()
 	id := s.newID(now)
 	path := filepath.Join(dir, string(id)+openExt)
-	f, err := s.Disk.Create(path)
+	f, err := disk.Create(s.Disk, path, fileMode)
 	if err != nil {
 		return nil, fmt.Errorf("create segment: %w", err)
 	}
@@ -192,15 +192,4 @@ func (s *Spool) newID(now time.Time) store.Segment {
 	s.lastTime = stamp
 	s.number++
 	return store.NewSegment(stamp, s.Collector, s.number)
-}
-
-// makeDir makes a directory, durable in its parent.
-func (s *Spool) makeDir(dir string) error {
-	if err := os.Mkdir(dir, 0o750); err != nil {
-		if os.IsExist(err) {
-			return nil
-		}
-		return fmt.Errorf("make directory: %w", err)
-	}
-	return s.Disk.SyncDir(filepath.Dir(dir))
 }

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/akupara/akupara/disk"
 	"github.com/akupara/akupara/store"
 )
 
@@ -42,7 +43,7 @@ func (s *Spool) finish(o *open) {
 	}
 	if g.tail {
 		// Not damage: bytes that nobody was answered for.
-		if err := s.Disk.Truncate(g.path, g.extent.bytes); err != nil {
+		if err := disk.Truncate(s.Disk, g.path, g.extent.bytes); err != nil {
 			s.Log.Warn("the end of a failed segment could not be cut off", "segment", g.ID, "error", err)
 		} else {
 			g.tail = false
@@ -146,30 +147,8 @@ func (s *Spool) split(g *Sealed, from int, id store.Segment) (*Sealed, error) {
 	if err := n.ID.Check(); err != nil {
 		return nil, err
 	}
-	dir := filepath.Dir(g.where())
-	n.path = filepath.Join(dir, string(n.ID)+sealedExt)
-	temp := filepath.Join(dir, string(n.ID)+tempExt)
-	if err := s.copyTo(temp, io.NewSectionReader(frames, begin, size-begin)); err != nil {
-		return nil, err
-	}
-	if err := s.Disk.Rename(temp, n.path); err != nil {
-		return nil, err
-	}
-	return n, s.Disk.SyncDir(dir)
-}
-
-// copyTo writes a file, whole and durable but for its name.
-func (s *Spool) copyTo(name string, from io.Reader) error {
-	// A crash may have left a part of the same copy.
-	if err := s.Disk.Remove(name); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return err
-	}
-	out, err := s.Disk.Create(name)
-	if err != nil {
-		return err
-	}
-	_, err = io.Copy(struct{ io.Writer }{out}, from)
-	return errors.Join(err, out.Sync(), out.Close())
+	n.path = filepath.Join(filepath.Dir(g.where()), string(n.ID)+sealedExt)
+	return n, disk.Publish(s.Disk, n.path, io.NewSectionReader(frames, begin, size-begin), fileMode)
 }
 
 // Repair reads a segment to its first damage, and moves the rest to
@@ -207,7 +186,7 @@ func (s *Spool) Repair(g *Sealed) (gone bool, err error) {
 func (s *Spool) setAside(g *Sealed) error {
 	size := g.Size()
 	dir := filepath.Join(s.quarantineRoot(), g.Type)
-	if err := s.makeDir(dir); err != nil {
+	if err := disk.MkdirAll(s.Disk, dir, dirMode); err != nil {
 		return fmt.Errorf("quarantine: %w", err)
 	}
 	f, err := os.Open(g.where())
@@ -221,12 +200,12 @@ func (s *Spool) setAside(g *Sealed) error {
 	}
 	n := info.Size() - size
 	to := filepath.Join(dir, fmt.Sprintf("%s.%d.damaged", g.ID, size))
-	err = s.copyTo(to, io.NewSectionReader(f, size, n))
+	err = disk.Write(s.Disk, to, io.NewSectionReader(f, size, n), fileMode)
 	if err == nil {
 		err = s.Disk.SyncDir(dir)
 	}
 	if err == nil {
-		err = s.Disk.Truncate(g.where(), size)
+		err = disk.Truncate(s.Disk, g.where(), size)
 	}
 	if err != nil {
 		return fmt.Errorf("quarantine %d bytes of segment %s: %w", n, g.ID, err)

@@ -11,13 +11,13 @@ import (
 	"time"
 
 	"github.com/akupara/akupara/chunk"
+	"github.com/akupara/akupara/disk"
 	"github.com/akupara/akupara/store"
 )
 
 const (
 	openExt   = ".open"
 	sealedExt = ".sealed"
-	tempExt   = ".tmp" // being made by Split
 )
 
 // Name is which segment it is.
@@ -32,7 +32,7 @@ type Name struct {
 type open struct {
 	Name
 	path string
-	file File
+	file disk.File
 
 	mu      sync.Mutex
 	size    int64 // bytes written

@@ -27,6 +27,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/akupara/akupara/disk"
 	"github.com/akupara/akupara/store"
 )
 
@@ -40,7 +41,7 @@ type Options struct {
 	SealAge   time.Duration
 	SealIdle  time.Duration
 	MaxOpen   int // data types with an open segment
-	Disk      Disk
+	Disk      disk.Disk
 	Log       *slog.Logger
 	Metrics   *Metrics
 	// OnSealed is told of each segment that may be uploaded, also of those
@@ -94,7 +95,7 @@ func Open(o Options) (*Spool, error) {
 		wake:    make(chan struct{}, 1),
 	}
 	for _, dir := range []string{s.root(), s.quarantineRoot()} {
-		if err := os.MkdirAll(dir, 0o750); err != nil {
+		if err := disk.MkdirAll(s.Disk, dir, dirMode); err != nil {
 			return nil, fmt.Errorf("open spool: %w", err)
 		}
 	}
@@ -107,6 +108,12 @@ func Open(o Options) (*Spool, error) {
 
 func (s *Spool) root() string           { return filepath.Join(s.Dir, "spool") }
 func (s *Spool) quarantineRoot() string { return filepath.Join(s.Dir, "quarantine") }
+
+// What others may do with the spool: the group reads.
+const (
+	fileMode = 0o640
+	dirMode  = 0o750
+)
 
 const (
 	healthEvery = time.Second // how often the disk is looked at
@@ -221,7 +228,7 @@ func (s *Spool) tryWrite() error {
 	if err := s.Disk.Remove(name); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
-	f, err := s.Disk.Create(name)
+	f, err := disk.Create(s.Disk, name, fileMode)
 	if err != nil {
 		return err
 	}

@@ -16,7 +16,7 @@ import (
 
 	"github.com/akupara/akupara/chunk"
 	"github.com/akupara/akupara/collectord/internal/spool"
-	"github.com/akupara/akupara/collectord/internal/spool/spooltest"
+	"github.com/akupara/akupara/disk/disktest"
 )
 
 // batch makes a batch of one chunk with the body.
@@ -39,7 +39,7 @@ func batch(t testing.TB, dataType, stream string, first int64, body string) chun
 type running struct {
 	*spool.Spool
 	dir    string
-	disk   *spooltest.Disk
+	disk   *disktest.Disk
 	sealed chan *spool.Sealed
 	stop   func()
 }
@@ -48,7 +48,7 @@ func options(t testing.TB, dir string) spool.Options {
 	return spool.Options{
 		Dir: dir, Collector: "c1.1", MaxBytes: 1 << 30, KeepFree: 0,
 		SealBytes: 1 << 20, SealAge: time.Hour, SealIdle: time.Hour, MaxOpen: 4,
-		Disk: spooltest.New(t.TempDir()), Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
+		Disk: disktest.New(t.TempDir()), Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
 		Metrics: spool.NewMetrics(prometheus.NewRegistry()),
 	}
 }
@@ -56,11 +56,21 @@ func options(t testing.TB, dir string) spool.Options {
 // start opens a spool and runs it until the test ends or stop is called.
 func start(t testing.TB, o spool.Options) *running {
 	t.Helper()
-	r := &running{dir: o.Dir, disk: o.Disk.(*spooltest.Disk), sealed: make(chan *spool.Sealed, 1000)}
+	r, err := launch(t, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// launch is start for a spool that may fail to open.
+func launch(t testing.TB, o spool.Options) (*running, error) {
+	t.Helper()
+	r := &running{dir: o.Dir, disk: o.Disk.(*disktest.Disk), sealed: make(chan *spool.Sealed, 1000)}
 	o.OnSealed = func(g *spool.Sealed) { r.sealed <- g }
 	s, err := spool.Open(o)
 	if err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
 	r.Spool = s
 	ctx, cancel := context.WithCancel(context.Background())
@@ -76,7 +86,7 @@ func start(t testing.TB, o spool.Options) *running {
 		<-done
 	})
 	t.Cleanup(r.stop)
-	return r
+	return r, nil
 }
 
 func (r *running) take(t testing.TB, b chunk.Batch) spool.Ticket {
@@ -302,7 +312,7 @@ func TestFullDiskRefusesBatchesUntilThereIsRoom(t *testing.T) {
 func TestDiskThatIsNearlyFullIsLeftAlone(t *testing.T) {
 	o := options(t, t.TempDir())
 	o.KeepFree = 5
-	o.Disk.(*spooltest.Disk).SetFree(49, 1000)
+	o.Disk.(*disktest.Disk).SetFree(49, 1000)
 	r := start(t, o)
 	b := batch(t, "app", "s", 0, "b")
 	if _, err := r.Append(&b); !errors.Is(err, spool.ErrUnavailable) {

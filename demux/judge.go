@@ -1,0 +1,224 @@
+package demux
+
+import (
+	"bytes"
+	"context"
+	"slices"
+
+	"github.com/akupara/akupara/chunk"
+)
+
+// compared says of parts of a chunk how they are to what the table holds at the
+// same offsets of the chunk's stream or its family.
+type compared struct {
+	c        *chunk.Chunk
+	records  []chunk.Range
+	disputed int64        // from there on the family's streams have parted
+	same     chunk.Ranges // the table holds these bytes
+	differs  chunk.Ranges // it holds others, by at least one sending
+	// unlike are ranges of which a checksum says that they differ somewhere.
+	unlike chunk.Ranges
+}
+
+// maxReads bounds the chunks that one chunk is compared with by their bytes.
+const maxReads = 256
+
+// compare compares a chunk with what was taken before for the parts of it that
+// the table holds. Where a checksum can be compared, bytes need not be read.
+func (r *run) compare(ctx context.Context, p place, c *chunk.Chunk, held chunk.Ranges, records []chunk.Range) (compared, error) {
+	k := compared{c: c, records: records, disputed: r.families.disputed(c.Stream)}
+	for _, s := range r.families.sums(c.Stream, c.Range()) {
+		at := chunk.Range{First: s.First, Last: s.Last}
+		if chunk.CRC(part(c, at)) == s.CRC {
+			k.equal(at)
+		} else {
+			k.unlike = k.unlike.Add(at)
+		}
+	}
+	if containsAll(k.same, held) {
+		return k, nil
+	}
+	old, err := r.past.before(ctx, p, c.Stream, c.Host, c.Range())
+	if err != nil {
+		return k, err
+	}
+	var unsure []pastChunk
+	for _, e := range old {
+		if e.First >= c.First && e.Last <= c.Last && chunk.CRC(part(c, e.Range)) == e.crc {
+			k.equal(e.Range)
+		} else {
+			unsure = append(unsure, e)
+		}
+	}
+	reads := 0
+	for _, e := range unsure {
+		if reads >= maxReads {
+			break
+		}
+		if containsAll(k.same, held.Covered(e.Intersect(c.Range()))) {
+			continue
+		}
+		other, err := r.past.chunk(ctx, e)
+		if err != nil {
+			return k, err
+		}
+		reads++
+		if other != nil { // else it can't be read any more
+			k.add(other)
+		}
+	}
+	return k, nil
+}
+
+// equal takes in that a range that begins another chunk has the same bytes in
+// this one.
+func (k *compared) equal(rg chunk.Range) {
+	if !border(k.c, rg.First) && rg.First > k.disputed {
+		for _, rec := range k.records {
+			if rec.First < rg.First && rg.First < rec.Last {
+				k.differs = k.differs.Add(rec.Intersect(rg))
+				rg.First = min(rec.Last, rg.Last)
+				break
+			}
+		}
+	}
+	k.same = k.same.Add(rg)
+}
+
+// add compares the chunk with another, record by record.
+//
+// The end of one record may have the bytes of another, whole one. They are the
+// same only if both begin there. Where a chunk begins, a record does, unless it
+// is the rest of one: in dispute, that it is one counts.
+func (k *compared) add(old *chunk.Chunk) {
+	c := k.c
+	both := old.Range().Intersect(c.Range())
+	begin := border(c, both.First) == border(old, both.First)
+	if begin && bytes.Equal(part(old, both), part(c, both)) {
+		k.same = k.same.Add(both)
+		return
+	}
+	for _, rec := range k.records {
+		at := rec.Intersect(both)
+		if at.Empty() {
+			continue
+		}
+		same := bytes.Equal(part(old, at), part(c, at))
+		if same && border(c, at.First) != border(old, at.First) {
+			assumed := at.First == c.First || at.First == old.First
+			same = assumed && at.Last <= k.disputed
+		}
+		if same {
+			k.same = k.same.Add(at)
+		} else {
+			k.differs = k.differs.Add(at)
+		}
+	}
+}
+
+// border reports whether a line or record of the chunk begins at offset.
+func border(c *chunk.Chunk, offset int64) bool {
+	n := offset - c.First
+	if n == 0 {
+		return true
+	}
+	if _, found := slices.BinarySearch(c.Borders, n); found {
+		return true
+	}
+	width, _ := chunk.Unit(c.Encoding)
+	from := max(n-int64(width), 0)
+	return chunk.LineEnd(c.Body[from:n], c.Encoding) == int(n-from)
+}
+
+func part(c *chunk.Chunk, r chunk.Range) []byte { return c.Body[r.First-c.First : r.Last-c.First] }
+
+func containsAll(s, of chunk.Ranges) bool {
+	for _, r := range of {
+		if !s.Contains(r) {
+			return false
+		}
+	}
+	return true
+}
+
+// share is what of a chunk becomes rows of one stream.
+type share struct {
+	stream string
+	keep   chunk.Ranges
+}
+
+// judge decides, record by record, what of a chunk becomes rows of which stream,
+// and notes it in the run's delta. A record whose bytes the family holds is a
+// repetition. One that is held in part, by the same bytes, becomes a row of its
+// rest. One that differs in any part becomes a row, whole, of a stream that holds
+// nothing at its offsets.
+func (r *run) judge(ctx context.Context, p place, c *chunk.Chunk, records []chunk.Range) ([]share, error) {
+	f := r.families
+	held := f.held(c.Stream, c.Range())
+	k, err := r.compare(ctx, p, c, held, records)
+	if err != nil {
+		return nil, err
+	}
+	candidates := f.candidates(c.Stream, c.Host)
+	cause := f.cause(c.Stream, c.Host, candidates)
+	before := "" // the stream that the record before went to
+	var shares []share
+	give := func(stream string, fresh bool, rg chunk.Range, doubtful bool) {
+		before = stream
+		why := ""
+		if fresh {
+			candidates = append(candidates, stream)
+			why = cause
+		}
+		st := r.stream(stream, c.Host, c.Source, why)
+		if doubtful && !f.ends(stream, rg.First) {
+			st.Tell(chunk.Doubtful, rg)
+		}
+		st.Ranges = st.Ranges.Add(rg)
+		for i := range shares {
+			if shares[i].stream == stream {
+				shares[i].keep = shares[i].keep.Add(rg)
+				return
+			}
+		}
+		shares = append(shares, share{stream, chunk.Ranges{rg}})
+	}
+	for _, rec := range records {
+		in := held.Covered(rec)
+		differs, doubtful := k.weigh(rec, in)
+		switch {
+		case differs || len(in) == 0:
+			at, fresh := f.place(c.Stream, candidates, before, rec)
+			give(at, fresh, rec, doubtful)
+		case in.Contains(rec): // a repetition
+		default:
+			at, fresh := f.rest(candidates, rec), false
+			if at == "" { // the family holds part of it, the stream itself nothing
+				at, fresh = f.place(c.Stream, candidates, before, rec)
+				give(at, fresh, rec, false)
+				continue
+			}
+			for _, rg := range in.Missing(rec) {
+				give(at, fresh, rg, false)
+			}
+		}
+	}
+	return shares, nil
+}
+
+// weigh says whether a record differs from what the family holds of it, which is
+// in. What can't be compared is taken for the same, unless the family's streams
+// have parted there: then it is a record, and perhaps one that the table has.
+func (k *compared) weigh(rec chunk.Range, in chunk.Ranges) (differs, doubtful bool) {
+	for _, rg := range in {
+		for _, rest := range k.same.Missing(rg) {
+			if k.differs.Overlaps(rest) {
+				return true, false
+			}
+			if rec.Last > k.disputed || k.unlike.Overlaps(rest) {
+				doubtful = true
+			}
+		}
+	}
+	return doubtful, doubtful
+}
