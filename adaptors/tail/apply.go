@@ -88,7 +88,9 @@ func (r *run) goOn(c *candidate, v verdict) {
 		r.turns.cancel(s)
 		r.found(s, c)
 	}
-	r.followOld(&old, v.begin, grows)
+	if !v.anew {
+		r.followOld(&old, v.begin, grows)
+	}
 }
 
 // revive sets a stream that ended back to what it was then: what was told as

@@ -13,6 +13,7 @@ type verdict struct {
 	of     *stream // whose file or copy it is; of a fresh one: that it is a fork of, or nil
 	past   *stream // the same as it was when it ended, in catalog.past
 	begin  int64   // of a new stream; with continues, of what is written to the old file still
+	anew   bool    // with continues: the old file's device is gone
 	place  bool    // it was where the candidate is now
 	exact  bool    // a held file: it was seen to be the beginning of its original's, byte for byte
 	reason string  // why a file is not read

@@ -32,6 +32,9 @@ func (k *catalog) replacementOf(c *candidate) (v verdict, ok bool) {
 			}
 			continue
 		}
+		if k.mountedAnew(s, c) {
+			return verdict{is: continues, of: s, anew: true}, true
+		}
 		if s.f == nil {
 			continue
 		}
@@ -53,6 +56,17 @@ func (k *catalog) replacementOf(c *candidate) (v verdict, ok bool) {
 		}
 	}
 	return verdict{}, false
+}
+
+// mountedAnew reports whether the stream's file is the candidate, which is on a
+// device of another number: a network file system or the like went away and came
+// back. Where it numbers its inodes anew, too, a full head is asked for.
+func (k *catalog) mountedAnew(s *stream, c *candidate) bool {
+	if s.id == "" || c.info.Dev == s.key.Dev || !s.ident.SameInode(&c.info) && s.ident.HeadLen < ident.MaxHead {
+		return false
+	}
+	same, err := s.sameBytes(c.f, c.info.Size)
+	return err == nil && same
 }
 
 // before returns the live streams whose file was at the candidate's path until

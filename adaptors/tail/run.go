@@ -289,6 +289,14 @@ func (r *run) finishTurn(ctx context.Context, res result) {
 			r.warned = now
 			r.env.Log.Warn("a file can't be read on; trying again", "file", s.path, "stream", s.id, "error", res.err)
 		}
+		switch stale := isStale(res.err) && !s.gone; {
+		case stale && s.path == "":
+			r.board.well(s)
+			r.vanished(s)
+			return
+		case stale:
+			r.close(s) // its path may lead to it again
+		}
 		r.turns.wait(s, r.times.retry)
 		s.again = false
 		return
