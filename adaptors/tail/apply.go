@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/akupara/akupara/adaptors/internal/ident"
+	"github.com/akupara/akupara/adaptors/internal/replay"
 )
 
 // decide judges a file that is new to the run, and does what follows.
@@ -25,7 +26,7 @@ func (r *run) apply(c *candidate, v verdict) {
 		return
 	}
 	if v.is != tooOld {
-		r.board.skip(c.path, "")
+		r.board.Skip(c.path, "")
 		delete(r.files.ignored, c.path)
 	}
 	if v.is != later && v.is != otherBytes && v.is != maybeCopy {
@@ -39,7 +40,7 @@ func (r *run) apply(c *candidate, v verdict) {
 		if _, ok := r.files.known[c.info.Key()]; !ok {
 			r.files.known[c.info.Key()] = nil
 		}
-		if was := r.files.known[c.info.Key()]; v.of.mayHaveFork() && (was == nil || was.ended) {
+		if was := r.files.known[c.info.Key()]; v.of.mayHaveFork() && (was == nil || was.out.Ended()) {
 			v.of.ident.Cut = true
 			r.files.known[c.info.Key()], v.of.seeking = v.of, r.beginning
 		}
@@ -51,13 +52,9 @@ func (r *run) apply(c *candidate, v verdict) {
 		r.hold(c, v)
 	case tooOld:
 		r.files.ignored[c.path] = ignored{c.info.Key(), c.info.Size, c.info.Modified}
-		r.board.skip(c.path, v.reason)
+		r.board.Skip(c.path, v.reason)
 	case fresh:
-		s := r.start(c, v.begin, c.atEnd)
-		if v.of != nil {
-			r.env.Log.Info("a file was cut back", "file", c.path, "stream", v.of.id, "length", c.end)
-			s.goOnFrom(v.of)
-		}
+		r.startFrom(c, v.of, v.begin, c.atEnd)
 		if c.atEnd {
 			r.opening++
 		}
@@ -70,17 +67,17 @@ func (r *run) goOn(c *candidate, v verdict) {
 	if v.past != nil {
 		r.revive(s, v.past)
 	}
-	r.env.Log.Info("a file goes on in a copy of it", "file", cmp.Or(s.source, s.origin), "copy", c.path, "stream", s.id)
+	r.env.Log.Info("a file goes on in a copy of it", "file", cmp.Or(s.out.Source(), s.origin), "copy", c.path, "stream", s.out.ID())
 	if !r.files.live.has(s) {
 		r.found(s, c)
 		return
 	}
 	old := candidate{named: s.origin}
-	grows := s.f != nil && mayGrow(s) != no
+	grows := s.f != nil && mayGrow(s.f) != no
 	if old.f = r.letGo(s); old.f != nil {
 		defer old.close()
 	}
-	if r.files.live.part(s); s.id == "" { // nothing was sent of it
+	if r.files.live.part(s); s.out.ID() == "" { // nothing was sent of it
 		mustOpen := s.mustOpen
 		r.forget(s)
 		r.start(c, s.begin, mustOpen)
@@ -97,13 +94,9 @@ func (r *run) goOn(c *candidate, v verdict) {
 // lost may be in the copy.
 func (r *run) revive(s, past *stream) {
 	r.files.past.remove(past)
-	if s.sent != past.sent {
-		if err := r.env.Streams.Sent(s.id, past.sent, past.tail); err != nil {
-			r.env.Log.Warn("can't journal what was sent of a file", "file", s.source, "stream", s.id, "error", err)
-		}
+	if err := s.out.GoBack(past.out); err != nil {
+		r.env.Log.Warn("can't journal what was sent of a file", "file", s.out.Source(), "stream", s.out.ID(), "error", err)
 	}
-	s.sent, s.tail, s.off = past.sent, past.tail, min(s.off, past.off)
-	s.read.Store(s.off)
 }
 
 // followOld reads what is written, past begin, to a file whose stream goes on in
@@ -129,15 +122,15 @@ func (r *run) followOld(c *candidate, begin int64, grows bool) {
 func (r *run) found(s *stream, c *candidate) {
 	r.files.lost.remove(s)
 	s.reason, s.seeking, s.emptied = "", false, false
-	ended := s.ended
-	s.gone, s.ended, s.endMoved = false, false, false
-	s.endSent.Store(false)
+	ended := s.out.Ended()
+	s.gone = false
+	s.out.Reopen()
 	s.info, s.key, s.grewAt, s.end, s.zeros = c.info, c.info.Key(), time.Now(), c.end, c.zeros
-	s.goodSize = max(c.end, s.sent) // its bytes were compared; a copy may lack what came after it was made
-	s.size.Store(c.end)
+	s.goodSize = max(c.end, s.out.Sent()) // its bytes were compared; a copy may lack what came after it was made
+	s.out.SetSize(c.end)
 	s.f = c.take()
 	r.keepOpen(s)
-	s.origin = s.source
+	s.origin = s.out.Source()
 	r.files.live.add(s)
 	id := s.ident
 	if !id.SameHead(c.head) { // zeros at the file's end were taken for its bytes, by an older version
@@ -152,21 +145,30 @@ func (r *run) found(s *stream, c *candidate) {
 
 // start begins a new stream.
 func (r *run) start(c *candidate, begin int64, mustOpen bool) *stream {
-	s := &stream{
-		path: c.path, origin: cmp.Or(c.path, c.named), info: c.info, key: c.info.Key(), first: ident.New(c.path, &c.info, c.head),
-		begin: begin, mustOpen: mustOpen, grewAt: time.Now(), end: c.end, zeros: c.zeros, goodSize: c.end,
-	}
-	s.size.Store(c.end)
-	s.settled.Store(begin)
-	s.read.Store(begin)
+	s := &stream{tracked: tracked{
+		out: replay.New(&r.env), path: c.path, origin: cmp.Or(c.path, c.named), info: c.info, key: c.info.Key(),
+		first: ident.New(c.path, &c.info, c.head), begin: begin, mustOpen: mustOpen, grewAt: time.Now(), end: c.end, zeros: c.zeros, goodSize: c.end,
+	}}
+	s.out.SetSize(c.end)
 	delete(r.files.known, c.info.Key())
 	r.leaveLimbo(c)
 	s.f = c.take()
 	r.keepOpen(s)
 	r.files.live.add(s)
 	r.files.live.move(s, c.path)
-	r.board.show(s, shownPath(s))
+	r.board.Show(s.out, shownPath(s))
 	r.turns.enqueue(s)
+	return s
+}
+
+// startFrom begins a new stream that goes on from another, unless that is nil.
+func (r *run) startFrom(c *candidate, of *stream, begin int64, mustOpen bool) *stream {
+	s := r.start(c, begin, mustOpen)
+	if of != nil {
+		r.env.Log.Info("a file was cut back", "file", s.origin, "stream", of.out.ID(), "length", c.end)
+		s.fork = of.out.ID()
+		s.ident.Marks = of.ident.Marks.Below(begin)
+	}
 	return s
 }
 

@@ -28,8 +28,8 @@ func (r *run) restore() {
 				"file", k.Source, "stream", k.ID, "error", err)
 			continue
 		}
-		s := restore(k, id, now)
-		r.files.byID[s.id] = s
+		s := restore(&r.env, k, id, now)
+		r.files.byID[k.ID] = s
 		r.files.lost.add(s) // also one that ended: its file may have been moved by a copy
 	}
 }
@@ -77,8 +77,8 @@ func (r *run) begin(ctx context.Context) {
 		}
 	}
 	for s := range r.files.lost.all {
-		if s.ended {
-			s.reason, s.lostTo = "the file was gone at a start", s.sent
+		if s.out.Ended() {
+			s.reason, s.lostTo = "the file was gone at a start", s.out.Sent()
 			r.finishReplaced(s)
 		}
 	}
@@ -109,7 +109,7 @@ func (r *run) openedFirst(ctx context.Context, s *stream) {
 	if !r.firstStart {
 		return
 	}
-	if s != nil && s.mustOpen && s.id != "" {
+	if s != nil && s.mustOpen && s.out.ID() != "" {
 		s.mustOpen = false
 		r.opening--
 	}

@@ -100,18 +100,16 @@ func TestFilesAreFoundAfterTheWatchersQueueOverflowed(t *testing.T) {
 	r.exactly()
 }
 
-// BenchmarkDiscovery makes 1,000 files at once, half of them in new folders,
+// BenchmarkDiscovery makes 999 files at once, all that a status lists, half of them in new folders,
 // and tells how long it took until each was open.
 func BenchmarkDiscovery(b *testing.B) {
+	const files = 999
 	for b.Loop() {
 		r := newRig(b)
 		r.cfg.Rescan = 0
 		r.startWith(defaultTimes())
 		r.write("warm.log", r.lines(1))
 		r.arrived()
-		r.a.mu.Lock()
-		board := r.a.run.board
-		r.a.mu.Unlock()
 		var took []time.Duration
 		var mu sync.Mutex
 		made := map[string]time.Time{}
@@ -120,18 +118,16 @@ func BenchmarkDiscovery(b *testing.B) {
 		watch.Go(func() {
 			for tick := time.NewTicker(2 * time.Millisecond); ctx.Err() == nil; <-tick.C {
 				mu.Lock()
-				board.mu.Lock()
-				for _, path := range board.streams {
-					if at, waits := made[path]; waits {
+				for _, src := range r.a.Status().Sources {
+					if at, waits := made[src.Path]; waits {
 						took = append(took, time.Since(at))
-						delete(made, path)
+						delete(made, src.Path)
 					}
 				}
-				board.mu.Unlock()
 				mu.Unlock()
 			}
 		})
-		for i := range 1000 {
+		for i := range files {
 			name := fmt.Sprintf("%d.log", i)
 			if i%2 == 0 {
 				name = fmt.Sprintf("dir%d/deep/%d.log", i, i)
@@ -142,7 +138,7 @@ func BenchmarkDiscovery(b *testing.B) {
 			mu.Unlock()
 			r.ok(os.WriteFile(r.path(name), []byte("a line of "+name+"\n"), 0o644))
 		}
-		r.until("all are open", func() bool { mu.Lock(); defer mu.Unlock(); return len(took) == 1000 })
+		r.until("all are open", func() bool { mu.Lock(); defer mu.Unlock(); return len(took) == files })
 		cancel()
 		watch.Wait()
 		slices.Sort(took)

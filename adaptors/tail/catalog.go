@@ -88,7 +88,7 @@ func (h *held) is(c *candidate) bool {
 func (k *catalog) forget(s *stream) {
 	k.live.remove(s)
 	k.lost.remove(s)
-	delete(k.byID, s.id)
+	delete(k.byID, s.out.ID())
 }
 
 // waitedFor reports whether a file that may be a copy was held long enough.

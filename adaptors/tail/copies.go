@@ -18,13 +18,13 @@ const maxElsewhere = 64
 // were written to the original, and nothing of it is to be read.
 func (k *catalog) copyOf(c *candidate) (s *stream, all bool) {
 	for _, s := range k.lost.alike(c) {
-		if s.sent == 0 || !s.ident.SameHead(c.head) || s.ident.Birth != 0 && c.info.Birth != 0 && c.info.Birth < s.ident.Birth {
+		if s.out.Sent() == 0 || !s.ident.SameHead(c.head) || s.ident.Birth != 0 && c.info.Birth != 0 && c.info.Birth < s.ident.Birth {
 			continue
 		}
 		if s.reason != "" && s.ident.SameInode(&c.info) { // written anew with the same bytes, not copied
 			continue
 		}
-		if s.ident.HeadLen < ident.MaxHead && !related(s.ident.Path, c.path) && !related(s.source, c.path) {
+		if s.ident.HeadLen < ident.MaxHead && !related(s.ident.Path, c.path) && !related(s.out.Source(), c.path) {
 			continue
 		}
 		same, err := s.sameBytes(c.f, c.info.Size)
@@ -34,7 +34,7 @@ func (k *catalog) copyOf(c *candidate) (s *stream, all bool) {
 		if same {
 			return s, false
 		}
-		if s.isNear(c) && s.reason != "" && c.info.Size < s.sent && (k.heldFor(c, s) || s.endsAsSent(c.f, c.end)) {
+		if s.isNear(c) && s.reason != "" && c.info.Size < s.out.Sent() && (k.heldFor(c, s) || s.endsAsSent(c.f, c.end)) {
 			return s, true
 		}
 	}
@@ -44,7 +44,7 @@ func (k *catalog) copyOf(c *candidate) (s *stream, all bool) {
 // isNear reports whether the file has a name that rotation gives a copy, be it in
 // another folder.
 func (s *stream) isNear(c *candidate) bool {
-	return related(s.ident.Path, c.path) || related(filepath.Base(s.source), filepath.Base(c.path))
+	return related(s.ident.Path, c.path) || related(filepath.Base(s.out.Source()), filepath.Base(c.path))
 }
 
 // heldFor reports whether a file was seen to be a copy of the stream's while
@@ -113,19 +113,19 @@ func (k *catalog) original(c *candidate) (of *stream) {
 // the copy. If the deleted file may still be written to, or is longer than the
 // copy, nothing of the copy is read: its stream begins at its end.
 func (k *catalog) movedByCopy(s *stream, c *candidate) (v verdict, ok bool) {
-	if s.busy || s.f == nil || s.path != "" || s.id == "" {
+	if s.busy || s.f == nil || s.path != "" || s.out.ID() == "" {
 		return v, false
 	}
 	info, err := ident.Fstat(s.f)
 	if err != nil || info.Links > 0 || !sameAs(s.f, c.f, min(info.Size, c.info.Size)) {
 		return v, false
 	}
-	if info.Size > c.info.Size || mayGrow(s) != no {
+	if info.Size > c.info.Size || mayGrow(s.f) != no {
 		still := k.held[c.path].is(c) && time.Since(k.held[c.path].since) >= k.times.hold/4 // else it may be on its way
 		return verdict{is: covered, of: s, begin: c.end}, info.Size >= c.info.Size && still
 	}
 	same, err := s.sameBytes(c.f, c.info.Size)
-	return verdict{is: continues, of: s, begin: max(s.sent, s.end)}, err == nil && same
+	return verdict{is: continues, of: s, begin: max(s.out.Sent(), s.end)}, err == nil && same
 }
 
 // isWhole reports whether the stream's path leads to its own file, with its
@@ -137,7 +137,7 @@ func (s *stream) isWhole() bool {
 	}
 	defer func() { _ = f.Close() }()
 	info, err := ident.Fstat(f)
-	if err != nil || s.id == "" || !s.ident.SameInode(&info) {
+	if err != nil || s.out.ID() == "" || !s.ident.SameInode(&info) {
 		return false
 	}
 	same, err := s.sameBytes(f, info.Size)
@@ -159,16 +159,16 @@ func (s *stream) mayHaveCopy(c *candidate) bool {
 // mayBe reports whether a file that is new may hold the stream's bytes, by what
 // is known of them.
 func (s *stream) mayBe(c *candidate) bool {
-	if s.id == "" {
+	if s.out.ID() == "" {
 		return false
 	}
-	if c.info.Size < s.sent && tellsApart(c.head[:s.ident.Shared(c.head)]) {
+	if c.info.Size < s.out.Sent() && tellsApart(c.head[:s.ident.Shared(c.head)]) {
 		return true
 	}
 	if !s.ident.SameHead(c.head) {
 		return false
 	}
-	if c.info.Size < s.sent {
+	if c.info.Size < s.out.Sent() {
 		return s.ident.HeadLen == ident.MaxHead
 	}
 	same, err := s.sameBytes(c.f, c.info.Size)

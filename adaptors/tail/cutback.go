@@ -24,8 +24,8 @@ const (
 
 // cutBack reports whether a file whose data has an end was the stream's and was
 // cut back, or is a copy of its beginning, and where its new stream begins then.
-func (s *stream) cutBack(f io.ReaderAt, end int64) (begin int64, ok bool) {
-	if s.id == "" {
+func (s *tracked) cutBack(f io.ReaderAt, end int64) (begin int64, ok bool) {
+	if s.out.ID() == "" {
 		return 0, false
 	}
 	head, err := ident.ReadHead(f)
@@ -38,13 +38,13 @@ func (s *stream) cutBack(f io.ReaderAt, end int64) (begin int64, ok bool) {
 	}
 	// What is not settled may have to be sent again, and only the new stream
 	// can do that.
-	begin, err = s.ident.Marks.Last(f, min(end, s.settled.Load()))
+	begin, err = s.ident.Marks.Last(f, min(end, s.out.Settled()))
 	return begin, err == nil
 }
 
 // mayBeCutBack reports whether a file that is not the stream's any more is not
 // empty: one that is, or was, has nothing left of what was sent.
-func (s *stream) mayBeCutBack(f *os.File, path string) bool {
+func (s *tracked) mayBeCutBack(f *os.File, path string) bool {
 	if f == nil {
 		info, err := ident.Stat(path)
 		return err == nil && info.Size > 0
@@ -59,7 +59,7 @@ func (s *stream) mayBeCutBack(f *os.File, path string) bool {
 
 // mayHaveFork reports whether the file of a lost stream, which holds other bytes
 // now, may have been cut back: it was not seen to be empty, or deleted.
-func (s *stream) mayHaveFork() bool { return !s.emptied && (!s.ended || s.ident.Cut) }
+func (s *stream) mayHaveFork() bool { return !s.emptied && (!s.out.Ended() || s.ident.Cut) }
 
 // tellsApart reports whether a file's first bytes are enough to know it by. Lines
 // that repeat each other are what such a program always writes.
@@ -107,10 +107,4 @@ func (r *run) emptied(info *ident.Info) {
 			s.reason = "the file was truncated while the agent was stopped"
 		}
 	}
-}
-
-// goOnFrom makes a stream that is not opened yet a fork of another.
-func (s *stream) goOnFrom(of *stream) {
-	s.fork = of.id
-	s.ident.Marks = of.ident.Marks.Below(s.begin)
 }

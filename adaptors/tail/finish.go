@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"time"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/akupara/akupara/adaptors"
 	"github.com/akupara/akupara/adaptors/internal/cut"
 	"github.com/akupara/akupara/adaptors/internal/ident"
 	"github.com/akupara/akupara/chunk"
@@ -16,9 +18,9 @@ import (
 
 // rest decides about a file that was read to its end: whether its last record
 // is taken as it is, and whether the file is finished.
-func (r *reader) rest(ctx context.Context, s *stream) (result, error) {
+func (r *reader) rest(ctx context.Context, s *tracked) (result, error) {
 	still := time.Since(s.grewAt)
-	pending := s.off < s.end
+	pending := s.out.Off() < s.end
 	deleted := s.info.Links == 0
 	if deleted && s.path != "" {
 		return result{how: unlinked}, nil
@@ -26,7 +28,7 @@ func (r *reader) rest(ctx context.Context, s *stream) (result, error) {
 	if pending {
 		flush, after := cut.None, time.Duration(0)
 		switch {
-		case deleted || s.moved() && s.id != "" || rotatedName(s.path):
+		case deleted || s.moved() && s.out.ID() != "" || rotatedName(s.path):
 			flush, after = cut.Always, r.times.still
 		}
 		if r.multiLine && (flush == cut.None || still < after) {
@@ -46,7 +48,7 @@ func (r *reader) rest(ctx context.Context, s *stream) (result, error) {
 		if how != idle || err != nil {
 			return result{how: how}, err
 		}
-		if s.off < s.end {
+		if s.out.Off() < s.end {
 			if s.moved() || deleted {
 				return result{wake: max(r.times.still-still, 10*time.Millisecond)}, nil
 			}
@@ -63,7 +65,7 @@ func (r *reader) rest(ctx context.Context, s *stream) (result, error) {
 		return result{wake: r.times.poll}, nil
 	}
 	wait := r.times.linger
-	switch mayGrow(s) {
+	switch mayGrow(s.f) {
 	case no:
 		wait = 0
 	case unknown:
@@ -76,15 +78,15 @@ func (r *reader) rest(ctx context.Context, s *stream) (result, error) {
 	if err := r.look(s); err != nil {
 		return result{}, err
 	}
-	if s.end != s.off {
+	if s.end != s.out.Off() {
 		return result{how: more}, nil
 	}
 	return result{}, r.end(ctx, s, "the file was deleted")
 }
 
 // flush sends what is left, as far as the flush goes.
-func (r *reader) flush(ctx context.Context, s *stream, flush cut.Flush) (outcome, error) {
-	buf := make([]byte, s.end-s.off+ident.MaxTail)
+func (r *reader) flush(ctx context.Context, s *tracked, flush cut.Flush) (outcome, error) {
+	buf := make([]byte, s.end-s.out.Off()+ident.MaxTail)
 	_, _, how, err := r.readOnce(ctx, s, buf, flush)
 	return how, err
 }
@@ -97,14 +99,14 @@ const (
 	yes
 )
 
-// mayGrow tells whether anybody has the file open for writing: the kernel
+// mayGrow reports whether anybody has the file open for writing: the kernel
 // refuses a read lease then. A lease needs the file's owner or CAP_LEASE; it
 // is given back at once.
-func mayGrow(s *stream) answer {
-	_, err := unix.FcntlInt(s.f.Fd(), unix.F_SETLEASE, unix.F_RDLCK)
+func mayGrow(f *os.File) answer {
+	_, err := unix.FcntlInt(f.Fd(), unix.F_SETLEASE, unix.F_RDLCK)
 	switch err {
 	case nil:
-		_, _ = unix.FcntlInt(s.f.Fd(), unix.F_SETLEASE, unix.F_UNLCK)
+		_, _ = unix.FcntlInt(f.Fd(), unix.F_SETLEASE, unix.F_UNLCK)
 		return no
 	case unix.EAGAIN:
 		return yes
@@ -112,32 +114,25 @@ func mayGrow(s *stream) answer {
 	return unknown
 }
 
-// end tells that the stream is finished at off. The file stays open, so that
-// what nobody holds can be sent again, until all is settled.
-func (r *reader) end(ctx context.Context, s *stream, reason string) error {
-	if !s.ended {
-		s.ended = true
-		if err := r.env.Streams.Update(s.stored()); err != nil {
-			s.ended = false
-			return fmt.Errorf("store the end of %s: %w", s.source, err)
-		}
-	}
-	if s.endSent.Load() {
-		return nil
-	}
-	if err := r.fact(ctx, s, chunk.End, chunk.Range{First: s.off, Last: s.off}, reason); err != nil {
+// end ends the stream where it is. The file stays open, so that what nobody
+// holds can be sent again, until all is settled.
+func (r *reader) end(ctx context.Context, s *tracked, reason string) error {
+	if err := s.out.End(ctx, reason); err != nil {
 		return err
 	}
-	s.gone, s.lostTo, s.reason = true, s.off, reason
-	s.endSent.Store(true)
+	s.gone, s.lostTo, s.reason = true, s.out.Off(), reason
 	return nil
 }
 
-// finish tells the end of a stream whose file can't be read any further: what
-// was there and is not settled is lost, unless a collector holds it.
-func (r *reader) finish(ctx context.Context, s *stream) error {
-	if s.off < s.lostTo {
-		if err := r.lose(ctx, s); err != nil {
+// finish ends a stream whose file can't be read any further: what was there and
+// is not settled is lost, unless a collector holds it.
+func (r *reader) finish(ctx context.Context, s *tracked) error {
+	lost := chunk.Range{First: s.out.Off(), Last: s.lostTo}
+	if s.out.Ended() {
+		lost.Last = min(lost.Last, s.out.Sent())
+	}
+	if lost.First < lost.Last {
+		if err := s.out.Lost(ctx, lost, s.reason); err != nil {
 			return err
 		}
 	}
@@ -148,53 +143,21 @@ func (r *reader) finish(ctx context.Context, s *stream) error {
 }
 
 // openUnread stores a stream of whose file nothing can be read any more, so
-// that its loss can be told.
-func (r *reader) openUnread(ctx context.Context, s *stream) error {
-	s.source = s.origin
-	s.setIdent(ident.New(s.source, &s.info, nil))
-	s.off, s.sent, s.tail = s.begin, s.begin, 0
-	opened := s.stored()
-	opened.Type = r.env.Type
-	st, err := r.env.Streams.Open(ctx, opened)
-	if err != nil {
-		return fmt.Errorf("open a stream for %s: %w", s.source, err)
-	}
-	s.setID(st.ID)
-	s.beginSent = s.begin == 0
-	return nil
+// that its loss can be reported.
+func (r *reader) openUnread(ctx context.Context, s *tracked) error {
+	id := ident.New(s.origin, &s.info, nil)
+	s.setIdent(id)
+	return s.out.Open(ctx, adaptors.Stream{Source: s.origin, Identity: id.Encode(), Begin: s.begin})
 }
 
-// tellLost tells what is missing of a stream whose file is away and may come
-// back.
-func (r *reader) tellLost(ctx context.Context, s *stream) error {
+// reportMissing reports what is missing of a stream whose file is away and may
+// come back.
+func (r *reader) reportMissing(ctx context.Context, s *tracked) error {
 	if err := r.resend(ctx, s); err != nil {
 		return err
 	}
-	off := s.off
-	defer func() { s.off = off }() // should it come back, it is read from there
-	if s.lostTo = max(s.sent, s.goodSize); off < s.lostTo {
-		return r.lose(ctx, s)
-	}
-	return nil
-}
-
-// lose tells that the bytes from off to lostTo are lost.
-func (r *reader) lose(ctx context.Context, s *stream) error {
-	if s.lostTo > s.sent && s.gone {
-		if err := r.env.Streams.Sent(s.id, s.lostTo, 0); err != nil {
-			return fmt.Errorf("journal what is lost of %s: %w", s.source, err)
-		}
-		s.sent, s.tail = s.lostTo, 0
-	}
-	lost := chunk.Range{First: s.off, Last: s.lostTo}
-	if err := r.fact(ctx, s, chunk.Lost, lost, s.reason); err != nil {
-		return err
-	}
-	r.env.Log.Warn("bytes of a file were destroyed before they could be read", "file", s.source, "stream", s.id,
-		"first", lost.First, "last", lost.Last, "why", s.reason)
-	s.off = s.lostTo
-	s.read.Store(s.off)
-	return nil
+	s.lostTo = max(s.out.Sent(), s.goodSize)
+	return s.out.Missing(ctx, s.lostTo, s.reason)
 }
 
 // errChanged says that a file's bytes are no longer those of its stream.
@@ -202,31 +165,12 @@ var errChanged = errors.New("the file was truncated or replaced")
 
 // resend sends again what was asked for, as far as it was sent before. After
 // errChanged it is still asked for: there may be a copy of the file.
-func (r *reader) resend(ctx context.Context, s *stream) error {
-	asked := s.takeResend()
-	for i, rg := range asked {
-		if err := r.resendOne(ctx, s, rg); err != nil {
-			s.addResend(asked[i:])
-			return err
-		}
-	}
-	return nil
+func (r *reader) resend(ctx context.Context, s *tracked) error {
+	return s.out.Resend(ctx, func(ctx context.Context, rg chunk.Range) error { return r.again(ctx, s, rg) })
 }
 
-func (r *reader) resendOne(ctx context.Context, s *stream, rg chunk.Range) error {
-	if rg.Empty() {
-		if rg.First == s.begin && s.begin > 0 {
-			s.beginSent = false
-			if err := r.facts(ctx, s); err != nil {
-				return err
-			}
-		}
-		if s.endSent.Load() && rg.First == s.off {
-			return r.fact(ctx, s, chunk.End, chunk.Range{First: s.off, Last: s.off}, s.reason)
-		}
-		return nil
-	}
-	rg = rg.Intersect(chunk.Range{First: s.begin, Last: s.off}) // the rest is read anyway
+// again sends a range again, or reports it as lost.
+func (r *reader) again(ctx context.Context, s *tracked, rg chunk.Range) error {
 	lent := r.buffers.Get().(*[]byte)
 	defer r.buffers.Put(lent)
 	buf := *lent
@@ -265,21 +209,20 @@ func (r *reader) resendOne(ctx context.Context, s *stream, rg chunk.Range) error
 			}
 			c = cut.Cut{N: want - before}
 		}
-		ch := r.chunk(s, chunk.Range{First: rg.First, Last: rg.First + int64(c.N)})
-		ch.Tags, ch.Borders, ch.Body, ch.Encoding = c.Part.Tags(), c.Borders, buf[before:before+c.N], s.encoding
-		if err := r.env.Out.Send(ctx, &ch); err != nil {
-			return fmt.Errorf("send %v of %s again: %w", ch.Range(), s.source, err)
+		ch := chunk.Chunk{
+			First: rg.First, Last: rg.First + int64(c.N), Tags: c.Part.Tags(), Borders: c.Borders,
+			Body: buf[before : before+c.N], Encoding: s.encoding,
+		}
+		if err := s.out.Data(ctx, ch, 0); err != nil { // journalled before
+			return err
 		}
 		rg.First += int64(c.N)
 	}
-	if rg.Empty() {
-		return nil
-	}
-	return r.fact(ctx, s, chunk.Lost, rg, "the source destroyed it before it was secured")
+	return s.out.Lost(ctx, rg, "the source destroyed it before it was secured")
 }
 
-// sameSent tells whether the open file still holds what was sent of it.
-func (s *stream) sameSent() (bool, error) {
+// sameSent reports whether the open file still holds what was sent of it.
+func (s *tracked) sameSent() (bool, error) {
 	info, err := ident.Fstat(s.f)
 	if err != nil {
 		return false, fmt.Errorf("look at %s: %w", s.path, err)

@@ -67,7 +67,7 @@ func (r *run) giveUp(s *stream) {
 				size = end
 			}
 		}
-		s.gone, s.lostTo = true, max(s.sent, s.goodSize, size)
+		s.gone, s.lostTo = true, max(s.out.Sent(), s.goodSize, size)
 		s.reason = "the file was deleted before it could be read, and too many such files were open"
 		r.turns.enqueue(s)
 	}
@@ -99,14 +99,8 @@ func (r *run) readMail() {
 		if s == nil {
 			continue // forgotten, or of an earlier life
 		}
-		if l.Settled > s.settled.Load() {
-			s.settled.Store(l.Settled)
-		}
-		if l.Receipts > 0 && s.endSent.Load() {
-			s.endMoved = true
-		}
+		s.out.Take(l)
 		if len(l.Resend) > 0 {
-			s.addResend(l.Resend)
 			if s.told = false; !r.files.lost.has(s) { // else when its file is found, or counts as missing
 				r.turns.enqueue(s)
 			}
@@ -119,22 +113,20 @@ func (r *run) readMail() {
 
 // settle forgets a stream that is finished and secured whole.
 func (r *run) settle(s *stream) {
-	if s.busy || !s.finished() || s.queued || s.hasResend() || !s.endMoved || s.settled.Load() < s.off || r.files.awaited(s) {
+	if s.busy || s.queued || !s.gone || !s.out.Done() || r.files.awaited(s) {
 		return
 	}
 	if s.f != nil { // somebody wrote on to the deleted file
 		if info, err := ident.Fstat(s.f); err == nil && info.Links == 0 && s.holdsMore(&info) {
-			s.gone, s.ended, s.endMoved = false, false, false
-			s.endSent.Store(false)
+			s.gone = false
+			s.out.Reopen()
 			r.turns.enqueue(s)
 			return
 		} else if err == nil && info.Links == 0 {
 			r.files.past.add(s, time.Unix(0, info.Changed))
 		}
 	}
-	if err := r.env.Streams.Forget(s.id); err != nil {
-		r.env.Log.Warn("can't forget a finished stream; trying at the next start", "stream", s.id, "error", err)
-	}
+	s.out.Forget()
 	r.forget(s)
 }
 
@@ -143,7 +135,7 @@ func (r *run) forget(s *stream) {
 	r.close(s)
 	r.files.forget(s)
 	r.turns.cancel(s)
-	r.board.hide(s)
+	r.board.Hide(s.out)
 }
 
 // setPath notes where a stream's file is now.
@@ -162,8 +154,8 @@ func (r *run) setPath(s *stream, path string) {
 	if s.path = path; path != "" {
 		s.leftPath, s.overPath = false, false
 	}
-	r.board.show(s, shownPath(s))
-	if path != "" && s.id != "" && s.ident.Path != path {
+	r.board.Show(s.out, shownPath(s))
+	if path != "" && s.out.ID() != "" && s.ident.Path != path {
 		id := s.ident
 		id.Path, id.Gone = path, 0
 		r.remember(s, id)
@@ -172,7 +164,7 @@ func (r *run) setPath(s *stream, path string) {
 }
 
 func shownPath(s *stream) string {
-	return cmp.Or(s.path, s.source, s.origin)
+	return cmp.Or(s.path, s.out.Source(), s.origin)
 }
 
 // remember stores a new identity. An error costs no data: the identity finds
@@ -180,7 +172,7 @@ func shownPath(s *stream) string {
 func (r *run) remember(s *stream, id ident.Identity) {
 	id.Size = s.goodSize
 	s.setIdent(id)
-	if err := r.env.Streams.Update(s.stored()); err != nil {
-		r.env.Log.Warn("can't store where a file is now", "file", s.path, "stream", s.id, "error", err)
+	if err := s.out.Update(id.Encode()); err != nil {
+		r.env.Log.Warn("can't store where a file is now", "file", s.path, "stream", s.out.ID(), "error", err)
 	}
 }

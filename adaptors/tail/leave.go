@@ -24,9 +24,9 @@ func (r *run) replaced(s *stream) {
 	}
 	s.path = ""
 	s.lostAt = time.Now()
-	if s.id != "" {
+	if s.out.ID() != "" {
 		s.reason = "the file was truncated or replaced"
-		s.lostTo = max(s.sent, s.goodSize)
+		s.lostTo = max(s.out.Sent(), s.goodSize)
 		r.files.lost.add(s)
 	}
 	r.goOnOpen(f, path, s.origin)
@@ -37,7 +37,7 @@ func (r *run) replaced(s *stream) {
 // findCopy looks for the copy of a truncated file, which may have appeared
 // unseen until now.
 func (r *run) findCopy(s *stream) {
-	if s.id == "" { // nothing was sent, and nothing of it can be
+	if s.out.ID() == "" { // nothing was sent, and nothing of it can be
 		if s.goodSize <= s.begin || r.copied(s) {
 			s.goodSize = s.begin
 			r.forgo(s)
@@ -62,7 +62,7 @@ func (r *run) findCopy(s *stream) {
 		return
 	}
 	s.seeking = false
-	if s.off < s.lostTo || s.hasResend() { // before that is told, it is looked for everywhere
+	if s.out.Off() < s.lostTo || s.out.Asked() { // before that is told, it is looked for everywhere
 		r.scanNow = true
 		r.unfound = append(r.unfound, s)
 		return
@@ -75,10 +75,10 @@ func (r *run) findCopy(s *stream) {
 func (r *run) endUnfound(now time.Time) {
 	r.unfound = slices.DeleteFunc(r.unfound, func(s *stream) bool {
 		switch {
-		case s.id == "" && r.copied(s):
+		case s.out.ID() == "" && r.copied(s):
 			s.goodSize = s.begin
 			r.forgo(s)
-		case s.id != "" && !r.files.lost.has(s): // it goes on in a copy
+		case s.out.ID() != "" && !r.files.lost.has(s): // it goes on in a copy
 		case now.Sub(s.lostAt) < r.times.hold:
 			return false
 		default:
@@ -114,10 +114,11 @@ func (r *run) goOnOpen(f *os.File, path, origin string) {
 	if c.head, err = ident.ReadHead(f); err != nil || r.files.trim(&c) != nil || c.end == 0 {
 		return
 	}
-	r.start(&c, 0, false)
+	of, begin, _ := r.files.forkOf(&c)
+	r.startFrom(&c, of, begin, false)
 }
 
-// copied tells whether a file may be the copy of one that was truncated before
+// copied reports whether a file may be the copy of one that was truncated before
 // anything of it was read: it is a stream of its own then.
 func (r *run) copied(s *stream) bool {
 	r.find.ScanBelow(filepath.Dir(s.origin), r.check)
@@ -127,7 +128,7 @@ func (r *run) copied(s *stream) bool {
 		}
 	}
 	for path, other := range r.files.live.byPath {
-		if related(s.origin, path) && other.size.Load() >= s.goodSize && (other.busy || other.info.Birth >= s.info.Birth) {
+		if related(s.origin, path) && other.out.Shown().Size >= s.goodSize && (other.busy || other.info.Birth >= s.info.Birth) {
 			return true
 		}
 	}
@@ -158,8 +159,8 @@ func (r *run) finishReplaced(s *stream) {
 	r.files.past.add(s, time.Now())
 	r.files.lost.remove(s)
 	r.files.live.finish(s)
-	s.gone, s.seeking, s.lostTo = true, false, max(s.lostTo, s.sent, s.goodSize)
-	r.board.show(s, shownPath(s))
+	s.gone, s.seeking, s.lostTo = true, false, max(s.lostTo, s.out.Sent(), s.goodSize)
+	r.board.Show(s.out, shownPath(s))
 	r.turns.enqueue(s)
 }
 
@@ -174,12 +175,12 @@ func (r *run) vanished(s *stream) {
 	r.files.live.remove(s)
 	r.turns.cancel(s)
 	s.path = ""
-	if s.id == "" {
+	if s.out.ID() == "" {
 		r.forgo(s)
 	} else {
 		s.lostAt, s.told = time.Now(), false
 		r.files.lost.add(s)
-		r.board.hide(s)
+		r.board.Hide(s.out)
 	}
 	r.look(path)
 }
@@ -215,7 +216,7 @@ func (r *run) missing(s *stream, now time.Time) {
 	case now.Sub(time.Unix(s.ident.Gone, 0)) >= r.times.forget:
 		s.reason = reason
 		r.finishReplaced(s)
-	case !s.told && (s.off < max(s.sent, s.goodSize) || s.hasResend()):
+	case !s.told && (s.out.Off() < max(s.out.Sent(), s.goodSize) || s.out.Asked()):
 		r.files.lost.remove(s)
 		r.files.live.finish(s)
 		r.files.telling[s] = true

@@ -74,7 +74,7 @@ func (r *run) eligible(path string) (ident.Info, bool) {
 	info, err := ident.Stat(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		r.board.skip(path, "")
+		r.board.Skip(path, "")
 		return info, false
 	case err != nil:
 		r.skip(path, "can't be looked at: "+err.Error())
@@ -98,7 +98,7 @@ func isLink(path string) bool {
 }
 
 func (r *run) skip(path, reason string) {
-	if r.board.skip(path, reason) {
+	if r.board.Skip(path, reason) {
 		r.env.Log.Info("a file that matches is not read", "file", path, "reason", reason)
 	}
 }
@@ -107,7 +107,7 @@ func (r *run) skip(path, reason string) {
 // itself why a file is not read.
 func (r *run) peek(path string, info ident.Info) (candidate, bool) {
 	if info.Size == 0 { // nothing to know it by, and nothing to read
-		r.board.skip(path, "")
+		r.board.Skip(path, "")
 		r.unhold(path)
 		r.emptied(&info)
 		return candidate{}, false
@@ -130,7 +130,7 @@ func (r *run) peek(path string, info ident.Info) (candidate, bool) {
 	}
 	if c.end == 0 {
 		c.close()
-		r.board.skip(path, "")
+		r.board.Skip(path, "")
 		r.emptied(&c.info)
 		return c, false
 	}

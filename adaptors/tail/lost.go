@@ -33,8 +33,8 @@ func (l *lostSet) add(s *stream) {
 	l.all[s] = true
 	l.byIno[s.ident.Ino] = append(l.byIno[s.ident.Ino], s)
 	l.byPath[s.ident.Path] = append(l.byPath[s.ident.Path], s)
-	if s.source != s.ident.Path {
-		l.byPath[s.source] = append(l.byPath[s.source], s)
+	if s.out.Source() != s.ident.Path {
+		l.byPath[s.out.Source()] = append(l.byPath[s.out.Source()], s)
 	}
 	if s.ident.HeadLen == ident.MaxHead {
 		l.byHead[s.ident.Head] = append(l.byHead[s.ident.Head], s)
@@ -48,7 +48,7 @@ func (l *lostSet) remove(s *stream) {
 	delete(l.all, s)
 	without(l.byIno, s.ident.Ino, s)
 	without(l.byPath, s.ident.Path, s)
-	without(l.byPath, s.source, s)
+	without(l.byPath, s.out.Source(), s)
 	without(l.byHead, s.ident.Head, s)
 }
 

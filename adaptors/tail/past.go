@@ -4,7 +4,9 @@ import (
 	"slices"
 	"time"
 
+	"github.com/akupara/akupara/adaptors"
 	"github.com/akupara/akupara/adaptors/internal/ident"
+	"github.com/akupara/akupara/adaptors/internal/replay"
 )
 
 // pastSet holds what is known of streams that ended because their file was
@@ -22,14 +24,15 @@ func newPastSet() *pastSet { return &pastSet{lostSet: *newLostSet()} }
 
 // add notes the stream as it is when its file is gone, which was at a time.
 func (p *pastSet) add(s *stream, gone time.Time) {
-	if s.id == "" || s.sent == 0 || slices.ContainsFunc(p.order, func(o *stream) bool { return o.id == s.id }) {
+	if s.out.ID() == "" || s.out.Sent() == 0 || slices.ContainsFunc(p.order, func(o *stream) bool { return o.out.ID() == s.out.ID() }) {
 		return
 	}
-	o := &stream{
-		id: s.id, source: s.source, ident: s.ident, begin: s.begin, sent: s.sent, tail: s.tail, off: s.off, marks: s.marks,
-		lostAt: gone,
-	}
-	o.settled.Store(s.settled.Load())
+	o := &stream{lostAt: gone, tracked: tracked{
+		out: replay.Restore(nil, adaptors.Stream{
+			ID: s.out.ID(), Source: s.out.Source(), Begin: s.begin, Settled: s.out.Settled(), Sent: s.out.Sent(), Tail: s.out.Tail(),
+		}),
+		ident: s.ident, begin: s.begin, marks: s.marks,
+	}}
 	p.lostSet.add(o)
 	if p.order = append(p.order, o); len(p.order) > maxPast {
 		p.remove(p.order[0])
@@ -59,22 +62,22 @@ func (k *catalog) copyOfPast(c *candidate) (v verdict, ok bool) {
 			c.info.Birth != 0 && (made.After(o.lostAt) || c.info.Birth < o.ident.Birth) {
 			continue
 		}
-		if o.ident.HeadLen < ident.MaxHead && !related(o.ident.Path, c.path) && !related(o.source, c.path) {
+		if o.ident.HeadLen < ident.MaxHead && !related(o.ident.Path, c.path) && !related(o.out.Source(), c.path) {
 			continue
 		}
 		same, err := o.sameBytes(c.f, c.info.Size)
 		if err != nil {
 			continue
 		}
-		s := k.byID[o.id]
+		s := k.byID[o.out.ID()]
 		switch {
 		case same && s != nil && s.busy:
 			return verdict{is: maybeCopy, of: s}, true
 		case same && s != nil && s.gone:
 			return verdict{is: continues, of: s, past: o}, true
 		case same && s == nil: // it is secured and forgotten
-			return verdict{is: covered, past: o, begin: o.sent}, true
-		case !same && c.info.Size < o.sent && o.endsAsSent(c.f, c.end):
+			return verdict{is: covered, past: o, begin: o.out.Sent()}, true
+		case !same && c.info.Size < o.out.Sent() && o.endsAsSent(c.f, c.end):
 			return verdict{is: covered, past: o, begin: c.end}, true
 		case !same:
 			if begin, ok := o.cutBack(c.f, c.end); ok {

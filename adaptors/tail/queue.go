@@ -44,7 +44,7 @@ func (q *queue) enqueue(s *stream) {
 		s.again = true
 	} else if !s.queued && q.live.has(s) {
 		s.queued = true
-		if s.id == "" {
+		if s.out.ID() == "" {
 			q.fresh = append(q.fresh, s)
 		} else {
 			q.ready = append(q.ready, s)

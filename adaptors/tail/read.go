@@ -58,25 +58,25 @@ type reader struct {
 	borders   []int64
 }
 
-func (r *reader) turn(ctx context.Context, s *stream) result {
+func (r *reader) turn(ctx context.Context, s *tracked) result {
 	res, err := r.tryTurn(ctx, s)
-	res.s, res.err = s, err
+	res.err = err
 	if s.inPlace() && (res.wake == 0 || res.wake > r.times.poll) { // no event need tell of what is written
 		res.wake = r.times.poll
 	}
 	return res
 }
 
-func (r *reader) tryTurn(ctx context.Context, s *stream) (result, error) {
-	if s.id != "" {
-		if err := r.facts(ctx, s); err != nil {
+func (r *reader) tryTurn(ctx context.Context, s *tracked) (result, error) {
+	if s.out.ID() != "" {
+		if err := s.out.Announce(ctx); err != nil {
 			return result{}, err
 		}
 	}
 	if s.telling {
-		return result{how: away}, r.tellLost(ctx, s)
+		return result{how: away}, r.reportMissing(ctx, s)
 	}
-	if s.gone && s.id == "" { // the run must know the id before a receipt can come
+	if s.gone && s.out.ID() == "" { // the run must know the id before a receipt can come
 		return result{how: more}, r.openUnread(ctx, s)
 	}
 	if s.gone {
@@ -95,10 +95,10 @@ func (r *reader) tryTurn(ctx context.Context, s *stream) (result, error) {
 	if err := r.look(s); err != nil {
 		return result{}, err
 	}
-	if s.info.Size < max(s.off, s.sent) || s.sent == s.begin && s.info.Size < s.goodSize {
+	if s.info.Size < max(s.out.Off(), s.out.Sent()) || s.out.Sent() == s.begin && s.info.Size < s.goodSize {
 		return result{how: replaced}, nil // in the second case, before anything was sent of it
 	}
-	if s.id == "" {
+	if s.out.ID() == "" {
 		if s.isUnread() && s.path != "" {
 			return result{}, nil
 		}
@@ -106,7 +106,7 @@ func (r *reader) tryTurn(ctx context.Context, s *stream) (result, error) {
 			return result{wake: r.times.poll}, nil
 		}
 		how, err := r.open(ctx, s)
-		if s.id != "" && how == idle && err == nil {
+		if s.out.ID() != "" && how == idle && err == nil {
 			how = more // the run must know the id before a receipt can come
 		}
 		return result{how: how}, err
@@ -121,7 +121,7 @@ func (r *reader) tryTurn(ctx context.Context, s *stream) (result, error) {
 // look takes note of the file's size and links, and of where its data ends. What
 // is read after that is before the end, so that no NUL is read that is about to
 // be written over.
-func (r *reader) look(s *stream) error {
+func (r *reader) look(s *tracked) error {
 	info, err := ident.Fstat(s.f)
 	if err != nil {
 		return fmt.Errorf("look at %s: %w", s.path, err)
@@ -141,13 +141,13 @@ func (r *reader) look(s *stream) error {
 	if end != s.end {
 		s.end, s.grewAt = end, now
 	}
-	s.size.Store(end)
+	s.out.SetSize(end)
 	return nil
 }
 
 // reopen opens the stream's file again and makes sure that it is still the
 // same one.
-func (s *stream) reopen(roots adaptors.Roots) (outcome, error) {
+func (s *tracked) reopen(roots adaptors.Roots) (outcome, error) {
 	f, err := openIn(s.path, roots)
 	if errors.Is(err, fs.ErrNotExist) {
 		return vanished, nil
@@ -163,7 +163,7 @@ func (s *stream) reopen(roots adaptors.Roots) (outcome, error) {
 }
 
 // attach takes an open file if it is the stream's own.
-func (s *stream) attach(f *os.File) (outcome, error) {
+func (s *tracked) attach(f *os.File) (outcome, error) {
 	info, err := ident.Fstat(f)
 	if err != nil {
 		return idle, fmt.Errorf("look at %s: %w", s.path, err)
@@ -171,7 +171,7 @@ func (s *stream) attach(f *os.File) (outcome, error) {
 	if !info.Mode.IsRegular() {
 		return vanished, nil
 	}
-	if s.id == "" { // nothing else is known of it that could differ
+	if s.out.ID() == "" { // nothing else is known of it that could differ
 		if info.Key() != s.key {
 			return vanished, nil
 		}
@@ -192,20 +192,20 @@ func (s *stream) attach(f *os.File) (outcome, error) {
 	return idle, nil
 }
 
-// sameBytes tells whether a file holds what was sent of the stream, as far as
+// sameBytes reports whether a file holds what was sent of the stream, as far as
 // fingerprints tell.
-func (s *stream) sameBytes(f io.ReaderAt, size int64) (bool, error) {
-	if size < s.sent || size < s.off {
+func (s *tracked) sameBytes(f io.ReaderAt, size int64) (bool, error) {
+	if size < s.out.Sent() || size < s.out.Off() {
 		return false, nil
 	}
 	head, err := ident.ReadHead(f)
 	if err != nil || !s.ident.SameHead(head) && !s.ident.Filled(head) {
 		return false, err
 	}
-	if s.sent == 0 { // no tail
+	if s.out.Sent() == 0 { // no tail
 		return true, nil
 	}
-	return ident.SameTail(f, s.sent, s.tail)
+	return ident.SameTail(f, s.out.Sent(), s.out.Tail())
 }
 
 // openIn is ident.Open for files that lie in the roots: a symlink may have been
@@ -223,7 +223,7 @@ func openIn(path string, roots adaptors.Roots) (*os.File, error) {
 }
 
 // open stores the stream, durably, before its first byte is sent.
-func (r *reader) open(ctx context.Context, s *stream) (outcome, error) {
+func (r *reader) open(ctx context.Context, s *tracked) (outcome, error) {
 	head, err := ident.ReadHead(s.f)
 	if err != nil {
 		return idle, fmt.Errorf("read the head of %s: %w", s.path, err)
@@ -246,11 +246,11 @@ func (r *reader) open(ctx context.Context, s *stream) (outcome, error) {
 		}
 		s.begin = cutter.Align(s.begin)
 	}
-	s.source = cmp.Or(s.path, s.origin) // it may be deleted already
-	id := ident.New(s.source, &s.info, head)
+	source := cmp.Or(s.path, s.origin) // it may be deleted already
+	id := ident.New(source, &s.info, head)
 	id.Size, id.Marks = s.end, s.ident.Marks
-	if isLink(s.source) {
-		id.Real, _ = filepath.EvalSymlinks(s.source) // only needed if the link is swapped while nobody looks
+	if isLink(source) {
+		id.Real, _ = filepath.EvalSymlinks(source) // only needed if the link is swapped while nobody looks
 	}
 	s.setIdent(id)
 	before, err := ident.Window(s.f, s.begin)
@@ -260,56 +260,21 @@ func (r *reader) open(ctx context.Context, s *stream) (outcome, error) {
 	if err != nil {
 		return idle, fmt.Errorf("read %s before %d: %w", s.path, s.begin, err)
 	}
-	s.off, s.sent, s.tail = s.begin, s.begin, ident.Sum(before)
-	opened := s.stored()
-	opened.Type, opened.Fork = r.env.Type, s.fork
-	st, err := r.env.Streams.Open(ctx, opened)
+	err = s.out.Open(ctx, adaptors.Stream{Source: source, Identity: id.Encode(), Begin: s.begin, Tail: ident.Sum(before), Fork: s.fork})
 	if err != nil {
-		return idle, fmt.Errorf("open a stream for %s: %w", s.path, err)
+		return idle, err
 	}
-	s.setID(st.ID)
-	s.settled.Store(s.begin)
-	s.read.Store(s.begin)
-	s.beginSent = s.begin == 0
 	s.goodSize = s.end
 	return idle, nil
 }
 
-// facts tells where the stream begins, if that is not known yet.
-func (r *reader) facts(ctx context.Context, s *stream) error {
-	if s.beginSent {
-		return nil
-	}
-	if err := r.fact(ctx, s, chunk.Begin, chunk.Range{First: s.begin, Last: s.begin}, "reading began here"); err != nil {
-		return err
-	}
-	s.beginSent = true
-	return nil
-}
-
-func (r *reader) fact(ctx context.Context, s *stream, kind chunk.Kind, rg chunk.Range, reason string) error {
-	c := r.chunk(s, rg)
-	c.Kind, c.Reason = kind, reason
-	if err := r.env.Out.Send(ctx, &c); err != nil {
-		return fmt.Errorf("send a fact (%v) of %s: %w", kind, s.source, err)
-	}
-	return nil
-}
-
-func (r *reader) chunk(s *stream, rg chunk.Range) chunk.Chunk {
-	return chunk.Chunk{
-		Type: r.env.Type, Host: r.env.Host, Source: ident.Text(s.source), Stream: s.id,
-		First: rg.First, Last: rg.Last, Time: time.Now(),
-	}
-}
-
 // read sends what the file holds past off, up to the last record's border.
-func (r *reader) read(ctx context.Context, s *stream) (outcome, error) {
+func (r *reader) read(ctx context.Context, s *tracked) (outcome, error) {
 	lent := r.buffers.Get().(*[]byte)
 	defer r.buffers.Put(lent)
 	buf := *lent
 	for turn := 0; turn < turnBytes; {
-		if s.off >= s.end {
+		if s.out.Off() >= s.end {
 			return s.verify()
 		}
 		n, eof, how, err := r.readOnce(ctx, s, buf, cut.None)
@@ -331,13 +296,13 @@ func (r *reader) read(ctx context.Context, s *stream) (outcome, error) {
 }
 
 // verify makes sure that a file that did not grow was not written anew.
-func (s *stream) verify() (outcome, error) {
-	if s.sent == 0 {
+func (s *tracked) verify() (outcome, error) {
+	if s.out.Sent() == 0 {
 		return idle, nil
 	}
-	same, err := ident.SameTail(s.f, s.sent, s.tail)
+	same, err := ident.SameTail(s.f, s.out.Sent(), s.out.Tail())
 	if err != nil {
-		return idle, fmt.Errorf("read %s before %d: %w", s.path, s.sent, err)
+		return idle, fmt.Errorf("read %s before %d: %w", s.path, s.out.Sent(), err)
 	}
 	if !same {
 		return replaced, nil
@@ -345,22 +310,22 @@ func (s *stream) verify() (outcome, error) {
 	return idle, nil
 }
 
-// readOnce reads once, together with the bytes before off, which tell whether
+// readOnce reads once, together with the bytes before off, which show whether
 // the file is still what it was, and sends what is cut off. eof says that the
 // end of the data was seen.
-func (r *reader) readOnce(ctx context.Context, s *stream, buf []byte, flush cut.Flush) (sent int, eof bool, how outcome, err error) {
-	before := int(min(s.off, ident.MaxTail))
-	at := s.off - int64(before)
+func (r *reader) readOnce(ctx context.Context, s *tracked, buf []byte, flush cut.Flush) (sent int, eof bool, how outcome, err error) {
+	before := int(min(s.out.Off(), ident.MaxTail))
+	at := s.out.Off() - int64(before)
 	n, err := s.f.ReadAt(buf[:max(0, min(int64(len(buf)), s.end-at))], at)
 	if err != nil && !errors.Is(err, io.EOF) {
-		return 0, false, idle, fmt.Errorf("read %s at %d: %w", s.path, s.off, err)
+		return 0, false, idle, fmt.Errorf("read %s at %d: %w", s.path, s.out.Off(), err)
 	}
 	eof = errors.Is(err, io.EOF) || at+int64(n) >= s.end
-	if n < before || s.off == s.sent && s.sent > 0 && ident.Sum(buf[:before]) != s.tail ||
-		s.sent == 0 && !s.ident.SameHead(buf[:n]) { // written anew before the first byte was sent
+	if n < before || s.out.Off() == s.out.Sent() && s.out.Sent() > 0 && ident.Sum(buf[:before]) != s.out.Tail() ||
+		s.out.Sent() == 0 && !s.ident.SameHead(buf[:n]) { // written anew before the first byte was sent
 		return 0, eof, replaced, nil
 	}
-	if s.off < s.sent { // these bytes were sent before: they must be the same ones
+	if s.out.Off() < s.out.Sent() { // these bytes were sent before: they must be the same ones
 		same, err := s.sameSent()
 		if err != nil || !same {
 			return 0, eof, replaced, err
@@ -372,12 +337,12 @@ func (r *reader) readOnce(ctx context.Context, s *stream, buf []byte, flush cut.
 		return 0, eof, idle, err
 	}
 	if s.zeros != nil {
-		if sure := before + s.zeros.certain(buf[before:n], s.off, s.width()); sure < n {
+		if sure := before + s.zeros.certain(buf[before:n], s.out.Off(), s.width()); sure < n {
 			n, eof = sure, true
 		}
 	}
 	for at := before; ; {
-		from, err := r.from(s, cutter, s.off, buf[:at])
+		from, err := r.from(s, cutter, s.out.Off(), buf[:at])
 		if err != nil {
 			return sent, eof, idle, err
 		}
@@ -397,39 +362,32 @@ func (r *reader) readOnce(ctx context.Context, s *stream, buf []byte, flush cut.
 	}
 }
 
-// send journals and hands over one chunk: the last c.N bytes of buf, which
-// also holds what comes before them.
-func (r *reader) send(ctx context.Context, s *stream, buf []byte, c cut.Cut) error {
-	end := s.off + int64(c.N)
-	window := ident.Sum(buf[len(buf)-int(min(end, ident.MaxTail)):])
-	if end > s.sent {
+// send hands over one chunk: the last c.N bytes of buf, which also holds what
+// comes before them.
+func (r *reader) send(ctx context.Context, s *tracked, buf []byte, c cut.Cut) error {
+	first, sent := s.out.Off(), s.out.Sent()
+	end := first + int64(c.N)
+	if end > sent {
 		if err := r.growHead(s, end); err != nil {
 			return err
 		}
-		if err := r.env.Streams.Sent(s.id, end, window); err != nil {
-			return fmt.Errorf("journal what is sent of %s: %w", s.source, err)
-		}
-		s.sent, s.tail = end, window
+	}
+	ch := chunk.Chunk{
+		First: first, Last: end, Tags: c.Part.Tags(), Borders: c.Borders, Body: buf[len(buf)-c.N:], Encoding: s.encoding,
+	}
+	err := s.out.Data(ctx, ch, ident.Sum(buf[len(buf)-int(min(end, ident.MaxTail)):]))
+	if s.out.Sent() > sent { // journalled, also if it was not taken
 		s.mark()
 		if c.Part == cut.Whole || c.Part == cut.Last {
-			if err := r.markBorder(s); err != nil {
-				return err
-			}
+			err = errors.Join(err, s.markBorder())
 		}
 	}
-	ch := r.chunk(s, chunk.Range{First: s.off, Last: end})
-	ch.Tags, ch.Borders, ch.Body, ch.Encoding = c.Part.Tags(), c.Borders, buf[len(buf)-c.N:], s.encoding
-	if err := r.env.Out.Send(ctx, &ch); err != nil {
-		return fmt.Errorf("send %v of %s: %w", ch.Range(), s.source, err)
-	}
-	s.off = end
-	s.read.Store(end)
-	return nil
+	return err
 }
 
 // growHead lets the stored fingerprint of the head grow with the file until
 // it is full, in a few steps.
-func (r *reader) growHead(s *stream, end int64) error {
+func (r *reader) growHead(s *tracked, end int64) error {
 	if !s.ident.Outgrown(int(min(end, ident.MaxHead))) {
 		return nil
 	}
@@ -444,26 +402,24 @@ func (r *reader) growHead(s *stream, end int64) error {
 	id := s.ident
 	id.SetHead(head)
 	id.Size = s.goodSize
-	return r.update(s, id)
+	return s.update(id)
 }
 
 // markBorder remembers the border of records that was journalled last, for the
 // case that the file is cut back to before it. Some such marks are stored.
-func (r *reader) markBorder(s *stream) error {
-	if !s.ident.Marks.Add(s.sent, s.tail) {
+func (s *tracked) markBorder() error {
+	if !s.ident.Marks.Add(s.out.Sent(), s.out.Tail()) {
 		return nil
 	}
 	if n := len(s.ident.Marks); n&(n-1) != 0 {
 		return nil
 	}
-	return r.update(s, s.ident)
+	return s.update(s.ident)
 }
 
-func (r *reader) update(s *stream, id ident.Identity) error {
-	st := s.stored()
-	st.Identity = id.Encode()
-	if err := r.env.Streams.Update(st); err != nil {
-		return fmt.Errorf("store what is known of %s: %w", s.source, err)
+func (s *tracked) update(id ident.Identity) error {
+	if err := s.out.Update(id.Encode()); err != nil {
+		return err
 	}
 	s.setIdent(id)
 	return nil

@@ -36,7 +36,7 @@ func TestMultiLineRecordIsNeverCut(t *testing.T) {
 	each(t, func(t *testing.T, watch string) {
 		r := newRig(t).with(watch)
 		r.cfg.RecordStart = config.Regexp{Regexp: regexp.MustCompile(`^\d{4}-`)}
-		r.cfg.RecordTimeout = config.Duration(300 * time.Millisecond)
+		r.cfg.RecordTimeout = config.Duration(3 * time.Second)
 		one := "2026-01-01 a failure\n\tat x\n\tat y\n"
 		two := "2026-01-02 fine\n"
 		three := "2026-01-03 another\n\tat z\n"

@@ -31,10 +31,10 @@ func (c cutters) of(encoding string) *cut.Cutter {
 // markBytes is how much of a file's head tells its encoding.
 const markBytes = 4
 
-// cutterFor gives the cutter for the stream, whose file is open. Its encoding
+// cutterFor returns the cutter for the stream, whose file is open. Its encoding
 // follows from the config and the file's first bytes alone, so that it is the
 // same after each start.
-func (r *reader) cutterFor(s *stream) (*cut.Cutter, error) {
+func (r *reader) cutterFor(s *tracked) (*cut.Cutter, error) {
 	if !s.decided {
 		head := make([]byte, markBytes)
 		n, err := s.f.ReadAt(head, 0)
@@ -51,7 +51,7 @@ func (r *reader) enough() int { return r.cutters.rules.Enough() + ident.MaxTail 
 
 // from tells what stands at an offset of the stream's file; before are the
 // file's bytes before it. Where they do not suffice, more are read.
-func (r *reader) from(s *stream, cutter *cut.Cutter, off int64, before []byte) (cut.From, error) {
+func (r *reader) from(s *tracked, cutter *cut.Cutter, off int64, before []byte) (cut.From, error) {
 	off -= s.begin
 	before = before[len(before)-int(min(off, int64(len(before)))):]
 	from, more := cutter.From(off, before)

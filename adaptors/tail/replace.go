@@ -132,12 +132,12 @@ func nameOf(f *os.File) string {
 // isIn reports whether the candidate begins with all of the stream's file, which
 // is open and whose data ends there: also with what is not read yet.
 func (s *stream) isIn(c *candidate, end int64) bool {
-	if s.id != "" {
-		if same, err := s.sameBytes(c.f, c.info.Size); err != nil || !same || end < s.sent {
+	if s.out.ID() != "" {
+		if same, err := s.sameBytes(c.f, c.info.Size); err != nil || !same || end < s.out.Sent() {
 			return false
 		}
 	}
-	from := max(s.sent, s.begin)
+	from := max(s.out.Sent(), s.begin)
 	if end-from > maxCompared {
 		from = end - maxCompared
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/fsnotify/fsnotify"
 
 	"github.com/akupara/akupara/adaptors"
+	"github.com/akupara/akupara/adaptors/internal/board"
 	"github.com/akupara/akupara/adaptors/internal/find"
 	"github.com/akupara/akupara/adaptors/internal/ident"
 	"github.com/akupara/akupara/adaptors/internal/receipts"
@@ -18,8 +19,6 @@ import (
 const (
 	readers = 8  // streams that are read side by side
 	openers = 16 // streams that are stored side by side; they share syncs, and never wait for the output
-
-	warnings = 5 * time.Second // between two of files that can't be read on, at least; a status has the last
 )
 
 // run is one life of the adaptor: one goroutine that decides which file is
@@ -29,7 +28,7 @@ type run struct {
 	env   adaptors.Env
 	times times
 	box   *receipts.Box
-	board *board
+	board *board.Board
 	gate  func()
 	find  *find.Finder
 	files *catalog
@@ -52,8 +51,7 @@ type run struct {
 	goneDirs  map[string]bool // removed or renamed a moment ago
 	links     map[string]bool // paths that are symlinks to files
 
-	kept   time.Time // when housekeep looked at all streams
-	warned time.Time // of a file that can't be read on
+	kept time.Time // when housekeep looked at all streams
 }
 
 func newRun(a *Adaptor, env adaptors.Env) (*run, error) {
@@ -65,7 +63,7 @@ func newRun(a *Adaptor, env adaptors.Env) (*run, error) {
 	}
 	files := newCatalog(&a.cfg, a.cutter, a.times)
 	return &run{
-		cfg: a.cfg, env: env, times: a.times, box: &a.Box, board: newBoard(), gate: a.gate, files: files,
+		cfg: a.cfg, env: env, times: a.times, box: &a.Box, board: &a.board, gate: a.gate, files: files,
 		turns: newQueue(a.times, files.live), done: make(chan result), open: list.New(),
 		goneDirs: map[string]bool{}, links: map[string]bool{},
 	}, nil
@@ -130,7 +128,8 @@ func (r *run) serve(ctx context.Context, rd *reader, work <-chan *stream) {
 			return
 		case s := <-work:
 			r.pass()
-			res := rd.turn(ctx, s)
+			res := rd.turn(ctx, &s.tracked)
+			res.s = s
 			select {
 			case r.done <- res:
 			case <-ctx.Done():
@@ -271,8 +270,8 @@ func (r *run) finishTurn(ctx context.Context, res result) {
 	s := res.s
 	grew := s.grew
 	s.busy, s.grew, s.turned, s.awaited = false, false, time.Now(), r.files.awaited(s)
-	if s.id != "" {
-		r.files.byID[s.id] = s
+	if s.out.ID() != "" {
+		r.files.byID[s.out.ID()] = s
 		r.files.live.index(s)
 	}
 	r.keepOpen(s)
@@ -284,10 +283,8 @@ func (r *run) finishTurn(ctx context.Context, res result) {
 		}
 	}
 	if res.err != nil && ctx.Err() == nil {
-		// A full disk makes all files fail at once, and the log may be on it.
-		if now := time.Now(); r.board.fail(s, res.err) && now.Sub(r.warned) >= warnings {
-			r.warned = now
-			r.env.Log.Warn("a file can't be read on; trying again", "file", s.path, "stream", s.id, "error", res.err)
+		if r.board.Fail(s.out, res.err) {
+			r.env.Log.Warn("a file can't be read on; trying again", "file", s.path, "stream", s.out.ID(), "error", res.err)
 		}
 		switch stale := isStale(res.err) && !s.gone; {
 		case stale && s.path == "":
@@ -301,7 +298,7 @@ func (r *run) finishTurn(ctx context.Context, res result) {
 		s.again = false
 		return
 	}
-	r.board.well(s)
+	r.board.Well(s.out)
 	r.openedFirst(ctx, s)
 	switch res.how {
 	case replaced:
@@ -331,7 +328,7 @@ func (r *run) finishTurn(ctx context.Context, res result) {
 			r.look(path)
 		}
 	}
-	if res.how == more || s.again || s.hasResend() {
+	if res.how == more || s.again || s.out.Asked() {
 		s.again = false
 		r.turns.enqueue(s)
 		return
@@ -355,13 +352,13 @@ func (r *run) housekeep() {
 	r.kept = now
 	for s := range r.files.live.all {
 		if s.path == "" && !s.busy && s.f != nil && s.isUnread() && (s.info.Links == 0 || now.Sub(s.grewAt) > r.times.missing) &&
-			(mayGrow(s) == no || now.Sub(s.grewAt) > r.times.linger) {
+			(mayGrow(s.f) == no || now.Sub(s.grewAt) > r.times.linger) {
 			r.forget(s)
 			continue
 		}
 		// Renamed to where nothing matches, and nobody writes there any more.
 		if s.path == "" && !s.busy && !s.gone && s.f != nil && now.Sub(s.grewAt) > r.times.missing && s.info.Links > 0 &&
-			s.off == s.end && s.settled.Load() >= s.off {
+			s.out.Off() == s.end && s.out.Settled() >= s.out.Off() {
 			r.vanished(s)
 		}
 	}

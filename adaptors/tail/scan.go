@@ -88,7 +88,7 @@ func (r *run) scan() {
 	}
 	maps.DeleteFunc(r.files.ignored, func(path string, _ ignored) bool { return away(path) })
 	maps.DeleteFunc(r.links, func(path string, _ bool) bool { return away(path) })
-	r.board.skippedBut(away)
+	r.board.Unskip(away)
 }
 
 // folderGone looks after the files below a folder that was removed or renamed,

@@ -80,7 +80,7 @@ func skippedHead(choice charset.Choice, f *os.File, head []byte, size int64) str
 	return ""
 }
 
-// startsWithLine tells whether what comes before the first NUL is text with a
+// startsWithLine reports whether what comes before the first NUL is text with a
 // whole line in it.
 func startsWithLine(head []byte) bool {
 	head, _, _ = bytes.Cut(head, []byte{0})

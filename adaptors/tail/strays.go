@@ -39,7 +39,7 @@ func (r *run) strays() {
 	dirs := map[string]bool{}
 	var targets []string // behind symlinks
 	for s := range r.files.lost.all {
-		if s.reason == "" && s.ident.Gone == 0 && !s.ended {
+		if s.reason == "" && s.ident.Gone == 0 && !s.out.Ended() {
 			dirs[filepath.Dir(s.ident.Path)] = true
 			if s.ident.Real != "" {
 				targets = append(targets, s.ident.Real)

@@ -194,8 +194,8 @@ func (z *zeros) certain(b []byte, off int64, width int) int {
 }
 
 // dataEnd returns where the data of the stream's file ends.
-func (s *stream) dataEnd(info *ident.Info) (int64, error) {
-	end, err := dataEnd(s.f, info, max(s.off, s.sent), s.width(), &s.zeros)
+func (s *tracked) dataEnd(info *ident.Info) (int64, error) {
+	end, err := dataEnd(s.f, info, max(s.out.Off(), s.out.Sent()), s.width(), &s.zeros)
 	if err != nil {
 		return 0, fmt.Errorf("look for the end of the data of %s: %w", s.path, err)
 	}
@@ -203,21 +203,21 @@ func (s *stream) dataEnd(info *ident.Info) (int64, error) {
 }
 
 // holdsMore reports whether the file has data behind what was read.
-func (s *stream) holdsMore(info *ident.Info) bool {
+func (s *tracked) holdsMore(info *ident.Info) bool {
 	end, err := s.dataEnd(info)
-	return err == nil && end > s.off
+	return err == nil && end > s.out.Off()
 }
 
 // width is the number of bytes of the smallest character.
-func (s *stream) width() int {
+func (s *tracked) width() int {
 	width, _ := chunk.Unit(s.encoding)
 	return width
 }
 
 // inPlace reports whether something may be written to the file without a change
 // of its size, or NULs in it are not certain to stay.
-func (s *stream) inPlace() bool {
-	return s.zeros != nil && s.f != nil && !s.gone && (s.end < s.info.Size || s.off < s.end)
+func (s *tracked) inPlace() bool {
+	return s.zeros != nil && s.f != nil && !s.gone && (s.end < s.info.Size || s.out.Off() < s.end)
 }
 
 // blank is a file that holds nothing but NULs so far. It waits as an empty one

@@ -244,6 +244,20 @@ func (s *Stream) Reopen() {
 	}
 }
 
+// GoBack lets the stream go on where it was at an earlier time, of which was is
+// what was kept: what was reported as lost since is in the source again.
+func (s *Stream) GoBack(was *Stream) error {
+	if s.sent != was.sent {
+		if err := s.env.Streams.Sent(s.ID(), was.sent, was.tail); err != nil {
+			return fmt.Errorf("journal what was sent of %s: %w", ident.Text(s.source), err)
+		}
+		s.sent, s.tail = was.sent, was.tail
+	}
+	s.Reopen()
+	s.Rewind(was.Off())
+	return nil
+}
+
 // Rewind lets the stream go on at an earlier offset: what is there is sent again.
 func (s *Stream) Rewind(to int64) {
 	s.mu.Lock()
