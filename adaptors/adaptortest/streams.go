@@ -72,9 +72,10 @@ func (l *link) Take(id string) (adaptors.Stream, error) {
 
 // Release implements adaptors.Streams.
 func (l *link) Release(id string) {
-	err := l.own(id, func(o *owned) { o.released = true })
+	var claims *adaptors.Claims // Kill makes others
+	err := l.own(id, func(o *owned) { o.released, claims = true, l.r.claims })
 	if err == nil {
-		l.r.claims.Released()
+		claims.Released()
 	}
 }
 

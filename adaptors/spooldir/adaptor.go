@@ -15,6 +15,7 @@ type Adaptor struct {
 	cfg          Config
 	cutter       *cut.Cutter
 	times        times
+	nameless     bool // in tests: as if no file system told births and generations
 	board        board.Board
 }
 

@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/akupara/akupara/adaptors"
 	"github.com/akupara/akupara/adaptors/internal/ident"
 	"github.com/akupara/akupara/chunk"
 )
@@ -18,14 +19,22 @@ import (
 // tend does for a stream what needs no reading: it tells ends and losses, sends
 // again, and deals with files that are done. It tells when to look again.
 func (r *run) tend(ctx context.Context, s *stream) (wake time.Time, err error) {
-	if s.path == "" && !s.gone && !s.leave && !s.missing.IsZero() {
+	if s.path == "" && !s.gone && !s.missing.IsZero() {
 		at := s.missing.Add(r.times.missing)
 		switch {
 		case time.Now().Before(at):
 			wake = at
 		case r.mayJudge(s):
-			r.lose(s, "the file was not found any more")
+			if s, err = r.own(s); err != nil {
+				return wake, heldByNow(err)
+			}
+			if r.lose(s, "the file was not found any more"); !s.gone {
+				return wake, nil // it was done, and is dropped
+			}
 		}
+	}
+	if s.released {
+		return wake, nil
 	}
 	if s.gone {
 		if err := r.finishGone(ctx, s); err != nil {
@@ -41,6 +50,10 @@ func (r *run) tend(ctx context.Context, s *stream) (wake time.Time, err error) {
 			return wake, err
 		}
 	}
+	if s.path == "" && !s.gone && !s.missing.IsZero() { // nothing is left to do of what was read
+		r.release(s)
+		return wake, nil
+	}
 	if !s.ident.Done && !s.out.Done() {
 		return wake, nil
 	}
@@ -49,6 +62,14 @@ func (r *run) tend(ctx context.Context, s *stream) (wake time.Time, err error) {
 		wake = at
 	}
 	return wake, err
+}
+
+// heldByNow is nil where another adaptor has the stream by now.
+func heldByNow(err error) error {
+	if errors.Is(err, adaptors.ErrHeld) {
+		return nil
+	}
+	return err
 }
 
 // lose notes that a stream's file can't be read any more.
@@ -116,7 +137,7 @@ func (r *run) again(ctx context.Context, s *stream) error {
 
 // finished deals with the file of a stream that is settled whole.
 func (r *run) finished(s *stream) (wake time.Time, err error) {
-	if s.gone || s.leave {
+	if s.gone {
 		r.drop(s)
 		return time.Time{}, nil
 	}

@@ -70,7 +70,7 @@ func TestFileIsDeletedOnceItIsSettledAndNotWhileSomebodyWritesToIt(t *testing.T)
 	w.write("b", "two\n")
 	w.eventually("the other is deleted", func() bool { return slices.Equal(names(t, w.dir), []string{"a"}) })
 	fmt.Fprint(f, "late\n") // what a file that is deleted too early would lose
-	w.content("one\ntwo\nlate\n")
+	w.content("one\nlate\ntwo\n")
 	if got := names(t, w.dir); !slices.Equal(got, []string{"a"}) {
 		t.Errorf("while it is open: %q, want it to stay", got)
 	}

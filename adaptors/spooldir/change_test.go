@@ -107,18 +107,20 @@ func (w *world) patch(name string, at int64, text string) {
 	}
 }
 
-func TestRestOfAFileThatGrewIsAStreamThatSaysWhereItBegins(t *testing.T) {
-	w := newWorld(t, soon)
-	w.write("a", "first\n")
-	w.start()
-	w.content("first\n")
-	w.eventually("it is done", func() bool { return done(w) == 1 })
-	w.append("a", "second\n")
-	w.content("first\nsecond\n")
-	w.quiet()
-	begins := w.rec.Facts(chunk.Begin)
-	if len(begins) != 1 || begins[0].First != 6 {
-		t.Errorf("begins %v, want one at 6", begins)
+func TestFileThatGrewGoesOnAsTheStreamItWas(t *testing.T) {
+	for _, first := range []string{"first\n", "first\nseco"} { // also in the middle of a line
+		w := newWorld(t, soon)
+		w.write("a", first)
+		w.start()
+		w.content(first)
+		w.eventually("it is done", func() bool { return done(w) == 1 })
+		w.append("a", "nd\nthird\n")
+		w.content(first + "nd\nthird\n")
+		w.quiet()
+		if ends := w.rec.Facts(chunk.End); len(w.rec.Known()) != 1 || len(ends) != 2 || ends[1].First != int64(len(first))+9 {
+			t.Errorf("got %d streams and the ends %v, want one stream that ends at %d at last", len(w.rec.Known()), ends, len(first)+9)
+		}
+		w.end()
 	}
 }
 

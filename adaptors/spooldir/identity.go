@@ -19,6 +19,7 @@ type identity struct {
 	Packed   bool   `json:"packed,omitempty"`
 	Trouble  string `json:"trouble,omitempty"` // why it was not read whole, or has changed since: it stays where it is
 	Done     bool   `json:"done,omitempty"`    // all of it, its end too, is settled
+	Anew     bool   `json:"anew,omitempty"`    // other bytes were in the file before
 }
 
 func (id *identity) encode() []byte {
@@ -55,6 +56,16 @@ func newIdentity(path string, f *os.File, info *ident.Info) (identity, error) {
 	}
 	id.Tail = ident.Sum(window)
 	return id, nil
+}
+
+// origin names an open file so that it is known again when nothing is stored of
+// it, where that can be. Its last line is whole: the file is complete.
+func origin(f *os.File, info *ident.Info, reused bool) (string, error) {
+	head, err := ident.ReadHead(f)
+	if err != nil {
+		return "", fmt.Errorf("read the head of %s: %w", f.Name(), err)
+	}
+	return ident.Origin(f, info, append(head, '\n'), reused), nil
 }
 
 // likeness says how a file is to the one that an identity was made of.

@@ -21,18 +21,27 @@ import (
 const readBytes = 512 << 10
 
 // begin opens a stream for a file, durably, before its first byte is sent.
-func (r *run) begin(ctx context.Context, e *entry, f *os.File, begin int64) error {
+func (r *run) begin(ctx context.Context, e *entry, f *os.File) error {
 	id, err := newIdentity(e.path, f, &e.info)
 	if err != nil {
 		return err
 	}
-	before, err := ident.Window(f, begin)
-	if err != nil {
-		return fmt.Errorf("read %s before %d: %w", e.path, begin, err)
+	for _, s := range r.byInode[id.Ino] {
+		id.Anew = id.Anew || s.ident.SameInode(&e.info)
+	}
+	st := adaptors.Stream{Source: e.path, Identity: id.encode(), Tail: ident.Sum(nil)}
+	if !id.Anew && !r.nameless {
+		if st.Origin, err = origin(f, &e.info, r.gone[id.Ino]); err != nil {
+			return err
+		}
+	}
+	if st.Origin == "" && e.early && r.env.Streams.Fresh() {
+		if st.Doubt = id.Size; id.Packed {
+			st.Doubt = int64(r.cfg.MaxUnpacked)
+		}
 	}
 	s := &stream{out: cmp.Or(e.out, replay.New(&r.env)), ident: id}
-	s.out.Why = beginsLater
-	if err := s.out.Open(ctx, adaptors.Stream{Source: e.path, Identity: id.encode(), Begin: begin, Tail: ident.Sum(before)}); err != nil {
+	if err := s.out.Open(ctx, st); err != nil {
 		return err
 	}
 	e.out = nil

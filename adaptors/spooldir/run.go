@@ -2,13 +2,9 @@ package spooldir
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
 	"os"
-	"path/filepath"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -20,28 +16,34 @@ import (
 // run is one life of the adaptor.
 type run struct {
 	*Adaptor
+	shared
 	env     adaptors.Env
 	watcher *watcher // nil: polling
 	blind   bool     // some folder is not watched
 
-	entries map[string]*entry // by path
-	todo    map[*entry]bool   // that may need work
-	streams map[string]*stream
-	byInode map[uint64][]*stream
-	listed  map[string]bool // folders that could be listed at the last scan
-	buf     []byte          // for reading, nil when idle
+	entries  map[string]*entry // by path
+	todo     map[*entry]bool   // that may need work
+	streams  map[string]*stream
+	byInode  map[uint64][]*stream
+	missedAt map[string]*stream // whose file a scan missed at a path before an event told why
+	gone     map[uint64]bool    // inodes whose streams were dropped
+	listed   map[string]bool    // folders that could be listed at the last scan
+	scanned  bool               // at least once
+	buf      []byte             // for reading, nil when idle
 }
 
 func newRun(a *Adaptor, env adaptors.Env) *run {
 	return &run{
 		Adaptor: a, env: env, entries: map[string]*entry{}, todo: map[*entry]bool{},
-		streams: map[string]*stream{}, byInode: map[uint64][]*stream{}, listed: map[string]bool{},
+		streams: map[string]*stream{}, byInode: map[uint64][]*stream{}, missedAt: map[string]*stream{}, gone: map[uint64]bool{}, listed: map[string]bool{},
+		shared: newShared(&env),
 	}
 }
 
 func (r *run) loop(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	var reading sync.WaitGroup
+	defer r.claims.Leave()
 	defer reading.Wait()
 	defer cancel()
 	events := make(chan []happening)
@@ -70,9 +72,13 @@ func (r *run) loop(ctx context.Context) error {
 	scanned := time.Now()
 	for ctx.Err() == nil {
 		r.mail()
+		r.lookAgain()
 		wake := r.work(ctx)
 		r.buf = nil
 		wake = earlier(wake, scanned.Add(r.rescanEvery()))
+		if len(r.refused) > 0 {
+			wake = earlier(wake, time.Now().Add(r.times.poll))
+		}
 		timer.Reset(max(time.Until(wake), time.Millisecond))
 		select {
 		case <-ctx.Done():
@@ -83,6 +89,7 @@ func (r *run) loop(ctx context.Context) error {
 					r.scan()
 					continue
 				}
+				r.missed(h)
 				r.look(h)
 			}
 		case err := <-lost:
@@ -158,9 +165,8 @@ func (r *run) add(s *stream) {
 // drop lets go of a stream for good.
 func (r *run) drop(s *stream) {
 	s.out.Forget()
-	delete(r.streams, s.out.ID())
-	r.unlist(s)
-	r.board.Hide(s.out)
+	r.gone[s.ident.Ino] = true
+	r.part(s)
 }
 
 func (r *run) unlist(s *stream) {
@@ -172,142 +178,11 @@ func (r *run) unlist(s *stream) {
 	r.byInode[s.ident.Ino] = rest
 }
 
-// scan looks at all folders, and at all files that were known to be in them.
-func (r *run) scan() {
-	r.blind = r.watcher == nil
-	clear(r.listed)
-	seen := map[string]bool{}
-	for _, dir := range r.cfg.Folders {
-		if r.watcher != nil {
-			if err := r.watcher.watch(dir); err != nil { // first: nothing appears unseen after the listing
-				r.blind = true
-			}
-		}
-		list, err := os.ReadDir(dir)
-		if err != nil {
-			if r.board.Skip(dir, "can't be listed: "+err.Error()) {
-				r.env.Log.Warn("can't list a folder, trying again", "folder", dir, "error", err)
-			}
-			continue
-		}
-		r.board.Skip(dir, "")
-		r.listed[dir] = true
-		for _, e := range list {
-			path := filepath.Join(dir, e.Name())
-			r.halfDeleted(path)
-			seen[path] = true
-			r.look(happening{path: path})
-		}
-	}
-	for path := range r.entries {
-		if !seen[path] && r.listed[filepath.Dir(path)] {
-			r.look(happening{path: path})
-		}
-	}
-	r.board.Unskip(func(path string) bool { return !seen[path] && r.listed[filepath.Dir(path)] })
-	now := time.Now()
-	for _, s := range r.streams { // those of an earlier start, say
-		if s.path == "" && s.missing.IsZero() && r.mayJudge(s) {
-			s.missing = now
-		}
-	}
-}
-
-// mayJudge tells that a stream's file would have been found. A folder that
-// can't be listed, such as one that is not mounted, says nothing.
-func (r *run) mayJudge(s *stream) bool {
-	dir := filepath.Dir(s.ident.Path)
-	return r.listed[dir] || !slices.Contains(r.cfg.Folders, dir)
-}
-
-func (r *run) wanted(path string) bool {
-	name := filepath.Base(path)
-	if strings.HasPrefix(name, deleting) {
-		return false
-	}
-	for _, g := range r.cfg.Ignore {
-		if g.Match(name) {
-			return false
-		}
-	}
-	for _, g := range r.cfg.Include {
-		if g.Match(name) {
-			return true
-		}
-	}
-	return false
-}
-
-// look takes in what is at a path now.
-func (r *run) look(h happening) {
-	if !r.wanted(h.path) {
-		return
-	}
-	e := r.entries[h.path]
-	if h.deleted && e != nil {
-		r.left(e, true)
-		e = nil
-	}
-	info, ok := r.regular(h.path)
-	if !ok {
-		if e != nil {
-			r.left(e, false)
-		}
-		return
-	}
-	if e != nil && e.info.Key() != info.Key() { // another file has its name
-		r.left(e, false)
-		e = nil
-	}
-	switch {
-	case e == nil:
-		e = &entry{path: h.path, info: info, since: time.Now()}
-		r.entries[h.path] = e
-		r.attach(e)
-	case e.info.Size != info.Size || e.info.Modified != info.Modified:
-		e.info, e.since, e.arrived = info, time.Now(), false
-	}
-	e.arrived = e.arrived || h.arrived
-	if e.st == nil {
-		r.showWaiting(e)
-	}
-	if e.st == nil || !e.st.ident.Done || !e.st.ident.sameAtASight(&info) {
-		r.todo[e] = true
-	}
-}
-
-// regular tells about a file that may be read. An empty one is not: nothing is
-// in it, and somebody may be about to write.
-func (r *run) regular(path string) (ident.Info, bool) {
-	mode, err := os.Lstat(path)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		r.board.Skip(path, "")
-		return ident.Info{}, false
-	case err != nil:
-		r.note(path, "can't be looked at: "+err.Error())
-		return ident.Info{}, false
-	case mode.IsDir():
-		return ident.Info{}, false
-	case !mode.Mode().IsRegular():
-		r.note(path, "not a regular file ("+mode.Mode().Type().String()+")")
-		return ident.Info{}, false
-	}
-	info, err := ident.Stat(path)
-	return info, err == nil && info.Mode.IsRegular() && info.Size > 0
-}
-
-func (r *run) note(path, reason string) {
-	if r.board.Skip(path, reason) {
-		r.env.Log.Info("about a file", "file", path, "reason", reason)
-	}
-}
-
 // attach gives an entry its stream, where the file system says that it is the
 // stream's file unchanged.
 func (r *run) attach(e *entry) {
 	for _, s := range r.byInode[e.info.Ino] {
-		if !s.gone && !s.leave && s.ident.sameAtASight(&e.info) && !r.elsewhere(s, e) {
+		if !s.gone && !s.released && s.ident.sameAtASight(&e.info) && !r.elsewhere(s, e) {
 			r.give(e, s)
 			return
 		}
@@ -370,6 +245,7 @@ func (r *run) hideWaiting(e *entry) {
 func (r *run) left(e *entry, deleted bool) {
 	delete(r.entries, e.path)
 	delete(r.todo, e)
+	r.unclaim(e)
 	r.hideWaiting(e)
 	r.board.Skip(e.path, "")
 	s := e.st

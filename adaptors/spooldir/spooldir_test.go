@@ -22,15 +22,17 @@ import (
 
 // world is a folder with an adaptor that reads it.
 type world struct {
-	t      *testing.T
-	dir    string
-	cfg    *Config
-	rec    *adaptortest.Recorder
-	log    *slog.Logger
-	a      *Adaptor
-	stop   func()
-	settle func() // ends the settling
-	probes int
+	t        *testing.T
+	dir      string
+	cfg      *Config
+	rec      *adaptortest.Recorder
+	name     string // of the adaptor
+	nameless bool
+	log      *slog.Logger
+	a        *Adaptor
+	stop     func()
+	settle   func() // ends the settling
+	probes   int
 }
 
 // parse decodes a config.
@@ -50,7 +52,7 @@ func newWorld(t *testing.T, more string) *world {
 	if err := os.Mkdir(in, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	w := &world{t: t, dir: in, rec: adaptortest.NewRecorder(), log: slog.New(slog.DiscardHandler)}
+	w := &world{t: t, dir: in, rec: adaptortest.NewRecorder(), name: "test", log: slog.New(slog.DiscardHandler)}
 	w.cfg = parse(t, "folders: ["+in+"]\n"+strings.ReplaceAll(more, "DIR", dir))
 	t.Cleanup(func() {
 		w.end()
@@ -73,7 +75,7 @@ func (w *world) start() {
 	var settling sync.WaitGroup
 	settling.Go(func() {
 		for ctx.Err() == nil {
-			w.rec.Settle(w.a)
+			w.rec.SettleOf(w.name, w.a)
 			select {
 			case <-time.After(5 * time.Millisecond):
 			case <-ctx.Done():
@@ -102,8 +104,8 @@ func (w *world) begin() {
 }
 
 func (w *world) run(a *Adaptor) {
-	w.a, w.settle = a, func() {}
-	env := w.rec.Env()
+	w.a, w.settle, a.nameless = a, func() {}, w.nameless
+	env := w.rec.EnvOf(w.name)
 	env.Log = w.log
 	w.launch(a, env)
 }

@@ -14,8 +14,10 @@ type entry struct {
 	path    string
 	info    ident.Info
 	since   time.Time // when it was first seen like this
+	early   bool      // it was there at the first look
 	arrived bool      // it appeared by a rename, and has not changed since
 	retry   time.Time // not to be looked at before
+	refused uint64    // version of the claims when it was left to another adaptor
 
 	// Either whose file it is, or a stream that is not opened yet, and may never
 	// be; nil: nothing is to be shown of the file.
@@ -53,7 +55,8 @@ type stream struct {
 	missing time.Time // since when the file is not found
 	gone    bool      // it can't be read any more, as reason says
 	reason  string
-	leave   bool // its file belongs to a younger stream, too: it is left alone
+
+	released bool // others may have it: nothing of it may be sent or stored before it is taken back
 }
 
 func restore(env *adaptors.Env, k adaptors.Stream, id identity) *stream {

@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/akupara/akupara/adaptors"
 	"github.com/akupara/akupara/adaptors/internal/ident"
 	"github.com/akupara/akupara/adaptors/internal/replay"
 )
@@ -120,8 +121,13 @@ var errNotNow = errors.New("the file has changed since")
 // file finds out whose file an entry is and reads it to its end.
 func (r *run) file(ctx context.Context, e *entry) error {
 	err := r.tryFile(ctx, e)
-	if errors.Is(err, errNotNow) || errors.Is(err, fs.ErrNotExist) {
+	var held adaptors.HeldError
+	switch {
+	case errors.Is(err, errNotNow) || errors.Is(err, fs.ErrNotExist):
 		r.look(happening{path: e.path})
+		return nil
+	case errors.As(err, &held): // which reads the file, or is about to release the stream
+		r.refuse(e, held.Adaptor)
 		return nil
 	}
 	return err
@@ -169,7 +175,10 @@ func (r *run) identify(ctx context.Context, e *entry, f *os.File) error {
 		return nil
 	}
 	for _, old := range slices.Clone(r.byInode[e.info.Ino]) { // the bytes that were in this file are no more
-		if old != s && !old.gone && !old.leave && old.ident.SameInode(&e.info) && (old == e.st || old.path == "") {
+		if old == s || old.gone || !old.ident.SameInode(&e.info) || old != e.st && old.path != "" {
+			continue
+		}
+		if old, err = r.own(old); err == nil {
 			r.lose(old, "the file was replaced before it was secured")
 		}
 	}
@@ -184,16 +193,10 @@ func (r *run) identify(ctx context.Context, e *entry, f *os.File) error {
 	case how == grown && !s.out.Ended():
 		return r.extend(e, s, f)
 	case how == grown && !s.ident.Packed && s.ident.Trouble == "":
-		begin := s.ident.Size
-		if err := r.begin(ctx, e, f, begin); err != nil {
-			return err
-		}
-		r.env.Log.Info("a file grew after it was read; the rest is read as a stream of its own", "file", e.path, "from", begin)
-		s.path, s.leave = "", true
-		if s.ident.Done {
-			r.drop(s)
-		}
-		return nil
+		r.env.Log.Info("a file grew after it was read; the rest is read, too", "file", e.path, "from", s.ident.Size)
+		s.out.Reopen()
+		s.ident.Done = false
+		return r.extend(e, s, f)
 	case s != nil && s.out.Ended():
 		s.ident.Trouble = "changed in place after it was read, at " + time.Unix(0, e.info.Modified).UTC().Format(time.RFC3339) + "; the change is not read"
 		if how == grown {
@@ -204,27 +207,54 @@ func (r *run) identify(ctx context.Context, e *entry, f *os.File) error {
 	case s != nil:
 		r.lose(s, "the file was written anew before it was read whole")
 	}
-	return r.begin(ctx, e, f, 0)
+	return r.begin(ctx, e, f)
 }
 
-// match finds the stored stream that a file is, or was, and how it has changed.
+// match finds the stored stream that a file is, or was, and how it has changed:
+// one of the run's own, or else of other adaptors.
 func (r *run) match(e *entry, f *os.File) (found *stream, how likeness, err error) {
-	candidates := slices.Clone(r.byInode[e.info.Ino])
+	own := slices.Clone(r.byInode[e.info.Ino])
 	for _, s := range r.streams {
 		if s.path == "" && s.ident.Path == e.path && s.ident.Ino != e.info.Ino {
-			candidates = append(candidates, s)
+			own = append(own, s)
 		}
 	}
+	if found, how, err = e.best(own, f); found == nil && err == nil {
+		found, how, err = e.best(r.foreign(e), f)
+	}
+	if err != nil || found == nil {
+		return nil, other, err
+	}
+	if !found.released {
+		return found, how, nil
+	}
+	if found, err = r.take(found); err != nil {
+		return nil, other, err
+	}
+	how, err = found.ident.compare(e.path, f, &e.info) // it may have gone on
+	return found, how, err
+}
+
+// own takes a stream back that was released.
+func (r *run) own(s *stream) (*stream, error) {
+	if !s.released {
+		return s, nil
+	}
+	return r.take(s)
+}
+
+// best finds the stream that a file is most likely to have. Of several, as after
+// a kill of a version that began a stream for the rest of a file, it is the one
+// that knows most of it.
+func (e *entry) best(candidates []*stream, f *os.File) (found *stream, how likeness, err error) {
 	for _, s := range candidates {
-		if s.gone || s.leave {
+		if s.gone {
 			continue
 		}
 		h, err := s.ident.compare(e.path, f, &e.info)
 		if err != nil {
 			return nil, other, err
 		}
-		// Of several, as after a kill while the rest of a file was taken on, the
-		// one that knows most of it.
 		if h != other && (found == nil || better(h, s, how, found)) {
 			found, how = s, h
 		}
@@ -245,7 +275,7 @@ func (r *run) extend(e *entry, s *stream, f *os.File) error {
 	if err != nil {
 		return err
 	}
-	id.Trouble, id.Done, id.Packed = s.ident.Trouble, s.ident.Done, s.ident.Packed
+	id.Trouble, id.Done, id.Packed, id.Anew = s.ident.Trouble, s.ident.Done, s.ident.Packed, s.ident.Anew
 	before := s.ident
 	r.unlist(s)
 	s.ident = id
