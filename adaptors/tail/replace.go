@@ -62,7 +62,7 @@ func (k *catalog) replacementOf(c *candidate) (v verdict, ok bool) {
 // device of another number: a network file system or the like went away and came
 // back. Where it numbers its inodes anew, too, a full head is asked for.
 func (k *catalog) mountedAnew(s *stream, c *candidate) bool {
-	if s.id == "" || c.info.Dev == s.key.Dev || !s.ident.SameInode(&c.info) && s.ident.HeadLen < ident.MaxHead {
+	if s.out.ID() == "" || c.info.Dev == s.key.Dev || !s.ident.SameInode(&c.info) && s.ident.HeadLen < ident.MaxHead {
 		return false
 	}
 	same, err := s.sameBytes(c.f, c.info.Size)

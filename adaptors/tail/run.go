@@ -288,7 +288,7 @@ func (r *run) finishTurn(ctx context.Context, res result) {
 		}
 		switch stale := isStale(res.err) && !s.gone; {
 		case stale && s.path == "":
-			r.board.well(s)
+			r.board.Well(s.out)
 			r.vanished(s)
 			return
 		case stale:
