@@ -330,19 +330,6 @@ func TestWaitingEndsWithTheContext(t *testing.T) {
 	}
 }
 
-func TestDiskCheckNamesWhatIsMissing(t *testing.T) {
-	dir := t.TempDir()
-	if err := CheckDisk(dir, 0); err != nil {
-		t.Errorf("keeping nothing free: got %v, want nil", err)
-	}
-	if err := CheckDisk(dir, 100); err == nil || !strings.Contains(err.Error(), dir) {
-		t.Errorf("keeping all free: got %v, want an error that names %s", err, dir)
-	}
-	if err := CheckDisk(filepath.Join(dir, "none"), 0); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("of a missing folder: got %v, want os.ErrNotExist", err)
-	}
-}
-
 func TestLogFormats(t *testing.T) {
 	var out bytes.Buffer
 	log, err := NewLogger(&out, "json", slog.LevelWarn)

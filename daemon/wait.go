@@ -3,11 +3,8 @@ package daemon
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"math/rand/v2"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 // Backoff is how long to wait between tries: doubling from Min to Max, each
@@ -42,27 +39,4 @@ func Sleep(ctx context.Context, d time.Duration) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-}
-
-// DiskFree tells how many bytes the file system of path has, and how many of
-// them an ordinary user may still write.
-func DiskFree(path string) (free, total int64, err error) {
-	var st unix.Statfs_t
-	if err := unix.Statfs(path, &st); err != nil {
-		return 0, 0, fmt.Errorf("look at the disk of %s: %w", path, err)
-	}
-	return int64(st.Bavail) * st.Bsize, int64(st.Blocks) * st.Bsize, nil
-}
-
-// CheckDisk fails when less than keepFree percent of path's disk is free, and
-// says so to the person who has to make room.
-func CheckDisk(path string, keepFree float64) error {
-	free, total, err := DiskFree(path)
-	if err != nil {
-		return err
-	}
-	if float64(free) < float64(total)*keepFree/100 {
-		return fmt.Errorf("the disk of %s has %d MB free, less than the %g%% to keep free: make room, or change the setting", path, free/1e6, keepFree)
-	}
-	return nil
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -15,6 +16,7 @@ import (
 
 	"github.com/akupara/akupara/cmd/akupara/internal/discover"
 	"github.com/akupara/akupara/cmd/akupara/internal/embedded"
+	"github.com/akupara/akupara/disk"
 )
 
 // logFiles are those of this machine that the embedded default collects, and
@@ -41,7 +43,7 @@ func newLogFiles(dir string, port int, logs string, own ...io.Writer) (*logFiles
 	return l, nil
 }
 
-// read gives the config that is there; ours tells that it may be written anew.
+// read returns the config that is there; ours says that it may be written anew.
 func (l *logFiles) read() (old []byte, ours bool, err error) {
 	old, err = os.ReadFile(filepath.Join(l.dir, embedded.ConfigName))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -54,7 +56,11 @@ func (l *logFiles) read() (old []byte, ours bool, err error) {
 }
 
 func (l *logFiles) write(found discover.Result) error {
-	return replaceFile(filepath.Join(l.dir, embedded.ConfigName), embedded.Config(l.dir, l.port, l.host, found))
+	name := filepath.Join(l.dir, embedded.ConfigName)
+	if err := disk.Publish(disk.Local{}, name, bytes.NewReader(embedded.Config(l.dir, l.port, l.host, found)), 0o644); err != nil {
+		return fmt.Errorf("write %s: %w", name, err)
+	}
+	return nil
 }
 
 // first looks for log files and writes the config, unless the one there is the

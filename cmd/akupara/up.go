@@ -11,6 +11,8 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/spf13/cobra"
+
 	"github.com/akupara/akupara/agentd"
 	"github.com/akupara/akupara/agentd/client"
 	"github.com/akupara/akupara/cmd/akupara/internal/discover"
@@ -21,7 +23,6 @@ import (
 	"github.com/akupara/akupara/demux"
 	"github.com/akupara/akupara/store"
 	"github.com/akupara/akupara/web"
-	"github.com/spf13/cobra"
 )
 
 // At the first start, until there are tables and people know them, everything
@@ -157,24 +158,6 @@ func (a *app) runUp(ctx context.Context, port int, logs string, lookEvery time.D
 	}
 	g.Add("welcome", func(ctx context.Context) error { return a.welcome(ctx, &u, agent.Listening()) })
 	return u.run(ctx, &g)
-}
-
-// replaceFile writes a file whole or not at all.
-func replaceFile(name string, data []byte) error {
-	tmp, err := os.CreateTemp(filepath.Dir(name), ".tmp-*")
-	if err != nil {
-		return fmt.Errorf("write %s: %w", name, err)
-	}
-	_, err = tmp.Write(data)
-	err = errors.Join(err, tmp.Chmod(0o644), tmp.Sync(), tmp.Close())
-	if err == nil {
-		err = os.Rename(tmp.Name(), name)
-	}
-	if err != nil {
-		_ = os.Remove(tmp.Name()) // the error to tell is the one before
-		return fmt.Errorf("write %s: %w", name, err)
-	}
-	return nil
 }
 
 // decode reads all sections, and connects the web part with what runs beside

@@ -54,6 +54,7 @@ type Disk struct {
 	dark    bool // after LosePower
 	log     []string
 	fail    func(op, name string) error
+	onCrash func()
 	free    func() (free, total int64, err error)
 	files   map[string]*content
 	// What no SyncDir has made durable, in order, undone last to first.
@@ -98,6 +99,14 @@ func (d *Disk) FailWith(fail func(op, name string) error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.fail = fail
+}
+
+// OnCrash makes the crash call f, which must not use the disk: a process that
+// tries again for ever has to be stopped then.
+func (d *Disk) OnCrash(f func()) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.onCrash = f
 }
 
 // SetFree replaces what Free returns.
@@ -164,6 +173,9 @@ func (d *Disk) change(op, name string, do func() error, torn func()) error {
 		return do()
 	}
 	d.crashed = true
+	if d.onCrash != nil {
+		defer d.onCrash()
+	}
 	switch {
 	case d.when == After:
 		_ = do()

@@ -10,9 +10,10 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/akupara/akupara/chunk"
-	"github.com/akupara/akupara/daemon"
 	"golang.org/x/sys/unix"
+
+	"github.com/akupara/akupara/chunk"
+	"github.com/akupara/akupara/disk"
 )
 
 // Append stores the chunk's body as records of the queue's stream, and returns
@@ -111,7 +112,7 @@ func (s *Spool) activeStream(q *queue) (*stream, error) {
 	if n := len(q.streams); n > 0 && q.streams[n-1].active {
 		return q.streams[n-1], nil
 	}
-	if err := os.MkdirAll(q.dir, 0o700); err != nil {
+	if err := disk.MkdirAll(s.cfg.Disk, q.dir, dirMode); err != nil {
 		return nil, fmt.Errorf("create spool folder: %w", err)
 	}
 	st := &stream{id: newID(time.Now()), q: q, active: true}
@@ -146,7 +147,7 @@ func (s *Spool) haveRoom(q *queue, n int64) error {
 	if shared && usedBy+n > share {
 		return fmt.Errorf("%w: %d bytes of persona %q are in it, its share is %d", errFull, usedBy, persona, share)
 	}
-	free, total, err := daemon.DiskFree(s.cfg.Dir)
+	free, total, err := s.cfg.Disk.Free(s.cfg.Dir)
 	if err != nil {
 		return err
 	}
@@ -179,7 +180,7 @@ func (s *Spool) write(q *queue, st *stream, sync bool, c *chunk.Chunk) error {
 	if err != nil {
 		return err
 	}
-	if err := s.writeFrame(seg, q.frame, sync); err != nil {
+	if err := writeFrame(seg, q.frame, sync); err != nil {
 		// What the file holds past seg.size is not known now: no more is
 		// appended, and readers stop at seg.end.
 		_ = seg.file.Truncate(seg.size)
@@ -201,28 +202,11 @@ func (s *Spool) write(q *queue, st *stream, sync bool, c *chunk.Chunk) error {
 	return nil
 }
 
-func (s *Spool) writeFrame(seg *segment, frame []byte, sync bool) error {
-	if err := s.op("write"); err != nil {
-		_, _ = seg.file.Write(frame[:len(frame)/2])
+func writeFrame(seg *segment, frame []byte, sync bool) error {
+	if _, err := seg.file.Write(frame); err != nil || !sync {
 		return err
 	}
-	if _, err := seg.file.Write(frame); err != nil {
-		return err
-	}
-	if !sync {
-		return nil
-	}
-	if err := s.op("sync"); err != nil {
-		return err
-	}
-	return unix.Fdatasync(int(seg.file.Fd()))
-}
-
-func (s *Spool) op(name string) error {
-	if s.cfg.fault == nil {
-		return nil
-	}
-	return s.cfg.fault(name)
+	return seg.file.Sync()
 }
 
 // settledRoll is the size from which a segment that is settled as a whole is
@@ -268,24 +252,21 @@ func (s *Spool) writable(q *queue, st *stream, n int64) (*segment, error) {
 	path := filepath.Join(q.dir, segmentName(st.id, st.end))
 	if n := len(st.segs); n > 0 && st.segs[n-1].path == path {
 		// The last one took nothing: its first write failed.
-		if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		if err := s.cfg.Disk.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
 			return nil, fmt.Errorf("remove empty segment: %w", err)
 		}
 		st.segs = st.segs[:n-1]
 	}
-	if err := s.op("create"); err != nil {
-		return nil, err
-	}
-	if err := os.MkdirAll(q.dir, 0o700); err != nil { // it may have been removed
+	if err := disk.MkdirAll(s.cfg.Disk, q.dir, dirMode); err != nil { // it may have been removed
 		return nil, fmt.Errorf("create segment: %w", err)
 	}
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY|os.O_APPEND, 0o600)
+	f, err := disk.Create(s.cfg.Disk, path, fileMode)
 	if err != nil {
 		return nil, fmt.Errorf("create segment: %w", err)
 	}
-	if err := errors.Join(syncDir(q.dir), syncDir(filepath.Dir(q.dir)), syncDir(s.cfg.Dir)); err != nil {
+	if err := s.syncDirs(q); err != nil {
 		_ = f.Close()
-		_ = os.Remove(path)
+		_ = s.cfg.Disk.Remove(path)
 		return nil, fmt.Errorf("create segment: %w", err)
 	}
 	seg := &segment{path: path, base: st.end, end: st.end, file: f}
@@ -300,11 +281,9 @@ func (s *Spool) closeSegment(seg *segment) {
 	}
 }
 
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	return d.Sync()
+// syncDirs makes the names of a queue's files durable, and those of their
+// folders, which a process before may have made and not synced.
+func (s *Spool) syncDirs(q *queue) error {
+	d := s.cfg.Disk
+	return errors.Join(d.SyncDir(q.dir), d.SyncDir(filepath.Dir(q.dir)), d.SyncDir(s.cfg.Dir))
 }

@@ -6,35 +6,45 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/akupara/akupara/chunk"
+	"github.com/akupara/akupara/disk/disktest"
 )
 
-var errCrash = errors.New("crash")
-
-// A spool whose k-th disk operation and all later ones fail is what a crash
-// leaves behind. Whatever was acknowledged must be sent after a restart, once
-// per offset, and nothing else but what was being appended.
-func TestCrashAtEveryOperationLosesNothingThatWasAcknowledged(t *testing.T) {
-	const records = 6
-	for k := 0; ; k++ {
-		dir := t.TempDir()
-		ops := 0
-		cfg := Config{Dir: dir, SegmentBytes: 120}
-		ctx, crash := context.WithCancel(context.Background())
-		cfg.fault = func(string) error {
-			if ops++; ops > k {
-				crash()
-				return errCrash
+// Whatever was acknowledged must be sent after a crash at any change of the
+// disk and a restart, once per offset, and nothing else but what was being
+// appended: also where the power fails, and takes what was not synced.
+func TestCrashAtEveryChangeLosesNothingThatWasAcknowledged(t *testing.T) {
+	seed := rand.Uint64()
+	t.Logf("seed %d", seed)
+	rnd := rand.New(rand.NewPCG(seed, 0))
+	for _, power := range []bool{false, true} {
+		for _, when := range []disktest.When{disktest.Before, disktest.After, disktest.Torn} {
+			for k, crashed := 0, true; crashed; k++ {
+				crashed = crashAt(t, k, when, power, rnd)
 			}
-			return nil
 		}
-		s := open(t, cfg)
-		var acked []string
+	}
+}
+
+// crashAt crashes a spool at its k-th change of the disk, and reports whether
+// there are so many.
+func crashAt(t *testing.T, k int, when disktest.When, power bool, rnd *rand.Rand) bool {
+	const records = 6
+	dir := t.TempDir()
+	d := disktest.New(t.TempDir())
+	ctx, crash := context.WithCancel(context.Background())
+	defer crash()
+	d.OnCrash(crash)
+	d.CrashAt(k, when)
+	var acked []string
+	if s, err := Open(Config{Dir: filepath.Join(dir, "spool"), SegmentBytes: 120, MaxBytes: 1 << 20, Disk: d}, discard); err == nil {
 		for i := range records {
 			body := fmt.Sprintf("record %d", i)
 			if err := s.Append(ctx, key, Block, true, record(body)); err != nil {
@@ -42,22 +52,23 @@ func TestCrashAtEveryOperationLosesNothingThatWasAcknowledged(t *testing.T) {
 			}
 			acked = append(acked, body)
 		}
-		// No Close, which a crash does not do either.
-		again, o := open(t, Config{Dir: dir}), newOut()
-		stop := start(t, again, o)
-		add(t, again, Block, "new")
-		want := append(slices.Clone(acked), "new")
-		got := bodies(o.wait(t, fmt.Sprintf("k=%d", k), data(len(want))))
-		stop()
-		inFlight := fmt.Sprintf("record %d", len(acked))
-		got = slices.DeleteFunc(got, func(b string) bool { return b == inFlight && len(got) == len(want)+1 })
-		if !slices.Equal(got, want) {
-			t.Fatalf("k=%d: sent %q, want %q", k, got, want)
-		}
-		if len(acked) == records {
-			return
-		}
+		defer s.Close() // a crash closes no segment, but the test's files
 	}
+	if power {
+		d.LosePower(rnd)
+	}
+	again, o := open(t, Config{Dir: filepath.Join(dir, "spool")}), newOut()
+	stop := start(t, again, o)
+	add(t, again, Block, "new")
+	want := append(slices.Clone(acked), "new")
+	got := bodies(o.wait(t, fmt.Sprintf("k=%d", k), func(all []chunk.Chunk) bool { return slices.Contains(bodies(all), "new") }))
+	stop()
+	inFlight := fmt.Sprintf("record %d", len(acked))
+	got = slices.DeleteFunc(got, func(b string) bool { return b == inFlight && len(got) == len(want)+1 })
+	if !slices.Equal(got, want) {
+		t.Fatalf("%v change %d, power lost: %t: sent %q, want %q; changes:\n%s", when, k, power, got, want, strings.Join(d.Log(), "\n"))
+	}
+	return d.Crashed()
 }
 
 // A torn tail of any length is quarantined, and all before it is sent.

@@ -116,7 +116,7 @@ func rangeOf(payload []byte) (r chunk.Range, ok bool) {
 
 // damagedTail judges the end of a segment from pos on, where no whole frame is
 // found any more: last is the offset up to which records were stored there, 0
-// where it is the torn tail of a write that was never told to be done. Of a tail
+// where it is the torn end of a write that was never acknowledged. Of a tail
 // whose head is gone it is the most that could have been there.
 func (c *cursor) damagedTail(pos int64, seg *segment) (last int64, err error) {
 	rest, err := io.ReadAll(io.NewSectionReader(c.file, pos, seg.size-pos))

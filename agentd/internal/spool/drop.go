@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/akupara/akupara/chunk"
-	"golang.org/x/sys/unix"
 )
 
 func droppedPath(st *stream) string { return filepath.Join(st.q.dir, st.id+".dropped") }
@@ -148,10 +147,7 @@ func (s *Spool) noteDropped(st *stream, r chunk.Range, records int64) {
 }
 
 func (s *Spool) storeDropped(st *stream, r chunk.Range) error {
-	if err := s.op("dropped"); err != nil {
-		return err
-	}
-	f, err := os.OpenFile(droppedPath(st), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+	f, err := s.cfg.Disk.OpenFile(droppedPath(st), os.O_CREATE|os.O_WRONLY|os.O_APPEND, fileMode)
 	if err != nil {
 		return fmt.Errorf("open facts: %w", err)
 	}
@@ -159,9 +155,9 @@ func (s *Spool) storeDropped(st *stream, r chunk.Range) error {
 		Time: time.Now(), Reason: fullReason}
 	_, err = f.Write(appendFrame(nil, &c))
 	if err == nil {
-		err = unix.Fdatasync(int(f.Fd()))
+		err = f.Sync()
 	}
-	if err := errors.Join(err, f.Close(), syncDir(st.q.dir)); err != nil {
+	if err := errors.Join(err, f.Close(), s.cfg.Disk.SyncDir(st.q.dir)); err != nil {
 		return fmt.Errorf("store facts: %w", err)
 	}
 	return nil

@@ -10,6 +10,8 @@ import (
 	"slices"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/akupara/akupara/disk"
 )
 
 // Whole reports what is wrong with the spool's directory: nil, or that it is
@@ -37,10 +39,10 @@ func (s *Spool) Mend() error {
 	if s.Whole() == nil {
 		return nil
 	}
-	if err := os.MkdirAll(s.cfg.Dir, 0o700); err != nil {
+	if err := disk.MkdirAll(s.cfg.Disk, s.cfg.Dir, dirMode); err != nil {
 		return fmt.Errorf("create spool: %w", err)
 	}
-	if err := syncDir(filepath.Dir(s.cfg.Dir)); err != nil {
+	if err := s.cfg.Disk.SyncDir(filepath.Dir(s.cfg.Dir)); err != nil {
 		return fmt.Errorf("create spool: %w", err)
 	}
 	s.mu.Lock()
@@ -114,25 +116,19 @@ func (s *Spool) restore(q *queue, seg *segment) error {
 		return fmt.Errorf("restore %s: %w", seg.path, err)
 	}
 	defer from.Close()
-	if err := os.MkdirAll(q.dir, 0o700); err != nil {
-		return fmt.Errorf("restore %s: %w", seg.path, err)
-	}
-	tmp := seg.path + tmpSuffix
-	f, err := os.OpenFile(tmp, os.O_CREATE|os.O_TRUNC|os.O_WRONLY|os.O_APPEND, 0o600)
-	if err != nil {
-		return fmt.Errorf("restore %s: %w", seg.path, err)
-	}
-	if _, err = io.Copy(f, io.NewSectionReader(from, 0, seg.size)); err == nil {
-		err = f.Sync()
+	d := s.cfg.Disk
+	var f disk.File
+	if err = disk.MkdirAll(d, q.dir, dirMode); err == nil {
+		err = disk.Publish(d, seg.path, io.NewSectionReader(from, 0, seg.size), fileMode)
 	}
 	if err == nil {
-		err = os.Rename(tmp, seg.path)
+		err = s.syncDirs(q)
 	}
 	if err == nil {
-		err = errors.Join(syncDir(q.dir), syncDir(filepath.Dir(q.dir)), syncDir(s.cfg.Dir))
+		f, err = d.OpenFile(seg.path, os.O_WRONLY|os.O_APPEND, 0)
 	}
 	if err != nil {
-		return fmt.Errorf("restore %s: %w", seg.path, errors.Join(err, f.Close()))
+		return fmt.Errorf("restore %s: %w", seg.path, err)
 	}
 	s.log.Warn("a segment of the agent's spool was removed while it was written to; it is stored again", "path", seg.path, "bytes", seg.size)
 	s.mu.Lock()
@@ -142,8 +138,6 @@ func (s *Spool) restore(q *queue, seg *segment) error {
 	seg.restored.Add(1)
 	return nil
 }
-
-const tmpSuffix = ".tmp"
 
 // open opens a segment for reading, also one whose file was removed while it is
 // written to.

@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/akupara/akupara/chunk"
+	"github.com/akupara/akupara/disk"
 )
 
 const quarantineDir = "_quarantine" // no adaptor's name starts so
@@ -88,8 +89,8 @@ func (s *Spool) recoverQueue(k Key) error {
 			if err := s.recoverDropped(get(m[1]), path); err != nil {
 				return err
 			}
-		} else if strings.HasSuffix(e.Name(), ".seg"+tmpSuffix) {
-			_ = os.Remove(path) // a restore that was not finished
+		} else if strings.HasSuffix(e.Name(), ".seg"+disk.TempExt) {
+			_ = s.cfg.Disk.Remove(path) // a restore that was not finished
 		} else {
 			s.log.Warn("a file in the spool is none of its own; it is left alone", "path", path)
 		}
@@ -102,7 +103,7 @@ func (s *Spool) recoverQueue(k Key) error {
 			return false
 		}
 		if len(st.segs) == 0 && len(st.dropped) == 0 {
-			_ = os.Remove(droppedPath(st)) // nothing of it was ever sent
+			_ = s.cfg.Disk.Remove(droppedPath(st)) // nothing of it was ever sent
 			delete(s.streams, st.id)
 			return true
 		}
@@ -131,7 +132,7 @@ func (s *Spool) recoverStream(st *stream) error {
 	}
 	st.segs = slices.DeleteFunc(st.segs, func(seg *segment) bool {
 		if seg.end == seg.base {
-			_ = os.Remove(seg.path)
+			_ = s.cfg.Disk.Remove(seg.path)
 			return true
 		}
 		return false
@@ -196,11 +197,7 @@ func (s *Spool) recoverLast(seg *segment) error {
 }
 
 func (s *Spool) cut(path string, size int64) error {
-	f, err := os.OpenFile(path, os.O_WRONLY, 0)
-	if err != nil {
-		return fmt.Errorf("cut segment: %w", err)
-	}
-	if err := errors.Join(f.Truncate(size), f.Sync(), f.Close()); err != nil {
+	if err := disk.Truncate(s.cfg.Disk, path, size); err != nil {
 		return fmt.Errorf("cut segment: %w", err)
 	}
 	return nil
@@ -237,33 +234,28 @@ func (s *Spool) recoverDropped(st *stream, path string) error {
 func (s *Spool) quarantine(seg *segment, pos, end int64) {
 	dir := filepath.Join(s.cfg.Dir, quarantineDir)
 	to := filepath.Join(dir, fmt.Sprintf("%s.%d", filepath.Base(seg.path), pos))
-	n, err := copyFrom(seg.path, pos, end, dir, to)
-	if err != nil {
+	if err := s.copyOut(seg.path, pos, end, to); err != nil {
 		s.log.Error("can't copy damaged bytes to quarantine", "path", seg.path, "offset", pos, "error", err)
 		return
 	}
-	s.log.Warn("damaged bytes in the agent's spool are in quarantine", "path", seg.path, "offset", pos, "bytes", n, "copy", to)
+	s.log.Warn("damaged bytes in the agent's spool are in quarantine", "path", seg.path, "offset", pos, "bytes", end-pos, "copy", to)
 	s.mu.Lock()
-	s.stats.Quarantined += n
+	s.stats.Quarantined += end - pos
 	s.mu.Unlock()
 }
 
-func copyFrom(path string, pos, end int64, dir, to string) (int64, error) {
+func (s *Spool) copyOut(path string, pos, end int64, to string) error {
 	from, err := os.Open(path)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	defer from.Close()
-	if _, err := from.Seek(pos, io.SeekStart); err != nil {
-		return 0, err
+	dir := filepath.Dir(to)
+	if err := disk.MkdirAll(s.cfg.Disk, dir, dirMode); err != nil {
+		return err
 	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return 0, err
+	if err := disk.Write(s.cfg.Disk, to, io.NewSectionReader(from, pos, end-pos), fileMode); err != nil {
+		return err
 	}
-	f, err := os.OpenFile(to, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
-	if err != nil {
-		return 0, err
-	}
-	n, err := io.Copy(f, io.LimitReader(from, end-pos))
-	return n, errors.Join(err, f.Sync(), f.Close(), syncDir(dir))
+	return s.cfg.Disk.SyncDir(dir)
 }

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/akupara/akupara/chunk"
+	"github.com/akupara/akupara/disk"
+	"github.com/akupara/akupara/disk/disktest"
 )
 
 func persona(name string) Key { return Key{Adaptor: "disk", Type: "df", Persona: name} }
@@ -173,17 +175,23 @@ func TestDamageInTheLastSegmentIsToldAndTheRestIsSent(t *testing.T) {
 	}
 }
 
+// failing is a disk whose changes fail as fail says, by the kind of change.
+func failing(t *testing.T, fail func(op string) error) disk.Disk {
+	d := disktest.New(t.TempDir())
+	d.FailWith(func(op, _ string) error { return fail(op) })
+	return d
+}
+
 func TestDiskThatFailsIsTriedAgainAndNoRecordIsLost(t *testing.T) {
 	var failures atomic.Int32
 	for _, op := range []string{"create", "write", "sync"} {
 		failures.Store(3)
-		cfg := Config{Dir: t.TempDir(), Retry: time.Millisecond}
-		cfg.fault = func(name string) error {
+		cfg := Config{Dir: t.TempDir(), Retry: time.Millisecond, Disk: failing(t, func(name string) error {
 			if name == op && failures.Add(-1) >= 0 {
 				return errors.New("input/output error")
 			}
 			return nil
-		}
+		})}
 		s, o := open(t, cfg), newOut()
 		start(t, s, o)
 		add(t, s, Block, "one", "two")
@@ -196,13 +204,12 @@ func TestDiskThatFailsIsTriedAgainAndNoRecordIsLost(t *testing.T) {
 func TestDropOldestDropsTheRecordThatADiskKeepsFailing(t *testing.T) {
 	var broken atomic.Bool
 	broken.Store(true)
-	cfg := Config{Dir: t.TempDir(), Retry: time.Millisecond}
-	cfg.fault = func(name string) error {
+	cfg := Config{Dir: t.TempDir(), Retry: time.Millisecond, Disk: failing(t, func(name string) error {
 		if name == "write" && broken.Load() {
 			return errors.New("input/output error")
 		}
 		return nil
-	}
+	})}
 	s, o := open(t, cfg), newOut()
 	start(t, s, o)
 	add(t, s, DropOldest, "one")
@@ -216,13 +223,12 @@ func TestDropOldestDropsTheRecordThatADiskKeepsFailing(t *testing.T) {
 
 func TestWithoutSyncNoSyncIsMade(t *testing.T) {
 	var syncs atomic.Int32
-	cfg := Config{Dir: t.TempDir()}
-	cfg.fault = func(name string) error {
+	cfg := Config{Dir: t.TempDir(), Disk: failing(t, func(name string) error {
 		if name == "sync" {
 			syncs.Add(1)
 		}
 		return nil
-	}
+	})}
 	s, o := open(t, cfg), newOut()
 	start(t, s, o)
 	if err := s.Append(t.Context(), key, Block, false, record("x")); err != nil {

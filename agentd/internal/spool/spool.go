@@ -34,6 +34,7 @@ import (
 	"time"
 
 	"github.com/akupara/akupara/chunk"
+	"github.com/akupara/akupara/disk"
 )
 
 // WhenFull says what happens to a record that finds the spool full.
@@ -53,9 +54,7 @@ type Config struct {
 	KeepFree     float64          // percent of the disk
 	SegmentBytes int64            // of one segment file at most; 0: 8 MiB
 	Retry        time.Duration    // how often a full spool looks at the disk again; 0: 1 s
-
-	// fault lets a test fail the next disk operation.
-	fault func(op string) error
+	Disk         disk.Disk        // nil: this machine's
 }
 
 // Out is where the spool's chunks go.
@@ -142,9 +141,15 @@ type segment struct {
 	base, end int64        // offsets in the stream
 	size      int64        // bytes of whole frames in the file
 	unsent    int64        // records that were appended since the start and not sent
-	file      *os.File     // open for writing; nil when no more is appended
+	file      disk.File    // open for writing; nil when no more is appended
 	restored  atomic.Int32 // how often its file was made anew
 }
+
+// Nobody else may look at what is in the spool.
+const (
+	fileMode = 0o600
+	dirMode  = 0o700
+)
 
 // Open recovers what the directory holds; it is made where it is missing.
 // Damage is logged and moved to quarantine.
@@ -155,9 +160,12 @@ func Open(cfg Config, log *slog.Logger) (*Spool, error) {
 	if cfg.Retry == 0 {
 		cfg.Retry = time.Second
 	}
+	if cfg.Disk == nil {
+		cfg.Disk = disk.Local{}
+	}
 	s := &Spool{cfg: cfg, log: log, queues: map[Key]*queue{}, streams: map[string]*stream{}, usedBy: map[string]int64{}, dropped: map[string]Count{},
 		room: make(chan struct{}), fresh: make(chan struct{}, 1)}
-	if err := os.MkdirAll(cfg.Dir, 0o700); err != nil {
+	if err := disk.MkdirAll(cfg.Disk, cfg.Dir, dirMode); err != nil {
 		return nil, fmt.Errorf("create spool: %w", err)
 	}
 	if err := s.settleIn(); err != nil {
@@ -206,7 +214,7 @@ func (s *Spool) Settled(id string, upTo int64) (finished bool) {
 	for len(st.segs) > 0 {
 		s.removeLocked(st)
 	}
-	_ = os.Remove(droppedPath(st))
+	_ = s.cfg.Disk.Remove(droppedPath(st))
 	st.q.streams = slices.DeleteFunc(st.q.streams, func(x *stream) bool { return x == st })
 	delete(s.streams, id)
 	return true
@@ -223,7 +231,7 @@ func (s *Spool) trimLocked(st *stream) {
 func (s *Spool) removeLocked(st *stream) {
 	seg := st.segs[0]
 	s.closeSegment(seg)
-	if err := os.Remove(seg.path); err != nil && !errors.Is(err, os.ErrNotExist) {
+	if err := s.cfg.Disk.Remove(seg.path); err != nil && !errors.Is(err, os.ErrNotExist) {
 		s.log.Error("can't remove a spool segment; it will be sent again after a restart", "path", seg.path, "error", err)
 	}
 	s.use(st.q, -seg.size)

@@ -13,8 +13,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/akupara/akupara/chunk"
 	"golang.org/x/sys/unix"
+
+	"github.com/akupara/akupara/chunk"
 )
 
 var key = Key{Adaptor: "disk", Type: "df"}
@@ -359,15 +360,14 @@ func TestRecordThatNeverFitsIsDroppedAndTold(t *testing.T) {
 
 func TestFullDiskIsWaitedFor(t *testing.T) {
 	writes := 0
-	cfg := Config{Dir: t.TempDir(), Retry: time.Millisecond}
-	cfg.fault = func(op string) error {
+	cfg := Config{Dir: t.TempDir(), Retry: time.Millisecond, Disk: failing(t, func(op string) error {
 		if op == "write" {
 			if writes++; writes < 5 {
 				return unix.ENOSPC
 			}
 		}
 		return nil
-	}
+	})}
 	s, o := open(t, cfg), newOut()
 	start(t, s, o)
 	add(t, s, Block, "one", "two")
