@@ -7,7 +7,9 @@
 // and no fact explains it. The start is 0, or where a Begin fact says that the
 // adaptor was told to begin. What the source destroyed (lost), and what a
 // filter or a full spool dropped, is reported beside the gaps and is none: the
-// reason is known. What the index of a file in quarantine tells is known of its
+// reason is known. A fork and the stream that it is one of are judged together:
+// what one of them holds is no gap of the other. Forks, and what may be in a table
+// twice, are reported, and neither is an error: all records are there. What the index of a file in quarantine tells is known of its
 // streams, too: what of it no table holds is a gap. What is still in a collector's spool, or on its way to one,
 // is a gap for as long as something behind it was published first.
 package audit
@@ -18,6 +20,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"path"
 	"slices"
 	"sync"
@@ -50,14 +53,26 @@ type Report struct {
 
 	DroppedTotal int64 `json:"dropped_total"` // ranges
 	DroppedBytes int64 `json:"dropped_bytes"`
+
+	// Forks are streams whose bytes differ from those of another at the same
+	// offsets; at most MaxForks.
+	Forks      []Fork `json:"forks"`
+	ForksTotal int64  `json:"forks_total"`
+	// PerhapsDoubled may be in the table under another stream, too: it could not
+	// be compared. At most MaxDoubtful.
+	PerhapsDoubled      []Range `json:"perhaps_doubled"`
+	PerhapsDoubledTotal int64   `json:"perhaps_doubled_total"` // ranges
+	PerhapsDoubledBytes int64   `json:"perhaps_doubled_bytes"`
 }
 
-// MaxOverlaps bounds the overlaps that a report lists, and MaxDropped the
-// dropped ranges of one stream: a filter may drop every other line of a large
-// file.
+// Bounds of what a report lists: overlaps, forks and doubtful ranges in all,
+// dropped ranges of one stream, as a filter may drop every other line of a large
+// file. All are counted.
 const (
 	MaxOverlaps = 1000
 	MaxDropped  = 1000
+	MaxForks    = 1000
+	MaxDoubtful = 1000
 )
 
 // Range is a part of a stream: [First, Last). Of a row that was written twice,
@@ -81,6 +96,7 @@ func Run(ctx context.Context, fs store.FS, baseURI string, engine *query.Engine)
 	a := auditor{fs: fs, baseURI: baseURI, engine: engine}
 	// Empty lists, not null, in JSON.
 	a.Gaps, a.Overlaps, a.Lost, a.Dropped, a.Unreadable = []Range{}, []Range{}, []Range{}, []Range{}, []string{}
+	a.Forks, a.PerhapsDoubled = []Fork{}, []Range{}
 	if err := a.run(ctx); err != nil {
 		return Report{}, err
 	}
@@ -127,9 +143,10 @@ func (a *auditor) run(ctx context.Context) error {
 	for dataType, set := range damaged {
 		a.streams(dataType, set, nil)
 	}
-	for _, list := range [][]Range{a.Gaps, a.Overlaps, a.Lost, a.Dropped} {
+	for _, list := range [][]Range{a.Gaps, a.Overlaps, a.Lost, a.Dropped, a.PerhapsDoubled} {
 		slices.SortFunc(list, compare)
 	}
+	a.sortForks()
 	slices.Sort(a.Unreadable)
 	return nil
 }
@@ -162,11 +179,13 @@ func (a *auditor) table(ctx context.Context, dataType string) (coverage.Set, err
 // streams takes in the streams of one type: what its table holds, and what
 // published sink files hold.
 func (a *auditor) streams(dataType string, held, published coverage.Set) {
-	for id, st := range held {
+	known := held
+	if len(published) > 0 {
+		known = coverage.Set{}
+		maps.Copy(known, held)
+	}
+	for _, st := range held {
 		a.Bytes += st.Ranges.Len()
-		if published[id] == nil {
-			a.stream(dataType, id, st)
-		}
 	}
 	for id, p := range published {
 		st := held[id]
@@ -178,31 +197,48 @@ func (a *auditor) streams(dataType string, held, published coverage.Set) {
 		}
 		both := coverage.Set{id: st}.Clone()
 		both.Merge(coverage.Set{id: p})
-		a.stream(dataType, id, both[id])
+		known[id] = both[id]
 	}
-}
-
-// stream judges one stream, of which st is all that is known.
-func (a *auditor) stream(dataType, id string, st *coverage.Stream) {
-	a.Streams++
-	add := func(to *[]Range, ranges chunk.Ranges) {
-		for _, r := range ranges {
-			*to = append(*to, Range{dataType, st.Host, st.Source, id, r.First, r.Last})
+	families := familiesOf(known)
+	for id, st := range known {
+		if coverage.Base(id) == "" && families[id] == nil {
+			a.gaps(dataType, id, st)
+			a.stream(dataType, id, st, st.Ranges)
 		}
 	}
-	add(&a.Gaps, st.Gaps())
+	for root, forks := range families {
+		a.family(dataType, root, forks, known)
+	}
+	a.doubtful(dataType, known, held)
+}
+
+func (a *auditor) gaps(dataType, id string, st *coverage.Stream) {
+	a.Gaps = append(a.Gaps, ranges(dataType, id, st, st.Gaps())...)
+}
+
+func ranges(dataType, id string, st *coverage.Stream, list chunk.Ranges) (out []Range) {
+	for _, r := range list {
+		out = append(out, Range{dataType, st.Host, st.Source, id, r.First, r.Last})
+	}
+	return out
+}
+
+// stream takes in one stream, of which st is all that is known, but for its gaps.
+// came is what is known to have come of it, in whatever stream.
+func (a *auditor) stream(dataType, id string, st *coverage.Stream, came chunk.Ranges) {
+	a.Streams++
 	// A collector that came back may have brought what was given up.
 	for _, r := range st.Lost {
-		add(&a.Lost, st.Ranges.Missing(r))
+		a.Lost = append(a.Lost, ranges(dataType, id, st, came.Missing(r))...)
 	}
 	listed := 0
 	for _, r := range st.Dropped {
-		missing := st.Ranges.Missing(r)
+		missing := came.Missing(r)
 		a.DroppedTotal += int64(len(missing))
 		a.DroppedBytes += missing.Len()
 		missing = missing[:min(len(missing), MaxDropped-listed)]
 		listed += len(missing)
-		add(&a.Dropped, missing)
+		a.Dropped = append(a.Dropped, ranges(dataType, id, st, missing)...)
 	}
 }
 

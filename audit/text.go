@@ -20,6 +20,8 @@ func (r *Report) WriteText(w io.Writer) error {
 	section(&b, r.Overlaps, r.OverlapsTotal, length(r.Overlaps), "written twice")
 	section(&b, r.Lost, int64(len(r.Lost)), length(r.Lost), "lost: the source destroyed them before they could be read")
 	section(&b, r.Dropped, r.DroppedTotal, r.DroppedBytes, "dropped by a filter or a full spool")
+	section(&b, r.PerhapsDoubled, r.PerhapsDoubledTotal, r.PerhapsDoubledBytes, "perhaps doubled: what they repeat, if anything, could not be compared")
+	r.writeForks(&b)
 	if n := len(r.Unreadable); n > 0 {
 		fmt.Fprintf(&b, "\n%d sink files can't be read, and what they held is not known; those in raw/ the demux moves to quarantine:\n", n)
 		for _, p := range r.Unreadable[:min(n, maxShown)] {
@@ -31,6 +33,27 @@ func (r *Report) WriteText(w io.Writer) error {
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+func (r *Report) writeForks(b *strings.Builder) {
+	if len(r.Forks) == 0 {
+		return
+	}
+	bytes := int64(0)
+	for _, f := range r.Forks {
+		bytes += f.Bytes
+	}
+	verb := "forks have"
+	if r.ForksTotal == 1 {
+		verb = "fork has"
+	}
+	fmt.Fprintf(b, "\n%d %s other bytes (%s) than the stream that it is of has at the same offsets; all of them are rows\n", r.ForksTotal, verb, size(bytes))
+	for _, f := range r.Forks[:min(len(r.Forks), maxShown)] {
+		fmt.Fprintf(b, "  %s %s %s  stream %s  from byte %d on (%s): %s\n", f.Type, f.Host, f.Source, f.Stream, f.First, size(f.Bytes), f.Cause)
+	}
+	if n := r.ForksTotal - maxShown; n > 0 {
+		fmt.Fprintf(b, "  and %d more; --json has %d of them\n", n, len(r.Forks)-maxShown)
+	}
 }
 
 func length(list []Range) (bytes int64) {

@@ -10,41 +10,18 @@ import (
 	"github.com/akupara/akupara/demux/coverage"
 )
 
-// Streams whose bytes differ at the same offsets are told apart by their ids:
-// "S~x" is a fork of S. An agent opens one, "S~x", for a file of which it knows
-// that it was cut back; the demux makes "S~1", "S~2" and so on for bytes that
-// come for S and differ from what the table holds there. All forks of a stream,
-// and theirs, are its family.
-const forkMark = "~"
-
-// maxForks is how many forks the demux makes of one stream. What fits none of
+// maxForks is how many forks the demux makes of one stream S: "S~1", "S~2" and
+// so on, for bytes that come for S and differ from what the table holds. What fits none of
 // them goes to forks of the last one: nothing that comes in has no place.
 const maxForks = 1000
 
-// Causes of forks, as people read them.
+// Causes of the forks that the demux makes, as people read them.
 const (
-	causeCutBack = "the file was cut back and written on"
 	causeSetBack = "the same host sent other bytes: its log or its checkpoint was set back, or there is a clone of the same name"
 )
 
 func causeClone(host, of string) string {
 	return fmt.Sprintf("host %s sent other bytes than host %s: a clone", host, of)
-}
-
-// baseOf gives the stream that a fork is one of; "" for a stream that is none.
-func baseOf(id string) string {
-	if i := strings.LastIndex(id, forkMark); i > 0 {
-		return id[:i]
-	}
-	return ""
-}
-
-// rootOf gives the stream that a family begins with.
-func rootOf(id string) string {
-	if i := strings.Index(id, forkMark); i > 0 {
-		return id[:i]
-	}
-	return id
 }
 
 // families are the streams of a table, and of the run that is under way, by
@@ -58,8 +35,8 @@ type families struct {
 func newFamilies(covered coverage.Set) *families {
 	f := &families{covered: covered, delta: coverage.Set{}, forks: map[string][]string{}}
 	for id := range covered {
-		if baseOf(id) != "" {
-			root := rootOf(id)
+		if coverage.Base(id) != "" {
+			root := coverage.Root(id)
 			f.forks[root] = append(f.forks[root], id)
 		}
 	}
@@ -78,7 +55,7 @@ func (f *families) commit() {
 
 // contested reports whether the stream's family has forks.
 func (f *families) contested(id string) bool {
-	return len(f.forks) > 0 && len(f.forks[rootOf(id)]) > 0 || baseOf(id) != ""
+	return len(f.forks) > 0 && len(f.forks[coverage.Root(id)]) > 0 || coverage.Base(id) != ""
 }
 
 // each calls do with what is known of the streams of a family, until it says
@@ -93,8 +70,8 @@ func (f *families) each(id string, do func(*coverage.Stream) (more bool)) {
 		return true
 	}
 	root := id
-	if len(f.forks) > 0 || baseOf(id) != "" {
-		root = rootOf(id)
+	if len(f.forks) > 0 || coverage.Base(id) != "" {
+		root = coverage.Root(id)
 	}
 	if !one(root) {
 		return
@@ -137,11 +114,11 @@ func (f *families) vouches(id string, r chunk.Range, crc uint32) (yes bool) {
 // disputed is where the family's streams part for the first time: from there
 // on bytes that can't be compared are not taken for the same.
 func (f *families) disputed(id string) int64 {
-	if baseOf(id) != "" {
+	if coverage.Base(id) != "" {
 		return 0
 	}
 	from := int64(1<<63 - 1)
-	for _, fork := range f.forks[rootOf(id)] {
+	for _, fork := range f.forks[coverage.Root(id)] {
 		for _, set := range [...]coverage.Set{f.covered, f.delta} {
 			if st := set[fork]; st != nil && len(st.Ranges) > 0 {
 				from = min(from, st.Ranges[0].First)
@@ -183,7 +160,7 @@ func (f *families) host(id string) string {
 // demux made of it for that host.
 func (f *families) candidates(id, host string) []string {
 	out := []string{id}
-	for _, fork := range f.forks[rootOf(id)] {
+	for _, fork := range f.forks[coverage.Root(id)] {
 		if numbered(fork, id) && f.host(fork) == host {
 			out = append(out, fork)
 		}
@@ -197,8 +174,8 @@ func (f *families) candidates(id, host string) []string {
 // numbered reports whether the demux made fork from the stream id, or from such
 // a fork of it.
 func numbered(fork, id string) bool {
-	rest, ok := strings.CutPrefix(fork, id+forkMark)
-	return ok && !strings.ContainsFunc(rest, func(r rune) bool { return (r < '0' || r > '9') && string(r) != forkMark })
+	rest, ok := strings.CutPrefix(fork, id+coverage.ForkMark)
+	return ok && !strings.ContainsFunc(rest, func(r rune) bool { return (r < '0' || r > '9') && string(r) != coverage.ForkMark })
 }
 
 // place chooses the stream that a record which host sent for the stream id
@@ -219,15 +196,15 @@ func (f *families) place(id string, candidates []string, before string, r chunk.
 			return c, false
 		}
 	}
-	for base := id; ; base = fmt.Sprint(base, forkMark, maxForks) {
+	for base := id; ; base = fmt.Sprint(base, coverage.ForkMark, maxForks) {
 		for n := 1; n <= maxForks; n++ {
-			if fork := fmt.Sprint(base, forkMark, n); !f.exists(fork) {
+			if fork := fmt.Sprint(base, coverage.ForkMark, n); !f.exists(fork) {
 				return fork, true
 			}
 		}
 		// They are too many to keep the hosts apart.
 		for n := 1; n <= maxForks; n++ {
-			if fork := fmt.Sprint(base, forkMark, n); f.free(fork, r) {
+			if fork := fmt.Sprint(base, coverage.ForkMark, n); f.free(fork, r) {
 				return fork, false
 			}
 		}
@@ -254,11 +231,11 @@ func (f *families) stream(id, host, source, cause string) (st *coverage.Stream, 
 		host, source = known.Host, known.Source
 	}
 	st = f.delta.Stream(id, host, source)
-	if known != nil || baseOf(id) == "" {
+	if known != nil || coverage.Base(id) == "" {
 		return st, false
 	}
-	st.Cause = cmp.Or(cause, causeCutBack)
-	f.forks[rootOf(id)] = append(f.forks[rootOf(id)], id)
+	st.Cause = cmp.Or(cause, coverage.CutBack)
+	f.forks[coverage.Root(id)] = append(f.forks[coverage.Root(id)], id)
 	return st, true
 }
 

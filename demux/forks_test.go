@@ -74,7 +74,7 @@ func rowsOnce(t testing.TB, rows []row) map[string]int {
 		}
 		seen[at] = true
 		if r.Message != nil {
-			texts[fmt.Sprint(rootOf(r.Stream), " ", r.Seq, " ", *r.Message)]++
+			texts[fmt.Sprint(coverage.Root(r.Stream), " ", r.Seq, " ", *r.Message)]++
 		}
 	}
 	return texts
@@ -126,7 +126,7 @@ func TestOtherBytesUnderTheSameOffsetsBecomeAFork(t *testing.T) {
 		},
 		"of a file that was cut back": {
 			sent{at(0, 10)}, sent{cutBack(other(" no ", at(6, 8))), cutBack(at(4, 2))},
-			"a [0,10), a~x-1 [6,14)", 8, causeCutBack,
+			"a [0,10), a~x-1 [6,14)", 8, coverage.CutBack,
 		},
 		"a fork that is forked": {
 			sent{at(0, 10), cutBack(other(" no ", at(6, 8)))}, sent{cutBack(other(" yes", at(7, 3))), cutBack(other(" no ", at(6, 8)))},
@@ -157,7 +157,7 @@ func TestOtherBytesUnderTheSameOffsetsBecomeAFork(t *testing.T) {
 			}
 			forks := 0
 			for id, s := range set {
-				if known[id] == nil && baseOf(id) != "" {
+				if known[id] == nil && coverage.Base(id) != "" {
 					forks++
 					if s.Cause != c.cause {
 						t.Errorf("%s: cause %q, want %q", id, s.Cause, c.cause)

@@ -10,6 +10,7 @@ import (
 	"sync"
 
 	"github.com/akupara/akupara/chunk"
+	"github.com/akupara/akupara/demux/coverage"
 	"github.com/akupara/akupara/store"
 )
 
@@ -83,7 +84,7 @@ func (x *past) before(ctx context.Context, p place, stream, host string, r chunk
 			return nil, err
 		}
 	}
-	root := rootOf(stream)
+	root := coverage.Root(stream)
 	list := x.entries[root]
 	from, _ := slices.BinarySearchFunc(list, r.First-x.longest[root], func(e pastChunk, n int64) int {
 		return int(min(max(e.First-n, -1), 1))
@@ -196,7 +197,7 @@ func (x *past) load(ctx context.Context) error {
 	entries, longest, chunks := map[string][]pastChunk{}, map[string]int64{}, 0
 	take := func(list []pastChunk) {
 		for _, e := range list {
-			root := rootOf(e.stream)
+			root := coverage.Root(e.stream)
 			entries[root] = append(entries[root], e)
 			longest[root] = max(longest[root], e.Len())
 		}

@@ -109,7 +109,7 @@ func (r *run) tellForks() {
 			continue
 		}
 		r.log.Warn("bytes came that differ from what the table has at the same offsets of a stream; they are rows of a fork of it",
-			"type", r.rep.Type, "host", f.host, "source", f.source, "stream", baseOf(f.id), "fork", f.id, "cause", f.cause)
+			"type", r.rep.Type, "host", f.host, "source", f.source, "stream", coverage.Base(f.id), "fork", f.id, "cause", f.cause)
 	}
 }
 
@@ -205,7 +205,7 @@ func (r *run) parseBlock(ctx context.Context, blk *block, parser parse.Parser, b
 		for _, s := range shares {
 			r.bytes += s.keep.Len()
 			t.file.used += s.keep.Len()
-			if baseOf(s.stream) != "" {
+			if coverage.Base(s.stream) != "" {
 				r.forked += s.keep.Len()
 			}
 		}

@@ -84,7 +84,8 @@ func Fact(dataType, stream string, kind chunk.Kind, first, last int64) chunk.Chu
 
 // Commit parses the chunks and commits their rows and facts to the table of
 // their type, in one run. It does not ask what the table holds already: the
-// same chunk twice gives its rows twice.
+// same chunk twice gives its rows twice. The reason of a fork's chunk becomes the
+// fork's cause; a stream is committed at the time of its chunks.
 func (s *Store) Commit(t testing.TB, parser string, chunks ...chunk.Chunk) *table.Table {
 	t.Helper()
 	dataType := chunks[0].Type
@@ -104,6 +105,10 @@ func (s *Store) Commit(t testing.TB, parser string, chunks ...chunk.Chunk) *tabl
 	for i := range chunks {
 		c := &chunks[i]
 		st := delta.Stream(c.Stream, c.Host, c.Source)
+		st.Seen = c.Time
+		if coverage.Base(c.Stream) != "" {
+			st.Cause = c.Reason
+		}
 		if c.Kind != chunk.Data {
 			st.Tell(c.Kind, c.Range())
 			continue

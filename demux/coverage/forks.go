@@ -1,0 +1,27 @@
+package coverage
+
+import "strings"
+
+// Streams whose bytes differ at the same offsets are told apart by their ids:
+// "S~x" is a fork of S. All forks of a stream, and theirs, are its family. No id
+// has a mark of its own.
+const ForkMark = "~"
+
+// CutBack is the cause of a fork that an agent opened.
+const CutBack = "the file was cut back and written on"
+
+// Base gives the stream that a fork is one of, "" for a stream that is none.
+func Base(id string) string {
+	if i := strings.LastIndex(id, ForkMark); i > 0 {
+		return id[:i]
+	}
+	return ""
+}
+
+// Root gives the stream that a family begins with.
+func Root(id string) string {
+	if i := strings.Index(id, ForkMark); i > 0 {
+		return id[:i]
+	}
+	return id
+}
