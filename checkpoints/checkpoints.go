@@ -35,6 +35,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/akupara/akupara/disk"
 )
 
 // Stream is what is stored of one stream. Its fields are those of
@@ -87,7 +89,7 @@ var (
 type Store struct {
 	dir     string
 	log     *slog.Logger
-	fs      files
+	disk    disk.Disk
 	minRoll int64 // bytes of journal that are always allowed
 	ids     idMaker
 
@@ -100,7 +102,7 @@ type Store struct {
 	st          state
 	gen         uint64
 	lock        *os.File
-	journal     file
+	journal     disk.File
 	journalInfo os.FileInfo // of its file as it was made
 	lost        error       // the directory is not the one any more, and could not be made anew
 	size        int64       // bytes of whole records in the journal
@@ -120,7 +122,7 @@ type Store struct {
 // is whole is used; only an unusable directory and a checkpoint of a newer
 // version of this program are errors.
 func Open(dir string, log *slog.Logger) (*Store, error) {
-	return open(osFiles{}, dir, machineIDPath, log)
+	return open(disk.Local{}, dir, machineIDPath, log)
 }
 
 // AgentID is the agent's id: made at the first start on this machine.

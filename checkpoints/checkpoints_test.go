@@ -10,7 +10,11 @@ import (
 	"reflect"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
+
+	"github.com/akupara/akupara/disk"
+	"github.com/akupara/akupara/disk/disktest"
 )
 
 func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }
@@ -128,8 +132,15 @@ func TestStreamIDsAreNeverGivenTwice(t *testing.T) {
 }
 
 func TestConcurrentOpensShareSyncs(t *testing.T) {
-	f := &faultFiles{failAt: -1}
-	s, err := open(f, t.TempDir(), "", quiet())
+	d := quick(t)
+	var syncs atomic.Int64
+	d.FailWith(func(op, _ string) error {
+		if op == "sync" {
+			syncs.Add(1)
+		}
+		return nil
+	})
+	s, err := open(d, t.TempDir(), "", quiet())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -148,10 +159,10 @@ func TestConcurrentOpensShareSyncs(t *testing.T) {
 		written = len(s.st.streams) == 50
 		s.mu.Unlock()
 	}
-	before := f.syncs.Load()
+	before := syncs.Load()
 	s.syncMu.Unlock()
 	wg.Wait()
-	if n := f.syncs.Load() - before; n != 1 {
+	if n := syncs.Load() - before; n != 1 {
 		t.Errorf("50 concurrent opens cost %d fsyncs, want 1", n)
 	}
 }
@@ -163,7 +174,7 @@ func TestStreamsKeepTheirIDsUnderAnotherMachineID(t *testing.T) {
 		if machine != "" {
 			writeFile(t, filepath.Join(ids, machine), strings.Repeat(machine, 32)+"\n")
 		}
-		s, err := open(osFiles{}, dir, filepath.Join(ids, machine), quiet())
+		s, err := open(disk.Local{}, dir, filepath.Join(ids, machine), quiet())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -261,16 +272,22 @@ func TestJournalRollsIntoASnapshot(t *testing.T) {
 
 func TestFailedWriteIsCutOffAgain(t *testing.T) {
 	dir := t.TempDir()
-	f := &faultFiles{failAt: -1}
-	s, err := open(f, dir, "", quiet())
+	d := quick(t)
+	s, err := open(d, dir, "", quiet())
 	if err != nil {
 		t.Fatal(err)
 	}
 	st := mustStream(t, s, "a", Stream{})
-	f.failOnce.Store(true) // as a full disk does: half of the record gets written
+	d.FailWith(func(op, _ string) error {
+		if op == "write" {
+			return disktest.ErrTorn
+		}
+		return nil
+	})
 	if err := s.Sent(st.ID, 5, 5); err == nil {
 		t.Fatal("the failed write was not reported")
 	}
+	d.FailWith(nil)
 	if got := s.Streams("a")[0].Sent; got != 0 {
 		t.Errorf("sent after the failure: got %d, want 0", got)
 	}

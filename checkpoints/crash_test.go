@@ -4,104 +4,20 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"reflect"
-	"sync/atomic"
 	"testing"
+
+	"github.com/akupara/akupara/disk"
+	"github.com/akupara/akupara/disk/disktest"
 )
 
-var errFault = errors.New("injected fault")
-
-// faultFiles is the disk until the failAt-th call that changes it: that call
-// does half of its work and fails, as do all calls after it.
-type faultFiles struct {
-	osFiles
-	failAt   int64
-	calls    atomic.Int64
-	syncs    atomic.Int64
-	failOnce atomic.Bool // the next write alone fails
-	synced   map[string]int64
-}
-
-func (f *faultFiles) due() bool {
-	n := f.calls.Add(1) - 1
-	return f.failAt >= 0 && n >= f.failAt
-}
-
-func (f *faultFiles) create(path string) (file, error) {
-	if f.due() {
-		return nil, errFault
-	}
-	inner, err := f.osFiles.create(path)
-	if f.synced != nil {
-		f.synced[path] = 0
-	}
-	return &faultFile{file: inner, fs: f, path: path}, err
-}
-
-func (f *faultFiles) rename(from, to string) error {
-	if f.due() {
-		return errFault
-	}
-	if f.synced != nil {
-		f.synced[to] = f.synced[from]
-		delete(f.synced, from)
-	}
-	return f.osFiles.rename(from, to)
-}
-
-func (f *faultFiles) remove(path string) error {
-	if f.due() {
-		return errFault
-	}
-	return f.osFiles.remove(path)
-}
-
-func (f *faultFiles) syncDir(dir string) error {
-	if f.due() {
-		return errFault
-	}
-	return nil // the test's power does not fail
-}
-
-type faultFile struct {
-	file
-	fs   *faultFiles
-	path string
-	size int64
-}
-
-func (f *faultFile) Write(b []byte) (int, error) {
-	if f.fs.due() || f.fs.failOnce.CompareAndSwap(true, false) {
-		n := 0
-		if f.fs.failAt < 0 || f.fs.calls.Load()-1 == f.fs.failAt {
-			n, _ = f.file.Write(b[:len(b)/2])
-		}
-		return n, errFault
-	}
-	n, err := f.file.Write(b)
-	f.size += int64(n)
-	return n, err
-}
-
-func (f *faultFile) Sync() error {
-	if f.fs.due() {
-		return errFault
-	}
-	f.fs.syncs.Add(1)
-	if f.fs.synced != nil {
-		f.fs.synced[f.path] = f.size
-	}
-	return nil // the test's power does not fail
-}
-
-func (f *faultFile) Truncate(size int64) error {
-	if f.fs.due() {
-		return errFault
-	}
-	f.size = size
-	return f.file.Truncate(size)
+// quick is a disk that spares the tests that open hundreds of times the fsyncs.
+func quick(t *testing.T) *disktest.Disk {
+	t.Helper()
+	return disktest.New(t.TempDir())
 }
 
 // model is what a run was told to be stored.
@@ -203,60 +119,65 @@ func stored(s *Store) *model {
 	return m
 }
 
-func TestKillAtEveryWriteKeepsWhatWasAcknowledged(t *testing.T) {
+func TestKillAtEveryChangeKeepsWhatWasAcknowledged(t *testing.T) {
 	t.Parallel()
 	crashLoop(t, false)
 }
 
-func TestPowerLossAtEveryWriteKeepsOpenedStreams(t *testing.T) {
+func TestPowerLossAtEveryChangeKeepsOpenedStreams(t *testing.T) {
 	t.Parallel()
 	crashLoop(t, true)
 }
 
 func crashLoop(t *testing.T, powerLoss bool) {
-	for k := int64(0); ; k++ {
-		dir := t.TempDir()
-		f := &faultFiles{failAt: k, synced: map[string]int64{}}
-		var acked, perhaps *model
-		s, err := open(f, dir, "", quiet())
-		if err == nil {
-			s.minRoll, s.rollAt = 500, 500
-			acked, perhaps = work(s)
-			abandon(t, s)
-		} else {
-			acked = &model{}
-			perhaps = acked
+	seed := rand.Uint64()
+	t.Logf("seed %d", seed)
+	rnd := rand.New(rand.NewPCG(seed, 0))
+	for _, when := range []disktest.When{disktest.After, disktest.Torn} {
+		n := 0
+		for crashed := true; crashed && !t.Failed(); n++ {
+			crashed = crashAt(t, n, when, powerLoss, rnd)
 		}
-		if powerLoss {
-			for path, size := range f.synced {
-				if info, err := os.Stat(path); err == nil && info.Size() > size {
-					if err := os.Truncate(path, size); err != nil {
-						t.Fatal(err)
-					}
-				}
-			}
-		}
-		s, err = open(&faultFiles{failAt: -1}, dir, "", quiet())
-		if err != nil {
-			t.Fatalf("k=%d: open after the crash: %v", k, err)
-		}
-		got := stored(s)
-		if powerLoss {
-			checkDurable(t, k, got, acked, perhaps)
-		} else {
-			checkExact(t, k, got, acked, perhaps)
-		}
-		if err := s.Close(); err != nil {
-			t.Fatalf("k=%d: close: %v", k, err)
-		}
-		if t.Failed() || f.calls.Load() <= k {
-			t.Logf("%d writes, a crash at each", f.calls.Load())
-			return
-		}
+		t.Logf("%d changes, a crash %v each", n, when)
 	}
 }
 
-func checkExact(t *testing.T, k int64, got, acked, perhaps *model) {
+// crashAt crashes a store at its k-th change of the disk, and reports whether
+// there are so many.
+func crashAt(t *testing.T, k int, when disktest.When, powerLoss bool, rnd *rand.Rand) bool {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), "c")
+	d := quick(t)
+	d.CrashAt(k, when)
+	acked := &model{}
+	perhaps := acked
+	s, err := open(d, dir, "", quiet())
+	if err == nil {
+		s.minRoll, s.rollAt = 500, 500
+		acked, perhaps = work(s)
+		abandon(t, s)
+	}
+	crashed := d.Crashed()
+	if powerLoss {
+		d.LosePower(rnd)
+	}
+	s, err = open(quick(t), dir, "", quiet())
+	if err != nil {
+		t.Fatalf("k=%d, %v: open after the crash: %v", k, when, err)
+	}
+	got := stored(s)
+	if powerLoss {
+		checkDurable(t, k, got, acked, perhaps)
+	} else {
+		checkExact(t, k, got, acked, perhaps)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatalf("k=%d, %v: close: %v", k, when, err)
+	}
+	return crashed
+}
+
+func checkExact(t *testing.T, k int, got, acked, perhaps *model) {
 	t.Helper()
 	same := func(m *model) bool {
 		if m == nil || len(got.values) != len(m.values) || got.values["k"] != m.values["k"] || len(got.streams) != len(m.streams) {
@@ -282,7 +203,7 @@ func checkExact(t *testing.T, k int64, got, acked, perhaps *model) {
 	}
 }
 
-func checkDurable(t *testing.T, k int64, got, acked, perhaps *model) {
+func checkDurable(t *testing.T, k int, got, acked, perhaps *model) {
 	t.Helper()
 	for id := range acked.durable {
 		if _, ok := acked.streams[id]; !ok {
@@ -304,10 +225,9 @@ func checkDurable(t *testing.T, k int64, got, acked, perhaps *model) {
 	}
 }
 
-// mustOpenUnsynced spares the tests that open hundreds of times the fsyncs.
 func mustOpenUnsynced(t *testing.T, dir string) *Store {
 	t.Helper()
-	s, err := open(&faultFiles{failAt: -1}, dir, "", quiet())
+	s, err := open(quick(t), dir, "", quiet())
 	if err != nil {
 		t.Fatalf("open checkpoints: %v", err)
 	}
@@ -334,7 +254,7 @@ func filled(t *testing.T, streams int) string {
 
 func newest(t *testing.T, dir, kind string) (path string, data []byte) {
 	t.Helper()
-	s := &Store{dir: dir, fs: osFiles{}}
+	s := &Store{dir: dir, disk: disk.Local{}}
 	snapshots, journals, err := s.generations()
 	if err != nil {
 		t.Fatal(err)

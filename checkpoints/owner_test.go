@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/akupara/akupara/disk"
 )
 
 // oldFrame is a frame of versions 1 and 2, of fields as they wrote them.
@@ -47,7 +49,7 @@ func TestStoresOfOlderVersionsAreRead(t *testing.T) {
 		writeFile(t, filepath.Join(dir, "snapshot-1"), string(snapshot))
 		writeFile(t, filepath.Join(dir, "journal-1"), string(journal))
 
-		s, err := open(osFiles{}, dir, filepath.Join(dir, "none"), quiet())
+		s, err := open(disk.Local{}, dir, filepath.Join(dir, "none"), quiet())
 		if err != nil {
 			t.Fatalf("version %d: %v", v, err)
 		}
@@ -114,7 +116,7 @@ func TestDerivedIDIsTheSameAfterTheStateIsLost(t *testing.T) {
 	writeFile(t, filepath.Join(ids, "two"), "22222222222222222222222222222222\n")
 	derive := func(machine string, streams ...Stream) (out []string) {
 		t.Helper()
-		s, err := open(osFiles{}, t.TempDir(), filepath.Join(ids, machine), quiet())
+		s, err := open(disk.Local{}, t.TempDir(), filepath.Join(ids, machine), quiet())
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -98,7 +98,7 @@ func (s *Store) Mend() (mended bool, err error) {
 // mend does it, under syncMu and mu, and tells how many files of another
 // directory went to quarantine.
 func (s *Store) mend() (quarantined int, err error) {
-	if err := s.makeDir(); err != nil {
+	if err := makeDir(s.disk, s.dir); err != nil {
 		return 0, err
 	}
 	if err := s.relock(); err != nil {
@@ -118,33 +118,12 @@ func (s *Store) mend() (quarantined int, err error) {
 		return 0, err
 	}
 	for _, name := range foreign {
-		if err := s.fs.rename(filepath.Join(s.dir, name), s.freeName(name)); err != nil && !errors.Is(err, os.ErrNotExist) {
+		if err := s.disk.Rename(filepath.Join(s.dir, name), s.freeName(name)); err != nil && !errors.Is(err, os.ErrNotExist) {
 			return quarantined, fmt.Errorf("move %s to quarantine: %w", name, err)
 		}
 		quarantined++
 	}
 	return quarantined, nil
-}
-
-// makeDir makes what is missing of the directory, and of those above it.
-func (s *Store) makeDir() error {
-	inner := filepath.Join(s.dir, quarantineDir)
-	var changed []string
-	for dir := inner; ; dir = filepath.Dir(dir) {
-		if _, err := os.Lstat(dir); err == nil || !errors.Is(err, os.ErrNotExist) {
-			break
-		}
-		changed = append(changed, filepath.Dir(dir))
-	}
-	if err := os.MkdirAll(inner, 0o700); err != nil {
-		return fmt.Errorf("make directory of checkpoints: %w", err)
-	}
-	for _, dir := range changed {
-		if err := s.fs.syncDir(dir); err != nil {
-			return fmt.Errorf("sync %s: %w", dir, err)
-		}
-	}
-	return nil
 }
 
 // relock takes the lock of the directory that is there now.
@@ -167,7 +146,7 @@ func (s *Store) relock() error {
 
 // files lists the snapshots and journals that are in the directory.
 func (s *Store) files() ([]string, error) {
-	names, err := s.fs.list(s.dir)
+	names, err := s.list()
 	if err != nil {
 		return nil, fmt.Errorf("list %s: %w", s.dir, err)
 	}

@@ -8,10 +8,13 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/akupara/akupara/disk"
+	"github.com/akupara/akupara/disk/disktest"
 )
 
 // furnished is a store with something of everything in it.
-func furnished(t *testing.T, fsys files, dir string) *Store {
+func furnished(t *testing.T, fsys disk.Disk, dir string) *Store {
 	t.Helper()
 	s, err := open(fsys, dir, "", quiet())
 	if err != nil {
@@ -46,7 +49,7 @@ func TestRemovedDirectoryIsMadeAnewFromMemory(t *testing.T) {
 		for _, end := range []string{"kill", "close", "close before it was noticed"} {
 			t.Run(name+", "+end, func(t *testing.T) {
 				dir := filepath.Join(t.TempDir(), "data", "agent", "checkpoints")
-				s := furnished(t, osFiles{}, dir)
+				s := furnished(t, disk.Local{}, dir)
 				if err := s.Whole(); err != nil {
 					t.Fatalf("before: %v", err)
 				}
@@ -97,7 +100,7 @@ func removeGlob(pattern string) (err error) {
 
 func TestReplacedDirectoryGoesToQuarantine(t *testing.T) {
 	dir, other := filepath.Join(t.TempDir(), "c"), filepath.Join(t.TempDir(), "c")
-	s := furnished(t, osFiles{}, dir)
+	s := furnished(t, disk.Local{}, dir)
 	older := mustOpen(t, other)
 	mustStream(t, older, "z", Stream{Source: "/of/another"})
 	for range 5 { // its generations are far ahead
@@ -129,7 +132,7 @@ func TestReplacedDirectoryGoesToQuarantine(t *testing.T) {
 
 func TestDirectoryOfAnotherProcessIsLeftAlone(t *testing.T) {
 	dir := t.TempDir()
-	s := furnished(t, osFiles{}, dir)
+	s := furnished(t, disk.Local{}, dir)
 	if err := os.RemoveAll(dir); err != nil {
 		t.Fatal(err)
 	}
@@ -169,7 +172,7 @@ func TestDirectoryOfAnotherProcessIsLeftAlone(t *testing.T) {
 
 func TestDirectoryThatComesBackIsUsedAgain(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "c")
-	s := furnished(t, osFiles{}, dir)
+	s := furnished(t, disk.Local{}, dir)
 	if err := errors.Join(os.Rename(dir, dir+".away"), os.WriteFile(dir, nil, 0o600)); err != nil {
 		t.Fatal(err)
 	}
@@ -191,10 +194,10 @@ func TestDirectoryThatComesBackIsUsedAgain(t *testing.T) {
 // A mend that fails at any write is made good by the next.
 func TestMendGoesOnAfterAFailureAtEveryWrite(t *testing.T) {
 	for _, what := range []string{"removed", "replaced"} {
-		for k := int64(0); ; k++ {
+		for k := 0; ; k++ {
 			dir, other := filepath.Join(t.TempDir(), "c"), filepath.Join(t.TempDir(), "c")
-			f := &faultFiles{failAt: -1}
-			s := furnished(t, f, dir)
+			d := quick(t)
+			s := furnished(t, d, dir)
 			if err := os.RemoveAll(dir); err != nil {
 				t.Fatal(err)
 			}
@@ -205,13 +208,19 @@ func TestMendGoesOnAfterAFailureAtEveryWrite(t *testing.T) {
 				}
 			}
 			want := all(s)
-			f.failAt = f.calls.Load() + k
+			changes := 0
+			d.FailWith(func(string, string) error { // half of what is written, and nothing from then on
+				if changes++; changes > k {
+					return disktest.ErrTorn
+				}
+				return nil
+			})
 			_, failed := s.Mend()
-			if failed != nil && !errors.Is(failed, errFault) && !strings.Contains(failed.Error(), errFault.Error()) {
+			if failed != nil && !errors.Is(failed, disktest.ErrTorn) && !strings.Contains(failed.Error(), disktest.ErrTorn.Error()) {
 				t.Fatalf("%s, write %d: %v", what, k, failed)
 			}
-			due := f.calls.Load() > f.failAt
-			f.failAt = -1
+			due := changes > k
+			d.FailWith(nil)
 			if _, err := s.Mend(); err != nil {
 				t.Fatalf("%s, after write %d failed: %v", what, k, err)
 			}

@@ -1,6 +1,7 @@
 package checkpoints
 
 import (
+	"bytes"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base32"
@@ -14,19 +15,21 @@ import (
 	"strconv"
 	"strings"
 	"sync/atomic"
+
+	"github.com/akupara/akupara/disk"
 )
 
 const machineIDPath = "/etc/machine-id"
 
-func open(fsys files, dir, machineID string, log *slog.Logger) (*Store, error) {
-	if err := os.MkdirAll(filepath.Join(dir, quarantineDir), 0o700); err != nil {
-		return nil, fmt.Errorf("make directory of checkpoints: %w", err)
+func open(d disk.Disk, dir, machineID string, log *slog.Logger) (*Store, error) {
+	if err := makeDir(d, dir); err != nil {
+		return nil, err
 	}
 	lock, err := takeLock(dir)
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{dir: dir, log: log, fs: fsys, lock: lock, minRoll: defaultRoll}
+	s := &Store{dir: dir, log: log, disk: d, lock: lock, minRoll: defaultRoll}
 	if err := s.recover(hashOfMachineID(machineID)); err != nil {
 		return nil, errors.Join(fmt.Errorf("recover checkpoints in %s: %w", dir, err), lock.Close())
 	}
@@ -67,13 +70,13 @@ func (s *Store) recover(machine string) error {
 
 // generations lists what there is, and removes what was never finished.
 func (s *Store) generations() (snapshots, journals []uint64, err error) {
-	names, err := s.fs.list(s.dir)
+	names, err := s.list()
 	if err != nil {
 		return nil, nil, err
 	}
 	for _, name := range names {
-		if strings.HasSuffix(name, tmpSuffix) {
-			if err := s.fs.remove(filepath.Join(s.dir, name)); err != nil {
+		if strings.HasSuffix(name, disk.TempExt) {
+			if err := s.disk.Remove(filepath.Join(s.dir, name)); err != nil {
 				return nil, nil, err
 			}
 			continue
@@ -165,7 +168,7 @@ func (s *Store) readJournal(gen uint64) (head, error) {
 func (s *Store) quarantine(name string, why error) error {
 	s.damaged++
 	to := s.freeName(name)
-	if err := s.fs.rename(filepath.Join(s.dir, name), to); err != nil {
+	if err := s.disk.Rename(filepath.Join(s.dir, name), to); err != nil {
 		return fmt.Errorf("move damaged %s to quarantine: %w", name, err)
 	}
 	s.log.Error("a damaged checkpoint file was moved to quarantine; going on with what came before it",
@@ -178,13 +181,8 @@ func (s *Store) quarantine(name string, why error) error {
 func (s *Store) quarantineTail(name string, tail []byte, at int) error {
 	s.damaged++
 	to := s.freeName(fmt.Sprintf("%s.tail-%d", name, at))
-	f, err := s.fs.create(to)
-	if err != nil {
-		return fmt.Errorf("quarantine the tail of %s: %w", name, err)
-	}
-	_, err = f.Write(tail)
-	if err = errors.Join(err, f.Close()); err != nil {
-		_ = s.fs.remove(to) // the tail is where it was, and copied at the next start
+	if err := disk.Write(s.disk, to, bytes.NewReader(tail), fileMode); err != nil {
+		_ = s.disk.Remove(to) // the tail is where it was, and copied at the next start
 		return fmt.Errorf("quarantine the tail of %s: %w", name, err)
 	}
 	s.log.Warn("a journal of checkpoints ends in a torn record, as after a crash; it was cut there",

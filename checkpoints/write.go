@@ -1,11 +1,14 @@
 package checkpoints
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"time"
+
+	"github.com/akupara/akupara/disk"
 )
 
 // append journals a record and applies it. With sync it returns when the
@@ -171,9 +174,9 @@ func (s *Store) begin() error {
 	return nil
 }
 
-func (s *Store) createJournal(gen uint64, h head) (file, os.FileInfo, int64, error) {
+func (s *Store) createJournal(gen uint64, h head) (disk.File, os.FileInfo, int64, error) {
 	path := filepath.Join(s.dir, fileName(journalFile, gen))
-	f, err := s.fs.create(path)
+	f, err := s.create(path)
 	if err != nil {
 		return nil, nil, 0, fmt.Errorf("create journal of checkpoints: %w", err)
 	}
@@ -182,14 +185,14 @@ func (s *Store) createJournal(gen uint64, h head) (file, os.FileInfo, int64, err
 		err = f.Sync()
 	}
 	if err == nil {
-		err = s.fs.syncDir(s.dir)
+		err = s.disk.SyncDir(s.dir)
 	}
 	var info os.FileInfo
 	if err == nil {
 		info, err = os.Stat(path)
 	}
 	if err != nil {
-		_ = s.fs.remove(path) // else each try on a full disk leaves one
+		_ = s.disk.Remove(path) // else each try on a full disk leaves one
 		return nil, nil, 0, fmt.Errorf("write journal of checkpoints %s: %w", path, errors.Join(err, f.Close()))
 	}
 	return f, info, int64(len(frame)), nil
@@ -198,27 +201,19 @@ func (s *Store) createJournal(gen uint64, h head) (file, os.FileInfo, int64, err
 // publish writes a file under a temporary name and gives it its final one.
 func (s *Store) publish(name string, data []byte) error {
 	path := filepath.Join(s.dir, name)
-	tmp := path + tmpSuffix
-	f, err := s.fs.create(tmp)
-	if err != nil {
-		return fmt.Errorf("create %s: %w", tmp, err)
-	}
-	_, err = f.Write(data)
-	if err == nil {
-		err = f.Sync()
-	}
-	if err = errors.Join(err, f.Close()); err != nil {
+	tmp := path + disk.TempExt
+	if err := disk.Write(s.disk, tmp, bytes.NewReader(data), fileMode); err != nil {
 		return fmt.Errorf("write %s: %w", tmp, err)
 	}
-	if err := s.fs.rename(tmp, path); err != nil {
+	if err := s.disk.Rename(tmp, path); err != nil {
 		// Should it have happened all the same, nobody may find it: the old
 		// generation's journal goes on.
-		_ = s.fs.remove(path)
+		_ = s.disk.Remove(path)
 		return fmt.Errorf("publish %s: %w", path, err)
 	}
 	// From here on a reader finds the new generation, so it has to be used:
 	// a directory that can't be synced is reported and no reason to go back.
-	if err := s.fs.syncDir(s.dir); err != nil {
+	if err := s.disk.SyncDir(s.dir); err != nil {
 		s.log.Warn("can't sync the directory of checkpoints", "dir", s.dir, "error", err)
 	}
 	return nil
@@ -227,13 +222,13 @@ func (s *Store) publish(name string, data []byte) error {
 // removeBefore removes generations older than keep. What stays behind is
 // removed the next time.
 func (s *Store) removeBefore(keep uint64) {
-	names, err := s.fs.list(s.dir)
+	names, err := s.list()
 	if err != nil {
 		return
 	}
 	for _, name := range names {
 		if _, gen, ok := parseName(name); ok && gen < keep {
-			_ = s.fs.remove(filepath.Join(s.dir, name))
+			_ = s.disk.Remove(filepath.Join(s.dir, name))
 		}
 	}
 }
