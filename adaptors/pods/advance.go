@@ -2,13 +2,13 @@ package pods
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"time"
 
+	"github.com/akupara/akupara/adaptors"
 	"github.com/akupara/akupara/adaptors/internal/ident"
 )
 
@@ -16,15 +16,18 @@ import (
 // while there is no byte.
 func (r *reader) open(ctx context.Context, in *instance) (bool, error) {
 	for _, f := range in.next {
-		if _, err := f.reader(in.place.dir, in.same(f)); err != nil && !in.givesUp(&part{file: f}, err) {
+		if _, err := f.reader(in.folder.place.dir, in.same(f)); err != nil && !in.givesUp(&part{file: f}, err) {
 			return false, err
 		}
 		if err := f.look(); err != nil {
 			return false, err
 		}
 	}
-	if in.atEnd {
-		if err := in.skipToEnd(int64(r.cfg.MaxRecord)); err != nil {
+	var begin int64
+	var tail uint64
+	if in.at.atEnd {
+		var err error
+		if begin, tail, err = in.skipToEnd(int64(r.cfg.MaxRecord)); err != nil {
 			return false, err
 		}
 	} else {
@@ -39,52 +42,45 @@ func (r *reader) open(ctx context.Context, in *instance) (bool, error) {
 			return false, err
 		}
 	}
-	in.off, in.sent = in.begin, in.begin
-	in.settled.Store(in.begin)
-	in.read.Store(in.begin)
-	in.stored = in.encode()
-	opened := in.stream()
-	opened.Type = cmp.Or(in.dataType, r.env.Type)
-	st, err := r.env.Streams.Open(ctx, opened)
+	in.changed = false
+	err := in.out.Open(ctx, adaptors.Stream{
+		Source: in.source, Identity: in.encode(), Begin: begin, Tail: tail, Type: in.choice.dataType,
+	})
 	if err != nil {
 		in.next = append(in.files()[:len(in.parts)], in.next...)
 		in.parts = nil
-		return false, fmt.Errorf("open a stream for %s: %w", in.source, err)
+		return false, err
 	}
-	in.setID(st.ID)
-	in.beginSent, in.atEnd = in.begin == 0, false
-	r.opened(in)
+	in.at.atEnd = false
+	r.opened()
 	return true, nil
 }
 
-// skipToEnd makes parts of all files that are there, up to the last line's end.
-func (in *instance) skipToEnd(limit int64) error {
+// skipToEnd makes parts of all files that are there, and returns where the last
+// line ends, and the fingerprint of the bytes before.
+func (in *instance) skipToEnd(limit int64) (begin int64, tail uint64, err error) {
 	for len(in.next) > 0 {
 		p := in.start()
-		if len(in.next) > 0 || p.file.f == nil { // it does not grow
-			p.From, p.Len = p.file.size, 0
-			if p.file.f != nil {
-				if _, err := p.file.growHead(p.file.f); err != nil {
-					return err
-				}
+		f := p.file
+		if f.f != nil {
+			if _, err := f.growHead(f.f); err != nil {
+				return 0, 0, err
 			}
+		}
+		if len(in.next) > 0 || f.f == nil { // it does not grow
+			p.From, p.Len = f.size, 0
 			continue
 		}
-		at, err := lastLineEnd(p.file.f, p.file.size, limit)
+		if begin, err = lastLineEnd(f.f, f.size, limit); err != nil {
+			return 0, 0, err
+		}
+		before, err := ident.Window(f.f, begin)
 		if err != nil {
-			return err
+			return 0, 0, fmt.Errorf("read %s before %d: %w", f.id.Path, begin, err)
 		}
-		in.begin = at
-		before, err := ident.Window(p.file.f, at)
-		if err != nil {
-			return fmt.Errorf("read %s before %d: %w", p.file.id.Path, at, err)
-		}
-		in.tail = ident.Sum(before)
-		if _, err := p.file.growHead(p.file.f); err != nil {
-			return err
-		}
+		tail = ident.Sum(before)
 	}
-	return nil
+	return begin, tail, nil
 }
 
 // lastLineEnd is the offset past the last newline, so that a line that is just
@@ -108,7 +104,7 @@ func lastLineEnd(f io.ReaderAt, size, limit int64) (int64, error) {
 // beginNext makes the next file the last part, with its head known.
 func (r *reader) beginNext(in *instance) error {
 	f := in.next[0]
-	src, err := f.reader(in.place.dir, in.same(f))
+	src, err := f.reader(in.folder.place.dir, in.same(f))
 	if err != nil {
 		if in.givesUp(&part{file: f}, err) {
 			in.start()

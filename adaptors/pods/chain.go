@@ -49,10 +49,10 @@ func (c *chain) last() *part {
 	return c.parts[len(c.parts)-1]
 }
 
-// at is the index of the part that holds the byte at off, or will; len(parts)
+// index is the index of the part that holds the byte at off, or will; len(parts)
 // where none does. A part may start behind off, where those before it were
 // forgotten.
-func (c *chain) at(off int64) int {
+func (c *chain) index(off int64) int {
 	for i, p := range c.parts {
 		if p.growing() || off < p.Base+p.Len {
 			return i
@@ -189,9 +189,9 @@ type storedPart struct {
 }
 
 func (in *instance) encode() []byte {
-	s := stored{Before: in.before, Done: in.done, CutAt: in.mark.at, Cut: in.mark.State}
-	if in.place.link {
-		s.Link = in.place.path()
+	s := stored{Before: in.folder.before, Done: in.at.done, CutAt: in.at.mark.at, Cut: in.at.mark.State}
+	if in.folder.place.link {
+		s.Link = in.folder.place.path()
 	}
 	for i, p := range in.parts {
 		sp := storedPart{File: p.file.id, GZ: p.file.gz, From: p.From, Base: p.Base, Len: p.Len, Gone: p.Gone}
@@ -212,10 +212,10 @@ func (in *instance) decode(b []byte, now time.Time) error {
 	if err := json.Unmarshal(b, &s); err != nil {
 		return fmt.Errorf("decode a chain of log files: %w", err)
 	}
-	in.before, in.done, in.mark = s.Before, s.Done, cutState{s.CutAt, s.Cut}
-	in.cut = in.mark
+	in.folder.before, in.at.done, in.at.mark = s.Before, s.Done, cutState{s.CutAt, s.Cut}
+	in.at.cut = in.at.mark
 	if s.Link != "" {
-		in.place = linkedPlace(s.Link)
+		in.folder.place = linkedPlace(s.Link)
 	}
 	for i, sp := range s.Parts {
 		growing := sp.Len < 0 && i == len(s.Parts)-1
@@ -258,7 +258,7 @@ func (in *instance) fill(buf []byte, off, limit int64, next func(pos int64) (boo
 		if pos >= limit {
 			return n, ends, limited, nil
 		}
-		i := in.at(pos)
+		i := in.index(pos)
 		if i == len(in.parts) {
 			more, err := next(pos)
 			if err != nil || !more {
@@ -280,7 +280,7 @@ func (in *instance) fill(buf []byte, off, limit int64, next func(pos int64) (boo
 		case err == nil:
 		case !errors.Is(err, io.EOF):
 			if in.givesUp(p, err) {
-				in.lose(i, pos+int64(k), in.sent, in.done || in.quietSince && in.watched.Load())
+				in.lose(i, pos+int64(k), in.out.Sent(), in.at.done || in.at.quiet && in.mail.watched.Load())
 				continue
 			}
 			return n, ends, dry, err
@@ -314,7 +314,7 @@ func (in *instance) truncated(i int, pos int64) (bool, error) {
 	if err != nil {
 		return false, fmt.Errorf("look at %s: %w", f.id.Path, err)
 	}
-	if pos = max(pos, in.sent); info.Size >= p.From+pos-p.Base {
+	if pos = max(pos, in.out.Sent()); info.Size >= p.From+pos-p.Base {
 		f.saw(info.Size)
 		return false, nil
 	}
@@ -324,13 +324,13 @@ func (in *instance) truncated(i int, pos int64) (bool, error) {
 	f.gone()
 	in.lose(i, pos, 0, true)
 	in.next = append([]*file{anew}, in.next...)
-	in.dirty.Store(true)
+	in.mail.dirty.Store(true)
 	return true, nil
 }
 
 // readPart reads a part's bytes at pos of the stream.
 func (in *instance) readPart(p *part, buf []byte, pos int64) (int, error) {
-	r, err := p.file.reader(in.place.dir, in.same(p.file))
+	r, err := p.file.reader(in.folder.place.dir, in.same(p.file))
 	if err != nil {
 		return 0, err
 	}
@@ -368,14 +368,14 @@ func (in *instance) same(f *file) func(r io.ReaderAt, size int64) (bool, error) 
 			return false, nil
 		}
 		for _, p := range in.parts {
-			if p.file != f || p.Gone || in.sent <= p.Base || !p.growing() && in.sent > p.Base+p.Len {
+			if p.file != f || p.Gone || in.out.Sent() <= p.Base || !p.growing() && in.out.Sent() > p.Base+p.Len {
 				continue
 			}
-			at := p.From + in.sent - p.Base
+			at := p.From + in.out.Sent() - p.Base
 			if size >= 0 && size < at {
 				return false, nil
 			}
-			return ident.SameTail(r, at, in.tail)
+			return ident.SameTail(r, at, in.out.Tail())
 		}
 		return true, nil
 	}

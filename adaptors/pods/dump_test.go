@@ -5,14 +5,14 @@ import "fmt"
 // dump shows what the adaptor knows, for a test that has failed.
 func (r *rig) dump() string {
 	out := ""
-	r.a.mu.Lock()
-	defer r.a.mu.Unlock()
-	if r.a.run == nil {
-		return "not running"
+	last := r.a.run.Load()
+	if last == nil {
+		return "never run"
 	}
-	for in := range r.a.run.live {
+	for t := range last.live.all {
+		in := t.in
 		out += fmt.Sprintf("%s id %s off %d sent %d busy %t queued %t again %t dirty %t heap %d absent %t ended %t decided %t listing %q\n",
-			in.key(), in.id, in.off, in.sent, in.busy, in.queued, in.again, in.dirty.Load(), in.heapAt, in.absent, in.ended, in.decided, in.seen.names)
+			in.key(), in.out.ID(), in.out.Off(), in.out.Sent(), t.busy, t.queued, t.again, in.mail.dirty.Load(), t.heapAt, in.folder.absent, in.out.Ended(), in.choice.made, in.mail.seen.names)
 		for _, p := range in.parts {
 			out += fmt.Sprintf("   [%d,%d) from %d gone %t %s: name %q gz %t open %t size %d ino %d head %d\n", p.Base, p.Len, p.From, p.Gone, p.file.id.Path, p.file.name, p.file.gz, p.file.isOpen(), p.file.size, p.file.id.Ino, p.file.id.HeadLen)
 		}

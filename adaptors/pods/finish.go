@@ -28,37 +28,38 @@ func (r *reader) decide(_ context.Context, in *instance) (time.Duration, error) 
 	var labels map[string]string
 	if r.meta != nil {
 		gen := r.meta.Generation()
-		if in.decided && in.labelled == gen {
+		if in.choice.made && in.choice.labelled == gen {
 			return 0, nil
 		}
 		pod, state := r.meta.Lookup(in.uid)
-		in.labelled = gen
+		in.choice.labelled = gen
 		switch {
 		case state == kube.Known:
 			labels = pod.Labels
 			r.tag(in, &pod)
-			if !in.decided && !r.cfg.Rules.labels(labels) {
-				in.excluded = true
+			if !in.choice.made && !r.cfg.Rules.labels(labels) {
+				in.choice.excluded = true
 			}
-		case in.decided:
+		case in.choice.made:
 			return 0, nil
 		case r.cfg.Metadata.Missing == "hold":
-			if !in.absent || time.Since(in.since) < in.times.missing {
+			if !in.folder.absent || time.Since(in.folder.since) < in.times.missing {
 				return r.times.poll, nil
 			}
-			in.excluded = true
-		case state == kube.Asked && time.Since(in.found) < r.times.metadata:
-			return r.times.metadata - time.Since(in.found), nil
+			in.choice.excluded = true
+		case state == kube.Asked && time.Since(in.at.found) < r.times.metadata:
+			return r.times.metadata - time.Since(in.at.found), nil
 		default:
-			in.tags = map[string]map[string]string{"": in.container.tags()}
-			in.tags[""]["metadata"] = "missing"
+			in.choice.tags = map[string]map[string]string{"": in.container.tags()}
+			in.choice.tags[""]["metadata"] = "missing"
+			in.out.Tags = in.choice.tags[""]
 			r.env.Log.Warn("a pod's metadata is not known; its logs are collected without labels", "namespace", in.namespace, "pod", in.pod)
 		}
-	} else if !in.decided {
+	} else if !in.choice.made {
 		r.tag(in, nil)
 	}
-	if !in.decided {
-		in.decided, in.dataType = true, r.cfg.typeOf(&in.container, labels)
+	if !in.choice.made {
+		in.choice.made, in.choice.dataType = true, r.cfg.typeOf(&in.container, labels)
 	}
 	return 0, nil
 }
@@ -79,13 +80,13 @@ func (r *reader) tag(in *instance, pod *kube.Pod) {
 		room := maxOwnTags
 		whole := withPrefix(t, "label.", pod.Labels, r.cfg.Metadata.Labels, &room)
 		whole = withPrefix(t, "annotation.", pod.Annotations, r.cfg.Metadata.Annotations, &room) && whole
-		if !whole && !in.decided {
+		if !whole && !in.choice.made {
 			r.env.Log.Warn("a pod has more labels and annotations than a chunk has room for; the first are kept",
 				"namespace", in.namespace, "pod", in.pod, "kept", maxOwnTags)
 		}
 	}
-	if !maps.Equal(t, in.tags[""]) {
-		in.tags = map[string]map[string]string{"": t}
+	if !maps.Equal(t, in.choice.tags[""]) {
+		in.choice.tags, in.out.Tags = map[string]map[string]string{"": t}, t
 	}
 }
 
@@ -93,12 +94,12 @@ func (r *reader) tag(in *instance, pod *kube.Pod) {
 // is, and whether the stream is finished. done is what was flushed just now.
 func (r *reader) rest(ctx context.Context, in *instance, pending []byte, wake time.Duration, done cri.Flush) (cri.Flush, result, error) {
 	last := in.last()
-	if in.absent && len(in.next) == 0 {
+	if in.folder.absent && len(in.next) == 0 {
 		return r.deleted(ctx, in, pending, done)
 	}
 	if len(pending) == 0 {
-		if in.later && !in.done && len(in.next) == 0 && last.growing() {
-			in.done, in.changed = true, true
+		if in.folder.later && !in.at.done && len(in.next) == 0 && last.growing() {
+			in.at.done, in.changed = true, true
 			return cri.Whole, result{wake: wake}, r.store(in)
 		}
 		return cri.Whole, result{wake: wake}, nil
@@ -125,8 +126,8 @@ func (r *reader) deleted(ctx context.Context, in *instance, pending []byte, done
 		if err != nil {
 			return cri.Whole, result{}, fmt.Errorf("look at %s: %w", f.id.Path, err)
 		}
-		in.certain = info.Links == 0
-		if wait := in.times.missing - time.Since(in.since); wait > 0 && !in.certain {
+		in.at.certain = info.Links == 0
+		if wait := in.times.missing - time.Since(in.folder.since); wait > 0 && !in.at.certain {
 			return cri.Whole, result{wake: min(wait, r.times.poll)}, nil
 		}
 		size := f.size
@@ -145,74 +146,44 @@ func (r *reader) deleted(ctx context.Context, in *instance, pending []byte, done
 		return cri.Always, result{}, nil
 	}
 	if last.growing() {
-		last.Len, in.changed = in.off-last.Base, true
+		last.Len, in.changed = in.out.Off()-last.Base, true
 	}
-	in.reason = "the container's log was deleted"
-	return cri.Whole, result{}, r.finish(ctx, in)
+	return cri.Whole, result{}, r.finish(ctx, in, deletedLog)
 }
 
-// finish tells the end of a stream of which nothing can be read any more: what
+// deletedLog is why a stream ends.
+const deletedLog = "the container's log was deleted"
+
+// finish sends the end of a stream of which nothing can be read any more: what
 // is not settled is lost, unless a collector holds it.
-func (r *reader) finish(ctx context.Context, in *instance) error {
-	if in.id == "" {
-		in.ended = true
-		in.endSent.Store(true)
-		return nil
-	}
-	if err := r.tellBegin(ctx, in); err != nil {
-		return err
-	}
-	if in.off < in.sent {
-		rg := chunk.Range{First: in.off, Last: in.sent}
-		if err := r.fact(ctx, in, chunk.Lost, rg, "the container's log was deleted before it was secured"); err != nil {
+func (r *reader) finish(ctx context.Context, in *instance, why string) error {
+	if in.isOpen() {
+		rest := chunk.Range{First: in.out.Off(), Last: in.out.Sent()}
+		if rest.First < rest.Last {
+			if err := in.out.Lost(ctx, rest, deletedLog+" before it was secured"); err != nil {
+				return err
+			}
+		}
+		if err := r.resend(ctx, in); err != nil {
 			return err
 		}
-		in.off = in.sent
-		in.read.Store(in.off)
-	}
-	if err := r.resendAll(ctx, in); err != nil {
-		return err
-	}
-	if !in.ended {
-		in.ended, in.changed = true, true
-		in.stored = nil
 		if err := r.store(in); err != nil {
-			in.ended = false
 			return err
 		}
 	}
-	if in.endSent.Load() {
-		return nil
-	}
-	if err := r.fact(ctx, in, chunk.End, chunk.Range{First: in.off, Last: in.off}, in.reason); err != nil {
-		return err
-	}
-	in.endSent.Store(true)
-	return nil
-}
-
-// tellBegin tells where the stream begins, if that is not known yet.
-func (r *reader) tellBegin(ctx context.Context, in *instance) error {
-	if in.beginSent {
-		return nil
-	}
-	if err := r.fact(ctx, in, chunk.Begin, chunk.Range{First: in.begin, Last: in.begin}, "reading began here"); err != nil {
-		return err
-	}
-	in.beginSent = true
-	return nil
+	return in.out.End(ctx, why)
 }
 
 // tellLost tells that the bytes at off, up to the next part that can be read,
 // are lost.
 func (r *reader) tellLost(ctx context.Context, in *instance) error {
-	rg := chunk.Range{First: in.off}
-	p := in.parts[in.at(in.off)]
+	rg := chunk.Range{First: in.out.Off()}
+	p := in.parts[in.index(in.out.Off())]
 	reason := "a rotated log was removed before it was read"
 	switch {
-	case in.off < p.Base:
+	case in.out.Off() < p.Base:
 		rg.Last, reason = p.Base, "a log that is to be read again is there no more"
-	case in.absent:
+	case in.folder.absent:
 		rg.Last, reason = p.end(), "the container's log was deleted while it was not watched; if more was written to it than was seen, that stands here as one byte"
 	default:
 		rg.Last = p.end()
@@ -220,58 +191,19 @@ func (r *reader) tellLost(ctx context.Context, in *instance) error {
 			reason = "a rotated log was removed while it was not watched: what was written to it, and to others since, is not known and stands here as one byte"
 		}
 	}
-	if rg.Last > in.sent {
-		if err := r.env.Streams.Sent(in.id, rg.Last, 0); err != nil {
-			return fmt.Errorf("journal what is lost of %s: %w", in.source, err)
-		}
-		in.sent, in.tail = rg.Last, 0
-	}
-	if err := r.fact(ctx, in, chunk.Lost, rg, reason); err != nil {
+	if err := in.out.Lost(ctx, rg, reason); err != nil {
 		return err
 	}
-	r.env.Log.Warn("bytes of a container's log were destroyed before they could be read", "log", in.source, "stream", in.id,
-		"first", rg.First, "last", rg.Last, "why", reason)
-	in.off = rg.Last
-	in.cut = cutState{at: in.off}
-	in.read.Store(in.off)
+	in.at.cut = cutState{at: rg.Last}
 	return nil
 }
 
-func (r *reader) fact(ctx context.Context, in *instance, kind chunk.Kind, rg chunk.Range, reason string) error {
-	c := r.chunk(in, rg)
-	c.Kind, c.Reason = kind, reason
-	if err := r.env.Out.Send(ctx, &c); err != nil {
-		return fmt.Errorf("send a fact (%v) of %s: %w", kind, in.source, err)
-	}
-	return nil
+// resend sends again what was asked for, as far as it was sent before.
+func (r *reader) resend(ctx context.Context, in *instance) error {
+	return in.out.Resend(ctx, func(ctx context.Context, rg chunk.Range) error { return r.again(ctx, in, rg) })
 }
 
-// resendAll sends again what was asked for, as far as it was sent before.
-func (r *reader) resendAll(ctx context.Context, in *instance) error {
-	asked := in.takeResend()
-	for i, rg := range asked {
-		if err := r.resend(ctx, in, rg); err != nil {
-			in.addResend(asked[i:])
-			return err
-		}
-	}
-	return nil
-}
-
-func (r *reader) resend(ctx context.Context, in *instance, rg chunk.Range) error {
-	if rg.Empty() {
-		if rg.First == in.begin && in.begin > 0 {
-			in.beginSent = false
-			if err := r.tellBegin(ctx, in); err != nil {
-				return err
-			}
-		}
-		if in.endSent.Load() && rg.First == in.off {
-			return r.fact(ctx, in, chunk.End, chunk.Range{First: in.off, Last: in.off}, in.reason)
-		}
-		return nil
-	}
-	rg = rg.Intersect(chunk.Range{First: in.begin, Last: in.off}) // the rest is read anyway
+func (r *reader) again(ctx context.Context, in *instance, rg chunk.Range) error {
 	buf := make([]byte, min(max(rg.Len(), 1), int64(r.cfg.MaxRecord)+readBytes))
 	looked := false
 	for !rg.Empty() {
@@ -287,7 +219,7 @@ func (r *reader) resend(ctx context.Context, in *instance, rg chunk.Range) error
 		}
 		if n == 0 {
 			gone := rg
-			if i := in.at(rg.First); i < len(in.parts) {
+			if i := in.index(rg.First); i < len(in.parts) {
 				gone.Last = min(rg.Last, in.parts[i].end())
 				if rg.First < in.parts[i].Base {
 					gone.Last = min(rg.Last, in.parts[i].Base)
@@ -296,7 +228,7 @@ func (r *reader) resend(ctx context.Context, in *instance, rg chunk.Range) error
 			if gone.Empty() {
 				gone.Last = rg.Last
 			}
-			if err := r.fact(ctx, in, chunk.Lost, gone, "the log was deleted before it was secured"); err != nil {
+			if err := in.out.Lost(ctx, gone, "the log was deleted before it was secured"); err != nil {
 				return err
 			}
 			rg.First = gone.Last
@@ -310,10 +242,9 @@ func (r *reader) resend(ctx context.Context, in *instance, rg chunk.Range) error
 		if c.N == 0 {
 			c = cri.Cut{N: n, Borders: []int64{int64(n)}}
 		}
-		ch := r.chunk(in, chunk.Range{First: rg.First, Last: rg.First + int64(c.N)})
-		ch.Tags, ch.Borders, ch.Body = in.tagsOf(c.Part), c.Borders, buf[:c.N]
-		if err := r.env.Out.Send(ctx, &ch); err != nil {
-			return fmt.Errorf("send %v of %s again: %w", ch.Range(), in.source, err)
+		data := chunk.Chunk{First: rg.First, Last: rg.First + int64(c.N), Tags: in.tagsOf(c.Part), Borders: c.Borders, Body: buf[:c.N]}
+		if err := in.out.Data(ctx, data, 0); err != nil {
+			return err
 		}
 		rg.First += int64(c.N)
 	}

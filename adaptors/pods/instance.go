@@ -1,7 +1,6 @@
 package pods
 
 import (
-	"container/list"
 	"fmt"
 	"maps"
 	"path/filepath"
@@ -11,76 +10,70 @@ import (
 	"time"
 
 	"github.com/akupara/akupara/adaptors"
+	"github.com/akupara/akupara/adaptors/internal/replay"
 	"github.com/akupara/akupara/adaptors/pods/internal/cri"
-	"github.com/akupara/akupara/chunk"
 )
 
-// instance is one instance of a container, which is one stream. While it is
-// busy, a reader alone touches it; else the run's goroutine alone. The last
-// group is shared.
+// instance is one instance of a container, which is one stream. A reader alone
+// touches it while it has it, else the run's goroutine alone; out and mail are
+// safe for both as they say. Whose turn it is stands apart from it (turn).
 type instance struct {
 	container
-	chain
 	times  times
 	root   string
 	dir    string // the pod's folder
-	place  place  // of its files
 	source string // the path of its log
-	found  time.Time
+	out    *replay.Stream
+	mail   mail
 
-	id        string   // empty until it is opened, with the first byte
-	begin     int64    // the stream starts here
-	beginSent bool     // or there is nothing to tell
-	off       int64    // read and handed over
-	sent      int64    // journalled
-	tail      uint64   // fingerprint before sent
-	before    string   // rotated files whose names are not greater were read
-	done      bool     // read to its end, and the container's next instance has begun
-	cut       cutState // what is unfinished at off, where it is known
-	mark      cutState // and where a record was cut last
-	stored    []byte   // the Identity as stored
-	ended     bool     // journalled as ended
-	reason    string   // of the end
+	chain          // which files the stream is made of
+	folder folder  // what the last look found
+	at     reading // how far its reader is
+	choice choice  // whether and as what it is collected
+}
 
-	atEnd      bool // what is there at the first look is not read
-	looked     bool // at its folder, in this run
-	lookAgain  bool // soon: something was on its way there
-	absent     bool // none of its files is there
-	since      time.Time
-	later      bool // the container's next instance is there
-	certain    bool // it was seen to be deleted
-	atEOF      bool // all that is known to have been written was read
-	quietSince bool // nothing was written since it was read to its end
-	decided    bool // whether and as what it is collected
-	excluded   bool // by its labels
-	dataType   string
-	labelled   int64                        // generation of the metadata that tags are of
-	tags       map[string]map[string]string // by part
+// mail is what the run and a reader leave for each other. It is safe for both at
+// any time.
+type mail struct {
+	dirty   atomic.Bool // the instance's folder is to be looked at
+	written atomic.Bool // there may be more in its files than was read
+	watched atomic.Bool // every write is told
 
-	// The run's own, also while the instance is busy.
-	busy     bool
-	queued   bool
-	toLook   bool // among those whose files are to be opened
-	again    bool // something happened while it was busy
-	wakeAt   time.Time
-	heapAt   int // in the heap of those that wait; -1: not there
-	lru      *list.Element
-	fds      int
-	glimpse  glimpse
-	target   string // what its log leads to, where that is a symlink
-	endMoved bool   // a receipt came after the End was sent
+	mu    sync.Mutex
+	fresh []*file // that were opened when they appeared
+	seen  seen    // at the last look
+}
 
-	dirty               atomic.Bool // its folder is to be looked at
-	written             atomic.Bool // there may be more in its files than was read
-	watched             atomic.Bool // every write is told
-	size, read, settled atomic.Int64
-	endSent             atomic.Bool
+// folder is what the last look at an instance's files found.
+type folder struct {
+	place  place     // of its files
+	before string    // rotated files whose names are not greater were read
+	looked bool      // in this run
+	again  bool      // soon: something was on its way there
+	absent bool      // none of its files is there
+	since  time.Time // when that was found
+	later  bool      // the container's next instance is there
+}
 
-	mu     sync.Mutex
-	shown  string  // id, for a status
-	fresh  []*file // that were opened when they appeared
-	resend []chunk.Range
-	seen   seen // at the last look
+// reading is how far an instance is read.
+type reading struct {
+	found   time.Time
+	atEnd   bool     // what is there at the first look is not read
+	cut     cutState // what is unfinished where the stream is, where that is known
+	mark    cutState // and where a record was cut last
+	eof     bool     // all that is known to have been written was read
+	quiet   bool     // nothing was written since it was read to its end
+	done    bool     // read to its end, and the container's next instance has begun
+	certain bool     // the log was seen to be deleted
+}
+
+// choice is whether and as what an instance is collected.
+type choice struct {
+	made     bool
+	excluded bool                         // by its labels or the rules
+	dataType string                       // empty: the adaptor's
+	labelled int64                        // generation of the metadata that tags are of
+	tags     map[string]map[string]string // by part
 }
 
 // cutState is what is unfinished at an offset.
@@ -89,128 +82,99 @@ type cutState struct {
 	cri.State
 }
 
-func newInstance(root string, c container, t times) *instance {
+func newInstance(env *adaptors.Env, root string, c container, t times) *instance {
 	in := &instance{
-		container: c, times: t, root: root, dir: filepath.Join(root, c.dir), source: filepath.Join(root, c.key()),
-		place: place{dir: filepath.Join(root, c.dir), log: c.logName()}, found: time.Now(), heapAt: -1, tags: map[string]map[string]string{}, beginSent: true,
+		container: c, times: t, root: root, dir: filepath.Join(root, c.dir), source: filepath.Join(root, c.key()), out: replay.New(env),
+		choice: choice{tags: map[string]map[string]string{}}, at: reading{found: time.Now()},
 	}
-	in.dirty.Store(true)
-	in.written.Store(true)
+	in.folder.place = place{dir: in.dir, log: c.logName()}
+	in.mail.dirty.Store(true)
+	in.mail.written.Store(true)
 	return in
 }
 
-// restore makes the instance that a checkpoint speaks of.
-func restore(root string, k adaptors.Stream, t times) (*instance, error) {
-	elements := strings.Split(k.Source, "/")
+// containerOf reads a stored stream's source.
+func containerOf(source string) (container, bool) {
+	elements := strings.Split(source, "/")
 	c, _, ok := parsePath(strings.Join(elements[max(0, len(elements)-3):], "/"))
+	return c, ok
+}
+
+// restore makes the instance that a checkpoint holds.
+func restore(env *adaptors.Env, root string, k adaptors.Stream, t times) (*instance, error) {
+	c, ok := containerOf(k.Source)
 	if !ok {
 		return nil, fmt.Errorf("%q is no container's log", k.Source)
 	}
-	in := newInstance(root, c, t)
+	in := newInstance(env, root, c, t)
 	if err := in.decode(k.Identity, time.Now()); err != nil {
 		return nil, err
 	}
-	in.source = k.Source
-	in.setID(k.ID)
-	in.begin, in.sent, in.tail, in.off = k.Begin, max(k.Sent, k.Begin), k.Tail, k.Settled
-	in.ended, in.beginSent = k.Ended, k.Begin == 0 || k.Settled > k.Begin
-	in.stored = k.Identity
-	in.settled.Store(k.Settled)
-	in.read.Store(k.Settled)
-	in.size.Store(max(k.Sent, k.Settled))
-	if in.ended {
-		in.reason = "the container's log was deleted"
-	}
+	in.source, in.out = k.Source, replay.Restore(env, k)
 	return in, nil
 }
 
-func (in *instance) setID(id string) {
-	in.mu.Lock()
-	defer in.mu.Unlock()
-	in.id, in.shown = id, id
-}
-
-func (in *instance) idNow() string {
-	in.mu.Lock()
-	defer in.mu.Unlock()
-	return in.shown
-}
-
-// stream is what the checkpoint has to know.
-func (in *instance) stream() adaptors.Stream {
-	return adaptors.Stream{
-		ID: in.id, Source: in.source, Identity: in.encode(), Begin: in.begin,
-		Settled: in.settled.Load(), Sent: in.sent, Tail: in.tail, Ended: in.ended,
-	}
-}
+// isOpen reports whether the stream is opened: with its first byte.
+func (in *instance) isOpen() bool { return in.out.ID() != "" }
 
 // patience is how long a file that is found under no name may still turn up.
 func (in *instance) patience() time.Duration {
-	if in.absent && !in.certain {
+	if in.folder.absent && !in.at.certain {
 		return in.times.missing
 	}
 	return in.times.unseen
 }
 
 // arrive takes files that were opened when they appeared.
-func (in *instance) arrive(fs ...*file) {
-	in.mu.Lock()
-	defer in.mu.Unlock()
-	in.fresh = append(in.fresh, fs...)
+func (m *mail) arrive(fs ...*file) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.fresh = append(m.fresh, fs...)
 }
 
-func (in *instance) takeFresh() []*file {
-	in.mu.Lock()
-	defer in.mu.Unlock()
-	out := in.fresh
-	in.fresh = nil
+func (m *mail) takeFresh() []*file {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	out := m.fresh
+	m.fresh = nil
 	return out
 }
 
-func (in *instance) takeResend() []chunk.Range {
-	in.mu.Lock()
-	defer in.mu.Unlock()
-	out := in.resend
-	in.resend = nil
-	return out
+func (m *mail) arrived() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return len(m.fresh)
 }
 
-func (in *instance) addResend(rs []chunk.Range) {
-	in.mu.Lock()
-	defer in.mu.Unlock()
-	in.resend = append(in.resend, rs...)
+func (m *mail) setSeen(s seen) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.seen = s
 }
 
-// pending tells that something is to be done that no event tells of.
+func (m *mail) lastSeen() seen {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.seen
+}
+
+// pending reports whether something is to be done that no event tells of.
 func (in *instance) pending() bool {
-	in.mu.Lock()
-	defer in.mu.Unlock()
-	return len(in.resend)+len(in.fresh) > 0 || in.dirty.Load() && in.looked
+	return in.out.Asked() || in.mail.arrived() > 0 || in.mail.dirty.Load() && in.folder.looked
 }
 
-// unknown tells that files may have to be opened, or that the stream is not.
-func (in *instance) unknown() bool { return in.dirty.Load() || in.id == "" }
+// unknown reports whether files may have to be opened, or the stream.
+func (in *instance) unknown() bool { return in.mail.dirty.Load() || !in.isOpen() }
 
-func (in *instance) setSeen(s seen) {
-	in.mu.Lock()
-	defer in.mu.Unlock()
-	in.seen = s
+// isRead reports whether all there is was read and handed over.
+func (in *instance) isRead() bool {
+	s := in.out.Shown()
+	return in.mail.arrived()+len(in.next) == 0 && s.Read >= s.Size
 }
-
-func (in *instance) lastSeen() seen {
-	in.mu.Lock()
-	defer in.mu.Unlock()
-	return in.seen
-}
-
-// finished tells that nothing of the instance is left to be read or told.
-func (in *instance) finished() bool { return in.ended && in.endSent.Load() }
 
 // descriptors counts the files that are open.
 func (in *instance) descriptors() int {
-	in.mu.Lock()
-	n := len(in.fresh)
-	in.mu.Unlock()
+	n := in.mail.arrived()
 	for _, f := range in.files() {
 		if f.isOpen() {
 			n++
@@ -222,7 +186,7 @@ func (in *instance) descriptors() int {
 // closeSettled closes the files of which everything is settled, but for the
 // last.
 func (in *instance) closeSettled() {
-	settled := in.settled.Load()
+	settled := in.out.Settled()
 	for i, p := range in.parts {
 		if p.growing() || p.Base+p.Len > settled {
 			return
@@ -249,32 +213,33 @@ func (in *instance) close(all bool) {
 	if !all {
 		return
 	}
-	for _, f := range in.takeFresh() {
+	for _, f := range in.mail.takeFresh() {
 		f.close()
 	}
 }
 
-// tagsOf gives the tags of a chunk that is the given part of a record.
+// tagsOf returns the tags of a chunk that is the given part of a record.
 func (in *instance) tagsOf(part string) map[string]string {
+	tags := in.choice.tags
 	if part == "" {
-		return in.tags[""]
+		return tags[""]
 	}
-	if in.tags[part] == nil {
-		t := maps.Clone(in.tags[""])
+	if tags[part] == nil {
+		t := maps.Clone(tags[""])
 		t["part"] = part
-		in.tags[part] = t
+		tags[part] = t
 	}
-	return in.tags[part]
+	return tags[part]
 }
 
 // measure tells a status how long the stream is, as far as it is seen.
 func (in *instance) measure() {
-	size := in.off
+	size := in.out.Off()
 	if last := in.last(); last != nil {
 		size = max(size, last.end())
 	}
 	for _, f := range in.next {
 		size += f.size
 	}
-	in.size.Store(size)
+	in.out.SetSize(size)
 }

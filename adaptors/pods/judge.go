@@ -121,7 +121,7 @@ func (in *instance) judgePlain(l *listing, e entry, known []*file, v *verdict) (
 			return sight{}, fmt.Errorf("compare %s with what was sent of it: %w", path, err)
 		}
 	}
-	if !l.mayBeNew(e, in.before) || l.link && e.name != l.log && info.Size == 0 { // docker writes nothing more to it
+	if !l.mayBeNew(e, in.folder.before) || l.link && e.name != l.log && info.Size == 0 { // docker writes nothing more to it
 		return sight{}, nil
 	}
 	o, info, err := openLog(path)
@@ -155,7 +155,7 @@ func (in *instance) judgeZip(l *listing, e entry, known []*file, v *verdict) (si
 				return s, nil
 			}
 		}
-		if !l.mayBeNew(e, in.before) {
+		if !l.mayBeNew(e, in.folder.before) {
 			return s, nil
 		}
 	}

@@ -9,44 +9,44 @@ func (r *run) mayOpen() bool {
 
 // count takes note of an instance's open files, and closes those that were
 // used least recently where there are too many.
-func (r *run) count(in *instance) {
-	r.recount(in)
-	if in.lru != nil {
-		r.lru.MoveToBack(in.lru)
+func (r *run) count(t *turn) {
+	r.recount(t)
+	if t.lru != nil {
+		r.lru.MoveToBack(t.lru)
 	}
 	r.files.Hold(r.open)
-	r.closeExcess(in)
+	r.closeExcess(t)
 }
 
 // recount takes note of an instance's open files.
-func (r *run) recount(in *instance) {
-	n := in.descriptors()
-	r.open += n - in.fds
-	in.fds = n
+func (r *run) recount(t *turn) {
+	n := t.in.descriptors()
+	r.open += n - t.fds
+	t.fds = n
 	switch {
-	case n == 0 && in.lru != nil:
-		r.lru.Remove(in.lru)
-		in.lru = nil
-	case n > 0 && in.lru == nil:
-		in.lru = r.lru.PushBack(in)
+	case n == 0 && t.lru != nil:
+		r.lru.Remove(t.lru)
+		t.lru = nil
+	case n > 0 && t.lru == nil:
+		t.lru = r.lru.PushBack(t)
 	}
 }
 
 // closeExcess closes files while there are too many, but for those of one
 // instance.
-func (r *run) closeExcess(but *instance) {
+func (r *run) closeExcess(but *turn) {
 	soft, hard := r.files.Excess()
 	if soft == 0 {
 		return
 	}
-	closed := func(in *instance, all bool) int {
-		before := in.fds
-		in.close(all)
-		r.recount(in)
-		return before - in.fds
+	closed := func(t *turn, all bool) int {
+		before := t.fds
+		t.in.close(all)
+		r.recount(t)
+		return before - t.fds
 	}
 	for e := r.lru.Front(); e != nil && soft > 0; {
-		old := e.Value.(*instance)
+		old := e.Value.(*turn)
 		e = e.Next()
 		if old != but && !old.busy { // what has no name can't be opened again, and stays
 			n := closed(old, false)
@@ -57,20 +57,13 @@ func (r *run) closeExcess(but *instance) {
 	// without a name are given up all the same, those that are read first.
 	for _, unread := range [...]bool{false, true} {
 		for e := r.lru.Front(); e != nil && hard > 0; {
-			old := e.Value.(*instance)
+			old := e.Value.(*turn)
 			e = e.Next()
-			if old != but && !old.busy && (unread || old.isRead()) {
+			if old != but && !old.busy && (unread || old.in.isRead()) {
 				hard -= closed(old, true)
 				r.enqueue(old)
 			}
 		}
 	}
 	r.files.Hold(r.open)
-}
-
-// isRead tells that all there is of an instance was read and handed over.
-func (in *instance) isRead() bool {
-	in.mu.Lock()
-	defer in.mu.Unlock()
-	return len(in.fresh)+len(in.next) == 0 && in.off >= in.size.Load()
 }

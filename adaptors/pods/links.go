@@ -12,43 +12,43 @@ import (
 
 // links are the instances whose logs are symlinks, by the folders that these
 // lead into: docker rotates them there, and the pods' folders tell of nothing.
-type links map[string][]*instance
+type links map[string][]*turn
 
 // of returns the instances that a path in docker's folder is a log of, rotated
 // or not.
-func (l links) of(path string) (out []*instance) {
-	for _, in := range l[filepath.Dir(path)] {
-		p := linkedPlace(in.target)
+func (l links) of(path string) (out []*turn) {
+	for _, t := range l[filepath.Dir(path)] {
+		p := linkedPlace(t.target)
 		if _, ok := p.dockerName(filepath.Base(path)); ok {
-			out = append(out, in)
+			out = append(out, t)
 		}
 	}
 	return out
 }
 
 // follow watches the folder that a log's symlink leads into, if it is one.
-func (r *run) follow(in *instance, path string) {
+func (r *run) follow(t *turn, path string) {
 	target, ok := follow(path)
-	if ok && target == in.target {
+	if ok && target == t.target {
 		return
 	}
-	r.unfollow(in)
+	r.unfollow(t)
 	if ok {
-		in.target = target
+		t.target = target
 		dir := filepath.Dir(target)
-		r.links[dir] = append(r.links[dir], in)
+		r.links[dir] = append(r.links[dir], t)
 		r.find.WatchFolder(dir)
 	}
 }
 
 // unfollow ends that.
-func (r *run) unfollow(in *instance) {
-	if in.target == "" {
+func (r *run) unfollow(t *turn) {
+	if t.target == "" {
 		return
 	}
-	dir := filepath.Dir(in.target)
-	in.target = ""
-	r.links[dir] = slices.DeleteFunc(r.links[dir], func(other *instance) bool { return other == in })
+	dir := filepath.Dir(t.target)
+	t.target = ""
+	r.links[dir] = slices.DeleteFunc(r.links[dir], func(other *turn) bool { return other == t })
 	if len(r.links[dir]) == 0 {
 		delete(r.links, dir)
 		r.find.Unwatch(dir)
@@ -58,18 +58,18 @@ func (r *run) unfollow(in *instance) {
 // scanLinked queues the instances whose docker folder has changed since it was
 // listed.
 func (r *run) scanLinked() {
-	for in := range r.live {
-		was := in.lastSeen()
-		if in.target == "" || was.linked == "" {
+	for t := range r.live.all {
+		was := t.in.mail.lastSeen()
+		if t.target == "" || was.linked == "" {
 			continue
 		}
 		r.find.WatchFolder(was.linked)
 		if info, err := ident.Stat(was.linked); err == nil && was.sure && info.Modified == was.modified {
 			continue
 		}
-		in.dirty.Store(true)
-		in.written.Store(true)
-		r.enqueue(in)
+		t.in.mail.dirty.Store(true)
+		t.in.mail.written.Store(true)
+		r.enqueue(t)
 	}
 }
 
@@ -78,27 +78,27 @@ func (r *run) scanLinked() {
 // remove it.
 func (r *run) linkedEvent(path string, op fsnotify.Op) bool {
 	ins := r.links.of(path)
-	for _, in := range ins {
-		in.written.Store(true)
+	for _, t := range ins {
+		t.in.mail.written.Store(true)
 		if op != fsnotify.Write {
-			in.dirty.Store(true)
-			if op.Has(fsnotify.Create) && path == in.target && r.mayOpen() {
+			t.in.mail.dirty.Store(true)
+			if op.Has(fsnotify.Create) && path == t.target && r.mayOpen() {
 				if f, info, err := openLog(path); err == nil { // else the look at the folder says what is wrong
-					r.arrived(in, filepath.Base(path), f, &info)
+					r.arrived(t, filepath.Base(path), f, &info)
 				}
 			}
 		}
-		r.enqueue(in)
+		r.enqueue(t)
 	}
 	return len(ins) > 0
 }
 
 // arrived takes a log that was opened when it appeared.
-func (r *run) arrived(in *instance, name string, o *os.File, info *ident.Info) {
+func (r *run) arrived(t *turn, name string, o *os.File, info *ident.Info) {
 	f := &file{name: name, id: ident.Identity{Path: name}}
 	f.attach(o, info)
-	in.arrive(f)
-	if !in.busy {
-		r.count(in)
+	t.in.mail.arrive(f)
+	if !t.busy {
+		r.count(t)
 	}
 }

@@ -19,9 +19,9 @@ func (in *instance) look() error {
 	// A rename between the listing and the look at a name leaves a file out,
 	// or takes a later one for it: what is found counts once nothing moved.
 	for range 10 {
-		l, err := listFiles(in.root, &in.container, &in.place)
+		l, err := listFiles(in.root, &in.container, &in.folder.place)
 		if err != nil {
-			in.arrive(held...)
+			in.mail.arrive(held...)
 			return err
 		}
 		known := append(in.files(), held...)
@@ -41,13 +41,13 @@ func (in *instance) look() error {
 			}
 		}
 		if err != nil {
-			in.arrive(held...)
+			in.mail.arrive(held...)
 			return err
 		}
 	}
-	in.arrive(held...)
-	in.lookAgain = true
-	return fmt.Errorf("look at %s: its files are renamed all the time", in.place.dir)
+	in.mail.arrive(held...)
+	in.folder.again = true
+	return fmt.Errorf("look at %s: its files are renamed all the time", in.folder.place.dir)
 }
 
 // takeOpened takes the files that were opened as they appeared. Those that are
@@ -60,7 +60,7 @@ func (in *instance) takeOpened() (held []*file) {
 			open[f.key] = true
 		}
 	}
-	for _, f := range in.takeFresh() {
+	for _, f := range in.mail.takeFresh() {
 		if open[f.key] {
 			f.close()
 			continue
@@ -80,7 +80,7 @@ func (in *instance) takeOpened() (held []*file) {
 func (in *instance) closed(f *file, known []*file) *file {
 	info := ident.Info{Ino: f.id.Ino, Birth: f.id.Birth}
 	for _, k := range known {
-		if k.f == nil && k.mayBe(&in.place, f.name, &info) {
+		if k.f == nil && k.mayBe(&in.folder.place, f.name, &info) {
 			if same, err := in.same(k)(f.f, f.size); err == nil && same {
 				return k
 			}
@@ -92,14 +92,14 @@ func (in *instance) closed(f *file, known []*file) *file {
 // stood reports whether what was judged is what there was all the time. Where
 // nothing is new and nothing missing it was, as long as names last.
 func (in *instance) stood(l *listing, v *verdict, known []*file) (bool, error) {
-	sure := l.place == in.place && !l.link && len(v.anew) == 0 && !v.moved
+	sure := l.place == in.folder.place && !l.link && len(v.anew) == 0 && !v.moved
 	for _, f := range known {
 		sure = sure && (v.has(f) || !f.exists())
 	}
 	if sure {
 		return true, nil
 	}
-	again, err := listFiles(in.root, &in.container, &in.place)
+	again, err := listFiles(in.root, &in.container, &in.folder.place)
 	if err != nil || again.place != l.place || again.names() != l.names() {
 		return false, err
 	}
@@ -118,7 +118,7 @@ func (in *instance) stood(l *listing, v *verdict, known []*file) (bool, error) {
 // apply does what was judged: it alone changes which files the chain knows, and
 // their names. held are files that were new a moment ago.
 func (in *instance) apply(l *listing, v *verdict, held []*file) {
-	in.place = l.place
+	in.folder.place = l.place
 	known, anew := in.files(), append(in.recognise(held, v), v.anew...)
 	for i := range v.sights {
 		s := &v.sights[i]
@@ -130,7 +130,7 @@ func (in *instance) apply(l *listing, v *verdict, held []*file) {
 		}
 		s.is.called(s.entry, &s.info)
 		if s.gz && in.unreadOf(s.is) {
-			s.is.hold(in.place.dir)
+			s.is.hold(in.folder.place.dir)
 		}
 	}
 	for _, f := range append(known, anew...) {
@@ -139,29 +139,29 @@ func (in *instance) apply(l *listing, v *verdict, held []*file) {
 		}
 	}
 	if v.again {
-		in.lookAgain = true
+		in.folder.again = true
 	}
 	in.next = append(in.next, slices.DeleteFunc(anew, func(f *file) bool { return in.emptyBefore(f) })...)
 	in.sortNext()
 	in.adopt()
-	in.setSeen(l.seen)
-	if !l.there && !in.absent {
-		in.since = time.Now()
+	in.mail.setSeen(l.seen)
+	if !l.there && !in.folder.absent {
+		in.folder.since = time.Now()
 	}
-	in.absent, in.later, in.looked = !l.there, l.later, true
+	in.folder.absent, in.folder.later, in.folder.looked = !l.there, l.later, true
 }
 
 // emptyBefore reports whether a new file holds nothing and was rotated before
 // the file that is being read: as the one after it would end it. It is closed.
 func (in *instance) emptyBefore(f *file) bool {
 	last := in.last()
-	if last == nil || !last.growing() || f.size > 0 || f.name == in.place.log {
+	if last == nil || !last.growing() || f.size > 0 || f.name == in.folder.place.log {
 		return false
 	}
 	if f.gz && f.z == nil { // its size is not known
 		return false
 	}
-	if name := last.file.name; name == "" || in.place.compare(name, f.name) < 0 {
+	if name := last.file.name; name == "" || in.folder.place.compare(name, f.name) < 0 {
 		return false
 	}
 	f.close()
@@ -173,7 +173,7 @@ func (in *instance) unreadOf(f *file) bool {
 	begun := false
 	for _, p := range in.parts {
 		if p.file == f {
-			if begun = true; !p.Gone && (p.growing() || p.Base+p.Len > in.off) {
+			if begun = true; !p.Gone && (p.growing() || p.Base+p.Len > in.out.Off()) {
 				return true
 			}
 		}
@@ -224,11 +224,11 @@ func (in *instance) copied(f *file, info *ident.Info, v *verdict) *file {
 		if !s.gz || s.is.f != nil {
 			continue
 		}
-		z, err := unzip.Open(in.place.pathOf(s.entry))
+		z, err := unzip.Open(in.folder.place.pathOf(s.entry))
 		if err != nil {
 			continue // it was renamed, and will be looked at again
 		}
-		same, err := in.isCopy(z, f, in.place.link)
+		same, err := in.isCopy(z, f, in.folder.place.link)
 		_ = z.Close() // only read from
 		if err == nil && same {
 			return s.is
@@ -239,7 +239,7 @@ func (in *instance) copied(f *file, info *ident.Info, v *verdict) *file {
 
 // sortNext puts the files that are not begun in the order they were written.
 func (in *instance) sortNext() {
-	p := &in.place
+	p := &in.folder.place
 	slices.SortStableFunc(in.next, func(a, b *file) int {
 		switch {
 		case a.exists() && b.exists():
@@ -264,12 +264,12 @@ func (in *instance) sortNext() {
 // and reports whether there is any.
 func (in *instance) findLate() bool {
 	last := in.last()
-	if last == nil || !last.growing() || in.off < in.sent || in.off < last.Base || in.cut.State != (cri.State{}) {
+	if last == nil || !last.growing() || in.out.Off() < in.out.Sent() || in.out.Off() < last.Base || in.at.cut.State != (cri.State{}) {
 		return false
 	}
 	for _, p := range in.parts[:len(in.parts)-1] {
 		if upTo, ok := in.told(p.file); ok && !p.file.gz && p.file.size > upTo {
-			in.late(p.file, upTo, in.off)
+			in.late(p.file, upTo, in.out.Off())
 			return true // others follow
 		}
 	}

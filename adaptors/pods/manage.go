@@ -19,31 +19,25 @@ func (r *run) begin(ctx context.Context) {
 			r.firstStart = false
 			continue
 		}
-		in, err := restore(r.root, k, r.times)
+		in, err := restore(&r.env, r.root, k, r.times)
 		if err != nil {
 			r.env.Log.Error("a stored stream can't be matched with its log, which is read again from its beginning",
-				"log", k.Source, "stream", k.ID, "err", err)
+				"log", k.Source, "stream", k.ID, "error", err)
 			continue
 		}
-		r.opened(in)
-		if twin := r.byKey[in.key()]; twin != nil && !twin.ended { // its successor follows
-			r.live[in] = true
-			r.board.show(in)
-		} else {
-			r.add(in)
-		}
-		if !in.ended && !r.collects(&in.container) {
-			in.decided, in.excluded = true, true
+		r.add(in)
+		if !in.out.Ended() && !r.collects(&in.container) {
+			in.choice.made, in.choice.excluded = true, true
 		}
 	}
 	atEnd := r.firstStart && r.cfg.Start == "end"
 	r.scan()
-	for in := range r.live {
-		if atEnd && in.id == "" {
-			in.atEnd = true
-			r.opening[in] = true
+	for t := range r.live.all {
+		if atEnd && !t.in.isOpen() {
+			t.in.at.atEnd = true
+			r.opening[t] = true
 		}
-		r.enqueue(in)
+		r.enqueue(t)
 	}
 	r.markStarted(ctx)
 }
@@ -56,7 +50,7 @@ func (r *run) markStarted(ctx context.Context) {
 	}
 	if _, err := r.env.Streams.Open(ctx, adaptors.Stream{Source: marker}); err != nil {
 		if ctx.Err() == nil {
-			r.env.Log.Warn("can't store that the adaptor was started; trying again", "err", err)
+			r.env.Log.Warn("can't store that the adaptor was started; trying again", "error", err)
 		}
 		return
 	}
@@ -69,15 +63,15 @@ func (r *run) scan() {
 	all := r.scanAll || r.find.Blind()
 	if _, err := ident.Stat(r.root); err != nil {
 		// Nothing may be told as deleted because a mount is missing.
-		if r.board.fail(nil, fmt.Errorf("look at the folder of all pods: %w", err)) {
-			r.env.Log.Warn("the folder of all pods can't be looked at; trying again", "root", r.root, "err", err)
+		if r.board.Fail(nil, fmt.Errorf("look at the folder of all pods: %w", err)) {
+			r.env.Log.Warn("the folder of all pods can't be looked at; trying again", "root", r.root, "error", err)
 		}
 		r.find.Scan(func(string) {}) // watches what there is of its path
 		r.scanAll = true
 		return
 	}
-	r.board.well(nil)
-	seen := map[*instance]*listing{}
+	r.board.Well(nil)
+	seen := map[*turn]*listing{}
 	found := func(path string) { r.found(path, seen) }
 	changed := map[string]bool(nil)
 	if all {
@@ -87,62 +81,62 @@ func (r *run) scan() {
 	}
 	r.scanAll = false
 	r.scanLinked()
-	for in := range r.live {
-		if !all && !changed[in.dir] {
+	for t := range r.live.all {
+		if !all && !changed[t.in.dir] {
 			continue
 		}
-		l := seen[in]
+		l := seen[t]
 		if l == nil {
 			l = &listing{}
 		}
 		l.tidy()
-		if in.lastSeen().names != l.names() {
-			in.dirty.Store(true)
-			r.enqueue(in)
+		if t.in.mail.lastSeen().names != l.names() {
+			t.in.mail.dirty.Store(true)
+			r.enqueue(t)
 		}
 	}
 }
 
 // found takes a log that a scan found.
-func (r *run) found(path string, seen map[*instance]*listing) {
+func (r *run) found(path string, seen map[*turn]*listing) {
 	c, n, ok := r.parse(path)
 	if !ok {
 		return
 	}
-	in := r.get(&c)
-	if in == nil {
+	t := r.get(&c)
+	if t == nil {
 		return
 	}
-	l := seen[in]
+	l := seen[t]
 	if l == nil {
-		l = &listing{place: place{dir: in.dir, log: in.logName()}}
-		seen[in] = l
+		l = &listing{place: place{dir: t.in.dir, log: t.in.logName()}}
+		seen[t] = l
 	}
 	l.add(filepath.Base(path), n.gz)
 	if n.rotated == "" {
-		r.glance(in, path)
+		r.glance(t, path)
 	}
 }
 
 // glance queues an instance whose log has grown or is another file, as a scan
 // sees it.
-func (r *run) glance(in *instance, path string) {
+func (r *run) glance(t *turn, path string) {
 	info, err := ident.Stat(path)
 	if err != nil {
-		r.follow(in, path) // docker is rotating it
+		r.follow(t, path) // docker is rotating it
 		return
 	}
 	seen := glimpse{info.Ino, info.Birth, info.Size}
-	if seen == in.glimpse {
+	if seen == t.glimpse {
 		return
 	}
-	if in.glimpse.ino != seen.ino || in.glimpse.birth != seen.birth {
-		in.dirty.Store(true)
-		r.follow(in, path)
+	if t.glimpse.ino != seen.ino || t.glimpse.birth != seen.birth {
+		t.in.mail.dirty.Store(true)
+		r.follow(t, path)
 	}
-	in.glimpse = seen
-	in.written.Store(true)
-	r.enqueue(in)
+	t.glimpse = seen
+	t.in.mail.written.Store(true)
+	r.enqueue(t)
 }
 
 // glimpse is what a scan saw of a log.
@@ -154,55 +148,56 @@ type glimpse struct {
 
 // finishTurn takes an instance back from its reader.
 func (r *run) finishTurn(ctx context.Context, res result) {
-	in := res.in
-	in.busy = false
-	r.count(in)
+	t := res.of
+	in := t.in
+	t.busy = false
+	r.count(t)
 	if res.held {
-		r.noteOpened(ctx, in)
-		if in.again {
-			in.again = false
-			r.enqueue(in)
+		r.noteOpened(ctx, t)
+		if t.again {
+			t.again = false
+			r.enqueue(t)
 		}
 		return
 	}
 	r.reading--
 	if res.err != nil && ctx.Err() == nil {
-		if r.board.fail(in, res.err) {
-			r.env.Log.Warn("a container's log can't be read on; trying again", "log", in.source, "stream", in.id, "err", res.err)
+		if r.board.Fail(in.out, res.err) {
+			r.env.Log.Warn("a container's log can't be read on; trying again", "log", in.source, "stream", in.out.ID(), "error", res.err)
 		}
-		in.again = false
-		r.wakeIn(in, r.times.retry)
+		t.again = false
+		r.wakeIn(t, r.times.retry)
 		return
 	}
-	r.board.well(in)
-	r.noteOpened(ctx, in)
-	if in.excluded {
-		r.board.skip(in, "it is not collected, by its labels or the rules")
+	r.board.Well(in.out)
+	r.noteOpened(ctx, t)
+	if in.choice.excluded {
+		r.board.Skip(r.pathOf(in), "it is not collected, by its labels or the rules")
 		in.close(true)
-		r.count(in)
+		r.count(t)
 	}
 	if res.wake > 0 {
-		r.wakeIn(in, max(res.wake, time.Millisecond))
+		r.wakeIn(t, max(res.wake, time.Millisecond))
 	}
 	switch {
-	case in.id == "" && in.absent && !in.pending() && !in.unread():
-		r.drop(in) // nothing was ever read of it
-	case res.more || in.again || in.pending() && res.wake == 0:
-		in.again = false
-		r.enqueue(in)
+	case !in.isOpen() && in.folder.absent && !in.pending() && !in.unread():
+		r.drop(t) // nothing was ever read of it
+	case res.more || t.again || in.pending() && res.wake == 0:
+		t.again = false
+		r.enqueue(t)
 	default:
-		r.settle(in)
+		r.settle(t)
 	}
 }
 
 // noteOpened takes note of what is known of an instance after a turn.
-func (r *run) noteOpened(ctx context.Context, in *instance) {
-	if r.opening[in] && (in.id != "" || in.looked && in.excluded || in.absent) {
-		delete(r.opening, in)
+func (r *run) noteOpened(ctx context.Context, t *turn) {
+	if r.opening[t] && (t.in.isOpen() || t.in.folder.looked && t.in.choice.excluded || t.in.folder.absent) {
+		delete(r.opening, t)
 	}
 	r.markStarted(ctx)
-	if delete(r.undecided, in); !in.decided && !in.ended {
-		r.undecided[in] = true
+	if delete(r.undecided, t); !t.in.choice.made && !t.in.out.Ended() {
+		r.undecided[t] = true
 	}
 }
 
@@ -214,7 +209,7 @@ func (in *instance) unread() bool {
 			_ = f.look() // what can't be looked at counts as it was seen
 		}
 		if f.size > 0 || f.gz {
-			return !in.excluded
+			return !in.choice.excluded
 		}
 	}
 	return false
@@ -223,68 +218,48 @@ func (in *instance) unread() bool {
 // readMail takes receipts and requests to send again.
 func (r *run) readMail() {
 	for id, l := range r.box.Take() {
-		r.idsMu.Lock()
-		in := r.byID[id]
-		r.idsMu.Unlock()
-		if in == nil {
+		t := r.live.of(id)
+		if t == nil {
 			continue // forgotten, or of an earlier life
 		}
-		if l.Settled > in.settled.Load() {
-			in.settled.Store(l.Settled)
-		}
-		if l.Receipts > 0 && in.endSent.Load() {
-			in.endMoved = true
-		}
+		t.in.out.Take(l)
 		if len(l.Resend) > 0 {
-			in.addResend(l.Resend)
-			r.enqueue(in)
+			r.enqueue(t)
 		}
-		if !in.busy {
-			r.settle(in)
+		if !t.busy {
+			r.settle(t)
 		}
 	}
 }
 
 // settle lets go of what is secured: files, and a stream that is finished.
-func (r *run) settle(in *instance) {
+func (r *run) settle(t *turn) {
+	in := t.in
 	in.closeSettled()
-	if in.looked {
-		in.forget(in.settled.Load(), in.times.unseen, !in.place.link, &in.before)
+	if in.folder.looked {
+		in.forget(in.out.Settled(), in.times.unseen, !in.folder.place.link, &in.folder.before)
 	}
-	if in.descriptors() != in.fds {
-		r.count(in)
+	if in.descriptors() != t.fds {
+		r.count(t)
 	}
-	if !in.finished() || in.queued || in.pending() {
+	if !in.out.Done() || t.queued || in.pending() {
 		return
 	}
-	if in.id != "" {
-		if !in.endMoved || in.settled.Load() < in.off {
-			return
-		}
-		if err := r.env.Streams.Forget(in.id); err != nil {
-			r.env.Log.Warn("can't forget a finished stream; trying at the next start", "stream", in.id, "err", err)
-		}
-	}
-	r.drop(in)
+	in.out.Forget()
+	r.drop(t)
 }
 
 // drop lets go of an instance.
-func (r *run) drop(in *instance) {
-	in.close(true)
-	r.count(in)
-	if in.heapAt >= 0 {
-		heap.Remove(&r.waiting, in.heapAt)
+func (r *run) drop(t *turn) {
+	t.in.close(true)
+	r.count(t)
+	if t.heapAt >= 0 {
+		heap.Remove(&r.waiting, t.heapAt)
 	}
-	if r.byKey[in.key()] == in {
-		delete(r.byKey, in.key())
-		delete(r.byPath, filepath.Join(r.root, in.key()))
-	}
-	delete(r.live, in)
-	r.unfollow(in)
-	delete(r.undecided, in)
-	delete(r.opening, in)
-	r.idsMu.Lock()
-	delete(r.byID, in.id)
-	r.idsMu.Unlock()
-	r.board.hide(in)
+	r.live.remove(t)
+	r.unfollow(t)
+	delete(r.undecided, t)
+	delete(r.opening, t)
+	r.board.Hide(t.in.out)
+	r.board.Skip(r.pathOf(t.in), "")
 }

@@ -1,10 +1,13 @@
 package pods
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -192,7 +195,7 @@ func TestRootThatComesBackDeletesNothing(t *testing.T) {
 	if !ok {
 		t.Fatal("the path is not read")
 	}
-	in := newInstance(k.root, c, testTimes())
+	in := newInstance(&adaptors.Env{}, k.root, c, testTimes())
 	defer in.close(true)
 	stop, done := make(chan struct{}), make(chan struct{})
 	go func() {
@@ -208,7 +211,7 @@ func TestRootThatComesBackDeletesNothing(t *testing.T) {
 		}
 	}()
 	for range 20000 {
-		if err := in.look(); err == nil && in.absent {
+		if err := in.look(); err == nil && in.folder.absent {
 			t.Error("the log counts as deleted")
 			break
 		}
@@ -335,6 +338,42 @@ func TestBurstOfPodsOpensFilesWithinTheBound(t *testing.T) {
 	}
 	r.rec.Refuse(nil)
 	r.arrived()
+}
+
+func TestManyLogsThatFailAtOnceAreNotOneWarningEach(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	log := &countedLog{}
+	r.log = log
+	for i := range 200 {
+		c := r.run(fmt.Sprintf("shop_p%d_u%d", i, i), "c", 0)
+		c.write(1)
+		c.stop()
+	}
+	var tries atomic.Int32
+	r.rec.Refuse(func(*chunk.Chunk) error { tries.Add(1); return errors.New("no space left on device") })
+	r.start()
+	r.until("logs are not tried again", func() bool { return tries.Load() > 1000 })
+	r.rec.Refuse(nil)
+	r.arrived()
+	if n := log.warnings.Load(); n == 0 || n > 5 {
+		t.Errorf("%d warnings, want one now and then", n)
+	}
+}
+
+// countedLog counts warnings.
+type countedLog struct {
+	slog.Handler
+	warnings atomic.Int32
+}
+
+func (l *countedLog) Enabled(_ context.Context, level slog.Level) bool {
+	return level >= slog.LevelWarn
+}
+
+func (l *countedLog) Handle(context.Context, slog.Record) error {
+	l.warnings.Add(1)
+	return nil
 }
 
 func TestConformance(t *testing.T) {

@@ -6,7 +6,7 @@ import (
 )
 
 // queue is a heap of the instances that wait for their time (container/heap).
-type queue []*instance
+type queue []*turn
 
 func (q queue) Len() int           { return len(q) }
 func (q queue) Less(i, j int) bool { return q[i].wakeAt.Before(q[j].wakeAt) }
@@ -17,19 +17,19 @@ func (q queue) Swap(i, j int) {
 
 // Push implements heap.Interface.
 func (q *queue) Push(x any) {
-	in := x.(*instance)
-	in.heapAt = len(*q)
-	*q = append(*q, in)
+	t := x.(*turn)
+	t.heapAt = len(*q)
+	*q = append(*q, t)
 }
 
 // Pop implements heap.Interface.
 func (q *queue) Pop() any {
 	old := *q
-	in := old[len(old)-1]
+	t := old[len(old)-1]
 	old[len(old)-1] = nil
 	*q = old[:len(old)-1]
-	in.heapAt = -1
-	return in
+	t.heapAt = -1
+	return t
 }
 
 // due is how long it is until the first one's time.
@@ -41,13 +41,13 @@ func (q queue) due(now time.Time) time.Duration {
 }
 
 // next is whose turn it is; nil: nobody's.
-func (r *run) next() *instance {
+func (r *run) next() *turn {
 	for len(r.ready) > 0 {
-		in := r.ready[0]
-		if !in.busy {
-			return in
+		t := r.ready[0]
+		if !t.busy {
+			return t
 		}
-		in.queued, in.again = false, true // an opener has it
+		t.queued, t.again = false, true // an opener has it
 		r.ready[0] = nil
 		r.ready = r.ready[1:]
 	}
@@ -56,16 +56,16 @@ func (r *run) next() *instance {
 
 // nextUnseen is whose files are to be taken hold of; nil: readers have time for
 // them, or there is none.
-func (r *run) nextUnseen() *instance {
+func (r *run) nextUnseen() *turn {
 	for len(r.unseen) > 0 {
-		in := r.unseen[0]
-		if r.live[in] && !in.busy && in.unknown() && !in.ended && !in.excluded {
+		t := r.unseen[0]
+		if r.live.all[t] && !t.busy && t.in.unknown() && !t.in.out.Ended() && !t.in.choice.excluded {
 			if r.reading < readers || !r.mayOpen() {
 				return nil
 			}
-			return in
+			return t
 		}
-		in.toLook = false
+		t.toLook = false
 		r.unseen[0] = nil
 		r.unseen = r.unseen[1:]
 	}
@@ -73,30 +73,30 @@ func (r *run) nextUnseen() *instance {
 }
 
 // enqueue gives an instance a turn, as soon as a reader is free.
-func (r *run) enqueue(in *instance) {
-	if in.busy {
-		in.again = true
+func (r *run) enqueue(t *turn) {
+	if t.busy {
+		t.again = true
 		return
 	}
-	if !r.live[in] {
+	if !r.live.all[t] {
 		return
 	}
-	if !in.queued {
-		in.queued = true
-		r.ready = append(r.ready, in)
+	if !t.queued {
+		t.queued = true
+		r.ready = append(r.ready, t)
 	}
-	if !in.toLook && in.unknown() {
-		in.toLook = true
-		r.unseen = append(r.unseen, in)
+	if !t.toLook && t.in.unknown() {
+		t.toLook = true
+		r.unseen = append(r.unseen, t)
 	}
 }
 
 // wakeIn lets an instance have a turn after some time.
-func (r *run) wakeIn(in *instance, after time.Duration) {
-	in.wakeAt = time.Now().Add(after)
-	if in.heapAt >= 0 {
-		heap.Fix(&r.waiting, in.heapAt)
+func (r *run) wakeIn(t *turn, after time.Duration) {
+	t.wakeAt = time.Now().Add(after)
+	if t.heapAt >= 0 {
+		heap.Fix(&r.waiting, t.heapAt)
 		return
 	}
-	heap.Push(&r.waiting, in)
+	heap.Push(&r.waiting, t)
 }

@@ -22,7 +22,7 @@ const (
 
 // result is what a reader reports of a turn.
 type result struct {
-	in   *instance
+	of   *turn
 	held bool          // it was not read: its files were opened
 	more bool          // there is more to read
 	wake time.Duration // look again after so long without an event; 0: no need
@@ -32,32 +32,32 @@ type result struct {
 // reader gives instances their turns. Several run side by side, each with one
 // instance at a time.
 type reader struct {
-	env     adaptors.Env
+	env     *adaptors.Env
 	cfg     *Config
 	times   times
 	cutter  cri.Cutter
 	meta    metadata
 	buffers *sync.Pool // of *[]byte, readBytes long
 	borders []int64
-	opened  func(in *instance) // tells the run an instance's new id
+	opened  func() // tells the run that the instance's stream has an id
 }
 
 func (r *reader) turn(ctx context.Context, in *instance) result {
-	in.quietSince = !in.written.Swap(false)
-	in.atEOF = in.quietSince
+	in.at.quiet = !in.mail.written.Swap(false)
+	in.at.eof = in.at.quiet
 	res, err := r.tryTurn(ctx, in)
-	if !in.atEOF {
-		in.written.Store(true)
+	if !in.at.eof {
+		in.mail.written.Store(true)
 	}
 	in.measure()
-	res.in, res.err = in, err
+	res.err = err
 	if errors.Is(err, errStale) || errors.Is(err, errUnseen) {
-		in.dirty.Store(true)
+		in.mail.dirty.Store(true)
 		res.err, res.wake = nil, r.times.poll
 	}
-	if in.lookAgain {
-		in.lookAgain = false
-		in.dirty.Store(true)
+	if in.folder.again {
+		in.folder.again = false
+		in.mail.dirty.Store(true)
 		if soon := r.times.poll / 20; res.wake == 0 || res.wake > soon {
 			res.wake = soon
 		}
@@ -69,54 +69,53 @@ func (r *reader) turn(ctx context.Context, in *instance) result {
 // yet, and its stream: what may be gone until then is known to be missing. What
 // goes wrong is told in its turn.
 func (r *reader) hold(ctx context.Context, in *instance) result {
-	if in.dirty.Swap(false) {
-		if err := in.look(); err != nil || in.lookAgain {
-			in.dirty.Store(true)
-			return result{in: in, held: true}
+	if in.mail.dirty.Swap(false) {
+		if err := in.look(); err != nil || in.folder.again {
+			in.mail.dirty.Store(true)
+			return result{held: true}
 		}
 	}
-	if wait, err := r.decide(ctx, in); wait > 0 || err != nil || in.excluded || in.id != "" {
-		return result{in: in, held: true}
+	if wait, err := r.decide(ctx, in); wait > 0 || err != nil || in.choice.excluded || in.isOpen() {
+		return result{held: true}
 	}
 	_, _ = r.open(ctx, in)
 	in.measure()
-	return result{in: in, held: true}
+	return result{held: true}
 }
 
 func (r *reader) tryTurn(ctx context.Context, in *instance) (result, error) {
-	if in.ended {
-		in.dirty.Store(false)
-		for _, f := range in.takeFresh() { // another stream's, if they are still there at the next scan
+	if in.out.Ended() {
+		in.mail.dirty.Store(false)
+		for _, f := range in.mail.takeFresh() { // another stream's, if they are still there at the next scan
 			f.close()
 		}
-		return result{}, r.finish(ctx, in)
+		return result{}, r.finish(ctx, in, deletedLog)
 	}
-	if in.dirty.Swap(false) {
+	if in.mail.dirty.Swap(false) {
 		if err := in.look(); err != nil {
-			in.dirty.Store(true)
+			in.mail.dirty.Store(true)
 			return result{}, err
 		}
 	}
 	wake, err := r.decide(ctx, in)
-	if wake > 0 || err != nil || in.excluded && !in.absent {
+	if wake > 0 || err != nil || in.choice.excluded && !in.folder.absent {
 		return result{wake: wake}, err
 	}
-	if in.excluded {
-		if wait := in.times.missing - time.Since(in.since); wait > 0 && in.id != "" {
+	if in.choice.excluded {
+		if wait := in.times.missing - time.Since(in.folder.since); wait > 0 && in.isOpen() {
 			return result{wake: wait}, nil
 		}
-		in.reason = "the container's log was deleted; it was not collected any more"
-		return result{}, r.finish(ctx, in)
+		return result{}, r.finish(ctx, in, deletedLog+"; it was not collected any more")
 	}
-	if in.id == "" {
+	if !in.isOpen() {
 		if ok, err := r.open(ctx, in); !ok || err != nil {
 			return result{}, err
 		}
 	}
-	if err := r.tellBegin(ctx, in); err != nil {
+	if err := in.out.Announce(ctx); err != nil {
 		return result{}, err
 	}
-	if err := r.resendAll(ctx, in); err != nil {
+	if err := r.resend(ctx, in); err != nil {
 		return result{}, err
 	}
 	if err := in.lookAtLast(); err != nil {
@@ -143,18 +142,15 @@ func (in *instance) lookAtLast() error {
 
 // store writes what is known of the stream's files, where that changed.
 func (r *reader) store(in *instance) error {
-	if in.id == "" || !in.changed {
+	if !in.isOpen() || !in.changed {
 		return nil
 	}
-	st := in.stream()
-	if bytes.Equal(st.Identity, in.stored) {
-		in.changed = false
-		return nil
+	if id := in.encode(); !bytes.Equal(id, in.out.Identity()) {
+		if err := in.out.Update(id); err != nil {
+			return err
+		}
 	}
-	if err := r.env.Streams.Update(st); err != nil {
-		return fmt.Errorf("store what is known of %s: %w", in.source, err)
-	}
-	in.stored, in.changed = st.Identity, false
+	in.changed = false
 	return nil
 }
 
@@ -163,17 +159,17 @@ func (r *reader) read(ctx context.Context, in *instance) (result, error) {
 	lent := r.buffers.Get().(*[]byte)
 	defer r.buffers.Put(lent)
 	buf := *lent
-	if in.off != in.cut.at {
-		in.cut = cutState{in.off, in.between(in.off)}
+	if in.out.Off() != in.at.cut.at {
+		in.at.cut = cutState{in.out.Off(), in.between(in.out.Off())}
 	}
 	flush := cri.Whole
 	for turn := 0; turn < turnBytes; {
 		limit := int64(math.MaxInt64)
-		if in.off < in.sent {
-			limit = in.sent
+		if in.out.Off() < in.out.Sent() {
+			limit = in.out.Sent()
 		}
 		var wake time.Duration
-		n, ends, why, err := in.fill(buf, in.off, limit, func(pos int64) (bool, error) { return r.advance(in, pos, &wake) })
+		n, ends, why, err := in.fill(buf, in.out.Off(), limit, func(pos int64) (bool, error) { return r.advance(in, pos, &wake) })
 		if err != nil && n == 0 {
 			return result{}, err
 		}
@@ -190,7 +186,7 @@ func (r *reader) read(ctx context.Context, in *instance) (result, error) {
 		case flush == cri.Always:
 			ends = append(ends, n)
 		}
-		in.atEOF = why == dry && err == nil
+		in.at.eof = why == dry && err == nil
 		sent, err2 := r.sendAll(ctx, in, buf[:n], ends, how)
 		if err2 != nil {
 			return result{}, err2
@@ -224,8 +220,8 @@ func (r *reader) read(ctx context.Context, in *instance) (result, error) {
 // between gives the state at an offset where nothing is known of the bytes
 // before it but what they are.
 func (in *instance) between(off int64) cri.State {
-	i := in.at(off - 1)
-	if off == in.begin || i >= len(in.parts) || off <= in.parts[i].Base || in.parts[i].Gone {
+	i := in.index(off - 1)
+	if off == in.out.Begin() || i >= len(in.parts) || off <= in.parts[i].Base || in.parts[i].Gone {
 		return cri.State{}
 	}
 	p := in.parts[i]
@@ -249,7 +245,7 @@ func (r *reader) sendAll(ctx context.Context, in *instance, buf []byte, ends []i
 				here[i] = e - sent
 			}
 		}
-		c := r.cutter.Next(buf[sent:], here, in.cut.State, flush, r.borders)
+		c := r.cutter.Next(buf[sent:], here, in.at.cut.State, flush, r.borders)
 		if c.Borders != nil {
 			r.borders = c.Borders[:0]
 		}
@@ -266,14 +262,15 @@ func (r *reader) sendAll(ctx context.Context, in *instance, buf []byte, ends []i
 
 // send journals and hands over one chunk.
 func (r *reader) send(ctx context.Context, in *instance, body []byte, c *cri.Cut) error {
-	end := in.off + int64(c.N)
-	if end > in.sent {
+	end := in.out.Off() + int64(c.N)
+	tail := in.out.Tail()
+	if end > in.out.Sent() {
 		// The cut comes first: whoever finds the journalled end must know it.
 		if c.After != (cri.State{}) {
-			in.mark, in.changed = cutState{end, c.After}, true
+			in.at.mark, in.changed = cutState{end, c.After}, true
 		}
-		p := in.parts[in.at(end-1)]
-		src, err := p.file.reader(in.place.dir, in.same(p.file))
+		p := in.parts[in.index(end-1)]
+		src, err := p.file.reader(in.folder.place.dir, in.same(p.file))
 		if err != nil {
 			return err
 		}
@@ -289,29 +286,12 @@ func (r *reader) send(ctx context.Context, in *instance, body []byte, c *cri.Cut
 		if err != nil {
 			return fmt.Errorf("read %s before %d: %w", p.file.id.Path, p.From+end-p.Base, err)
 		}
-		if err := r.env.Streams.Sent(in.id, end, ident.Sum(window)); err != nil {
-			return fmt.Errorf("journal what is sent of %s: %w", in.source, err)
-		}
-		in.sent, in.tail = end, ident.Sum(window)
+		tail = ident.Sum(window)
 	}
-	ch := r.chunk(in, chunk.Range{First: in.off, Last: end})
-	ch.Tags, ch.Borders, ch.Body = in.tagsOf(c.Part), c.Borders, body
-	if err := r.env.Out.Send(ctx, &ch); err != nil {
-		return fmt.Errorf("send %v of %s: %w", ch.Range(), in.source, err)
+	data := chunk.Chunk{First: in.out.Off(), Last: end, Tags: in.tagsOf(c.Part), Borders: c.Borders, Body: body}
+	if err := in.out.Data(ctx, data, tail); err != nil {
+		return err
 	}
-	in.off = end
-	in.cut = cutState{end, c.After}
-	in.read.Store(end)
+	in.at.cut = cutState{end, c.After}
 	return nil
-}
-
-func (r *reader) chunk(in *instance, rg chunk.Range) chunk.Chunk {
-	c := chunk.Chunk{
-		Type: r.env.Type, Host: r.env.Host, Source: in.source, Stream: in.id,
-		First: rg.First, Last: rg.Last, Time: time.Now(), Tags: in.tagsOf(""),
-	}
-	if in.dataType != "" {
-		c.Type = in.dataType
-	}
-	return c
 }

@@ -39,6 +39,7 @@ type rig struct {
 	stop        func()
 	rewind      map[string]int64 // streams that are set back at the next start
 	wait        time.Duration    // for what must come
+	log         slog.Handler     // nil: nothing is logged, unless asked for
 }
 
 func testTimes() times {
@@ -93,6 +94,9 @@ func (r *rig) start() {
 	env.Log = slog.New(slog.DiscardHandler)
 	if testing.Verbose() {
 		env.Log = slog.New(slog.NewTextHandler(testWriter{r.t}, nil))
+	}
+	if r.log != nil {
+		env.Log = slog.New(r.log)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)

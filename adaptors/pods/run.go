@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/akupara/akupara/adaptors"
+	"github.com/akupara/akupara/adaptors/internal/board"
 	"github.com/akupara/akupara/adaptors/internal/find"
 	"github.com/akupara/akupara/adaptors/internal/receipts"
 	"github.com/akupara/akupara/adaptors/pods/internal/cri"
@@ -33,32 +34,28 @@ type run struct {
 	env   adaptors.Env
 	times times
 	box   *receipts.Box
-	board *board
+	board *board.Board
 	find  *find.Finder
 	kube  *kube.Source // nil where no metadata is asked for
 	root  string
 
-	byKey  map[string]*instance // by the path of its log below the root
-	byPath map[string]*instance // by the path of its log
-	links  links
-	live   map[*instance]bool // these, and those that ended and are not settled yet
-	idsMu  sync.Mutex
-	byID   map[string]*instance
+	live  registry
+	links links
 
-	ready     []*instance // whose turn it is
-	reading   int         // readers that have an instance
-	unseen    []*instance // whose folders are to be looked at, whatever readers do
+	ready     []*turn // whose turn it is
+	reading   int     // readers that have an instance
+	unseen    []*turn // whose folders are to be looked at, whatever readers do
 	waiting   queue
-	undecided map[*instance]bool // that wait for their metadata
-	lru       *list.List         // of *instance, those with open files; least recently used first
-	open      int                // files
-	files     *adaptors.Holder   // how many of them there may be
+	undecided map[*turn]bool   // that wait for their metadata
+	lru       *list.List       // of *turn, those with open files; least recently used first
+	open      int              // files
+	files     *adaptors.Holder // how many of them there may be
 
 	firstStart bool // and not all streams of what was there are open yet
-	opening    map[*instance]bool
+	opening    map[*turn]bool
 
-	work    chan *instance
-	looks   chan *instance
+	work    chan *turn
+	looks   chan *turn
 	done    chan result
 	scanNow bool
 	scanAll bool // and look at files, too, not at folders that changed alone
@@ -77,11 +74,9 @@ func newRun(a *Adaptor, env adaptors.Env) (*run, error) {
 	}
 	r := &run{
 		cfg: a.cfg, env: env, times: a.times, box: &a.Box, root: filepath.Clean(a.cfg.Root),
-		byKey: map[string]*instance{}, byPath: map[string]*instance{}, live: map[*instance]bool{}, byID: map[string]*instance{},
-		links: links{}, undecided: map[*instance]bool{}, lru: list.New(), opening: map[*instance]bool{},
-		work: make(chan *instance), looks: make(chan *instance), done: make(chan result),
+		board: &a.board, live: newRegistry(), links: links{}, undecided: map[*turn]bool{}, lru: list.New(), opening: map[*turn]bool{},
+		work: make(chan *turn), looks: make(chan *turn), done: make(chan result),
 	}
-	r.board = newBoard(r.root)
 	source, err := a.cfg.Metadata.source(os.Getenv, env.Log)
 	if err != nil {
 		return nil, err
@@ -114,8 +109,8 @@ func (r *run) loop(ctx context.Context) error {
 	defer func() {
 		cancel()
 		wg.Wait()
-		for in := range r.live {
-			in.close(true)
+		for t := range r.live.all {
+			t.in.close(true)
 		}
 	}()
 	var meta metadata
@@ -128,27 +123,34 @@ func (r *run) loop(ctx context.Context) error {
 		return &b
 	}}
 	for i := range readers + openers {
-		work, turn := r.work, (*reader).turn
+		work, give := r.work, (*reader).turn
 		if i >= readers {
-			work, turn = r.looks, (*reader).hold
+			work, give = r.looks, (*reader).hold
 		}
 		rd := &reader{
-			env: r.env, cfg: &r.cfg, times: r.times, meta: meta, buffers: buffers, opened: r.opened,
+			env: &r.env, cfg: &r.cfg, times: r.times, meta: meta, buffers: buffers,
 			cutter: cri.Cutter{Start: r.cfg.RecordStart.Regexp, Max: int(r.cfg.MaxRecord)},
 		}
-		wg.Go(func() { r.serve(ctx, work, func(in *instance) result { return turn(rd, ctx, in) }) })
+		wg.Go(func() {
+			r.serve(ctx, work, func(t *turn) result {
+				rd.opened = func() { r.live.opened(t) } // before the turn is over: a receipt may come sooner
+				res := give(rd, ctx, t.in)
+				res.of = t
+				return res
+			})
+		})
 	}
 	r.begin(ctx)
 	return r.events(ctx)
 }
 
-func (r *run) serve(ctx context.Context, work chan *instance, turn func(in *instance) result) {
+func (r *run) serve(ctx context.Context, work chan *turn, give func(t *turn) result) {
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case in := <-work:
-			res := turn(in)
+		case t := <-work:
+			res := give(t)
 			select {
 			case r.done <- res:
 			case <-ctx.Done():
@@ -156,13 +158,6 @@ func (r *run) serve(ctx context.Context, work chan *instance, turn func(in *inst
 			}
 		}
 	}
-}
-
-// opened lets receipts find an instance. Readers call it.
-func (r *run) opened(in *instance) {
-	r.idsMu.Lock()
-	defer r.idsMu.Unlock()
-	r.byID[in.id] = in
 }
 
 // events reacts to whatever happens.
@@ -177,14 +172,14 @@ func (r *run) events(ctx context.Context) error {
 		labelled = r.kube.Changed()
 	}
 	for {
-		var work, looks chan *instance
+		var work, looks chan *turn
 		next, unseen := r.next(), r.nextUnseen()
 		if unseen != nil {
 			looks = r.looks
 		}
 		if next != nil {
 			work = r.work
-			next.watched.Store(r.find.Events() != nil && !r.find.Blind())
+			next.in.mail.watched.Store(r.find.Events() != nil && !r.find.Blind())
 		}
 		select {
 		case <-ctx.Done():
@@ -212,17 +207,17 @@ func (r *run) events(ctx context.Context) error {
 			pause.Reset(r.times.throttle)
 		case err := <-r.find.Errors():
 			if !errors.Is(err, fsnotify.ErrEventOverflow) {
-				r.env.Log.Warn("watching folders failed; looking through all of them", "err", err)
+				r.env.Log.Warn("watching folders failed; looking through all of them", "error", err)
 			}
 			r.scanNow, r.scanAll = true, true
-			for in := range r.live { // what was written is not known
-				in.written.Store(true)
+			for t := range r.live.all { // what was written is not known
+				t.in.mail.written.Store(true)
 			}
 		case <-rescan.C:
 			r.scanNow = true
 		case <-labelled:
-			for in := range r.undecided {
-				r.enqueue(in)
+			for t := range r.undecided {
+				r.enqueue(t)
 			}
 		case <-tick.C:
 		case <-r.box.Wake():
@@ -235,7 +230,7 @@ func (r *run) events(ctx context.Context) error {
 		}
 		now := time.Now()
 		for r.waiting.due(now) <= 0 {
-			r.enqueue(heap.Pop(&r.waiting).(*instance))
+			r.enqueue(heap.Pop(&r.waiting).(*turn))
 		}
 		tick.Reset(r.waiting.due(now))
 	}
@@ -273,16 +268,17 @@ func (r *run) event(ev fsnotify.Event) {
 	if r.linkedEvent(path, ev.Op) {
 		return
 	}
-	if in := r.byPath[path]; in != nil && ev.Op == fsnotify.Write {
-		in.written.Store(true)
-		r.enqueue(in)
+	rel, _ := strings.CutPrefix(path, r.root+"/")
+	if t := r.live.byKey[rel]; t != nil && ev.Op == fsnotify.Write {
+		t.in.mail.written.Store(true)
+		r.enqueue(t)
 		return
 	}
 	c, n, ok := r.parse(path)
 	switch {
 	case ok:
-		if in := r.byKey[c.key()]; in != nil && (ev.Has(fsnotify.Write) || ev.Has(fsnotify.Create)) {
-			in.written.Store(true)
+		if t := r.live.byKey[c.key()]; t != nil && (ev.Has(fsnotify.Write) || ev.Has(fsnotify.Create)) {
+			t.in.mail.written.Store(true)
 		}
 		r.happened(&c, &n, path, ev.Has(fsnotify.Create))
 	case !r.find.Below(path):
@@ -307,28 +303,28 @@ func (r *run) event(ev fsnotify.Event) {
 // happened reacts to a change of a log's name, or to a write to a rotated one.
 // A log that is new is opened at once: it may be gone in a moment.
 func (r *run) happened(c *container, n *name, path string, isNew bool) {
-	in := r.get(c)
-	if in == nil {
+	t := r.get(c)
+	if t == nil {
 		return
 	}
 	if isNew && n.rotated == "" {
-		r.follow(in, path)
+		r.follow(t, path)
 		if r.mayOpen() { // else a turn opens it
 			if f, info, err := openLog(path); err == nil { // else the look at the folder says what is wrong
-				r.arrived(in, c.logName(), f, &info)
+				r.arrived(t, c.logName(), f, &info)
 			}
 		}
 	}
-	if isNew && in.restart > 0 { // the one before is finished
+	if isNew && t.in.restart > 0 { // the one before is finished
 		before := *c
 		before.restart--
-		if prev := r.byKey[before.key()]; prev != nil {
-			prev.dirty.Store(true)
+		if prev := r.live.byKey[before.key()]; prev != nil {
+			prev.in.mail.dirty.Store(true)
 			r.enqueue(prev)
 		}
 	}
-	in.dirty.Store(true)
-	r.enqueue(in)
+	t.in.mail.dirty.Store(true)
+	r.enqueue(t)
 }
 
 func (r *run) parse(path string) (container, name, bool) {
@@ -341,25 +337,26 @@ func (r *run) parse(path string) (container, name, bool) {
 
 // get gives a container's instance, a new one where there is none; nil where
 // the container is not collected.
-func (r *run) get(c *container) *instance {
-	if in := r.byKey[c.key()]; in != nil && !in.endSent.Load() {
-		return in
+func (r *run) get(c *container) *turn {
+	if t := r.live.byKey[c.key()]; t != nil && !t.in.out.EndSent() {
+		return t
 	}
 	if !r.collects(c) {
 		return nil
 	}
-	in := newInstance(r.root, *c, r.times)
-	r.add(in)
-	return in
+	return r.add(newInstance(&r.env, r.root, *c, r.times))
 }
 
 func (r *run) collects(c *container) bool {
 	return r.cfg.Rules.names(c) && !(r.cfg.ExcludeSelf && self(c, os.Getenv))
 }
 
-func (r *run) add(in *instance) {
-	r.byKey[in.key()] = in
-	r.byPath[filepath.Join(r.root, in.key())] = in
-	r.live[in] = true
-	r.board.show(in)
+func (r *run) add(in *instance) *turn {
+	t := &turn{in: in, heapAt: -1}
+	r.live.add(t)
+	r.board.Show(in.out, r.pathOf(in))
+	return t
 }
+
+// pathOf is the path of an instance's log.
+func (r *run) pathOf(in *instance) string { return filepath.Join(r.root, in.key()) }
