@@ -54,7 +54,7 @@ func TestRemovedDataDirectoryIsNoticedAndMadeAnew(t *testing.T) {
 			write(t, path, lines(0, 1000))
 			data := filepath.Join(dir, "data", "agent")
 			a := start(t, data, section, c.URL)
-			c.Wait("the first lines", func(all []chunk.Chunk) bool { return missing(t, all, 1000) == 0 })
+			c.Wait("the first lines", func(all []chunk.Chunk) bool { return missing(t, all, 1000) == 0 && len(said(all)) == 1 })
 
 			until(t, "the directory can't be removed", func() bool { return remove(data) == nil })
 			unready := ""
@@ -86,7 +86,7 @@ func TestRemovedDataDirectoryIsNoticedAndMadeAnew(t *testing.T) {
 
 			a = start(t, data, section, c.URL)
 			write(t, path, lines(1500, 2000))
-			got := c.Wait("lines after a start", func(all []chunk.Chunk) bool { return missing(t, all, 2000) == 0 })
+			got := c.Wait("lines after a start", func(all []chunk.Chunk) bool { return missing(t, all, 2000) == 0 && len(said(all)) == 2 })
 			a.wait("log", "settled", settled)
 			streams := map[string]bool{}
 			for _, ch := range got {
@@ -100,6 +100,17 @@ func TestRemovedDataDirectoryIsNoticedAndMadeAnew(t *testing.T) {
 			checkSaid(t, got)
 		})
 	}
+}
+
+// said are the streams of what the command said.
+func said(chunks []chunk.Chunk) map[string]bool {
+	streams := map[string]bool{}
+	for _, c := range chunks {
+		if c.Type == "said" && c.Kind == chunk.Data {
+			streams[c.Stream] = true
+		}
+	}
+	return streams
 }
 
 // Another agent that was started on the directory made anew keeps it.
