@@ -47,6 +47,13 @@ type Rooter interface{ SetRoots(Roots) }
 // in these folders alone, also when a link is made later.
 type Changer interface{ SetChangeRoots(Roots) }
 
+// Globber is a kind's config whose adaptor finds its files by patterns of paths:
+// two such adaptors may want the same file. What is excluded is not read, nor
+// what lies below it.
+type Globber interface {
+	Globs() (include, exclude []string)
+}
+
 // Roots are folders that files have to lie in. Nil Roots hold everything;
 // empty ones nothing. It is safe for concurrent use.
 type Roots []string

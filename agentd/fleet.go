@@ -72,7 +72,9 @@ func (f *fleet) restore() {
 			f.log.Error("a switch that was set over REST can't be set again; it stays stored", "switch", name, "err", err)
 		}
 	}
-	for _, spec := range f.wanted(cfg) {
+	specs := f.wanted(cfg)
+	f.warn(specs, false) // a start does not wait for a look at all files
+	for _, spec := range specs {
 		if err := f.supervisor.Add(spec, f.toRun(spec.Name)); err != nil {
 			f.log.Error("an adaptor can't be made; the others run", "adaptor", spec.Name, "err", err)
 			continue
@@ -116,6 +118,17 @@ func (f *fleet) wanted(cfg *Config) []supervise.Spec {
 		specs[name] = spec
 	}
 	return slices.SortedFunc(maps.Values(specs), func(a, b supervise.Spec) int { return strings.Compare(a.Name, b.Name) })
+}
+
+// specs are those of the adaptors that there are, by name. Under mu.
+func (f *fleet) specs() []supervise.Spec {
+	var out []supervise.Spec
+	for _, name := range slices.Sorted(maps.Keys(f.running)) {
+		if spec, err := f.supervisor.Spec(name); err == nil {
+			out = append(out, spec)
+		}
+	}
+	return out
 }
 
 // madeOf tells two adaptors of the same name apart: one that is made of
@@ -190,6 +203,7 @@ func (f *fleet) add(body []byte) (supervise.View, error) {
 			f.supervisor.Remove(context.Background(), spec.Name))
 	}
 	f.running[spec.Name] = madeOf(&spec)
+	f.warn(f.specs(), false)
 	return f.get(spec.Name)
 }
 
@@ -235,6 +249,8 @@ func (f *fleet) replace(spec supervise.Spec, store func() error) (supervise.View
 		if err := f.supervisor.Retune(spec); err != nil {
 			return supervise.View{}, err
 		}
+	} else {
+		f.warn(f.specs(), false)
 	}
 	return f.get(name)
 }

@@ -64,7 +64,8 @@ func (f *fleet) reload(next *Config) (changed, error) {
 
 	var fresh, tuned []supervise.Spec
 	made := map[string]string{}
-	for _, spec := range f.wanted(next) {
+	wanted := f.wanted(next)
+	for _, spec := range wanted {
 		name := spec.Name
 		spec.Generation = generation + 1
 		made[name] = madeOf(&spec)
@@ -107,6 +108,7 @@ func (f *fleet) reload(next *Config) (changed, error) {
 			f.log.Error("an adaptor could not be changed", "adaptor", spec.Name, "err", err) // it is gone meanwhile
 		}
 	}
+	f.warn(wanted, true)
 	return out, nil
 }
 

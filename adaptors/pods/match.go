@@ -169,6 +169,38 @@ func (c *Config) patterns() (include, exclude []string) {
 	return include, exclude
 }
 
+// Globs implements adaptors.Globber, as far as names tell. Which pods have which
+// labels only the cluster knows: with labels, it tells nothing.
+func (c *Config) Globs() (include, exclude []string) {
+	if c.needsMetadata() {
+		return nil, nil
+	}
+	root := escapeGlob(filepath.Clean(c.Root))
+	given := func(globs []config.Glob) []config.Glob {
+		if len(globs) == 0 {
+			return []config.Glob{"*"}
+		}
+		return globs
+	}
+	for _, ns := range given(c.Namespaces) {
+		for _, pod := range given(c.Pods) {
+			for _, name := range given(c.Containers) {
+				include = append(include, root+"/"+string(ns)+"_"+string(pod)+"_*/"+string(name)+"/*.log*")
+			}
+		}
+	}
+	for _, ns := range c.ExcludeNamespaces {
+		exclude = append(exclude, root+"/"+string(ns)+"_*_*")
+	}
+	for _, pod := range c.ExcludePods {
+		exclude = append(exclude, root+"/*_"+string(pod)+"_*")
+	}
+	for _, name := range c.ExcludeContainers {
+		exclude = append(exclude, root+"/*/"+string(name))
+	}
+	return include, exclude
+}
+
 func escapeGlob(path string) string {
 	var b strings.Builder
 	for _, r := range path {

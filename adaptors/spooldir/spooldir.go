@@ -115,6 +115,19 @@ func (c *Config) Needs() []adaptors.Need {
 	return out
 }
 
+// Globs implements adaptors.Globber.
+func (c *Config) Globs() (include, exclude []string) {
+	for _, dir := range c.Folders {
+		for _, name := range c.Include {
+			include = append(include, filepath.Join(dir, string(name)))
+		}
+		for _, name := range c.Ignore {
+			exclude = append(exclude, filepath.Join(dir, string(name)))
+		}
+	}
+	return include, exclude
+}
+
 // SetRoots implements adaptors.Rooter.
 func (c *Config) SetRoots(r adaptors.Roots) { c.roots = r }
 

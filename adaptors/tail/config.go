@@ -47,6 +47,17 @@ func (c *Config) Needs() []adaptors.Need {
 	return needs
 }
 
+// Globs implements adaptors.Globber.
+func (c *Config) Globs() (include, exclude []string) {
+	for _, p := range c.Paths {
+		include = append(include, string(p))
+	}
+	for _, p := range c.Exclude {
+		exclude = append(exclude, string(p))
+	}
+	return include, exclude
+}
+
 // SetRoots implements adaptors.Rooter.
 func (c *Config) SetRoots(r adaptors.Roots) { c.roots = r }
 

@@ -17,7 +17,9 @@ func (a *app) check() *cobra.Command {
 		Use:   "check",
 		Short: "Validate the config",
 		Long: `Reads the config as all daemons would, and prints every problem as
-file:line:column: message, one a line. The exit code is 1 then.`,
+file:line:column: message, one a line. The exit code is 1 then. Warnings are
+printed alike, and change no exit code: adaptors of one type that match the same
+files, by their patterns or by the files that are on this machine.`,
 		Example: `  akupara check --config /etc/akupara.yaml`,
 	}, func(_ context.Context, _ []string) error {
 		s, problems, err := a.loadAll()
@@ -25,6 +27,9 @@ file:line:column: message, one a line. The exit code is 1 then.`,
 			return err
 		}
 		if len(problems) == 0 {
+			for _, w := range s.warnings() {
+				fmt.Fprintln(a.stdout, w)
+			}
 			fmt.Fprintf(a.stdout, "%s is fine\n", s.Name)
 			return nil
 		}
@@ -66,6 +71,15 @@ func (s site) checkSections() config.Problems {
 		}
 	}
 	return problems
+}
+
+// warnings are what is perhaps not meant, in a config without problems.
+func (s site) warnings() config.Problems {
+	if !s.Agent.Given() {
+		return nil
+	}
+	cfg, _ := decodeAgent(s.Agent)
+	return cfg.Warnings()
 }
 
 // version is set by the linker.

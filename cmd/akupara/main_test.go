@@ -117,6 +117,27 @@ func TestExitCodesAndStreams(t *testing.T) {
 	}
 }
 
+func TestCheckWarnsOfAdaptorsThatWantTheSameFiles(t *testing.T) {
+	dir := t.TempDir()
+	name := filepath.Join(dir, "c.yaml")
+	writeFile(t, name, `data_dir: /d
+store: file:///s
+agent:
+  collectors: [http://127.0.0.1:9770]
+  adaptors:
+    - {name: a, kind: tail, type: x, paths: [/nowhere/*.log]}
+    - {name: b, kind: tail, type: x, paths: [/nowhere/app.log]}
+`)
+	stdout, stderr, code := call(t, dir, "check", "--config", name)
+	if code != 0 || stderr != "" {
+		t.Errorf("exit code %d and %q on standard error, want 0 and nothing", code, stderr)
+	}
+	want := name + `:7:7: agent.adaptors[1]: warning: adaptor "b", by "/nowhere/app.log", matches files that adaptor "a"`
+	if !strings.HasPrefix(stdout, want) || !strings.HasSuffix(stdout, name+" is fine\n") || strings.Count(stdout, "\n") != 2 {
+		t.Errorf("got:\n%swant one line that begins with %s, and that it is fine", stdout, want)
+	}
+}
+
 func TestCheckAndDaemonsNameAllProblemsOfAllSections(t *testing.T) {
 	dir := t.TempDir()
 	name := filepath.Join(dir, "c.yaml")

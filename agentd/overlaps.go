@@ -1,0 +1,55 @@
+package agentd
+
+import (
+	"fmt"
+
+	"github.com/akupara/akupara/adaptors"
+	"github.com/akupara/akupara/agentd/internal/overlap"
+	"github.com/akupara/akupara/agentd/internal/supervise"
+	"github.com/akupara/akupara/config"
+)
+
+// overlaps finds adaptors of one type whose patterns match the same files. With
+// look, it looks at the files that are there, too.
+func overlaps(specs []supervise.Spec, look bool) []overlap.Overlap {
+	readers := make([]overlap.Reader, len(specs))
+	for i := range specs {
+		readers[i] = overlap.Reader{Name: specs[i].Name, Type: specs[i].Type}
+		if g, ok := specs[i].Config.(adaptors.Globber); ok && specs[i].Type != "" {
+			readers[i].Include, readers[i].Exclude = g.Globs()
+		}
+	}
+	return overlap.Find(readers, look)
+}
+
+// example says which file it is that both match.
+func example(o *overlap.Overlap) string {
+	switch {
+	case o.Other != "":
+		return fmt.Sprintf("%s, which is %s", o.Path, o.Other)
+	case o.Present:
+		return o.Path + ", which is there"
+	}
+	return o.Path
+}
+
+// Warnings are what is right in a config, and perhaps not meant: adaptors of one
+// type that want the same files. It looks at the files that are there.
+func (c *Config) Warnings() config.Problems {
+	var out config.Problems
+	for _, o := range overlaps(c.specs, true) {
+		out = append(out, c.Adaptors[o.Second].Problemf(
+			"warning: adaptor %q, by %q, matches files that adaptor %q of the same type matches, too, such as %s: one of them reads each such file, the other lists it as skipped",
+			c.specs[o.Second].Name, o.Pattern, c.specs[o.First].Name, example(&o)))
+	}
+	return out
+}
+
+// warn logs what Warnings tells of a config, of all adaptors that there are.
+func (f *fleet) warn(specs []supervise.Spec, look bool) {
+	for _, o := range overlaps(specs, look) {
+		f.log.Warn("two adaptors of one type match the same files: one of them reads each such file, the other lists it as skipped",
+			"adaptor", specs[o.Second].Name, "other", specs[o.First].Name, "type", specs[o.Second].Type,
+			"pattern", o.Pattern, "example", example(&o))
+	}
+}
