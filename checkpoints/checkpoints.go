@@ -97,6 +97,7 @@ type Store struct {
 	// before mu, never the other way round.
 	syncMu sync.Mutex
 	synced int64 // number of the last record known to be durable; under syncMu
+	loose  bool  // but for the name of the snapshot that holds it; under syncMu
 
 	mu          sync.Mutex
 	st          state

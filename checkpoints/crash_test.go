@@ -121,22 +121,39 @@ func stored(s *Store) *model {
 
 func TestKillAtEveryChangeKeepsWhatWasAcknowledged(t *testing.T) {
 	t.Parallel()
-	crashLoop(t, false)
+	crashLoop(t, killed)
 }
 
 func TestPowerLossAtEveryChangeKeepsOpenedStreams(t *testing.T) {
 	t.Parallel()
-	crashLoop(t, true)
+	crashLoop(t, dark)
 }
 
-func crashLoop(t *testing.T, powerLoss bool) {
+func TestPowerLossInTheLifeAfterAKillKeepsWhatThatStored(t *testing.T) {
+	t.Parallel()
+	crashLoop(t, killedThenDark)
+}
+
+// fate is what becomes of a machine.
+type fate int
+
+const (
+	killed         fate = iota // the process alone
+	dark                       // the power fails
+	killedThenDark             // the power fails in the next life of the process
+)
+
+func crashLoop(t *testing.T, what fate) {
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	rnd := rand.New(rand.NewPCG(seed, 0))
 	for _, when := range []disktest.When{disktest.After, disktest.Torn} {
+		if what == killedThenDark && when == disktest.Torn {
+			continue // what is torn is cut off at the start: no news after killed
+		}
 		n := 0
 		for crashed := true; crashed && !t.Failed(); n++ {
-			crashed = crashAt(t, n, when, powerLoss, rnd)
+			crashed = crashAt(t, n, when, what, rnd)
 		}
 		t.Logf("%d changes, a crash %v each", n, when)
 	}
@@ -144,7 +161,7 @@ func crashLoop(t *testing.T, powerLoss bool) {
 
 // crashAt crashes a store at its k-th change of the disk, and reports whether
 // there are so many.
-func crashAt(t *testing.T, k int, when disktest.When, powerLoss bool, rnd *rand.Rand) bool {
+func crashAt(t *testing.T, k int, when disktest.When, what fate, rnd *rand.Rand) bool {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "c")
 	d := quick(t)
@@ -158,7 +175,22 @@ func crashAt(t *testing.T, k int, when disktest.When, powerLoss bool, rnd *rand.
 		abandon(t, s)
 	}
 	crashed := d.Crashed()
-	if powerLoss {
+	switch what {
+	case dark:
+		d.LosePower(rnd)
+	case killedThenDark:
+		d.Restart()
+		s, err = open(d, dir, "", quiet())
+		if err != nil {
+			t.Fatalf("k=%d, %v: open after the crash: %v", k, when, err)
+		}
+		acked = stored(s) // all of it is in the snapshot that the start published
+		acked.durable = map[string]bool{}
+		for id := range acked.streams {
+			acked.durable[id] = true
+		}
+		perhaps = acked
+		abandon(t, s)
 		d.LosePower(rnd)
 	}
 	s, err = open(quick(t), dir, "", quiet())
@@ -166,7 +198,7 @@ func crashAt(t *testing.T, k int, when disktest.When, powerLoss bool, rnd *rand.
 		t.Fatalf("k=%d, %v: open after the crash: %v", k, when, err)
 	}
 	got := stored(s)
-	if powerLoss {
+	if what != killed {
 		checkDurable(t, k, got, acked, perhaps)
 	} else {
 		checkExact(t, k, got, acked, perhaps)

@@ -50,7 +50,11 @@ func (s *Store) list() ([]string, error) {
 // makeDir makes what is missing of a directory of checkpoints, and of those
 // above it.
 func makeDir(d disk.Disk, dir string) error {
-	if err := disk.MkdirAll(d, filepath.Join(dir, quarantineDir), dirMode); err != nil {
+	err := disk.MkdirAll(d, filepath.Join(dir, quarantineDir), dirMode)
+	if err == nil { // it may have been made, and not synced, before a crash
+		err = d.SyncDir(filepath.Dir(dir))
+	}
+	if err != nil {
 		return fmt.Errorf("make directory of checkpoints: %w", err)
 	}
 	return nil

@@ -94,6 +94,12 @@ func (s *Store) write(r *record) (int64, error) {
 func (s *Store) syncTo(n int64) error {
 	s.syncMu.Lock()
 	defer s.syncMu.Unlock()
+	if s.loose {
+		if err := s.disk.SyncDir(s.dir); err != nil {
+			return fmt.Errorf("sync the directory of checkpoints %s: %w", s.dir, err)
+		}
+		s.loose = false
+	}
 	if s.synced >= n {
 		return nil
 	}
@@ -211,9 +217,11 @@ func (s *Store) publish(name string, data []byte) error {
 		_ = s.disk.Remove(path)
 		return fmt.Errorf("publish %s: %w", path, err)
 	}
-	// From here on a reader finds the new generation, so it has to be used:
-	// a directory that can't be synced is reported and no reason to go back.
-	if err := s.disk.SyncDir(s.dir); err != nil {
+	// From here on a reader finds the new generation, so it has to be used: a
+	// directory that can't be synced is no reason to go back, but nothing is
+	// durable until it can.
+	err := s.disk.SyncDir(s.dir)
+	if s.loose = err != nil; s.loose {
 		s.log.Warn("can't sync the directory of checkpoints", "dir", s.dir, "error", err)
 	}
 	return nil

@@ -60,7 +60,9 @@ func Publish(d Disk, name string, from io.Reader, perm fs.FileMode) error {
 	return d.SyncDir(filepath.Dir(name))
 }
 
-// MkdirAll makes a directory and its missing parents, each durable.
+// MkdirAll makes a directory and its missing parents, each durable. One that is
+// there is left as it is: who needs it durable after a crash that came between
+// the making and the syncing syncs its parent.
 func MkdirAll(d Disk, dir string, perm fs.FileMode) error {
 	if info, err := os.Stat(dir); err == nil && info.IsDir() {
 		return nil

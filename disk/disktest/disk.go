@@ -56,6 +56,7 @@ type Disk struct {
 	n       int
 	crashed bool
 	dark    bool // after LosePower
+	life    int  // files of before a Restart stay dead
 	log     []string
 	fail    func(op, name string) error
 	onCrash func()
@@ -81,8 +82,9 @@ type content struct {
 
 type file struct {
 	disk.File
-	d *Disk
-	c *content
+	d    *Disk
+	c    *content
+	life int
 }
 
 // New makes a disk that does not crash until told. stash is a directory on the
@@ -158,11 +160,31 @@ func (d *Disk) LosePower(rnd *rand.Rand) {
 	}
 }
 
-// change does one change, or crashes.
+// Restart is the start of the process after its crash on a machine that goes
+// on: calls work again, open files do not, and what was not synced still isn't.
+func (d *Disk) Restart() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.at, d.crashed = -1, false
+	d.life++
+}
+
 func (d *Disk) change(op, name string, do func() error, torn func()) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.crashed || d.dark {
+	return d.changeIn(d.life, op, name, do, torn)
+}
+
+// change of a file.
+func (f *file) change(op string, do func() error, torn func()) error {
+	f.d.mu.Lock()
+	defer f.d.mu.Unlock()
+	return f.d.changeIn(f.life, op, f.c.name, do, torn)
+}
+
+// changeIn does one change of a process's life, or crashes; d.mu is held.
+func (d *Disk) changeIn(life int, op, name string, do func() error, torn func()) error {
+	if d.crashed || d.dark || life != d.life {
 		return ErrCrashed
 	}
 	if d.fail != nil {
@@ -224,7 +246,7 @@ func (d *Disk) OpenFile(name string, flag int, perm fs.FileMode) (f disk.File, e
 			c = &content{name: name, written: info.Size(), synced: info.Size()}
 		}
 		d.files[name] = c
-		f = &file{File: inner, d: d, c: c}
+		f = &file{File: inner, d: d, c: c, life: d.life}
 		return nil
 	}
 	if flag&(os.O_CREATE|os.O_TRUNC) != 0 {
@@ -250,21 +272,21 @@ func (f *file) Write(b []byte) (n int, err error) {
 		f.c.cut = nil
 		return n, err
 	}
-	err = f.d.change("write", f.c.name,
+	err = f.change("write",
 		func() error { n, err = write(b); return err },
 		func() { n, _ = write(b[:len(b)/2]) })
 	return n, err
 }
 
 func (f *file) Sync() error {
-	return f.d.change("sync", f.c.name, func() error {
+	return f.change("sync", func() error {
 		f.c.synced, f.c.cut = f.c.written, nil
 		return nil // the real one would only cost time
 	}, nil)
 }
 
 func (f *file) Truncate(size int64) error {
-	return f.d.change("truncate", f.c.name, func() error {
+	return f.change("truncate", func() error {
 		whole, _ := os.ReadFile(f.c.name)
 		if err := f.File.Truncate(size); err != nil {
 			return err

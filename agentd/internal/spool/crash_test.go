@@ -24,7 +24,7 @@ func TestCrashAtEveryChangeLosesNothingThatWasAcknowledged(t *testing.T) {
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	rnd := rand.New(rand.NewPCG(seed, 0))
-	for _, power := range []bool{false, true} {
+	for _, power := range []fate{killed, dark, killedThenDark} {
 		for _, when := range []disktest.When{disktest.Before, disktest.After, disktest.Torn} {
 			for k, crashed := 0, true; crashed; k++ {
 				crashed = crashAt(t, k, when, power, rnd)
@@ -33,9 +33,22 @@ func TestCrashAtEveryChangeLosesNothingThatWasAcknowledged(t *testing.T) {
 	}
 }
 
+// fate is what becomes of a machine.
+type fate int
+
+const (
+	killed         fate = iota // the process alone
+	dark                       // the power fails
+	killedThenDark             // the power fails in the next life of the process
+)
+
+func (f fate) String() string {
+	return [...]string{"killed", "the power lost", "killed, and the power lost in the next life"}[f]
+}
+
 // crashAt crashes a spool at its k-th change of the disk, and reports whether
 // there are so many.
-func crashAt(t *testing.T, k int, when disktest.When, power bool, rnd *rand.Rand) bool {
+func crashAt(t *testing.T, k int, when disktest.When, power fate, rnd *rand.Rand) bool {
 	const records = 6
 	dir := t.TempDir()
 	d := disktest.New(t.TempDir())
@@ -54,8 +67,17 @@ func crashAt(t *testing.T, k int, when disktest.When, power bool, rnd *rand.Rand
 		}
 		defer s.Close() // a crash closes no segment, but the test's files
 	}
-	if power {
+	crashed, inFlight := d.Crashed(), fmt.Sprintf("record %d", len(acked))
+	switch power {
+	case dark:
 		d.LosePower(rnd)
+	case killedThenDark:
+		d.Restart()
+		next := open(t, Config{Dir: filepath.Join(dir, "spool"), Disk: d})
+		add(t, next, Block, "next")
+		acked = append(acked, "next")
+		d.LosePower(rnd)
+		defer next.Close()
 	}
 	again, o := open(t, Config{Dir: filepath.Join(dir, "spool")}), newOut()
 	stop := start(t, again, o)
@@ -63,12 +85,11 @@ func crashAt(t *testing.T, k int, when disktest.When, power bool, rnd *rand.Rand
 	want := append(slices.Clone(acked), "new")
 	got := bodies(o.wait(t, fmt.Sprintf("k=%d", k), func(all []chunk.Chunk) bool { return slices.Contains(bodies(all), "new") }))
 	stop()
-	inFlight := fmt.Sprintf("record %d", len(acked))
 	got = slices.DeleteFunc(got, func(b string) bool { return b == inFlight && len(got) == len(want)+1 })
 	if !slices.Equal(got, want) {
-		t.Fatalf("%v change %d, power lost: %t: sent %q, want %q; changes:\n%s", when, k, power, got, want, strings.Join(d.Log(), "\n"))
+		t.Fatalf("%v change %d, %v: sent %q, want %q; changes:\n%s", when, k, power, got, want, strings.Join(d.Log(), "\n"))
 	}
-	return d.Crashed()
+	return crashed
 }
 
 // A torn tail of any length is quarantined, and all before it is sent.

@@ -39,11 +39,8 @@ func (s *Spool) Mend() error {
 	if s.Whole() == nil {
 		return nil
 	}
-	if err := disk.MkdirAll(s.cfg.Disk, s.cfg.Dir, dirMode); err != nil {
-		return fmt.Errorf("create spool: %w", err)
-	}
-	if err := s.cfg.Disk.SyncDir(filepath.Dir(s.cfg.Dir)); err != nil {
-		return fmt.Errorf("create spool: %w", err)
+	if err := s.makeDir(); err != nil {
+		return err
 	}
 	s.mu.Lock()
 	queues := slices.Collect(maps.Values(s.queues))
@@ -62,6 +59,18 @@ func (s *Spool) Mend() error {
 		return err
 	}
 	return s.settleIn()
+}
+
+// makeDir makes the spool's directory, and makes sure that it is durable.
+func (s *Spool) makeDir() error {
+	err := disk.MkdirAll(s.cfg.Disk, s.cfg.Dir, dirMode)
+	if err == nil { // it may have been made, and not synced, before a crash
+		err = s.cfg.Disk.SyncDir(filepath.Dir(s.cfg.Dir))
+	}
+	if err != nil {
+		return fmt.Errorf("create spool: %w", err)
+	}
+	return nil
 }
 
 // settleIn notes which directory the spool's is.

@@ -165,8 +165,8 @@ func Open(cfg Config, log *slog.Logger) (*Spool, error) {
 	}
 	s := &Spool{cfg: cfg, log: log, queues: map[Key]*queue{}, streams: map[string]*stream{}, usedBy: map[string]int64{}, dropped: map[string]Count{},
 		room: make(chan struct{}), fresh: make(chan struct{}, 1)}
-	if err := disk.MkdirAll(cfg.Disk, cfg.Dir, dirMode); err != nil {
-		return nil, fmt.Errorf("create spool: %w", err)
+	if err := s.makeDir(); err != nil {
+		return nil, err
 	}
 	if err := s.settleIn(); err != nil {
 		return nil, err

@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/akupara/akupara/chunk"
@@ -99,7 +100,9 @@ func TestWhatWasAnsweredForSurvivesACrashAtEveryChange(t *testing.T) {
 	for i := range batches {
 		batches[i] = batch(t, []string{"app", "web"}[i%2], "s", int64(i), fmt.Sprintf("body %d", i))
 	}
-	for _, when := range []disktest.When{disktest.Before, disktest.After, disktest.Torn} {
+	late := batch(t, "app", "s", 100, "of the next life")
+	for n := range 6 { // with and without a life of the process between crash and loss of power
+		when, lives := disktest.When(n%3), n/3
 		for k := 0; ; k++ {
 			dir := t.TempDir()
 			o := options(t, dir)
@@ -124,9 +127,19 @@ func TestWhatWasAnsweredForSurvivesACrashAtEveryChange(t *testing.T) {
 			if err == nil {
 				r.stop()
 			}
+			crashed := disk.Crashed()
+			if lives > 0 {
+				disk.Restart()
+				o.Collector = "c1.2"
+				next := start(t, o)
+				next.take(t, late)
+				acked[string(late.Block)] = true
+				disk.LosePower(rnd)
+				next.stop()
+			}
 			disk.LosePower(rnd)
 
-			o.Disk, o.Collector = disktest.New(t.TempDir()), "c1.2"
+			o.Disk, o.Collector = disktest.New(t.TempDir()), "c1.3"
 			again := start(t, o)
 			found := map[string]int{}
 			for range again.Status().Sealed {
@@ -134,16 +147,16 @@ func TestWhatWasAnsweredForSurvivesACrashAtEveryChange(t *testing.T) {
 					found[string(b)]++
 				}
 			}
-			for i, b := range batches {
+			for i, b := range append(slices.Clone(batches), late) {
 				n := found[string(b.Block)]
 				if n > 1 || acked[string(b.Block)] && n != 1 {
-					t.Errorf("crash %d (%v): batch %d, acked %v, is there %d times; changes:\n%v", k, when, i, acked[string(b.Block)], n, disk.Log())
+					t.Fatalf("crash %d (%v): batch %d, acked %v, is there %d times; changes:\n%v", k, when, i, acked[string(b.Block)], n, disk.Log())
 				}
 			}
 			again.stop()
-			if !disk.Crashed() {
-				if len(acked) != len(batches) {
-					t.Errorf("without a crash %d of %d batches were taken", len(acked), len(batches))
+			if !crashed {
+				if len(acked) != len(batches)+lives {
+					t.Errorf("without a crash %d of %d batches were taken", len(acked), len(batches)+lives)
 				}
 				break
 			}

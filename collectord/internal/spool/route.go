@@ -2,6 +2,7 @@ package spool
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"sync"
@@ -168,7 +169,8 @@ func (s *Spool) create(dataType string) (*open, error) {
 	if err != nil {
 		return nil, fmt.Errorf("create segment: %w", err)
 	}
-	if err := s.Disk.SyncDir(dir); err != nil {
+	// The folder may be one that was made and not synced, before a crash.
+	if err := errors.Join(s.Disk.SyncDir(dir), s.Disk.SyncDir(s.root())); err != nil {
 		f.Close()
 		_ = s.Disk.Remove(path) // empty: what stays is removed at the next start
 		return nil, fmt.Errorf("create segment: %w", err)

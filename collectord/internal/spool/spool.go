@@ -99,6 +99,10 @@ func Open(o Options) (*Spool, error) {
 			return nil, fmt.Errorf("open spool: %w", err)
 		}
 	}
+	// They may have been made, and not synced, before a crash.
+	if err := errors.Join(s.Disk.SyncDir(s.Dir), s.Disk.SyncDir(filepath.Dir(s.Dir))); err != nil {
+		return nil, fmt.Errorf("open spool: %w", err)
+	}
 	if err := s.recover(); err != nil {
 		return nil, fmt.Errorf("open spool: %w", err)
 	}
