@@ -31,9 +31,9 @@ type Adaptor interface {
 // neither may block or call back.
 type Replayer interface {
 	Adaptor
-	// Settled tells that every byte of the stream below upTo is secured. It is
+	// Settled says that every byte of the stream below upTo is secured. It is
 	// also called, with upTo as before, when a fact without length (Begin, End)
-	// or one of doubt is secured: a stream is finished with only when its End is.
+	// or one of doubt is secured: a stream is done only once its End is settled.
 	Settled(stream string, upTo int64)
 	// Resend asks that r, which is made of chunks sent before, be sent again:
 	// nobody is known to hold it any more. An empty r asks for the facts that
@@ -59,9 +59,9 @@ type Env struct {
 // Rereader is a Replayer whose sources may be there still when their streams
 // have ended.
 type Rereader interface {
-	// CanReread tells that all of a stream that has ended can be read again: a
-	// Run that finds it stored as Ended and settled up to less reads on from
-	// there. It is called while no Run is on.
+	// CanReread reports whether all of a stream that has ended can be read
+	// again. If it does, a Run that finds the stream Ended but settled only up
+	// to S resumes reading at S. It is called while no Run is on.
 	CanReread(s Stream) bool
 }
 

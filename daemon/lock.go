@@ -10,7 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Lock is a directory that this process holds. The kernel gives it free when
+// Lock is a directory that this process holds. The kernel releases it when
 // the process ends, however it ends.
 type Lock struct{ file *os.File }
 
@@ -52,5 +52,5 @@ func holder(f *os.File) string {
 	return "it has not said which"
 }
 
-// Unlock gives the directory free.
+// Unlock releases the directory.
 func (l *Lock) Unlock() error { return l.file.Close() }

@@ -42,7 +42,7 @@ func (c *Config) Validate(n config.Node) config.Problems {
 	return out
 }
 
-// Needs implements adaptors.Needer: the usual files need no leave.
+// Needs implements adaptors.Needer: the usual files need no permission.
 func (c *Config) Needs() []adaptors.Need {
 	var out []adaptors.Need
 	for _, path := range c.unusual() {

@@ -46,7 +46,7 @@ type reader struct {
 	dec      *charset.Decoder // nil for UTF-8
 	part     string           // which part of a record the chunk holds; empty: whole ones
 	rest     bool             // it is one that the format does not read
-	frame    instant          // the time that the record's frame tells, which goes before its message's own
+	frame    instant          // the time in the record's frame, which takes precedence over its message's own
 	// multiline tells that the lines of one output in a record are one message.
 	multiline bool
 	faulty    bool // the current record has bytes that are no characters

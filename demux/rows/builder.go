@@ -22,9 +22,9 @@ type Builder struct {
 	level   vec[Level]
 	runs    []run // of rows with the same origin, ascending
 
-	origins table // hosts, sources and streams
-	tagKeys table
-	tagVals table
+	origins dictionary // hosts, sources and streams
+	tagKeys dictionary
+	tagVals dictionary
 
 	message, parseError *Column
 	attrs               attributes
@@ -53,8 +53,8 @@ type tag struct{ key, val uint32 }
 // attributes are the pairs that fit no column, ascending by row.
 type attributes struct {
 	rows vec[uint32]
-	keys table
-	vals table
+	keys dictionary
+	vals dictionary
 }
 
 // NewBuilder makes an empty Builder.
@@ -104,7 +104,7 @@ func (b *Builder) drop() {
 	b.seq.reset(&m.longs)
 	b.level.reset(&m.levels)
 	b.attrs.rows.reset(&m.ids)
-	for _, t := range []*table{&b.origins, &b.tagKeys, &b.tagVals, &b.attrs.keys, &b.attrs.vals} {
+	for _, t := range []*dictionary{&b.origins, &b.tagKeys, &b.tagVals, &b.attrs.keys, &b.attrs.vals} {
 		t.reset(m)
 	}
 	for _, c := range append(b.own, b.message, b.parseError) {

@@ -23,7 +23,7 @@ type Column struct {
 	rows   vec[uint32]
 	last   int         // row of the last value; -1 if none
 	nums   vec[uint64] // of a Long, a Double (its bits) or a Boolean
-	strs   table       // of a String
+	strs   dictionary  // of a String
 }
 
 // Name is the column's name.

@@ -25,7 +25,7 @@ type gather struct {
 	nums            []uint64
 	def, rep, zeros []byte
 	idx             []int32
-	local           []int32 // index in the group's dictionary of a table's entry, plus one
+	local           []int32 // index in the group's dictionary of one of the column's, plus one
 	used            []uint32
 
 	keyIDs, valueIDs []uint32
@@ -228,7 +228,7 @@ func (g *gather) values(c *Column, bounded bool) {
 }
 
 // strings writes values of t; vi is overwritten.
-func (g *gather) strings(lv parquetfile.Levels, t *table, vi []uint32, bounded bool) {
+func (g *gather) strings(lv parquetfile.Levels, t *dictionary, vi []uint32, bounded bool) {
 	for k, i := range vi {
 		vi[k] = uint32(t.entry(int(i)))
 	}
@@ -237,7 +237,7 @@ func (g *gather) strings(lv parquetfile.Levels, t *table, vi []uint32, bounded b
 
 // entries writes values of t, given as their entries: by a dictionary where
 // that pays.
-func (g *gather) entries(lv parquetfile.Levels, t *table, entries []uint32, bounded bool) {
+func (g *gather) entries(lv parquetfile.Levels, t *dictionary, entries []uint32, bounded bool) {
 	if t.plain || !g.dictionary(lv, t, entries) {
 		g.w.Strings(lv, len(entries), bounded, func(dst [][]byte, from int) {
 			for i, e := range entries[from : from+len(dst)] {
@@ -253,7 +253,7 @@ const maxDictionary = 4 << 20
 
 // dictionary writes entries of t as a dictionary and indexes. It does not, and
 // gives false, where few entries repeat.
-func (g *gather) dictionary(lv parquetfile.Levels, t *table, entries []uint32) bool {
+func (g *gather) dictionary(lv parquetfile.Levels, t *dictionary, entries []uint32) bool {
 	if n := t.refs.len(); len(g.local) < n {
 		g.local = make([]int32, n+n/4)
 	}

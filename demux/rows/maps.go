@@ -76,7 +76,7 @@ func (g *gather) noPair() {
 	g.rep, g.def = append(g.rep, 0), append(g.def, nullMap)
 }
 
-func (g *gather) endMap(keys, vals *table) {
+func (g *gather) endMap(keys, vals *dictionary) {
 	lv := parquetfile.Levels{N: len(g.def), Rep: g.rep, Def: g.def}
 	g.entries(lv, keys, g.keyIDs, false)
 	for i, d := range g.def {

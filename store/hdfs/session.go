@@ -93,7 +93,7 @@ func (f *FS) take(ctx context.Context) (*session, error) {
 	return s, nil
 }
 
-// put gives a session back that nobody doubts.
+// put returns a session to the idle ones, unless it may be broken.
 func (f *FS) put(s *session) {
 	s.closeConns(false)
 	f.mu.Lock()

@@ -37,8 +37,8 @@ type Finder struct {
 const queued = 4
 
 // New prepares to find what matches a glob of include and none of exclude.
-// With watch it takes an inotify instance; where there is none to be had, it
-// says so and polls.
+// With watch it takes an inotify instance; where the kernel gives none, it logs
+// that and polls.
 func New(include, exclude []string, watch bool, log *slog.Logger) (*Finder, error) {
 	f := &Finder{log: log, watched: map[string]watched{}, byKey: map[ident.Key]string{}, folders: map[string]*folder{}, told: map[string]bool{}}
 	var err error

@@ -116,7 +116,7 @@ type part struct {
 
 // Open announces a stream whose bytes below from are settled or will never be
 // sent. A stream that is open already keeps its position where that is further.
-// It gives the position, of which src is not told any more.
+// It returns the position; src is not told of it again.
 func (l *Ledger) Open(id string, src Source, from int64) (settled int64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

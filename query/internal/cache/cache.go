@@ -98,7 +98,7 @@ func (c *Cache) Use() (*Use, error) {
 	return &Use{c: c, Dir: dir, lock: lock}, nil
 }
 
-// Close gives the files free.
+// Close releases the files.
 func (u *Use) Close() error {
 	unlock, err := u.c.exclusive()
 	if err == nil {

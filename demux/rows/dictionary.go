@@ -2,13 +2,13 @@ package rows
 
 import "hash/maphash"
 
-// table holds the strings of one column. As long as they repeat, each one is
+// dictionary holds the strings of one column. As long as they repeat, each one is
 // kept once and a value is its id; when they turn out not to, every further
 // value is kept as it comes.
-type table struct {
+type dictionary struct {
 	arena arena
 	refs  vec[ref]
-	ids   vec[uint32] // of the values before the table turned plain
+	ids   vec[uint32] // of the values before it turned plain
 	turn  int         // refs that there were then
 	plain bool
 	slots []slot // hash table over refs; its length is a power of two
@@ -22,11 +22,11 @@ type slot struct {
 const slotSize = 8
 
 const (
-	tryEntries = 2048    // before a table turns plain
+	tryEntries = 2048    // before a dictionary turns plain
 	maxEntries = 1 << 17 // above which it is plain in any case
 )
 
-func (t *table) add(m *memory, v []byte) {
+func (t *dictionary) add(m *memory, v []byte) {
 	if t.plain {
 		t.refs.add(m, &m.refs, t.arena.put(m, v))
 		return
@@ -45,10 +45,10 @@ func (t *table) add(m *memory, v []byte) {
 }
 
 // get gives an entry's string.
-func (t *table) get(entry int) []byte { return t.arena.get(t.refs.at(entry)) }
+func (t *dictionary) get(entry int) []byte { return t.arena.get(t.refs.at(entry)) }
 
 // intern gives the id of v, adding it when it is new.
-func (t *table) intern(m *memory, v []byte) uint32 {
+func (t *dictionary) intern(m *memory, v []byte) uint32 {
 	if t.refs.len()*2 >= len(t.slots) {
 		t.grow(m)
 	}
@@ -68,7 +68,7 @@ func (t *table) intern(m *memory, v []byte) uint32 {
 	}
 }
 
-func (t *table) grow(m *memory) {
+func (t *dictionary) grow(m *memory) {
 	old := t.slots
 	t.slots = make([]slot, max(16, 4*len(old)))
 	m.used += int64(len(t.slots)-len(old)) * slotSize
@@ -86,7 +86,7 @@ func (t *table) grow(m *memory) {
 }
 
 // len is the number of values.
-func (t *table) len() int {
+func (t *dictionary) len() int {
 	if t.plain {
 		return t.ids.len() + t.refs.len() - t.turn
 	}
@@ -94,7 +94,7 @@ func (t *table) len() int {
 }
 
 // entry gives the index in refs of the i-th value.
-func (t *table) entry(i int) int {
+func (t *dictionary) entry(i int) int {
 	if n := t.ids.len(); i >= n {
 		return t.turn + i - n
 	}
@@ -102,9 +102,9 @@ func (t *table) entry(i int) int {
 }
 
 // reset drops all values, after the memory's trim.
-func (t *table) reset(m *memory) {
+func (t *dictionary) reset(m *memory) {
 	t.arena.reset(m)
 	t.refs.reset(&m.refs)
 	t.ids.reset(&m.ids)
-	*t = table{arena: t.arena, refs: t.refs, ids: t.ids}
+	*t = dictionary{arena: t.arena, refs: t.refs, ids: t.ids}
 }
