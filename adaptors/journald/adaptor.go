@@ -2,7 +2,6 @@ package journald
 
 import (
 	"context"
-	"slices"
 	"sync"
 
 	"github.com/akupara/akupara/adaptors"
@@ -50,7 +49,7 @@ func (a *Adaptor) Status() adaptors.Status {
 	out := a.board.Status()
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	out.Skipped = slices.Clone(a.notes)
+	out.Skipped = append(out.Skipped, a.notes...)
 	return out
 }
 

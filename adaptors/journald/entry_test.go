@@ -66,7 +66,7 @@ func TestOutputThatIsNotUnderstoodIsAnError(t *testing.T) {
 func TestEntryIsTheSameWhicheverFileItIsReadFrom(t *testing.T) {
 	const a = "s=1;i=2;b=3;m=4;t=5;x=6"
 	for b, want := range map[string]bool{
-		a: true, "s=1;i=2;b=3;m=4;t=5;x=7": true, "s=8;i=9;b=3;m=4;t=5;x=7": true, "s=1;i=3;b=3;m=4;t=6;x=6": false,
+		a: true, "s=1;i=2;b=3;m=4;t=5;x=7": true, "s=1;i=2;b=4;m=3;t=6;x=7": false, "s=1;i=3;b=3;m=4;t=5;x=8": false, "s=8;i=9;b=3;m=4;t=5;x=7": true, "s=1;i=3;b=3;m=4;t=6;x=6": false,
 		"": false, "s=1": false, "s=8;i=2;b=3;m=5;t=5;x=6": false,
 	} {
 		if got := sameEntry(a, b); got != want {

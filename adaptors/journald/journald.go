@@ -171,8 +171,9 @@ type times struct {
 	retry time.Duration // after an error, at first; doubled up to slow
 	slow  time.Duration
 	poll  time.Duration // between runs where journalctl can't follow: single files
+	share time.Duration // between looks whether another adaptor has let go of the entries
 }
 
 func defaultTimes() times {
-	return times{age: 200 * time.Millisecond, retry: time.Second, slow: 10 * time.Second, poll: 2 * time.Second}
+	return times{age: 200 * time.Millisecond, retry: time.Second, slow: 10 * time.Second, poll: 2 * time.Second, share: time.Second}
 }

@@ -35,12 +35,13 @@ type world struct {
 	t    *testing.T
 	cfg  *Config
 	rec  *adaptortest.Recorder
+	name string // of the adaptor
 	a    *Adaptor
 	stop func()
 }
 
 func newWorld(t *testing.T, more string) *world {
-	w := &world{t: t, rec: adaptortest.NewRecorder(), cfg: parseConfig(t, "program: "+os.Args[0]+"\n"+more)}
+	w := &world{t: t, rec: adaptortest.NewRecorder(), name: "test", cfg: parseConfig(t, "program: "+os.Args[0]+"\n"+more)}
 	t.Cleanup(func() {
 		w.end()
 		for _, p := range w.rec.Problems() {
@@ -51,7 +52,7 @@ func newWorld(t *testing.T, more string) *world {
 }
 
 func fast(a *Adaptor) *Adaptor {
-	a.times = times{age: 5 * time.Millisecond, retry: 50 * time.Millisecond, slow: 200 * time.Millisecond, poll: 100 * time.Millisecond}
+	a.times = times{age: 5 * time.Millisecond, retry: 50 * time.Millisecond, slow: 200 * time.Millisecond, poll: 100 * time.Millisecond, share: 10 * time.Millisecond}
 	return a
 }
 
@@ -62,7 +63,7 @@ func (w *world) start() {
 		w.t.Fatal(err)
 	}
 	w.a = fast(a)
-	env := w.rec.Env()
+	env := w.rec.EnvOf(w.name)
 	env.Log = slog.New(slog.DiscardHandler)
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})

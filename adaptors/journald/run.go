@@ -25,6 +25,11 @@ type run struct {
 	byID map[string]*stream
 	live *stream // nil: the journal is read from its beginning, and nothing came yet
 
+	claims *adaptors.Claimant
+	// behind is set while the journal does not hold the live stream's last
+	// entries: it is read from there, and another stream begins with what is new.
+	behind *pair
+
 	// Entries that were read of the live stream and not sent yet.
 	body  []byte
 	since time.Time
@@ -35,7 +40,15 @@ func (r *run) loop(ctx context.Context) error {
 	if err := r.allowed(); err != nil {
 		return err
 	}
+	r.claims = r.env.Claims.Join(r.env.Name)
+	defer r.claims.Leave()
+	if err := r.acquire(ctx); err != nil {
+		return err
+	}
 	if err := r.restore(ctx); err != nil {
+		return err
+	}
+	if err := r.look(ctx); err != nil {
 		return err
 	}
 	wait := r.times.retry
@@ -146,13 +159,16 @@ func (r *run) restore(ctx context.Context) error {
 			continue
 		}
 		s := &stream{out: replay.Restore(&r.env, k), ident: id}
+		if id.DoubtEnd > 0 && k.Settled <= id.DoubtEnd {
+			s.out.Doubt(id.DoubtEnd)
+		}
 		known = append(known, s)
 		r.add(s)
 	}
 	slices.SortFunc(known, func(a, b *stream) int { return a.ident.Number - b.ident.Number })
 	if n := len(known); n > 0 {
 		last := known[n-1]
-		if !last.out.Ended() && slices.Equal(last.ident.Args, r.cfg.args()) && last.ident.MaxField == int(r.cfg.MaxField) {
+		if !last.out.Ended() && r.chosen(&last.ident) {
 			r.live = last
 		} else if err := r.follow(ctx, last, pair{Cursor: last.ident.last().Cursor, At: last.ident.last().At}); err != nil {
 			return err
@@ -162,7 +178,7 @@ func (r *run) restore(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if err := r.open(ctx, 1, pair{Cursor: cursor}); err != nil {
+		if err := r.open(ctx, 1, pair{Cursor: cursor}, ""); err != nil {
 			return err
 		}
 	}
@@ -193,11 +209,21 @@ func (r *run) newest(ctx context.Context) (cursor string, err error) {
 	return cursor, err
 }
 
-// open stores a new stream, which is the live one from here on.
-func (r *run) open(ctx context.Context, number int, begin pair) error {
+// open stores a new stream, which is the live one from here on. It begins at a
+// pair: of another stream, of which it is a fork then.
+func (r *run) open(ctx context.Context, number int, begin pair, fork string) error {
 	s := &stream{out: replay.New(&r.env)}
 	s.ident = identity{Number: number, Args: r.cfg.args(), MaxField: int(r.cfg.MaxField), Pairs: []pair{begin}}
-	if err := s.out.Open(ctx, adaptors.Stream{Source: r.cfg.source(), Identity: s.ident.encode(), Tail: begin.Sum}); err != nil {
+	st := adaptors.Stream{Source: r.cfg.source(), Begin: begin.Off, Tail: begin.Sum, Fork: fork}
+	if fork == "" && begin.Cursor != "" {
+		// The entry that it begins with tells all of its bytes.
+		st.Origin = fmt.Sprintf("%x %v %s", r.selection(), begin.At, begin.Cursor)
+	}
+	if number == 1 && r.cfg.Start == "beginning" && r.env.Streams.Fresh() {
+		s.ident.Before = time.Now().UnixMicro()
+	}
+	st.Identity = s.ident.encode()
+	if err := s.out.Open(ctx, st); err != nil {
 		return err
 	}
 	r.live, r.end = s, begin
@@ -212,25 +238,7 @@ func (r *run) add(s *stream) {
 
 // follow lets a new stream go on from where old ends.
 func (r *run) follow(ctx context.Context, old *stream, begin pair) error {
-	return r.open(ctx, old.ident.Number+1, begin)
-}
-
-// anew begins a new stream at the first entry that the journal still holds.
-func (r *run) anew(ctx context.Context, v errVacuumed) error {
-	old := r.live
-	if v.next == "" { // nothing is there at all
-		return r.idle(ctx, r.times.retry)
-	}
-	if err := r.flush(ctx); err != nil { // what an earlier session could not
-		return err
-	}
-	reason := "the journal forgot the last entry that was read, and maybe others after it: it goes on at " + v.next
-	r.env.Log.Error("entries of the journal may be lost", "after", v.cursor, "goes on at", v.next)
-	r.note(old.out.Source(), "after stream "+old.out.ID()+": "+reason)
-	if err := r.follow(ctx, old, pair{Cursor: v.next, At: true}); err != nil {
-		return err
-	}
-	return old.out.End(ctx, reason)
+	return r.open(ctx, old.ident.Number+1, begin, "")
 }
 
 // mail takes receipts, and sends again what nobody is known to hold.
@@ -262,12 +270,15 @@ func (r *run) session(ctx context.Context) error {
 	var reading sync.WaitGroup
 	defer reading.Wait()
 	defer cancel()
-	args := from(r.cfg.args(), r.end)
+	begin := r.end
+	if r.behind != nil {
+		begin = *r.behind
+	}
+	args := from(r.cfg.args(), begin)
 	if len(r.cfg.Files) == 0 {
 		args = append(args, "--follow")
 	}
 	got, done := make(chan entry, 64), make(chan error, 1)
-	begin := r.end
 	seen := false
 	reading.Go(func() {
 		err := entries(ctx, r.cfg.Journalctl, args, int(r.cfg.MaxField), func(e entry) error {
@@ -317,11 +328,25 @@ func (r *run) session(ctx context.Context) error {
 
 // take adds an entry to the live stream.
 func (r *run) take(ctx context.Context, e entry) error {
-	if r.live == nil {
-		if err := r.open(ctx, 1, pair{Cursor: e.cursor, At: true}); err != nil {
+	here := pair{Cursor: e.cursor, At: true}
+	switch old := r.live; {
+	case old == nil:
+		if err := r.open(ctx, 1, here, ""); err != nil {
+			return err
+		}
+	case r.behind != nil:
+		if old.wasRead(e, *r.behind) {
+			return nil
+		}
+		if err := r.follow(ctx, old, here); err != nil {
+			return err
+		}
+		r.behind = nil
+		if err := old.out.End(ctx, reasonLostEnd); err != nil {
 			return err
 		}
 	}
+	r.doubt(e)
 	if len(r.body) == 0 {
 		r.since = time.Now()
 	}
@@ -331,6 +356,16 @@ func (r *run) take(ctx context.Context, e entry) error {
 		return r.flush(ctx)
 	}
 	return nil
+}
+
+// doubt notes where the entries end that were there when the agent began without
+// knowing what was sent before.
+func (r *run) doubt(e entry) {
+	id := &r.live.ident
+	if id.Before > 0 && e.micros() > id.Before {
+		id.Before, id.DoubtEnd = 0, r.end.Off
+		r.live.out.Doubt(id.DoubtEnd)
+	}
 }
 
 // flush sends what was taken; first it stores where it can be found again.

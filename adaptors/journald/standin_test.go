@@ -121,7 +121,11 @@ func later(a, b string) bool {
 type journal struct {
 	t    *testing.T
 	path string
-	n    int
+	n    int // messages
+	seq  int // number of the last entry
+	boot int
+
+	later bool // entries are written now, and not long ago
 }
 
 func newJournal(t *testing.T) *journal {
@@ -145,10 +149,16 @@ func (j *journal) add(n int, more map[string]any) {
 	var out strings.Builder
 	for range n {
 		j.n++
+		j.seq++
+		micros := int64(1772359200000000 + j.n)
+		if j.later {
+			micros = time.Now().UnixMicro()
+		}
+		boot := fmt.Sprintf("%02x", 11+j.boot)
 		e := map[string]any{
-			"__CURSOR":             fmt.Sprintf("s=0a;i=%x;b=0b;m=%x;t=%x;x=%x", j.n, j.n, j.n, rand.Uint64()),
-			"__REALTIME_TIMESTAMP": fmt.Sprint(1772359200000000 + j.n), "__MONOTONIC_TIMESTAMP": fmt.Sprint(j.n), "__SEQNUM": fmt.Sprint(j.n),
-			"_BOOT_ID": "0b", "MESSAGE": fmt.Sprintf("message %d", j.n), "PRIORITY": "6", "_PID": "12", "SYSLOG_IDENTIFIER": "tester",
+			"__CURSOR":             fmt.Sprintf("s=0a;i=%x;b=%s;m=%x;t=%x;x=%x", j.seq, boot, j.n, micros, rand.Uint64()),
+			"__REALTIME_TIMESTAMP": fmt.Sprint(micros), "__MONOTONIC_TIMESTAMP": fmt.Sprint(j.n), "__SEQNUM": fmt.Sprint(j.seq),
+			"_BOOT_ID": boot, "MESSAGE": fmt.Sprintf("message %d", j.n), "PRIORITY": "6", "_PID": "12", "SYSLOG_IDENTIFIER": "tester",
 		}
 		for k, v := range more {
 			e[k] = v
@@ -162,6 +172,22 @@ func (j *journal) add(n int, more map[string]any) {
 	if _, err := f.WriteString(out.String()); err != nil {
 		j.t.Fatal(err)
 	}
+}
+
+// losePower takes the last entries away, and boots the machine again. The next
+// ones get the numbers of those that are lost.
+func (j *journal) losePower(n int) {
+	j.t.Helper()
+	b, err := os.ReadFile(j.path)
+	if err != nil {
+		j.t.Fatal(err)
+	}
+	lines := strings.SplitAfter(string(b), "\n")
+	if err := os.WriteFile(j.path, []byte(strings.Join(lines[:len(lines)-1-n], "")), 0o600); err != nil {
+		j.t.Fatal(err)
+	}
+	j.seq -= n
+	j.boot++
 }
 
 // vacuum removes the oldest entries, or all where there are fewer.

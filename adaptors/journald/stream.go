@@ -18,6 +18,12 @@ type identity struct {
 	Args     []string `json:"args"`
 	MaxField int      `json:"max_field"`
 	Pairs    []pair   `json:"pairs"` // by offset; the first is where the stream begins, the last one its end
+
+	// Entries from before that time, in Unix microseconds, may be in the table
+	// under another stream; once one from after it was read, DoubtEnd is up to
+	// where.
+	Before   int64 `json:"before,omitempty"`
+	DoubtEnd int64 `json:"doubt_end,omitempty"`
 }
 
 // pair is a place in the journal at an offset.
@@ -48,7 +54,7 @@ func decodeIdentity(b []byte) (identity, error) {
 	if err := json.Unmarshal(b, &id); err != nil {
 		return id, fmt.Errorf("decode a stream's identity: %w", err)
 	}
-	if len(id.Pairs) == 0 || id.Pairs[0].Off != 0 || !slices.IsSortedFunc(id.Pairs, func(a, b pair) int { return int(min(max(a.Off-b.Off, -1), 1)) }) {
+	if len(id.Pairs) == 0 || id.Pairs[0].Off < 0 || !slices.IsSortedFunc(id.Pairs, func(a, b pair) int { return int(min(max(a.Off-b.Off, -1), 1)) }) {
 		return id, errors.New("decode a stream's identity: its offsets are not in order")
 	}
 	return id, nil
@@ -102,14 +108,16 @@ type stream struct {
 	ident identity
 }
 
-// sameEntry tells whether two cursors are of the same entry, which may be in
-// several files of the journal: by its place in one, or by its boot and times.
+// sameEntry reports whether two cursors are of the same entry, which may be in
+// several files of the journal: they agree on its boot and times, and are not of
+// two places in one file. A place alone says nothing: when a file lost its end
+// with the power, the next entries may get the numbers of the lost ones.
 func sameEntry(a, b string) bool {
 	if a == b {
 		return true
 	}
 	x, y := cursorParts(a), cursorParts(b)
-	return same(x, y, "s", "i") || same(x, y, "b", "m", "t")
+	return same(x, y, "b", "m", "t") && (x["s"] != y["s"] || x["i"] == y["i"])
 }
 
 func same(x, y map[string]string, keys ...string) bool {

@@ -133,6 +133,11 @@ func (s *Stream) store() error {
 	return nil
 }
 
+// Doubt says that bytes below upTo may be in the table under another stream, where
+// that is known after the stream was opened only. The kind stores it, and says it
+// again after a start, until the stream is settled beyond.
+func (s *Stream) Doubt(upTo int64) { s.doubt, s.announced = upTo, false }
+
 // Announce sends the facts of the stream's beginning, if they are not sent yet.
 // All that sends does it first.
 func (s *Stream) Announce(ctx context.Context) error {
