@@ -429,3 +429,25 @@ func TestHeadWithZerosOfAnOlderVersionIsKnown(t *testing.T) {
 		}
 	})
 }
+
+// TestPreallocatedFileThatIsFollowedFromItsEndAndEmptied: nothing of it was sent
+// when all of it became zeros.
+func TestPreallocatedFileThatIsFollowedFromItsEndAndEmptied(t *testing.T) {
+	each(t, func(t *testing.T, watch string) {
+		r := newRig(t).with(watch)
+		r.cfg.Start = "end"
+		p := r.preallocated("a.log", 0)
+		p.write("old\n")
+		r.ok(p.f.Truncate(1 << 20))
+		r.rec.FailOpen(fmt.Errorf("the disk is full"))
+		r.start()
+		r.until("the error is not shown", func() bool { return strings.Contains(r.a.Status().LastErr, "the disk is full") })
+		r.ok(p.f.Truncate(0))
+		r.ok(p.f.Truncate(1 << 20))
+		p.at = 0
+		r.rec.FailOpen(nil)
+		p.write(r.lines(3))
+		r.arrived()
+		r.noNULs()
+	})
+}
