@@ -176,7 +176,7 @@ var ports struct {
 	given map[string]bool
 }
 
-// freeAddr gives a loopback address that nobody listens on.
+// freeAddr returns a loopback address that nobody listens on.
 func freeAddr(t testing.TB) string {
 	t.Helper()
 	ports.Lock()
@@ -209,7 +209,7 @@ func writeFile(t testing.TB, path, text string) string {
 	return path
 }
 
-// get gives the body and status of a GET, status 0 when nobody answers.
+// get returns the body and status of a GET, status 0 when nobody answers.
 func get(url string) (string, int) {
 	client := http.Client{Timeout: 10 * time.Second}
 	resp, err := client.Get(url)
@@ -224,7 +224,7 @@ func get(url string) (string, int) {
 	return string(body), resp.StatusCode
 }
 
-// python gives the interpreter that has the independent readers, or skips the
+// python returns the interpreter that has the independent readers, or skips the
 // test, loudly; with CI set it fails instead.
 func python(t testing.TB) string {
 	t.Helper()

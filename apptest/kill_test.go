@@ -233,7 +233,7 @@ func TestEveryLineIsInTheTableExactlyOnce(t *testing.T) {
 	}
 }
 
-// settled tells whether nothing is on its way from an agent any more.
+// settled reports whether nothing is on its way from an agent any more.
 func settled(t testing.TB, agent string) bool {
 	t.Helper()
 	body, status := get("http://" + agent + "/v1/adaptors")

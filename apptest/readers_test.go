@@ -351,7 +351,7 @@ func pruned(t *testing.T, s *site, config string) {
 	}
 }
 
-// spark gives the rows of each statement, as Spark reads them through a Hadoop
+// spark returns the rows of each statement, as Spark reads them through a Hadoop
 // catalog.
 func spark(t *testing.T, warehouse string, statements ...string) []any {
 	t.Helper()

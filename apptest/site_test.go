@@ -230,7 +230,7 @@ func (s *site) adaptor(t testing.TB, name string) view {
 	return decode[view](t, a, http.StatusOK)
 }
 
-// numbered gives lines from first up to and without last.
+// numbered returns lines from first up to and without last.
 func numbered(prefix string, first, last int) string {
 	var b bytes.Buffer
 	for i := first; i < last; i++ {
@@ -251,7 +251,7 @@ func appendFile(t testing.TB, path, text string) {
 	}
 }
 
-// files gives the paths below dir that match the pattern.
+// files returns the paths below dir that match the pattern.
 func files(t testing.TB, dir, pattern string) []string {
 	t.Helper()
 	var out []string

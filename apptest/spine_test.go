@@ -54,7 +54,7 @@ func (l *local) start(t *testing.T) {
 	l.demuxer = start(t, "demux", "akupara", "demux", "--config", l.config)
 }
 
-// query gives the rows of a query as JSON objects.
+// query returns the rows of a query as JSON objects.
 func (l *local) query(t *testing.T, sql string) []map[string]any {
 	t.Helper()
 	out, code := akupara(t, "query", "--config", l.config, "--format", "json", sql)

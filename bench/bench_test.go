@@ -58,7 +58,7 @@ func megabytes(b *testing.B) int64 {
 	return n
 }
 
-// binary gives a built binary: make bench builds them first.
+// binary returns a built binary: make bench builds them first.
 func binary(b *testing.B, name string) string {
 	p, err := filepath.Abs(filepath.Join("..", "bin", name))
 	if err != nil {

@@ -24,7 +24,7 @@ import (
 // window is how long an agent is watched while it has little to do.
 const window = 30 * time.Second
 
-// watch gives what a process takes within the window, in percent of a core,
+// watch returns what a process takes within the window, in percent of a core,
 // and its resident memory after it.
 func watch(b *testing.B, pid int) (percent, rss float64) {
 	b.Helper()

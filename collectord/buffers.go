@@ -13,7 +13,7 @@ const (
 // buffers keeps buffers for bodies, by powers of two. The zero value is ready.
 type buffers struct{ pools [9]sync.Pool }
 
-// class gives the pool for n bytes and the length of its buffers.
+// class returns the pool for n bytes and the length of its buffers.
 func class(n int) (pool, length int) {
 	pool = max(0, bits.Len(uint(n-1))-bits.Len(uint(minBuffer-1)))
 	return pool, minBuffer << pool

@@ -103,7 +103,7 @@ func Parse(file string, data []byte) (Node, Problems) {
 	return root, c.problems
 }
 
-// parseYAML gives the first document, and the second where there is one.
+// parseYAML returns the first document, and the second where there is one.
 func parseYAML(data []byte) (first, second *yaml.Node, err error) {
 	defer func() {
 		// The parser is not ours, and its input is from outside.

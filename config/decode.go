@@ -266,7 +266,7 @@ func (d *decoder) scalar(n Node, v reflect.Value, lim limits) {
 	v.Set(p.Elem())
 }
 
-// fits tells whether a value of that YAML type may be decoded into v: the YAML
+// fits reports whether a value of that YAML type may be decoded into v: the YAML
 // package would cut 3.5 to 3.
 func fits(tag string, v reflect.Value) bool {
 	switch {

@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// hold tells whether the decoded value v, written as text, is within the
+// hold reports whether the decoded value v, written as text, is within the
 // limits of the field's tags.
 func (l limits) hold(text string, v reflect.Value) bool {
 	if l.oneof != "" && !slices.Contains(strings.Split(l.oneof, "|"), text) {

@@ -7,7 +7,7 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// Given tells whether the value stands in the config at all.
+// Given reports whether the value stands in the config at all.
 func (n Node) Given() bool { return n.y != nil }
 
 // Pos is where the value stands; the zero Pos where it was not given.

@@ -48,7 +48,7 @@ type Glob string
 // Want implements Wanter.
 func (Glob) Want() string { return "a path pattern, such as /var/log/**/*.log" }
 
-// Match tells whether the whole path matches.
+// Match reports whether the whole path matches.
 func (g Glob) Match(path string) bool { return doublestar.MatchUnvalidated(string(g), path) }
 
 // UnmarshalText implements encoding.TextUnmarshaler.
@@ -110,7 +110,7 @@ type Addr string
 // Want implements Wanter.
 func (Addr) Want() string { return "an address, such as 127.0.0.1:9770 or unix:/run/akupara.sock" }
 
-// Split gives what net.Listen takes: "tcp" or "unix", and the address.
+// Split returns what net.Listen takes: "tcp" or "unix", and the address.
 func (a Addr) Split() (network, address string) {
 	if path, ok := strings.CutPrefix(string(a), "unix:"); ok {
 		return "unix", path

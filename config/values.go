@@ -16,7 +16,7 @@ type Value[T any] struct {
 	Pos Pos
 }
 
-// Given tells whether the value stands in the config, or is a default.
+// Given reports whether the value stands in the config, or is a default.
 func (v Value[T]) Given() bool { return v.Pos.Line > 0 }
 
 // Problemf makes a problem at the value.

@@ -75,7 +75,7 @@ var duckTypes = map[schema.Type]string{
 	schema.Map:       "MAP(VARCHAR, VARCHAR)",
 }
 
-// viewOf gives the statement that makes a table's view over files. Columns are
+// viewOf returns the statement that makes a table's view over files. Columns are
 // found by their field ids, so that a file written before a column was added
 // has it as null.
 func viewOf(name string, cols []schema.Column, paths []string) (string, error) {

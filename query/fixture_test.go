@@ -142,7 +142,7 @@ func (w *world) open(uri string, opts Options) *Engine {
 	return e
 }
 
-// columns gives the common columns and more, with ids as a new table has them.
+// columns returns the common columns and more, with ids as a new table has them.
 func columns(more ...schema.Column) []schema.Column { return schema.Plan(nil, more, 0) }
 
 // table makes a table without files.
@@ -219,7 +219,7 @@ func ask(t *testing.T, e *Engine, format, sql string) string {
 	return b.String()
 }
 
-// lines gives the rows of a result as CSV, without the header.
+// lines returns the rows of a result as CSV, without the header.
 func lines(t *testing.T, e *Engine, sql string) string {
 	t.Helper()
 	_, rows, _ := strings.Cut(ask(t, e, "csv", sql), "\n")

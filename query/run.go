@@ -145,7 +145,7 @@ func (q *session) run(ctx context.Context, sql string, out sink) error {
 	return err
 }
 
-// showTables gives a statement that lists the tables.
+// showTables returns a statement that lists the tables.
 func (q *session) showTables(ctx context.Context) (string, error) {
 	names, err := q.e.tables.List(ctx)
 	if err != nil {
@@ -198,7 +198,7 @@ func (q *session) makeViews(ctx context.Context, st *stmt.Statement) error {
 	return nil
 }
 
-// files gives local paths of the files that the plan selects.
+// files returns local paths of the files that the plan selects.
 func (q *session) files(ctx context.Context, name string, snap snapshot, s span) ([]string, error) {
 	if s.empty() {
 		return nil, nil
@@ -259,7 +259,7 @@ func (q *session) check(sql string) ([]duck.Column, error) {
 	return s.Columns(), nil
 }
 
-// unwrapped gives an error of a statement that stands on the second line of
+// unwrapped returns an error of a statement that stands on the second line of
 // ours: its lines are counted from its own.
 func unwrapped(err error) error {
 	var d *duck.Error

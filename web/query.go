@@ -148,7 +148,7 @@ func statement(c *gin.Context) (sql string, status int, err error) {
 	return string(body), 0, nil
 }
 
-// accepted gives the format that the client wants most.
+// accepted returns the format that the client wants most.
 func accepted(accept []string) (header, format string, ok bool) {
 	best := 0.0
 	given := false

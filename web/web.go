@@ -110,7 +110,7 @@ func (s *Server) Listening() <-chan struct{} { return s.listen }
 // Addr is where the server listens, once Listening is closed.
 func (s *Server) Addr() net.Addr { return s.server.Addr() }
 
-// Handler gives all routes.
+// Handler returns all routes.
 func (s *Server) Handler() http.Handler {
 	e := rest.NewEngine(s.deps.Log)
 	e.UseRawPath = true // an adaptor's name may hold an escaped slash

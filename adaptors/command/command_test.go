@@ -69,7 +69,7 @@ func (s *sink) text() string {
 	return b.String()
 }
 
-// mustNew gives cfg the defaults that New expects.
+// mustNew returns cfg the defaults that New expects.
 func mustNew(t *testing.T, cfg Config) *Adaptor {
 	t.Helper()
 	def := DefaultConfig()

@@ -147,7 +147,7 @@ func (p *pending) waits() bool {
 	return p.cutter.MultiLine() && bytes.IndexByte(p.buf, '\n') >= 0
 }
 
-// each gives all that can be cut off to send.
+// each returns all that can be cut off to send.
 func (p *pending) each(flush cut.Flush, send func(body []byte, c cut.Cut) error) error {
 	p.since = time.Time{}
 	at := 0

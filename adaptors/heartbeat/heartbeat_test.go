@@ -89,7 +89,7 @@ func start(t *testing.T, a *Adaptor) sink {
 	return out
 }
 
-// until gives the first record of that check that is as wanted.
+// until returns the first record of that check that is as wanted.
 func (s sink) until(t *testing.T, name string, is func(r record) bool) record {
 	t.Helper()
 	var last record

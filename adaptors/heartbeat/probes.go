@@ -161,11 +161,11 @@ func (p *processProbe) look(_ context.Context, r *record) error {
 	return nil
 }
 
-// alive tells whether a process runs: one that ended and that nobody has asked
+// alive reports whether a process runs: one that ended and that nobody has asked
 // after does not.
 func alive(s procfs.Stat) bool { return s.State != 'Z' && s.State != 'X' }
 
-// byFile tells whether the process of the pid file runs. That there is no such
+// byFile reports whether the process of the pid file runs. That there is no such
 // file is no error: its process may not be meant to run.
 func (p *processProbe) byFile() (int, error) {
 	info, err := os.Stat(p.cfg.PIDFile)

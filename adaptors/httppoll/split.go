@@ -34,7 +34,7 @@ func encodingOf(a *fetch.Answer) string {
 	}
 }
 
-// elements gives the elements of the array that an answer holds, each on a line
+// elements returns the elements of the array that an answer holds, each on a line
 // of its own: as they are, but for the blanks between their parts. keys, with
 // dots between, lead to the array from the answer's object; empty: the answer
 // is the array.

@@ -74,7 +74,7 @@ func (a *Adaptor) once(ctx context.Context, env adaptors.Env, client *fetch.Clie
 	return nil
 }
 
-// read gives the records of all MBeans, and tells what is wrong.
+// read returns the records of all MBeans, and tells what is wrong.
 func (a *Adaptor) read(ctx context.Context, client *fetch.Client, url string, now time.Time) (body []byte, why string) {
 	reqs := a.cfg.requests()
 	list, err := ask(ctx, client, url, reqs)

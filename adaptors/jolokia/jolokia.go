@@ -85,10 +85,10 @@ func (m *MBean) check() error {
 	return nil
 }
 
-// pattern tells whether the name may stand for several MBeans.
+// pattern reports whether the name may stand for several MBeans.
 func (m *MBean) pattern() bool { return strings.ContainsAny(m.Name, "*?") }
 
-// checkName tells whether s may be an object name (javax.management.ObjectName):
+// checkName reports whether s may be an object name (javax.management.ObjectName):
 // a domain, and at least one key with its value, or a star for any.
 func checkName(s string) error {
 	domain, keys, found := strings.Cut(s, ":")

@@ -121,7 +121,7 @@ func (s sink) none(t *testing.T, what string, until func() bool) {
 	}
 }
 
-// decodeLines gives the records of a body by MBean, the last of each.
+// decodeLines returns the records of a body by MBean, the last of each.
 func decodeLines(t *testing.T, body []byte) map[string]map[string]any {
 	t.Helper()
 	out := map[string]map[string]any{}

@@ -54,7 +54,7 @@ func (c *Config) Needs() []adaptors.Need {
 // SetRoots implements adaptors.Rooter.
 func (c *Config) SetRoots(r adaptors.Roots) { c.roots = r }
 
-// unusual gives the paths that are not the default ones.
+// unusual returns the paths that are not the default ones.
 func (c *Config) unusual() []string {
 	var out []string
 	usual := DefaultConfig()

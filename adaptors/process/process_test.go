@@ -51,7 +51,7 @@ func child(t *testing.T, name string, arg ...string) *exec.Cmd {
 	return cmd
 }
 
-// shell gives a copy of the shell under a name of its own.
+// shell returns a copy of the shell under a name of its own.
 func shell(t *testing.T, name string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), name)

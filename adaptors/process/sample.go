@@ -45,7 +45,7 @@ func newSampler(cfg *Config) *sampler {
 		before: map[key]uint64{}, now: map[key]uint64{}}
 }
 
-// sample gives the processes to tell of, none the first time. It looks closely
+// sample returns the processes to tell of, none the first time. It looks closely
 // at these alone.
 func (s *sampler) sample(at time.Time) ([]row, error) {
 	for _, path := range s.cfg.unusual() {

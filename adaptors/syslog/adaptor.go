@@ -202,7 +202,7 @@ func (pl *pile) tags() map[string]string {
 	return tags
 }
 
-// fail notes what is wrong, "" for nothing; it tells whether that is news.
+// fail notes what is wrong, "" for nothing; it reports whether that is news.
 func (a *Adaptor) fail(text string) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()

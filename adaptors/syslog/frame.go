@@ -76,7 +76,7 @@ func (f *framer) count(data []byte) (n, length int, more bool) {
 	return n + 1, length, false
 }
 
-// body gives a counted message, or a piece of it.
+// body returns a counted message, or a piece of it.
 func (f *framer) body(data []byte) (from, to, used int, p part) {
 	n := min(f.left, f.max)
 	if len(data) < n {
@@ -117,7 +117,7 @@ func (f *framer) line(data []byte) (from, to, used int, p part) {
 	return 0, f.max, f.max, f.piece(false)
 }
 
-// end gives what was read and not ended when the connection's end came; broken
+// end returns what was read and not ended when the connection's end came; broken
 // says that it broke within the message.
 func (f *framer) end(data []byte, broken bool) ([]byte, part) {
 	if f.left == 0 && !f.inside {

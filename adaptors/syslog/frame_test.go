@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// cut gives the messages that a framer finds in the stream when it comes in
+// cut returns the messages that a framer finds in the stream when it comes in
 // steps of that many bytes, and what stays at its end. A piece is marked.
 func cut(f *framer, stream string, step int) (got []string, rest string) {
 	var buf []byte

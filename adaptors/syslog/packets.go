@@ -87,7 +87,7 @@ func (p *packets) message(ctx context.Context, r *receiver, msg []byte, peer net
 	})
 }
 
-// overflow gives how many datagrams a socket dropped since it was made
+// overflow returns how many datagrams a socket dropped since it was made
 // (SO_RXQ_OVFL in socket(7)). The kernel tells once there are some.
 func overflow(oob []byte) (uint32, bool) {
 	if len(oob) == 0 {

@@ -119,7 +119,7 @@ func (p *pending) nudge() {
 	}
 }
 
-// due gives the oldest pile that is full or has waited long enough, sealed; or
+// due returns the oldest pile that is full or has waited long enough, sealed; or
 // how long to wait for one. all takes any, and so does who has to wait.
 func (p *pending) due(now time.Time, all bool) (*pile, time.Duration) {
 	p.mu.Lock()

@@ -115,7 +115,7 @@ type file struct {
 	Web       config.Node `config:"web"`
 }
 
-// load gives the agent's section, the data directory, and the file's hash. Its
+// load returns the agent's section, the data directory, and the file's hash. Its
 // error is all the problems, one a line. Where a directory is in use, it has to
 // stay the one.
 func load(path, inUse string) (cfg agentd.Config, dir, hash string, err error) {

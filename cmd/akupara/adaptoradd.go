@@ -34,7 +34,7 @@ func (e *entryFlags) add(c *cobra.Command) {
 	_ = c.RegisterFlagCompletionFunc("set", completeKeys(e))
 }
 
-// given tells whether any of the flags is.
+// given reports whether any of the flags is.
 func (e *entryFlags) given(c *cobra.Command) bool {
 	return slices.ContainsFunc([]string{"name", "kind", "type", "set"}, func(f string) bool { return c.Flags().Changed(f) })
 }

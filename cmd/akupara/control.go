@@ -228,7 +228,7 @@ func (a *app) cells() int {
 	return int(size.Col)
 }
 
-// isTerminal tells whether a person sits at the other end of f.
+// isTerminal reports whether a person sits at the other end of f.
 func isTerminal(f any) bool {
 	file, ok := f.(*os.File)
 	if !ok {

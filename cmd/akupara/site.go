@@ -85,7 +85,7 @@ func (a *app) refuse(problems config.Problems) error {
 	return problems.Err()
 }
 
-// openStore gives the store; it is connected to at its first use.
+// openStore returns the store; it is connected to at its first use.
 func (s site) openStore() (store.FS, error) {
 	fs, err := open.Open(s.Store.V.String(), open.Options{})
 	if err != nil {

@@ -19,7 +19,7 @@ import (
 
 const upLines = 500
 
-// freePorts gives the first of four ports in a row that nobody listens on.
+// freePorts returns the first of four ports in a row that nobody listens on.
 func freePorts(t *testing.T) int {
 	t.Helper()
 	for range 100 {

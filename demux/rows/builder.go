@@ -129,7 +129,7 @@ func (b *Builder) add(key string, c *Column) *Column {
 // to one and are void in all others.
 type Generation struct{ _ byte }
 
-// Generation gives the present one; no other of any Builder is equal.
+// Generation returns the present one; no other of any Builder is equal.
 func (b *Builder) Generation() *Generation { return b.gen }
 
 // Len is the number of rows.
@@ -138,7 +138,7 @@ func (b *Builder) Len() int { return b.ts.len() }
 // maxName is the most bytes that a column's name may have.
 const maxName = 256
 
-// Column gives the column of that name for values of any type, nil when there
+// Column returns the column of that name for values of any type, nil when there
 // can be none: the name is a common column's or another column's in another
 // case, is no fit name, or there are too many columns. Such values go to Attr.
 // A column that never gets a value is not created.
@@ -158,7 +158,7 @@ func (b *Builder) Column(name string) *Column {
 	return b.add(key, &Column{b: b, name: name, last: -1})
 }
 
-// Typed gives the column of that name with a type that does not widen, for a
+// Typed returns the column of that name with a type that does not widen, for a
 // format's own columns. It is created also when no value comes; in a table
 // that has the column with another type, that type stays. It is never nil, if
 // name is not a common column's.
@@ -169,7 +169,7 @@ func (b *Builder) Typed(name string, t schema.Type) *Column {
 	return b.add(strings.ToLower(name), &Column{b: b, name: name, typ: t, fixed: true, last: -1})
 }
 
-// Columns gives the run's columns beyond the common ones that hold values or
+// Columns returns the run's columns beyond the common ones that hold values or
 // were asked for by Typed, in the order of their first value: what the table
 // must have before WriteFiles. The table's existing ones are among them.
 func (b *Builder) Columns() []schema.Column {

@@ -44,10 +44,10 @@ func (t *dictionary) add(m *memory, v []byte) {
 	}
 }
 
-// get gives an entry's string.
+// get returns an entry's string.
 func (t *dictionary) get(entry int) []byte { return t.arena.get(t.refs.at(entry)) }
 
-// intern gives the id of v, adding it when it is new.
+// intern returns the id of v, adding it when it is new.
 func (t *dictionary) intern(m *memory, v []byte) uint32 {
 	if t.refs.len()*2 >= len(t.slots) {
 		t.grow(m)
@@ -93,7 +93,7 @@ func (t *dictionary) len() int {
 	return t.ids.len()
 }
 
-// entry gives the index in refs of the i-th value.
+// entry returns the index in refs of the i-th value.
 func (t *dictionary) entry(i int) int {
 	if n := t.ids.len(); i >= n {
 		return t.turn + i - n

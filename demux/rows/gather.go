@@ -145,7 +145,7 @@ func (g *gather) level() {
 	g.w.Dictionary(g.levels(len(g.valueIDs)), g.idx, len(names), func(i int) []byte { return names[i] })
 }
 
-// levels gives those of a column with the given number of values.
+// levels returns those of a column with the given number of values.
 func (g *gather) levels(values int) parquetfile.Levels {
 	lv := parquetfile.Levels{N: len(g.rows)}
 	if values < lv.N {

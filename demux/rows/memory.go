@@ -42,7 +42,7 @@ type pool[T any] struct {
 	size  int64 // bytes of a value
 }
 
-// grow gives the block that follows tail, the last one in use, and whether it
+// grow returns the block that follows tail, the last one in use, and whether it
 // takes its place: a sequence's first block starts small and moves as it grows,
 // so that the many columns of few values take little. Blocks have the length
 // of their capacity.

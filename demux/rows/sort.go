@@ -7,7 +7,7 @@ import (
 	"slices"
 )
 
-// sort gives the rows' order by (ts, stream, seq), and of each row the run it
+// sort returns the rows' order by (ts, stream, seq), and of each row the run it
 // is part of.
 func (b *Builder) sort(order, runOf []uint32) ([]uint32, []uint32) {
 	n := b.Len()
@@ -32,7 +32,7 @@ func (b *Builder) sort(order, runOf []uint32) ([]uint32, []uint32) {
 	return order, runOf
 }
 
-// sorted tells whether the rows come in the order of their times.
+// sorted reports whether the rows come in the order of their times.
 func (b *Builder) sorted() bool {
 	for i := 1; i < b.Len(); i++ {
 		if b.ts.at(i) < b.ts.at(i-1) {

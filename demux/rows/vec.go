@@ -19,7 +19,7 @@ func (v *vec[T]) len() int {
 	return (len(v.blocks)-1)<<vecShift + len(v.tail)
 }
 
-// at gives the i-th value. i is below len.
+// at returns the i-th value. i is below len.
 func (v *vec[T]) at(i int) T { return v.blocks[i>>vecShift][i&(vecBlock-1)] }
 
 func (v *vec[T]) set(i int, x T) { v.blocks[i>>vecShift][i&(vecBlock-1)] = x }

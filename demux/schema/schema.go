@@ -55,7 +55,7 @@ const (
 	Attributes = "attributes"
 )
 
-// Common gives the columns that every table has, without ids.
+// Common returns the columns that every table has, without ids.
 func Common() []Column {
 	return []Column{
 		{Name: TS, Type: Timestamp, Required: true, Doc: "when it happened; where the record does not say, when it was read"},
@@ -71,7 +71,7 @@ func Common() []Column {
 	}
 }
 
-// Find gives the index of the column of that name, whatever its case, or -1.
+// Find returns the index of the column of that name, whatever its case, or -1.
 func Find(cols []Column, name string) int {
 	for i := range cols {
 		if strings.EqualFold(cols[i].Name, name) {
@@ -81,7 +81,7 @@ func Find(cols []Column, name string) int {
 	return -1
 }
 
-// Plan gives the columns that a table will have after a commit that adds
+// Plan returns the columns that a table will have after a commit that adds
 // wanted, with the field ids that the commit will give them; data files must
 // be written with these. existing are the table's columns, with ids, or none
 // when there is no table yet. What exists stays as it is, first and in its

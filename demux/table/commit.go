@@ -45,7 +45,7 @@ type DataFile struct {
 	Stats schema.FileStats
 }
 
-// HourOf gives the partition of a ts in microseconds: whole hours since 1970.
+// HourOf returns the partition of a ts in microseconds: whole hours since 1970.
 func HourOf(ts int64) int {
 	const hour = int64(time.Hour / time.Microsecond)
 	h := ts / hour

@@ -26,7 +26,7 @@ type File struct {
 	MinTS, MaxTS time.Time // both inclusive
 }
 
-// Files gives the data files that may hold rows with from <= ts < to, ordered
+// Files returns the data files that may hold rows with from <= ts < to, ordered
 // by time; a nil bound is none. It reads manifests, never data files. When it
 // fails with fs.ErrNotExist, the table's version is long gone: open it again.
 func (t *Table) Files(ctx context.Context, from, to *time.Time) ([]File, error) {
@@ -134,7 +134,7 @@ func ceilMicro(t time.Time) int64 {
 	return us
 }
 
-// manifestSet gives the paths of the manifests of a snapshot.
+// manifestSet returns the paths of the manifests of a snapshot.
 func manifestSet(io *tableIO, s *ice.Snapshot) (map[string]iceberg.ManifestFile, error) {
 	ms, err := s.Manifests(io)
 	if err != nil {

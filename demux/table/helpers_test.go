@@ -43,7 +43,7 @@ func openLocal(t testing.TB) warehouse {
 	return warehouse{FS: l, uri: "file://" + dir}
 }
 
-// open gives the table of fsys, or version 0 of it.
+// open returns the table of fsys, or version 0 of it.
 func (w warehouse) open(t testing.TB, fsys store.FS) *Table {
 	t.Helper()
 	tbl, err := Open(t.Context(), fsys, w.uri, typ)

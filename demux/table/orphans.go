@@ -61,7 +61,7 @@ const (
 
 // RemoveOrphans removes what the table does not name and is older than the
 // given age: data files, manifests, metadata, coverage; and claims of days ago.
-// It gives how many it removed.
+// It returns how many it removed.
 //
 // Where there is something to remove, it first commits, without rows: every
 // commit that is still under way was planned from an older version and can
@@ -118,7 +118,7 @@ func (t *Table) removeOrphans(ctx context.Context, olderThan time.Duration) (int
 	return removed + swept, err
 }
 
-// named gives the paths of all that this version names.
+// named returns the paths of all that this version names.
 func (t *Table) named(ctx context.Context) (map[string]bool, error) {
 	io := &tableIO{ctx: ctx, fs: t.fs, location: t.Location(), dir: dir(t.dataType)}
 	out := map[string]bool{t.MetadataPath(): true}

@@ -11,7 +11,7 @@ import (
 	"github.com/akupara/akupara/demux/schema"
 )
 
-// python gives the interpreter with the independent readers, which
+// python returns the interpreter with the independent readers, which
 // deploy/hadoop/readers.sh installs.
 func python(t *testing.T) string {
 	t.Helper()

@@ -23,7 +23,7 @@ type Sink struct {
 // maxSinks bounds the sink files that a table names.
 const maxSinks = 1024
 
-// formatSinks gives the property "SEGMENT:CRC:FIRST-LAST+…,…", last ones included.
+// formatSinks returns the property "SEGMENT:CRC:FIRST-LAST+…,…", last ones included.
 func formatSinks(sinks []Sink) string {
 	var out []string
 	for _, s := range sinks[:min(len(sinks), maxSinks)] {
@@ -70,7 +70,7 @@ func parseSinks(prop string) ([]Sink, error) {
 	return out, nil
 }
 
-// Sinks gives the sink files that were in raw/ when the table was committed, as
+// Sinks returns the sink files that were in raw/ when the table was committed, as
 // far as it holds them.
 func (t *Table) Sinks() ([]Sink, error) {
 	if t.meta == nil {

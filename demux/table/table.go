@@ -64,7 +64,7 @@ type Table struct {
 
 func dir(dataType string) string { return path.Join(store.Tables, dataType) }
 
-// New gives version 0 of a table that does not exist: no columns, no coverage,
+// New returns version 0 of a table that does not exist: no columns, no coverage,
 // nothing in the store. The first commit planned from it creates the table.
 //
 // baseURI is the store's root as other engines name it, such as
@@ -86,7 +86,7 @@ func New(fs store.FS, baseURI, dataType string) (*Table, error) {
 	}, nil
 }
 
-// Open gives the current version of the data type's table; fs.ErrNotExist when
+// Open returns the current version of the data type's table; fs.ErrNotExist when
 // there is none. It publishes what a committer that died on the way has
 // claimed, if it may write.
 func Open(ctx context.Context, fsys store.FS, baseURI, dataType string) (*Table, error) {
@@ -137,7 +137,7 @@ func (t *Table) set(n int, b []byte) error {
 	return nil
 }
 
-// List gives the data types that have a table, sorted.
+// List returns the data types that have a table, sorted.
 func List(ctx context.Context, fsys store.FS) ([]string, error) {
 	infos, err := fsys.List(ctx, store.Tables)
 	if err != nil {
@@ -185,10 +185,10 @@ func (t *Table) Location() string {
 // MetadataPath is the current metadata file, relative to the store's root.
 func (t *Table) MetadataPath() string { return t.log.Path(t.version) }
 
-// Columns gives the columns of the current schema, with ids.
+// Columns returns the columns of the current schema, with ids.
 func (t *Table) Columns() []schema.Column { return slices.Clone(t.columns) }
 
-// PlanColumns gives the columns, with ids, that the table will have after a
+// PlanColumns returns the columns, with ids, that the table will have after a
 // commit planned from t with these Commit.Columns. The data files must be
 // written with these ids.
 func (t *Table) PlanColumns(wanted []schema.Column) []schema.Column {
@@ -266,7 +266,7 @@ func (t *Table) Runs() []Run {
 	return out
 }
 
-// iceberg gives the table as iceberg-go sees it.
+// iceberg returns the table as iceberg-go sees it.
 func (t *Table) iceberg(io iceio.IO, cat ice.CatalogIO) *ice.Table {
 	loc := ""
 	if t.version > 0 {
@@ -276,7 +276,7 @@ func (t *Table) iceberg(io iceio.IO, cat ice.CatalogIO) *ice.Table {
 		func(context.Context) (iceio.IO, error) { return io, nil }, cat)
 }
 
-// create gives the metadata of a new table with these columns.
+// create returns the metadata of a new table with these columns.
 func (t *Table) create(cols []schema.Column) (ice.Metadata, error) {
 	sc := icebergSchema(cols)
 	spec := iceberg.NewPartitionSpec(iceberg.PartitionField{
@@ -310,7 +310,7 @@ const (
 	sortByTS  = 1    // sort order ids; 0 is unsorted
 )
 
-// encode gives the bytes of a metadata file.
+// encode returns the bytes of a metadata file.
 func encode(meta ice.Metadata) ([]byte, error) {
 	b, err := json.Marshal(meta)
 	if err != nil {

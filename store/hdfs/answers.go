@@ -65,7 +65,7 @@ func (s *session) confirm(fact error, again func() error) error {
 	return err
 }
 
-// believed tells whether the session's NameNode can be taken at its word. One
+// believed reports whether the session's NameNode can be taken at its word. One
 // of several may be active no more without knowing it, at any time; the only
 // one can mislead only after an error of ours, when a request sent before it
 // may not have been carried out yet.

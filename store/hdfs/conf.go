@@ -20,7 +20,7 @@ type cluster struct {
 	useHostname bool     // reach DataNodes by name
 }
 
-// ha tells whether another NameNode may take over, so that an answer can be
+// ha reports whether another NameNode may take over, so that an answer can be
 // one of a NameNode that is active no more.
 func (c cluster) ha() bool { return len(c.addresses) > 1 }
 

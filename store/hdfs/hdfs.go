@@ -77,7 +77,7 @@ type FS struct {
 
 var _ store.FS = (*FS)(nil)
 
-// New gives the store at uri:
+// New returns the store at uri:
 //
 //	hdfs://host:port/base             port 8020 may be left out
 //	hdfs://host1:port,host2:port/base

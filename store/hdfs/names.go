@@ -139,7 +139,7 @@ func (f *FS) settle(ctx context.Context, from, to string, id uint64, renameErr e
 	}
 }
 
-// inodeAt gives the inode number at an absolute path, 0 for none.
+// inodeAt returns the inode number at an absolute path, 0 for none.
 func inodeAt(s *session, abs string) (uint64, error) {
 	fi, err := s.client.Stat(abs)
 	if err = noParent(err); errors.Is(err, fs.ErrNotExist) {

@@ -150,7 +150,7 @@ func (c *cursor) read(b []byte, off int64, f *FS) (int, error) {
 	return n, err
 }
 
-// take gives the idle cursor that stands at off, or any, or a new one.
+// take returns the idle cursor that stands at off, or any, or a new one.
 func (r *reader) take(off int64, anew bool) (*cursor, error) {
 	r.mu.Lock()
 	if r.closed {

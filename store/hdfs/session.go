@@ -40,7 +40,7 @@ type session struct {
 	idleSince time.Time
 }
 
-// take gives an idle session or connects a new one.
+// take returns an idle session or connects a new one.
 func (f *FS) take(ctx context.Context) (*session, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err

@@ -36,7 +36,7 @@ type FS struct {
 
 var _ store.FS = (*FS)(nil)
 
-// New gives the store in the directory root, an absolute path. The directory is
+// New returns the store in the directory root, an absolute path. The directory is
 // made by the first file.
 func New(root string) (*FS, error) {
 	if !filepath.IsAbs(root) {

@@ -123,7 +123,7 @@ func (w *writer) Close() error {
 	return w.fs.explain("close", w.path, w.err)
 }
 
-// newPiece gives an empty piece whose memory is aligned for direct writes.
+// newPiece returns an empty piece whose memory is aligned for direct writes.
 func newPiece() any {
 	b := make([]byte, pieceLen+directLen)
 	skip := int(-uintptr(unsafe.Pointer(&b[0])) & (directLen - 1))

@@ -16,7 +16,7 @@ type Options struct {
 	HDFS hdfs.Options
 }
 
-// Open gives the store at uri, which is one of
+// Open returns the store at uri, which is one of
 //
 //	file:///absolute/path
 //	/absolute/path

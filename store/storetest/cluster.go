@@ -55,7 +55,7 @@ func StartCluster(t testing.TB) *Cluster {
 	return c
 }
 
-// SharedCluster gives a directory of the test's own, as hdfs://host:port/path,
+// SharedCluster returns a directory of the test's own, as hdfs://host:port/path,
 // on the cluster that `make hdfs` starts, and starts that if needed. The
 // directory is removed with the test. Without Java or Maven the test is
 // skipped, or fails where CI is set.

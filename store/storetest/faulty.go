@@ -82,7 +82,7 @@ func (f *Faulty) Reset() {
 	f.epoch++
 }
 
-// Crashed tells whether the crash has happened.
+// Crashed reports whether the crash has happened.
 func (f *Faulty) Crashed() bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()

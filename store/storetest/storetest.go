@@ -275,7 +275,7 @@ func manyAtOnce(t *testing.T, s store.FS) {
 	}
 }
 
-// FastDir gives a directory of the test's own, in memory where the system has
+// FastDir returns a directory of the test's own, in memory where the system has
 // such a place: for loops that sync thousands of times, where what is tested
 // is the order of things and not the disk.
 func FastDir(t testing.TB) string {

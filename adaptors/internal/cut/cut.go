@@ -209,7 +209,7 @@ func (c *Cutter) Next(data []byte, from From, flush Flush, borders []int64) Cut 
 	return c.started(data, from, flush, borders[:0])
 }
 
-// part gives a part of a record its border where borders are told.
+// part returns a part of a record its border where borders are told.
 func (c *Cutter) part(n int, p Part) Cut {
 	cut := Cut{N: n, Part: p}
 	if c.MultiLine() && n > 0 {

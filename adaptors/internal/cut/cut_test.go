@@ -188,7 +188,7 @@ type span struct {
 	whole       bool
 }
 
-// naive gives the records of a text, and which of them are no longer than
+// naive returns the records of a text, and which of them are no longer than
 // allowed. It knows nothing of how they are found so fast.
 func naive(r Rules, text []byte) []span {
 	width, _ := chunk.Unit(r.Encoding)
@@ -267,7 +267,7 @@ func TestBordersDoNotDependOnReads(t *testing.T) {
 	}
 }
 
-// encode gives the text in an encoding, without what that can't say.
+// encode returns the text in an encoding, without what that can't say.
 func encode(s, name string) []byte {
 	width, big := chunk.Unit(name)
 	if width == 1 {

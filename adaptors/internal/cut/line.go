@@ -46,7 +46,7 @@ func (c *Cutter) lastLineEnd(b []byte) int {
 // whole character; 0 where there is none.
 func (c *Cutter) LastLineEnd(b []byte) int { return c.lastLineEnd(b) }
 
-// Align gives the last offset at or below off, counted from where the text
+// Align returns the last offset at or below off, counted from where the text
 // begins, that is between two character units.
 func (c *Cutter) Align(off int64) int64 { return off - off%int64(c.width) }
 
@@ -81,7 +81,7 @@ func (c *Cutter) charEnd(data []byte) int {
 	return n
 }
 
-// starts tells whether the line that data starts with starts a record. It is
+// starts reports whether the line that data starts with starts a record. It is
 // not sure while the line is not whole.
 func (c *Cutter) starts(data []byte, flush Flush) (yes, sure bool) {
 	n := c.lineEnd(data)

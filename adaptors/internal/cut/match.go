@@ -7,7 +7,7 @@ import (
 	"strconv"
 )
 
-// matcher tells whether a pattern matches somewhere in a line. Most patterns
+// matcher reports whether a pattern matches somewhere in a line. Most patterns
 // say so within a line's first bytes: as long as these are ASCII, a table for
 // each byte decides, and what it can't tell the pattern itself does. It is safe
 // for concurrent use.
@@ -116,7 +116,7 @@ func (b *builder) build() bool {
 	return true
 }
 
-// lasts gives the characters that can be a matching line's last, where the
+// lasts returns the characters that can be a matching line's last, where the
 // pattern matches at a line's end only.
 func (b *builder) lasts() *[0x80]bool {
 	var out [0x80]bool
@@ -187,7 +187,7 @@ func (b *builder) close(from []uint32, where syntax.EmptyOp) (set []uint32, ok b
 	return set, ok
 }
 
-// state gives the number of a set, which may be new.
+// state returns the number of a set, which may be new.
 func (b *builder) state(set []uint32, ok bool) uint16 {
 	if ok {
 		return matched

@@ -71,7 +71,7 @@ func sameHost(req *http.Request, via []*http.Request) error {
 	return nil
 }
 
-// Load gives what crypto/tls needs.
+// Load returns what crypto/tls needs.
 func (t *TLS) Load() (*tls.Config, error) {
 	cfg := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: t.ServerName, InsecureSkipVerify: t.Insecure}
 	if t.CA != "" {

@@ -22,7 +22,7 @@ type Config struct {
 	within Roots // nil: files may lie anywhere
 }
 
-// Roots tells whether a file that is open may be read.
+// Roots reports whether a file that is open may be read.
 type Roots interface{ HoldsFile(f *os.File) error }
 
 // Bind bounds where the config's files may lie.
@@ -147,7 +147,7 @@ func (u *URL) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// CheckURL tells whether an address may be asked.
+// CheckURL reports whether an address may be asked.
 func CheckURL(s string) error {
 	if len(s) > maxURL {
 		return fmt.Errorf("it has %d bytes; at most %d are allowed", len(s), maxURL)

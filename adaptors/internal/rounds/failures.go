@@ -15,7 +15,7 @@ type Failures struct {
 }
 
 // Note notes what is wrong with something; with an empty text, nothing is any
-// more. It tells whether that is news.
+// more. It reports whether that is news.
 func (f *Failures) Note(name, why string) (news bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -70,7 +70,7 @@ func (u *Uploader) find(ctx context.Context, seg *spool.Sealed, index *chunk.Ind
 	return 0, false, nil
 }
 
-// holds gives the number of blocks of a published file that starts with all
+// holds returns the number of blocks of a published file that starts with all
 // the blocks of index.
 func (u *Uploader) holds(ctx context.Context, path string, index *chunk.Index) (int, error) {
 	r, err := u.FS.Open(ctx, path)

@@ -14,7 +14,7 @@ import (
 // Null is how Read gives null.
 const Null = "<null>"
 
-// Read gives the rows of a Parquet file as parquet-go reads them: the values'
+// Read returns the rows of a Parquet file as parquet-go reads them: the values'
 // texts by column; a map as "key=value" pairs with a space after each, null
 // and the empty map alike as "".
 func Read(file []byte) ([]map[string]string, error) {

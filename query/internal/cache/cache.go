@@ -111,7 +111,7 @@ func (u *Use) Close() error {
 	return err
 }
 
-// Get gives local paths of the files, in their order, and how many of them it
+// Get returns local paths of the files, in their order, and how many of them it
 // had to fetch. fs.ErrNotExist means that the store does not have one any more,
 // ErrFull that they do not fit.
 func (u *Use) Get(ctx context.Context, files []File) (paths []string, fetched int, err error) {

@@ -97,7 +97,7 @@ func (c *Conn) Query(ctx context.Context, sql string) (*Rows, error) {
 	return rows, nil
 }
 
-// Text gives the first cell of a statement's result.
+// Text returns the first cell of a statement's result.
 func (c *Conn) Text(ctx context.Context, sql string) (Cell, error) {
 	rows, err := c.Query(ctx, sql)
 	if err != nil {
@@ -111,7 +111,7 @@ func (c *Conn) Text(ctx context.Context, sql string) (Cell, error) {
 	return cell, rows.Close()
 }
 
-// Int gives the first cell of a statement's result, which is a number as text
+// Int returns the first cell of a statement's result, which is a number as text
 // or null.
 func (c *Conn) Int(ctx context.Context, sql string) (n int64, null bool, err error) {
 	cell, err := c.Text(ctx, sql)

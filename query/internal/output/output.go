@@ -75,7 +75,7 @@ func (b buffer) put(s string)      { _, _ = b.WriteString(s) }
 func (b buffer) putByte(c byte)    { _ = b.WriteByte(c) }
 func (b buffer) putBytes(p []byte) { _, _ = b.Write(p) }
 
-// Select gives a statement whose result is that of sql, every cell as text.
+// Select returns a statement whose result is that of sql, every cell as text.
 // sql must be one statement that may stand as a subquery.
 func Select(sql string, cols []duck.Column) (string, []Column) {
 	var exprs, names strings.Builder
@@ -93,7 +93,7 @@ func Select(sql string, cols []duck.Column) (string, []Column) {
 	return fmt.Sprintf("SELECT %s FROM (\n%s\n) q(%s)", &exprs, sql, &names), out
 }
 
-// asText gives the expression that makes text of a column.
+// asText returns the expression that makes text of a column.
 func asText(c duck.Column, name string) (string, Kind) {
 	cast := "CAST(" + name + " AS VARCHAR)"
 	switch c.Type {
@@ -123,7 +123,7 @@ func asText(c duck.Column, name string) (string, Kind) {
 	return cast, Text
 }
 
-// number gives a number's text as JSON or CSV shows it; plain is false for
+// number returns a number's text as JSON or CSV shows it; plain is false for
 // what is none in JSON.
 func number(s string) (text string, plain bool) {
 	switch strings.ToLower(s) {
@@ -137,7 +137,7 @@ func number(s string) (text string, plain bool) {
 	return s, true
 }
 
-// value gives a JSON text as one line of JSON as others read it: DuckDB writes
+// value returns a JSON text as one line of JSON as others read it: DuckDB writes
 // numbers that JSON has not, and keeps the line breaks of what it was given.
 func value(s string) string {
 	if strings.ContainsAny(s, "\r\n") {

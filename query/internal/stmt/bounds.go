@@ -44,7 +44,7 @@ func (w *walker) selectNode(o map[string]any) error {
 	return w.children(o, "from_table")
 }
 
-// joined gives the leaves of a tree of plain joins.
+// joined returns the leaves of a tree of plain joins.
 func joined(from map[string]any) (leaves []map[string]any, ok bool) {
 	switch {
 	case from == nil:
@@ -89,7 +89,7 @@ func conjuncts(where map[string]any, out []map[string]any) []map[string]any {
 	return out
 }
 
-// boundsOf gives the comparisons of leaf's ts.
+// boundsOf returns the comparisons of leaf's ts.
 func boundsOf(leaf map[string]any, leaves []map[string]any, from map[string]any, conds []map[string]any) []Bound {
 	alias := text(leaf["alias"])
 	if alias == "" {

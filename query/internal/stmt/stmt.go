@@ -51,7 +51,7 @@ type Bound struct {
 // Expr is a part of the tree. SELECT of it is what Select gives.
 type Expr map[string]any
 
-// Select gives the tree of "SELECT expr", for json_deserialize_sql.
+// Select returns the tree of "SELECT expr", for json_deserialize_sql.
 func (e Expr) Select() (string, error) {
 	b, err := json.Marshal(map[string]any{
 		"error": false,

@@ -2,7 +2,7 @@ package stmt
 
 import "strings"
 
-// Cut gives the text of the first statement: without empty statements before
+// Cut returns the text of the first statement: without empty statements before
 // it, its semicolon, and what follows, which is empty or a second statement.
 func Cut(sql string) (first, rest string) {
 	for {

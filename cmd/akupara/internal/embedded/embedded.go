@@ -89,5 +89,5 @@ func KnownTypes(data []byte) map[string]string {
 	return known
 }
 
-// IsOurs tells whether a config was written by akupara up.
+// IsOurs reports whether a config was written by akupara up.
 func IsOurs(data []byte) bool { return bytes.HasPrefix(data, []byte(Marker)) }

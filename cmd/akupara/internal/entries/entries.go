@@ -47,7 +47,7 @@ func Read(name string, r io.Reader) ([]Entry, error) {
 	return list, nil
 }
 
-// inPlace gives one entry of a list such that every line and column is what it
+// inPlace returns one entry of a list such that every line and column is what it
 // is in the file: the agent's problems name them. body is the entry in JSON.
 func inPlace(data []byte, item config.Node, items []config.Node, body []byte) []byte {
 	pos := item.Pos()

@@ -63,7 +63,7 @@ func (b *bounds) strSlow(v []byte, h uint64) {
 	}
 }
 
-// head gives a string's first eight bytes as a number: of two strings, the one
+// head returns a string's first eight bytes as a number: of two strings, the one
 // with the lower head is the lesser. Equal heads tell nothing.
 func head(v []byte) uint64 {
 	if len(v) >= 8 {
@@ -99,7 +99,7 @@ func (b *bounds) merge(o *bounds) {
 // the footer must not grow with the records.
 const maxFooterString = 64
 
-// footer gives the statistics of a row group's leaf.
+// footer returns the statistics of a row group's leaf.
 func (b *bounds) footer(t format.Type) format.Statistics {
 	s := format.Statistics{NullCount: b.nulls}
 	if !b.any || b.unknown {
@@ -124,7 +124,7 @@ func (b *bounds) footer(t format.Type) format.Statistics {
 	return s
 }
 
-// signed gives the bounds of doubles with the sign that a zero may have.
+// signed returns the bounds of doubles with the sign that a zero may have.
 func (b *bounds) signed() (lo, hi float64) {
 	lo, hi = b.minF, b.maxF
 	if lo == 0 {

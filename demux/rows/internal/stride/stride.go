@@ -32,7 +32,7 @@ const (
 	blockBytes = 120 << 10 // of a block, about; zstd's limit is 128 KiB
 )
 
-// Fits tells whether n bytes of such rows can be encoded.
+// Fits reports whether n bytes of such rows can be encoded.
 func (r Rows) Fits(n int) bool {
 	return r.Width > 0 && r.Width <= maxWidth && r.Head >= 0 && r.Head <= maxHead &&
 		r.From >= 0 && r.To <= r.Width && r.To-r.From >= minMatch && r.To-r.From < r.Width &&
@@ -144,7 +144,7 @@ func sequences(dst []byte, s sequence, n int) []byte {
 	return append(dst, byte(acc|1<<filled)) // the highest bit ends the stream
 }
 
-// litLength gives the code of a length of literals, its extra bits and their
+// litLength returns the code of a length of literals, its extra bits and their
 // number (3.1.1.3.2.1.1).
 func litLength(n uint32) (code byte, extra uint64, width int) {
 	switch {

@@ -55,7 +55,7 @@ type Log struct {
 	Patience time.Duration
 }
 
-// New gives the log of the table in dir. It touches nothing.
+// New returns the log of the table in dir. It touches nothing.
 func New(fs store.FS, dir string) *Log { return &Log{fs: fs, dir: dir, Patience: 30 * time.Second} }
 
 // Path is where version n lies, relative to the store's root.
@@ -66,7 +66,7 @@ func Name(n int) string { return fmt.Sprintf("metadata/v%d.metadata.json", n) }
 
 var nameRE = regexp.MustCompile(`^v([1-9][0-9]{0,17})\.metadata\.json$`)
 
-// Number gives n of the base name vN.metadata.json; 0 for any other.
+// Number returns n of the base name vN.metadata.json; 0 for any other.
 func Number(base string) int {
 	m := nameRE.FindStringSubmatch(base)
 	if m == nil {
@@ -89,7 +89,7 @@ func newID() string {
 	return hex.EncodeToString(b[:])
 }
 
-// Newest gives the number of the newest published version, 0 where there is
+// Newest returns the number of the newest published version, 0 where there is
 // none. It changes nothing.
 func (l *Log) Newest(ctx context.Context) (int, error) {
 	n := l.readHint(ctx)
@@ -117,7 +117,7 @@ func (l *Log) Newest(ctx context.Context) (int, error) {
 	}
 }
 
-// Settle gives the number of the newest version after having published what a
+// Settle returns the number of the newest version after having published what a
 // dead or slow committer has claimed.
 func (l *Log) Settle(ctx context.Context) (int, error) {
 	for {
@@ -173,7 +173,7 @@ func (l *Log) help(ctx context.Context, n int) (bool, error) {
 	return false, fmt.Errorf("publish version %d for another: %w", n, err)
 }
 
-// Read gives the bytes of version n; fs.ErrNotExist when it is not there (any
+// Read returns the bytes of version n; fs.ErrNotExist when it is not there (any
 // more).
 func (l *Log) Read(ctx context.Context, n int) ([]byte, error) {
 	return readFile(ctx, l.fs, l.Path(n), maxMetadata)
@@ -195,7 +195,7 @@ func readFile(ctx context.Context, fsys store.FS, p string, maxLen int64) ([]byt
 	return b, nil
 }
 
-// readHint gives 0 for a hint that is missing or wrong: it only saves work.
+// readHint returns 0 for a hint that is missing or wrong: it only saves work.
 func (l *Log) readHint(ctx context.Context) int {
 	b, err := readFile(ctx, l.fs, l.hint(), 64)
 	if err != nil {

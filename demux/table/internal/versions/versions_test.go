@@ -28,7 +28,7 @@ func onDisk(t *testing.T) store.FS {
 	return fs
 }
 
-// newLog gives a log that does not wait for what will not happen.
+// newLog returns a log that does not wait for what will not happen.
 func newLog(fs store.FS) *Log {
 	l := New(fs, dirT)
 	l.Patience = 0
