@@ -30,7 +30,7 @@ func (in *instance) look() error {
 		if err == nil {
 			still, err = in.stood(&l, &v, known)
 		}
-		if still && v.cut == nil {
+		if still {
 			in.apply(&l, &v, held)
 			return nil
 		}
@@ -40,10 +40,7 @@ func (in *instance) look() error {
 				held = append(held, f)
 			}
 		}
-		if still {
-			in.at.cutBack = v.cut // nothing of the stream goes on
-		}
-		if err != nil || still {
+		if err != nil {
 			in.mail.arrive(held...)
 			return err
 		}
@@ -64,8 +61,7 @@ func (in *instance) takeOpened() (held []*file) {
 		}
 	}
 	for _, f := range in.mail.takeFresh() {
-		// Of a stream that goes on from before the present log may have lost its end.
-		if open[f.key] || !in.folder.looked && in.isOpen() && f.hasName() {
+		if open[f.key] {
 			f.close()
 			continue
 		}

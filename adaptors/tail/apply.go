@@ -10,19 +10,42 @@ import (
 
 // decide judges a file that is new to the run, and does what follows.
 func (r *run) decide(c *candidate) {
+	r.decideBy(func() (verdict, bool) { return r.files.judge(c), true }, c)
+}
+
+// decideBy does what follows from verdicts, until one is the last. It reports
+// whether there was one.
+func (r *run) decideBy(judge func() (verdict, bool), c *candidate) bool {
+	if !r.shared.claimed[c.info.Key()] && !r.claim(c.path, c.info.Key()) {
+		return true
+	}
+	r.askOthers()
 	for {
-		v := r.files.judge(c)
-		r.apply(c, v)
-		if v.is != otherBytes {
-			return
+		v, ok := judge()
+		if !ok {
+			return false
+		}
+		if v.is >= own && v.of != nil && v.of.released {
+			r.take(v.of)
+			continue // whoever has it now
+		}
+		if v.is == fresh && r.leaveCopy(c) {
+			return true
+		}
+		if r.apply(c, v); v.is != otherBytes {
+			return true
 		}
 	}
 }
 
 // apply does what follows from a verdict. Nothing else gives streams files.
 func (r *run) apply(c *candidate, v verdict) {
-	if v.is == skipped {
+	switch v.is {
+	case skipped:
 		r.skip(c.path, v.reason)
+		return
+	case refused:
+		r.refuse(c.path, c.info.Key(), v.of.holder)
 		return
 	}
 	if v.is != tooOld {
@@ -37,6 +60,10 @@ func (r *run) apply(c *candidate, v verdict) {
 		r.found(v.of, c)
 	case otherBytes:
 		v.of.reason = "the file was truncated or replaced while the agent was stopped"
+		if !r.beginning {
+			v.of.lostAt = time.Now()
+			r.unfound = append(r.unfound, v.of)
+		}
 		if _, ok := r.files.known[c.info.Key()]; !ok {
 			r.files.known[c.info.Key()] = nil
 		}

@@ -82,25 +82,19 @@ func (r *run) begin(ctx context.Context) {
 			r.finishReplaced(s)
 		}
 	}
+	r.release()
 	r.openedFirst(ctx, nil)
 }
 
 // decideOwn is decide as far as it is certain: it reports whether the file is a
 // stored stream's own, or is not to be read.
 func (r *run) decideOwn(c *candidate) bool {
-	for {
+	return r.decideBy(func() (verdict, bool) {
 		if reason := r.files.notText(c); reason != "" {
-			r.apply(c, verdict{is: skipped, reason: reason})
-			return true
+			return verdict{is: skipped, reason: reason}, true
 		}
-		v, ok := r.files.ownFile(c)
-		if !ok {
-			return false
-		}
-		if r.apply(c, v); v.is != otherBytes {
-			return true
-		}
-	}
+		return r.files.ownFile(c)
+	}, c)
 }
 
 // openedFirst stores that the adaptor was started, once the streams of all

@@ -21,6 +21,7 @@ type catalog struct {
 
 	live    *liveSet
 	lost    *lostSet              // stored streams whose file is not found
+	others  *lostSet              // stored streams of other adaptors
 	past    *pastSet              // what is known of those that ended a moment ago
 	byID    map[string]*stream    // live and lost ones
 	telling map[*stream]bool      // live ones that were lost a moment ago, and go back when their loss is reported
@@ -34,7 +35,7 @@ type catalog struct {
 func newCatalog(cfg *Config, cutter *cut.Cutter, t times) *catalog {
 	return &catalog{
 		cfg: cfg, cutter: cutter, times: t,
-		live: newLiveSet(), lost: newLostSet(), past: newPastSet(), byID: map[string]*stream{}, telling: map[*stream]bool{}, limbo: map[ident.Key]*stream{},
+		live: newLiveSet(), lost: newLostSet(), others: newLostSet(), past: newPastSet(), byID: map[string]*stream{}, telling: map[*stream]bool{}, limbo: map[ident.Key]*stream{},
 		held: map[string]*held{}, blank: map[string]*blank{}, known: map[ident.Key]*stream{}, ignored: map[string]ignored{},
 	}
 }

@@ -17,7 +17,10 @@ const maxElsewhere = 64
 // holds only bytes that were sent: the copy was made before the last of them
 // were written to the original, and nothing of it is to be read.
 func (k *catalog) copyOf(c *candidate) (s *stream, all bool) {
-	for _, s := range k.lost.alike(c) {
+	for _, s := range append(k.lost.alike(c), k.others.alike(c)...) {
+		if s.holder != "" {
+			continue
+		}
 		if s.out.Sent() == 0 || !s.ident.SameHead(c.head) || s.ident.Birth != 0 && c.info.Birth != 0 && c.info.Birth < s.ident.Birth {
 			continue
 		}

@@ -62,7 +62,10 @@ func (r *run) giveUp(s *stream) {
 	}
 	if !s.gone {
 		size := s.end
-		if info, err := ident.Fstat(s.f); err == nil {
+		if info, err := ident.Fstat(s.f); err == nil && info.Links > 0 {
+			r.vanished(s) // it was renamed, and is found again by its name
+			return
+		} else if err == nil {
 			if end, err := s.dataEnd(&info); err == nil {
 				size = end
 			}

@@ -31,6 +31,9 @@ func TestCopiesAreFoundHoweverLate(t *testing.T) {
 func copyTruncateLooking(t *testing.T, watch, to string, first int) {
 	const steps = 5
 	for looks := range 1 << steps {
+		if first > 0 && looks&1 != 0 {
+			continue // the first look was before
+		}
 		r := newRig(t).with(watch)
 		r.mkdir("old")
 		r.write("b.log", r.lines(1))

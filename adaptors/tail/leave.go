@@ -206,6 +206,16 @@ func (r *run) missing(s *stream, now time.Time) {
 	if now.Sub(s.lostAt) < r.times.missing {
 		return
 	}
+	forget := s.ident.Gone != 0 && now.Sub(time.Unix(s.ident.Gone, 0)) >= r.times.forget
+	tell := !s.told && (s.out.Off() < max(s.out.Sent(), s.goodSize) || s.out.Asked())
+	if s.ident.Gone != 0 && !forget && !tell {
+		return
+	}
+	if s.released {
+		if s = r.take(s); s == nil {
+			return // another adaptor has found it
+		}
+	}
 	if s.ident.Gone == 0 {
 		id := s.ident
 		id.Gone = now.Unix()
@@ -213,10 +223,10 @@ func (r *run) missing(s *stream, now time.Time) {
 	}
 	reason := "the file was deleted or moved away before all of it was secured"
 	switch {
-	case now.Sub(time.Unix(s.ident.Gone, 0)) >= r.times.forget:
+	case forget:
 		s.reason = reason
 		r.finishReplaced(s)
-	case !s.told && (s.out.Off() < max(s.out.Sent(), s.goodSize) || s.out.Asked()):
+	case tell:
 		r.files.lost.remove(s)
 		r.files.live.finish(s)
 		r.files.telling[s] = true

@@ -21,6 +21,7 @@ func (r *run) check(path string) {
 		r.unhold(path)
 		delete(r.files.blank, path)
 		delete(r.files.ignored, path)
+		delete(r.shared.refused, path)
 		if old != nil {
 			if !old.busy && old.info.Links > 1 { // perhaps it matches by another name
 				r.scanNow, r.scanAll = true, true
@@ -30,6 +31,10 @@ func (r *run) check(path string) {
 		return
 	}
 	s := r.files.live.byKey[info.Key()]
+	if _, was := r.shared.refused[path]; was && s != nil {
+		delete(r.shared.refused, path)
+		r.board.Skip(path, "")
+	}
 	switch {
 	case s != nil && s == old:
 		if s.busy || info.Size != s.info.Size || info.Modified != s.info.Modified {
@@ -51,7 +56,7 @@ func (r *run) check(path string) {
 	case old != nil:
 		r.setPath(old, "")
 	}
-	if r.files.stillIgnored(path, &info) {
+	if r.files.stillIgnored(path, &info) || r.stillRefused(path, &info) {
 		return
 	}
 	c, ok := r.peek(path, info)
@@ -110,6 +115,9 @@ func (r *run) peek(path string, info ident.Info) (candidate, bool) {
 		r.board.Skip(path, "")
 		r.unhold(path)
 		r.emptied(&info)
+		return candidate{}, false
+	}
+	if !r.claim(path, info.Key()) {
 		return candidate{}, false
 	}
 	c, err := peek(path, r.cfg.roots)

@@ -21,13 +21,16 @@ type verdict struct {
 
 type kind int
 
-// In this order judge asks.
+// In this order judge asks. Where a stream is another adaptor's, and that is gone
+// or does not find its file, it is as good as one of the run's own.
 const (
 	// later: its stream has it, or is about to be lost, or copies of what it was
 	// are being looked for: the next look finds it.
 	later kind = iota
 	// skipped: it is not text, or can't be read.
 	skipped
+	// refused: it is the file of a stream that another adaptor has.
+	refused
 	// own: a stored stream's file: inode, birth time, head and tail are the
 	// stored ones. Reading goes on.
 	own
@@ -108,7 +111,7 @@ func (k *catalog) judge(c *candidate) verdict {
 // notText says why a file is not read that no stream knows.
 func (k *catalog) notText(c *candidate) string {
 	// What was followed was text once: what NULs it holds now are a hole.
-	if _, ok := k.known[c.info.Key()]; ok || len(k.lost.sameInode(&c.info)) > 0 {
+	if _, ok := k.known[c.info.Key()]; ok || len(k.lost.sameInode(&c.info)) > 0 || len(k.others.sameInode(&c.info)) > 0 {
 		return ""
 	}
 	return skippedHead(k.cfg.Encoding, c.f, c.head, c.end)
@@ -121,7 +124,7 @@ func (k *catalog) ownFile(c *candidate) (v verdict, ok bool) {
 			return verdict{is: later, of: s}, true
 		}
 	}
-	for _, s := range k.lost.sameInode(&c.info) {
+	for _, s := range append(k.lost.sameInode(&c.info), k.others.sameInode(&c.info)...) {
 		if s.reason != "" {
 			continue // it was told already that these are other bytes
 		}
@@ -129,6 +132,8 @@ func (k *catalog) ownFile(c *candidate) (v verdict, ok bool) {
 		switch {
 		case err != nil: // not to be taken for a new file
 			return verdict{is: skipped, reason: "can't be read: " + err.Error()}, true
+		case s.holder != "":
+			return verdict{is: refused, of: s}, true
 		case same:
 			return verdict{is: own, of: s}, true
 		}
@@ -155,7 +160,7 @@ func (k *catalog) age(c *candidate) string {
 // again.
 func (k *catalog) stillIgnored(path string, info *ident.Info) bool {
 	was, ok := k.ignored[path]
-	if !ok || was != (ignored{info.Key(), info.Size, info.Modified}) || len(k.lost.sameInode(info)) > 0 {
+	if !ok || was != (ignored{info.Key(), info.Size, info.Modified}) || len(k.lost.sameInode(info)) > 0 || len(k.others.sameInode(info)) > 0 {
 		return false
 	}
 	again := false

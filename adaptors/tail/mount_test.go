@@ -1,6 +1,7 @@
 package tail
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"testing"
@@ -18,6 +19,22 @@ func (r *rig) mount(from, to string) {
 		r.t.Skipf("NOT TESTED: a mount that goes away and comes back. It needs bindfs and the right to mount: %v\n%s", err, out)
 	}
 	r.t.Cleanup(func() { _ = unix.Unmount(r.path(to), unix.MNT_DETACH) })
+}
+
+// mountAnew mounts under another number than dev, which may be free again.
+func (r *rig) mountAnew(from, to string, dev uint64) {
+	r.t.Helper()
+	for i := range 10 {
+		spare := fmt.Sprint("spare", i)
+		r.mkdir(spare)
+		r.mount(from, spare)
+		info, err := ident.Stat(r.path(spare))
+		r.ok(err)
+		if info.Dev != dev {
+			r.ok(unix.Mount(r.path(spare), r.path(to), "", unix.MS_BIND, ""))
+			return
+		}
+	}
 }
 
 func (r *rig) unmount(to string) {
@@ -58,7 +75,7 @@ func TestMountThatComesBackUnderAnotherNumberIsReadOn(t *testing.T) {
 					r.write("b.log", "")
 					r.until("the file is not seen to be away", func() bool { return !shows(r, "mnt/long.log") })
 				}
-				r.mount(from, "mnt")
+				r.mountAnew(from, "mnt", before.Dev)
 				after, err := ident.Stat(r.path("mnt/long.log"))
 				r.ok(err)
 				if before.Dev == after.Dev || before.Birth != 0 || (before.Ino == after.Ino) != (from == "disk") {

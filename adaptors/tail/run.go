@@ -24,14 +24,15 @@ const (
 // run is one life of the adaptor: one goroutine that decides which file is
 // which stream and whose turn it is, and the readers.
 type run struct {
-	cfg   Config
-	env   adaptors.Env
-	times times
-	box   *receipts.Box
-	board *board.Board
-	gate  func()
-	find  *find.Finder
-	files *catalog
+	cfg    Config
+	env    adaptors.Env
+	times  times
+	box    *receipts.Box
+	board  *board.Board
+	gate   func()
+	find   *find.Finder
+	files  *catalog
+	shared shared // with other adaptors
 
 	turns       *queue
 	done        chan result
@@ -93,6 +94,8 @@ func (r *run) loop(ctx context.Context) error {
 	}}
 	r.descriptors = r.env.Descriptors.Join()
 	defer r.descriptors.Leave()
+	r.shared = newShared(&r.env)
+	defer r.shared.claimant.Leave()
 	for i := range readers + openers {
 		work := r.turns.work
 		if i >= readers {
@@ -345,6 +348,7 @@ func (r *run) housekeep() {
 	now := time.Now()
 	defer r.tellLimbo(now)
 	r.endUnfound(now)
+	r.share()
 	r.files.past.expire(now.Add(-r.times.missing))
 	if now.Sub(r.kept) < r.times.missing/10 {
 		return

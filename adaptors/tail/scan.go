@@ -86,6 +86,11 @@ func (r *run) scan() {
 			r.check(path)
 		}
 	}
+	for path := range r.shared.refused {
+		if away(path) {
+			r.check(path)
+		}
+	}
 	maps.DeleteFunc(r.files.ignored, func(path string, _ ignored) bool { return away(path) })
 	maps.DeleteFunc(r.links, func(path string, _ bool) bool { return away(path) })
 	r.board.Unskip(away)

@@ -28,6 +28,9 @@ func (r *run) stray(path string) {
 		if same, err := s.sameBytes(c.f, c.info.Size); err != nil || !same || s.reason != "" {
 			continue
 		}
+		if !r.claim(path, c.info.Key()) {
+			return
+		}
 		r.apply(&c, verdict{is: own, of: s})
 		r.setPath(s, "") // where it is now is nobody's business
 		return

@@ -38,10 +38,12 @@ type stream struct {
 	indexed  headName      // in liveSet.byHead; no name: not there
 
 	// While it is lost.
-	lostAt  time.Time // since when
-	told    bool      // what was not settled of it was reported as lost
-	seeking bool      // copies of its file are looked for
-	emptied bool      // its file was empty when it was seen
+	released bool      // others may take it
+	holder   string    // the adaptor that has it, of a stream of another one
+	lostAt   time.Time // since when
+	told     bool      // what was not settled of it was reported as lost
+	seeking  bool      // copies of its file are looked for
+	emptied  bool      // its file was empty when it was seen
 }
 
 // tracked is a stream as its reader knows it: the file, and what was sent of it.

@@ -24,6 +24,7 @@ import (
 type rig struct {
 	t    testing.TB
 	dir  string
+	name string // of the adaptor; empty: test
 	cfg  Config
 	rec  *adaptortest.Recorder
 	a    *Adaptor
@@ -116,7 +117,7 @@ func (r *rig) startWith(times times) {
 
 func (r *rig) startAdaptor(a *Adaptor) {
 	r.t.Helper()
-	env := r.rec.Env()
+	env := r.rec.EnvOf(cmp.Or(r.name, "test"))
 	env.Log = slog.New(slog.DiscardHandler)
 	if testing.Verbose() {
 		env.Log = slog.New(slog.NewTextHandler(testWriter{r.t}, nil))
@@ -232,7 +233,7 @@ func (r *rig) copyTruncate(from, to string) {
 	r.ok(os.Truncate(r.path(from), 0))
 }
 
-const patience = 20 * time.Second
+const patience = 60 * time.Second
 
 // until waits for a condition, which is looked at when something arrives and
 // now and then.
