@@ -6,55 +6,41 @@ import (
 	"strconv"
 )
 
-// look makes sure at the start that the journal holds the last entry that was
-// read. journalctl itself goes on at the next number, and passes over entries
-// that have got the numbers of lost ones.
-func (r *run) look(ctx context.Context) error {
-	if r.live == nil || r.end.Cursor == "" {
-		return nil
-	}
-	ok, err := r.holds(ctx, r.live, r.end)
-	if err == nil && !ok {
-		err = r.anew(ctx, errVacuumed{cursor: r.end.Cursor})
-	}
-	return err
-}
-
 // anew goes on where the journal does not hold the last entry that was read: it
 // was vacuumed, or the journal lost its end with the machine's power. What comes
 // behind the last entry that is still there is read: new entries may stand where
-// lost ones stood.
-func (r *run) anew(ctx context.Context, v errVacuumed) error {
+// lost ones stood. Where nothing is there at all, it did not go on.
+func (r *run) anew(ctx context.Context, v errVacuumed) (went bool, err error) {
 	old := r.live
 	if err := r.flush(ctx); err != nil { // what an earlier session could not
-		return err
+		return false, err
 	}
 	p, ok, err := r.lastHeld(ctx, old)
 	switch {
 	case err != nil:
-		return err
+		return false, err
 	case ok && old.out.Settled() >= old.ident.last().Off:
 		r.lostEnd(old, p)
 		r.behind = &p // it goes on with the first entry that is new
-		return nil
+		return true, nil
 	case ok:
 		// Which of the entries behind it are in the table is not known here: they
 		// come again at their offsets, in a fork, and their bytes decide.
 		r.lostEnd(old, p)
 		if err := r.open(ctx, old.ident.Number+1, p, old.out.ID()); err != nil {
-			return err
+			return false, err
 		}
-		return old.out.End(ctx, reasonLostEnd)
-	case v.next == "": // nothing is there at all
-		return r.idle(ctx, r.times.retry)
+		return true, old.out.End(ctx, reasonLostEnd)
+	case v.next == "":
+		return false, nil
 	}
 	reason := "the journal forgot the last entry that was read, and maybe others after it: it goes on at " + v.next
 	r.env.Log.Error("entries of the journal may be lost", "after", v.cursor, "goes on at", v.next)
 	r.note(old.out.Source(), "after stream "+old.out.ID()+": "+reason)
 	if err := r.follow(ctx, old, pair{Cursor: v.next, At: true}); err != nil {
-		return err
+		return false, err
 	}
-	return old.out.End(ctx, reason)
+	return true, old.out.End(ctx, reason)
 }
 
 const reasonLostEnd = "the journal does not hold the last entries that were read any more; another stream goes on behind the last one that it holds"
@@ -67,6 +53,9 @@ func (r *run) lostEnd(old *stream, p pair) {
 
 // lastHeld finds the last of a stream's pairs whose entry the journal holds.
 func (r *run) lastHeld(ctx context.Context, s *stream) (p pair, ok bool, err error) {
+	if newest, err := r.newest(ctx); newest == "" || err != nil {
+		return p, false, err
+	}
 	for i := len(s.ident.Pairs) - 1; i >= 0 && !ok; i-- {
 		if p = s.ident.Pairs[i]; p.Cursor == "" {
 			continue

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -97,6 +98,7 @@ type host struct {
 	*testing.T
 	*journal
 	rows  *rows
+	cfg   string
 	dir   string // of the checkpoints
 	store *checkpoints.Store
 	a     *Adaptor
@@ -104,7 +106,7 @@ type host struct {
 }
 
 func newHost(t *testing.T) *host {
-	return &host{T: t, journal: newJournal(t), rows: &rows{records: map[string]map[string]bool{}, upTo: map[string]int64{}}, dir: filepath.Join(t.TempDir(), "data")}
+	return &host{T: t, journal: newJournal(t), cfg: "program: " + os.Args[0], rows: &rows{records: map[string]map[string]bool{}, upTo: map[string]int64{}}, dir: filepath.Join(t.TempDir(), "data")}
 }
 
 func (h *host) boots() {
@@ -114,7 +116,7 @@ func (h *host) boots() {
 	if err != nil {
 		h.Fatal(err)
 	}
-	a, err := New(*parseConfig(h.T, "program: "+os.Args[0]))
+	a, err := New(*parseConfig(h.T, h.cfg))
 	if err != nil {
 		h.Fatal(err)
 	}
@@ -300,5 +302,75 @@ func TestNoEntryComesTwiceWhenTheStateIsLost(t *testing.T) {
 		if n != 1 {
 			t.Errorf("%s is in the table %d times, want once", h.onDisk()[i], n)
 		}
+	}
+}
+
+// The real journalctl, where it is there with what makes journal files.
+func TestRealJournalThatLostItsEndGoesOn(t *testing.T) {
+	remote := "/lib/systemd/systemd-journal-remote"
+	journalctl, err := exec.LookPath("journalctl")
+	if _, statErr := os.Stat(remote); err != nil || statErr != nil {
+		t.Log("journalctl or systemd-journal-remote is missing: the stand-in alone is tested")
+		return
+	}
+	h := newHost(t)
+	dir := t.TempDir()
+	h.cfg = "program: " + journalctl + "\ndirectory: " + dir
+	write := func(boot, from, to int) (messages []string) {
+		var in strings.Builder
+		for i := from; i <= to; i++ {
+			messages = append(messages, fmt.Sprintf("message %d", i))
+			fmt.Fprintf(&in, "__REALTIME_TIMESTAMP=%d\n__MONOTONIC_TIMESTAMP=%d\n_BOOT_ID=%032d\nPRIORITY=3\nMESSAGE=message %d\n\n",
+				1772359200000000+i, 1000+i, boot, i)
+		}
+		cmd := exec.Command(remote, "--output="+filepath.Join(dir, fmt.Sprintf("boot-%d.journal", boot)), "-")
+		cmd.Stdin = strings.NewReader(in.String())
+		if said, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("systemd-journal-remote: %v: %s", err, said)
+		}
+		return messages
+	}
+	kept := write(1, 1, 20)
+	h.boots()
+	h.until("the first", func() bool { return !slices.Contains(h.rows.came(kept), 0) })
+	file := filepath.Join(dir, "boot-1.journal")
+	onDisk, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lost := write(1, 21, 30)
+	h.until("what will be lost", func() bool { return !slices.Contains(h.rows.came(lost), 0) })
+	h.stop()
+	if err := os.WriteFile(file, onDisk, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	after := write(2, 31, 50)
+	h.boots()
+	h.until("the rest", func() bool { return !slices.Contains(h.rows.came(after), 0) })
+	all := slices.Concat(kept, lost, after)
+	for i, n := range h.rows.came(all) {
+		if n != 1 {
+			t.Errorf("%s is in the table %d times, want once", all[i], n)
+		}
+	}
+}
+
+// journalctl follows the entries of the last boot alone.
+func TestEntriesOfEarlierBootsAreRead(t *testing.T) {
+	j := newJournal(t)
+	w := newWorld(t, "")
+	j.add(5, nil)
+	j.losePower(0)
+	j.add(5, nil)
+	w.start()
+	w.wait(1, 10)
+	w.end()
+	j.add(5, nil) // while the machine goes down
+	j.losePower(0)
+	w.start()
+	j.add(5, nil)
+	w.wait(1, 20)
+	if n := len(w.rec.Known()); n != 1 {
+		t.Errorf("%d streams, want one", n)
 	}
 }

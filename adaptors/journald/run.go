@@ -48,42 +48,53 @@ func (r *run) loop(ctx context.Context) error {
 	if err := r.restore(ctx); err != nil {
 		return err
 	}
-	if err := r.look(ctx); err != nil {
-		return err
-	}
 	wait := r.times.retry
+	follow := false
 	for ctx.Err() == nil {
-		before := r.end.Off
-		err := r.session(ctx)
+		before := r.end
+		err := r.session(ctx, follow)
 		if ctx.Err() != nil {
 			continue // to the end
 		}
+		if r.end != before {
+			wait = r.times.retry
+		}
+		pause := wait
 		var vacuumed errVacuumed
-		switch {
+		switch followed := follow; {
+		case errors.As(err, &vacuumed) && followed:
+			// It follows the entries of the last boot alone: what is behind the last
+			// entry, which is of an earlier one, is to be seen without following.
+			if follow = false; wait == r.times.retry {
+				pause = 0
+			}
 		case errors.As(err, &vacuumed):
-			if err := r.anew(ctx, vacuumed); err != nil {
+			went, err := r.anew(ctx, vacuumed)
+			if err != nil {
 				return err
 			}
-			continue
+			if went {
+				pause = 0
+			}
 		case err != nil:
+			follow = false
 			if r.board.Fail(nil, err) {
 				r.env.Log.Warn("reading the journal broke off; it goes on from the last entry", "error", err)
 			}
-			if r.end.Off > before {
-				wait = r.times.retry
-			}
 		case len(r.cfg.Files) > 0: // it can't follow single files
-			if err := r.idle(ctx, r.times.poll); err != nil {
-				return err
-			}
-			continue
+			pause, wait = r.times.poll, r.times.retry
+		case !followed:
+			follow, pause = true, 0
 		default:
+			follow = false
 			r.board.Fail(nil, errors.New("journalctl ended by itself"))
 		}
-		if err := r.idle(ctx, wait); err != nil {
+		if pause > 0 || errors.As(err, &vacuumed) {
+			wait = min(2*wait, r.times.slow)
+		}
+		if err := r.idle(ctx, pause); err != nil {
 			return err
 		}
-		wait = min(2*wait, r.times.slow)
 	}
 	return nil
 }
@@ -261,8 +272,9 @@ func (r *run) mail(ctx context.Context) error {
 	return nil
 }
 
-// session runs journalctl from where the live stream ends, until it ends.
-func (r *run) session(ctx context.Context) error {
+// session runs journalctl from where the live stream ends, until it ends: at the
+// journal's end, or never if it is to follow.
+func (r *run) session(ctx context.Context, follow bool) error {
 	if err := r.mail(ctx); err != nil {
 		return err
 	}
@@ -275,8 +287,11 @@ func (r *run) session(ctx context.Context) error {
 		begin = *r.behind
 	}
 	args := from(r.cfg.args(), begin)
-	if len(r.cfg.Files) == 0 {
+	if follow {
 		args = append(args, "--follow")
+		if r.cfg.Directory != "" {
+			args = append(args, "--merge") // of all boots: several machines' journals may lie there
+		}
 	}
 	got, done := make(chan entry, 64), make(chan error, 1)
 	seen := false

@@ -28,7 +28,7 @@ func TestMain(m *testing.M) {
 
 func standIn(path string, args []string) error {
 	var cursor, unit string
-	var follow, last bool
+	var follow, merge, last bool
 	for _, arg := range args {
 		name, v, _ := strings.Cut(arg, "=")
 		switch name {
@@ -38,6 +38,8 @@ func standIn(path string, args []string) error {
 			unit = v
 		case "--follow":
 			follow = true
+		case "--merge":
+			merge = true
 		case "--lines":
 			last = v == "1"
 		case "--output", "--all", "--no-pager", "--quiet", "--no-tail", "--directory", "--file":
@@ -62,6 +64,12 @@ func standIn(path string, args []string) error {
 			fmt.Fprintf(&b, "%s%q : %s", map[bool]string{true: "{ ", false: ", "}[i == 0], k, v)
 		}
 		fmt.Println(b.String() + " }")
+	}
+	boot := any(nil) // of which entries are followed
+	if follow && !merge {
+		if boot, err = lastBoot(path); err != nil {
+			return err
+		}
 	}
 	started := cursor == ""
 	for r := bufio.NewReader(f); ; {
@@ -94,10 +102,10 @@ func standIn(path string, args []string) error {
 		if err := json.Unmarshal([]byte(line), &e); err != nil {
 			return err
 		}
-		if unit != "" && e["_SYSTEMD_UNIT"] != unit {
+		started = started || e["__CURSOR"] == cursor
+		if unit != "" && e["_SYSTEMD_UNIT"] != unit || boot != nil && e["_BOOT_ID"] != boot {
 			continue
 		}
-		started = started || e["__CURSOR"] == cursor
 		if last && cursor == "" || !started {
 			all = append(all, e)
 			continue
@@ -107,6 +115,18 @@ func standIn(path string, args []string) error {
 			return nil
 		}
 	}
+}
+
+// lastBoot is the boot of the last entry; nil where there is none.
+func lastBoot(path string) (any, error) {
+	b, err := os.ReadFile(path)
+	if err != nil || len(b) == 0 {
+		return nil, err
+	}
+	lines := strings.Split(strings.TrimSuffix(string(b), "\n"), "\n")
+	var e map[string]any
+	err = json.Unmarshal([]byte(lines[len(lines)-1]), &e)
+	return e["_BOOT_ID"], err
 }
 
 // later compares the stand-in's cursors by their sequence number.
