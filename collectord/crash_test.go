@@ -219,6 +219,45 @@ func TestSegmentWhoseNameHoldsOtherBatchesGetsANewOne(t *testing.T) {
 	}
 }
 
+// cloned is a store into which another collector publishes while this one writes
+// its first file.
+type cloned struct {
+	store.FS
+	once    sync.Once
+	publish func()
+}
+
+func (c *cloned) Create(ctx context.Context, path string) (store.File, error) {
+	f, err := c.FS.Create(ctx, path)
+	c.once.Do(c.publish)
+	return f, err
+}
+
+// Two collectors with copies of one spool upload at the same time: what the first
+// one published is not replaced by what the second one has.
+func TestSegmentThatACloneUploadsMeanwhileIsNotReplaced(t *testing.T) {
+	s := newSetup(t)
+	inner := s.fs
+	away := &awayStore{FS: inner}
+	away.set(fs.ErrPermission)
+	s.fs = away
+	r := s.start(t)
+	ours := []chunk.Batch{batch(t, "app", "s", 0, "one"), batch(t, "app", "s", 3, "two")}
+	first := r.mustSend(t, ours[0].Frame)
+	r.mustSend(t, ours[1].Frame)
+	r.stop()
+	theirs := []chunk.Batch{ours[0], batch(t, "app", "s", 3, "2nd")}
+	s.fs = &cloned{FS: inner, publish: func() { putSink(t, inner, "app", store.Segment(first.Segment), theirs) }}
+	r = s.start(t)
+	r.drained(t)
+	got := inStore(t, inner)
+	for _, b := range []chunk.Batch{ours[0], ours[1], theirs[1]} {
+		if got[string(b.Block)] != 1 {
+			t.Errorf("a batch is in the store %d times, want once", got[string(b.Block)])
+		}
+	}
+}
+
 func putSink(t testing.TB, fs store.FS, dataType string, id store.Segment, batches []chunk.Batch) {
 	t.Helper()
 	index := chunk.Index{Type: dataType, Segment: string(id)}

@@ -99,7 +99,12 @@ func (u *Uploader) holds(ctx context.Context, path string, index *chunk.Index) (
 	return len(have), nil
 }
 
-// write publishes the segment's sink file and returns its length.
+// errFaster ends an attempt; the next one finds what there is.
+var errFaster = errors.New("another collector published the segment meanwhile")
+
+// write publishes the segment's sink file and returns its length. A collector on
+// a copy of this spool may have been faster: a file would be replaced by the
+// rename, so it looks once more when all is written.
 func (u *Uploader) write(ctx context.Context, seg *spool.Sealed, frames *spool.Frames) (size int64, err error) {
 	u.mu.Lock()
 	u.attempts++
@@ -108,7 +113,13 @@ func (u *Uploader) write(ctx context.Context, seg *spool.Sealed, frames *spool.F
 	final := store.SinkPath(store.Raw, seg.Type, seg.ID)
 	written := false
 	err = store.Publish(ctx, u.FS, store.Temp(final, attempt), final, func(w io.Writer) (err error) {
-		size, err = copyBlocks(w, frames)
+		if size, err = copyBlocks(w, frames); err != nil {
+			return err
+		}
+		_, found, err := u.find(ctx, seg, &frames.Index)
+		if found {
+			err = errFaster
+		}
 		written = err == nil
 		return err
 	})
