@@ -373,9 +373,6 @@ func TestBadConfigIsNamed(t *testing.T) {
 			t.Errorf("%s: got %v, want %q", text, err, want)
 		}
 	}
-	if _, err := New(Config{}); err == nil {
-		t.Error("an empty config was taken")
-	}
 	if _, err := Kind().New(3); err == nil {
 		t.Error("a config of another type was taken")
 	}

@@ -1,3 +1,10 @@
+// Package generate is the adaptor whose source is itself: streams of lines
+// that follow from a seed and their offset alone, so that whoever has bytes of
+// one can check them (Verify) and every byte can be made again.
+//
+// A stream is known by what its bytes follow from (Content), which its
+// checkpoint holds. One whose content is not the config's any more is ended
+// where it is; a new one begins.
 package generate
 
 import (
@@ -32,28 +39,16 @@ func (c *Config) Needs() []adaptors.Need { return nil }
 
 // Validate implements config.Validator.
 func (c *Config) Validate(n config.Node) config.Problems {
-	if err := c.check(); err != nil {
-		at := n
-		if r := n.Get("rate"); r.Given() {
-			at = r
-		}
-		return config.Problems{at.Problemf("%v", err)}
+	step := c.step()
+	if step <= maxStep {
+		return nil
 	}
-	return nil
-}
-
-func (c *Config) check() error {
-	if c.LineBytes < MinLine || c.LineBytes > MaxLine {
-		return fmt.Errorf("line_bytes %d; from %d to %d is allowed", int64(c.LineBytes), MinLine, MaxLine)
+	at := n
+	if r := n.Get("rate"); r.Given() {
+		at = r
 	}
-	if c.Streams < 1 || c.Streams > 256 {
-		return fmt.Errorf("%d streams; from 1 to 256 are allowed", c.Streams)
-	}
-	if step := c.step(); step > maxStep {
-		return fmt.Errorf("%v is a line of %d bytes every %v in each of %d streams; at least one every %v is needed",
-			c.Rate, int64(c.LineBytes), step.Round(time.Second), c.Streams, maxStep)
-	}
-	return nil
+	return config.Problems{at.Problemf("%v is a line of %d bytes every %v in each of %d streams; at least one every %v is needed",
+		c.Rate, int64(c.LineBytes), step.Round(time.Second), c.Streams, maxStep)}
 }
 
 // step is the time from line to line of one stream, 0 where nothing bounds it.
@@ -69,7 +64,7 @@ func (c *Config) step() time.Duration {
 	return time.Duration(min(max(step, 1), math.MaxInt64/2))
 }
 
-// Content tells what the bytes of stream i are, counted from 0.
+// Content returns what the bytes of stream i are, counted from 0.
 func (c *Config) Content(i int) Content {
 	out := Content{Seed: (c.Seed + int64(i)) & maxSeed, LineBytes: int64(c.LineBytes)}
 	if start := time.Time(c.StartTime); !start.IsZero() {
