@@ -65,6 +65,12 @@ type Rereader interface {
 	CanReread(s Stream) bool
 }
 
+// Lagger is an Adaptor that may have very many sources: Lag returns the LagBytes
+// and the LastErr of Status, for less. The agent asks every few seconds.
+type Lagger interface {
+	Lag() (bytes int64, lastErr string)
+}
+
 // Output takes chunks.
 type Output interface {
 	// Send hands a chunk over, and blocks while downstream is slow or the

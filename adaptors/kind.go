@@ -9,10 +9,8 @@ type Kind struct {
 	Summary string // one line for people
 	// NewConfig returns a pointer to a new config struct that holds the kind's
 	// defaults. Its config tags are the kind's own keys, beside the common ones
-	// (CommonKeys). It may implement
-	// config.Validator. Where its adaptors run a program that the config names,
-	// it has a method Program() string: over REST only the programs that the
-	// agent's config lists are allowed.
+	// (CommonKeys). It may implement config.Validator, Needer, Rooter, Changer
+	// and Globber.
 	NewConfig func() any
 	// New makes an adaptor from what NewConfig gave, decoded and valid. It
 	// touches nothing outside and starts nothing.

@@ -61,7 +61,7 @@ func (c *Config) checkAllow(n config.Node) config.Problems {
 	return out
 }
 
-// admit tells why an entry may not be added over REST, nil where it may, and
+// admit says why an entry may not be added over REST, nil if it may, and
 // binds its adaptor to the folders that are allowed. own is the config's entry
 // of the same name, if any: one that replaces it and differs in keys alone that
 // the agent reads itself (delivery, tags, drop, …) is trusted as that is; else
@@ -117,7 +117,7 @@ func (c *Config) admit(spec *supervise.Spec, own *supervise.Spec) error {
 	return nil
 }
 
-// reachesOut tells whether an adaptor does more than read files.
+// reachesOut reports whether an adaptor does more than read files.
 func reachesOut(needs []adaptors.Need) bool {
 	return slices.ContainsFunc(needs, func(n adaptors.Need) bool { return n.What != adaptors.File })
 }
@@ -134,16 +134,14 @@ func kindKeys(entry any) string {
 	return fingerprint(own)
 }
 
-// needsOf gives what an entry's adaptor reaches for; ok is false where its kind
-// does not tell.
+// needsOf returns what an entry's adaptor reaches for; ok is false if its kind
+// does not say.
 func needsOf(spec *supervise.Spec) (needs []adaptors.Need, ok bool) {
-	if n, is := spec.Config.(adaptors.Needer); is {
-		needs, ok = n.Needs(), true
+	n, ok := spec.Config.(adaptors.Needer)
+	if !ok {
+		return nil, false
 	}
-	if program, runs := spec.Program(); runs {
-		needs, ok = append(needs, adaptors.Need{What: adaptors.Program, Value: program}), true
-	}
-	return needs, ok
+	return n.Needs(), true
 }
 
 func (c *Config) allows(need adaptors.Need) error {
@@ -201,7 +199,7 @@ func (c *Config) allowsListen(address string) bool {
 	})
 }
 
-// beginsWith tells whether a URL is below a prefix: of the same scheme, host and
+// beginsWith reports whether a URL is below a prefix: of the same scheme, host and
 // port, its path the prefix's or below it.
 func beginsWith(raw, prefix string) bool {
 	u, err := url.Parse(raw)

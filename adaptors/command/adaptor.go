@@ -119,7 +119,7 @@ func (a *Adaptor) once(ctx context.Context, env adaptors.Env) error {
 	}
 	c.Borders = []int64{int64(len(c.Body))}
 	if err := env.Out.Send(ctx, &c); err != nil && ctx.Err() == nil {
-		return fmt.Errorf("send a run of %s: %w", a.cfg.Program(), err)
+		return fmt.Errorf("send a run of %s: %w", a.cfg.program(), err)
 	}
 	return nil
 }

@@ -36,8 +36,13 @@ func (c *Config) Validate(n config.Node) config.Problems {
 	return out
 }
 
-// Program is the program that is run: the agent allows some over REST only.
-func (c *Config) Program() string {
+// Needs implements adaptors.Needer.
+func (c *Config) Needs() []adaptors.Need {
+	return []adaptors.Need{{What: adaptors.Program, Value: c.program()}}
+}
+
+// program is what is run.
+func (c *Config) program() string {
 	if len(c.Command) == 0 {
 		return ""
 	}

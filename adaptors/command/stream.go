@@ -60,9 +60,9 @@ func (a *Adaptor) stream(ctx context.Context, env adaptors.Env) error {
 		return readErr
 	}
 	if waitErr != nil {
-		return fmt.Errorf("wait for %s: %w", a.cfg.Program(), waitErr)
+		return fmt.Errorf("wait for %s: %w", a.cfg.program(), waitErr)
 	}
-	text := fmt.Sprintf("%s ended with exit code %d", a.cfg.Program(), code)
+	text := fmt.Sprintf("%s ended with exit code %d", a.cfg.program(), code)
 	if said := strings.TrimSpace(string(stderr.kept)); said != "" {
 		text += ": " + strings.ToValidUTF8(said, "�")
 	}
@@ -85,7 +85,7 @@ func (a *Adaptor) lines(ctx context.Context, env adaptors.Env, r *os.File) error
 		flush := cut.None
 		switch {
 		case err != nil && !late && !ended:
-			return fmt.Errorf("read output of %s: %w", a.cfg.Program(), err)
+			return fmt.Errorf("read output of %s: %w", a.cfg.program(), err)
 		case ended:
 			flush = cut.Always
 		case late && time.Since(in.news) >= a.cfg.RecordTimeout.Std():
@@ -185,7 +185,7 @@ func (a *Adaptor) send(ctx context.Context, env adaptors.Env, body []byte, of cu
 	}
 	c := chunk.Chunk{Source: a.source, Time: time.Now(), Tags: of.Part.Tags(), Borders: of.Borders, Body: body}
 	if err := env.Out.Send(ctx, &c); err != nil {
-		return fmt.Errorf("send lines of %s: %w", a.cfg.Program(), err)
+		return fmt.Errorf("send lines of %s: %w", a.cfg.program(), err)
 	}
 	return nil
 }

@@ -90,9 +90,6 @@ func (c *Config) Validate(n config.Node) config.Problems {
 	return out
 }
 
-// Program is the program that is run: the agent allows some over REST only.
-func (c *Config) Program() string { return c.Journalctl }
-
 // Needs implements adaptors.Needer.
 func (c *Config) Needs() []adaptors.Need {
 	out := []adaptors.Need{{What: adaptors.Program, Value: c.Journalctl}}

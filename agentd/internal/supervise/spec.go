@@ -30,11 +30,3 @@ type Spec struct {
 	Origin     string // where it was written: "config" or "rest"
 	Generation int    // of the config that was applied when the entry last changed
 }
-
-// Program is the program that the adaptor runs, where its kind runs one.
-func (s *Spec) Program() (string, bool) {
-	if p, ok := s.Config.(interface{ Program() string }); ok {
-		return p.Program(), true
-	}
-	return "", false
-}

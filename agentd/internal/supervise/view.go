@@ -102,14 +102,9 @@ func (s *Supervisor) List() []View {
 	return views
 }
 
-// lagger is an adaptor that tells these two for less than a whole Status.
-type lagger interface {
-	Lag() (bytes int64, lastErr string)
-}
-
 // lag is what is in the sources and not settled, and the adaptor's own error.
 func (u *unit) lag() (bytes int64, lastErr string) {
-	if l, ok := u.adaptor.(lagger); ok && u.holding() {
+	if l, ok := u.adaptor.(adaptors.Lagger); ok && u.holding() {
 		bytes, lastErr = l.Lag()
 	} else {
 		status := u.status()
