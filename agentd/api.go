@@ -263,7 +263,7 @@ func (h handlers) resume(w http.ResponseWriter, r *http.Request) {
 	answer(w, http.StatusNoContent, nil, h.fleet.supervisor.Hold(r.Context(), false))
 }
 
-// read gives the request's body, or answers why not.
+// read returns the request's body, or answers why not.
 func read(w http.ResponseWriter, r *http.Request) ([]byte, bool) {
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxEntry))
 	if err != nil {

@@ -27,7 +27,7 @@ var (
 // request's headers are secret is not known.
 const headers = "headers"
 
-// hideSecrets gives a config's value as it may be shown: values of keys and
+// hideSecrets returns a config's value as it may be shown: values of keys and
 // options that name secrets, headers, and passwords and tokens in URLs are left
 // out. Names of files stay.
 func hideSecrets(v any) any {

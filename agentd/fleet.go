@@ -73,7 +73,7 @@ func (f *fleet) restore() {
 		}
 	}
 	specs := f.wanted(cfg)
-	f.warn(specs, false) // a start does not wait for a look at all files
+	f.warn(specs, 0, false) // a start does not wait for a look at all files
 	for _, spec := range specs {
 		if err := f.supervisor.Add(spec, f.toRun(spec.Name)); err != nil {
 			f.log.Error("an adaptor can't be made; the others run", "adaptor", spec.Name, "err", err)
@@ -83,7 +83,7 @@ func (f *fleet) restore() {
 	}
 }
 
-// stored gives the values below a prefix, by the rest of their names.
+// stored returns the values below a prefix, by the rest of their names.
 func (f *fleet) stored(prefix string) map[string][]byte {
 	out := map[string][]byte{}
 	for key, body := range f.store.List() {
@@ -99,7 +99,7 @@ func (f *fleet) toRun(name string) bool {
 	return !stopped
 }
 
-// wanted gives the adaptors that there should be with a config, by name.
+// wanted returns the adaptors that there should be with a config, by name.
 func (f *fleet) wanted(cfg *Config) []supervise.Spec {
 	specs := map[string]supervise.Spec{}
 	for _, spec := range cfg.specs {
@@ -120,15 +120,15 @@ func (f *fleet) wanted(cfg *Config) []supervise.Spec {
 	return slices.SortedFunc(maps.Values(specs), func(a, b supervise.Spec) int { return strings.Compare(a.Name, b.Name) })
 }
 
-// specs are those of the adaptors that there are, by name. Under mu.
-func (f *fleet) specs() []supervise.Spec {
-	var out []supervise.Spec
+// warnOf warns of an adaptor that is added or replaced; f.mu is held.
+func (f *fleet) warnOf(spec supervise.Spec) {
+	var specs []supervise.Spec
 	for _, name := range slices.Sorted(maps.Keys(f.running)) {
-		if spec, err := f.supervisor.Spec(name); err == nil {
-			out = append(out, spec)
+		if other, err := f.supervisor.Spec(name); err == nil && name != spec.Name {
+			specs = append(specs, other)
 		}
 	}
-	return out
+	f.warn(append(specs, spec), len(specs), false)
 }
 
 // madeOf tells two adaptors of the same name apart: one that is made of
@@ -203,7 +203,7 @@ func (f *fleet) add(body []byte) (supervise.View, error) {
 			f.supervisor.Remove(context.Background(), spec.Name))
 	}
 	f.running[spec.Name] = madeOf(&spec)
-	f.warn(f.specs(), false)
+	f.warnOf(spec)
 	return f.get(spec.Name)
 }
 
@@ -229,7 +229,7 @@ func (f *fleet) update(name string, body []byte) (supervise.View, error) {
 	return f.replace(spec, func() error { return f.store.Put(addedPrefix+name, body) })
 }
 
-// replace puts a spec in the place of the adaptor of its name. Under mu.
+// replace puts a spec in the place of the adaptor of its name; f.mu is held.
 func (f *fleet) replace(spec supervise.Spec, store func() error) (supervise.View, error) {
 	name, made := spec.Name, madeOf(&spec)
 	var fresh []supervise.Spec
@@ -250,7 +250,7 @@ func (f *fleet) replace(spec supervise.Spec, store func() error) (supervise.View
 			return supervise.View{}, err
 		}
 	} else {
-		f.warn(f.specs(), false)
+		f.warnOf(spec)
 	}
 	return f.get(name)
 }

@@ -135,7 +135,7 @@ func texts(urls []config.URL) []string {
 	return out
 }
 
-// of gives a persona's lane. What was taken in for one that is not known any
+// of returns a persona's lane. What was taken in for one that is not known any
 // more goes the common way.
 func (l *lanes) of(persona string) *lane {
 	l.mu.Lock()
@@ -160,7 +160,7 @@ func (l *lanes) close(stream string) {
 	}
 }
 
-// list gives all lanes, by name.
+// list returns all lanes, by name.
 func (l *lanes) list() []*lane {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -231,7 +231,7 @@ func (l *lanes) each(f func(*lane)) {
 	wg.Wait()
 }
 
-// told tells whether nothing that was posted waits to be settled.
+// told reports whether nothing that was posted waits to be settled.
 func (l *lanes) told() bool {
 	for _, ln := range l.list() {
 		if !ln.ledger.Idle() {

@@ -9,9 +9,9 @@ import (
 	"github.com/akupara/akupara/config"
 )
 
-// overlaps finds adaptors of one type whose patterns match the same files. With
-// look, it looks at the files that are there, too.
-func overlaps(specs []supervise.Spec, look bool) []overlap.Overlap {
+// overlaps finds adaptors of one type whose patterns match the same files, for
+// those from index first on. With look, it looks at the files that are there, too.
+func overlaps(specs []supervise.Spec, first int, look bool) []overlap.Overlap {
 	readers := make([]overlap.Reader, len(specs))
 	for i := range specs {
 		readers[i] = overlap.Reader{Name: specs[i].Name, Type: specs[i].Type}
@@ -19,7 +19,7 @@ func overlaps(specs []supervise.Spec, look bool) []overlap.Overlap {
 			readers[i].Include, readers[i].Exclude = g.Globs()
 		}
 	}
-	return overlap.Find(readers, look)
+	return overlap.Find(readers, first, look)
 }
 
 // example says which file it is that both match.
@@ -37,7 +37,7 @@ func example(o *overlap.Overlap) string {
 // type that want the same files. It looks at the files that are there.
 func (c *Config) Warnings() config.Problems {
 	var out config.Problems
-	for _, o := range overlaps(c.specs, true) {
+	for _, o := range overlaps(c.specs, 0, true) {
 		out = append(out, c.Adaptors[o.Second].Problemf(
 			"warning: adaptor %q, by %q, matches files that adaptor %q of the same type matches, too, such as %s: one of them reads each such file, the other lists it as skipped",
 			c.specs[o.Second].Name, o.Pattern, c.specs[o.First].Name, example(&o)))
@@ -45,9 +45,9 @@ func (c *Config) Warnings() config.Problems {
 	return out
 }
 
-// warn logs what Warnings tells of a config, of all adaptors that there are.
-func (f *fleet) warn(specs []supervise.Spec, look bool) {
-	for _, o := range overlaps(specs, look) {
+// warn logs what Warnings says of a config, of the adaptors from index first on.
+func (f *fleet) warn(specs []supervise.Spec, first int, look bool) {
+	for _, o := range overlaps(specs, first, look) {
 		f.log.Warn("two adaptors of one type match the same files: one of them reads each such file, the other lists it as skipped",
 			"adaptor", specs[o.Second].Name, "other", specs[o.First].Name, "type", specs[o.Second].Type,
 			"pattern", o.Pattern, "example", example(&o))

@@ -93,7 +93,7 @@ func TestReloadWarnsOfAdaptorsThatWantTheSameFiles(t *testing.T) {
 	if status, body := a.do("POST", "/v1/adaptors", `{"name": "three", "kind": "tail", "type": "x", "paths": ["`+dir+`/a.log"]}`); status != 201 {
 		t.Fatalf("add: status %d: %s", status, body)
 	}
-	if n := strings.Count(a.log.String(), "adaptor=two other=three"); n != 1 {
+	if n := strings.Count(a.log.String(), "adaptor=three other=one"); n != 1 {
 		t.Errorf("%d warnings of the third adaptor, want one:\n%s", n, a.log)
 	}
 }

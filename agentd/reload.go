@@ -108,11 +108,11 @@ func (f *fleet) reload(next *Config) (changed, error) {
 			f.log.Error("an adaptor could not be changed", "adaptor", spec.Name, "err", err) // it is gone meanwhile
 		}
 	}
-	f.warn(wanted, true)
+	f.warn(wanted, 0, true)
 	return out, nil
 }
 
-// changedKeys gives the keys beside adaptors that differ. Its error names those
+// changedKeys returns the keys beside adaptors that differ. Its error names those
 // that need a restart.
 func changedKeys(cfg, next *Config) ([]string, error) {
 	before, after := flat(cfg), flat(next)
@@ -261,7 +261,7 @@ func (r *reloader) reload(why string) (*changed, error) {
 	return &out, nil
 }
 
-// lines gives an error's problems, one a line; none where it is another error.
+// lines returns an error's problems, one a line; none where it is another error.
 func lines(err error) []string {
 	out := []string{}
 	var problems config.Problems

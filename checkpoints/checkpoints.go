@@ -276,8 +276,8 @@ func (s *Store) Retype(id string, of Owner, dataType string, begin int64) error 
 	return s.append(false, record{op: opMove, owner: of, stream: Stream{ID: id, Type: dataType, Begin: begin}})
 }
 
-// Describe gives an adaptor's streams that come from an old store, without kind
-// and type, those of the adaptor as it is configured now. It is stored with the
+// Describe completes an adaptor's streams that come from an old store, without
+// kind and type, by those of the adaptor as it is configured now. It is stored with the
 // next snapshot, and said again at the next start if there was none.
 func (s *Store) Describe(of Owner) {
 	s.mu.Lock()
@@ -359,7 +359,7 @@ func (s *Store) Delete(name string) error {
 	return s.append(true, record{op: opDelete, name: name})
 }
 
-// List gives all values by name. They are the caller's own.
+// List returns all values by name. They are the caller's own.
 func (s *Store) List() map[string][]byte {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -95,8 +95,8 @@ func (s *Store) Mend() (mended bool, err error) {
 	return true, nil
 }
 
-// mend does it, under syncMu and mu, and tells how many files of another
-// directory went to quarantine.
+// mend does it, and returns how many files of another directory went to
+// quarantine; s.syncMu and s.mu are held.
 func (s *Store) mend() (quarantined int, err error) {
 	if err := makeDir(s.disk, s.dir); err != nil {
 		return 0, err

@@ -231,7 +231,7 @@ func (s *Store) identify(h head, machine string) error {
 	return nil
 }
 
-// idMaker gives the ids of streams: the agent's, a random text made at each
+// idMaker makes the ids of streams: the agent's, a random text made at each
 // start, and a count. No start repeats another's ids, whatever was lost of the
 // state, and a clone never gives those of its original.
 type idMaker struct {

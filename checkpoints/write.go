@@ -56,7 +56,7 @@ func checkSizes(r *record) error {
 	return nil
 }
 
-// write appends one frame to the journal and applies it. Under mu.
+// write appends one frame to the journal and applies it; s.mu is held.
 func (s *Store) write(r *record) (int64, error) {
 	if s.closed {
 		return 0, ErrClosed
@@ -147,7 +147,7 @@ func (s *Store) rollIfDue() {
 }
 
 // roll begins the next generation, and removes those that are not needed any
-// more. Under syncMu and mu.
+// more; s.syncMu and s.mu are held.
 func (s *Store) roll() error {
 	if err := s.begin(); err != nil {
 		return err
@@ -157,8 +157,8 @@ func (s *Store) roll() error {
 }
 
 // begin begins the next generation: journal first, snapshot second. Until the
-// snapshot has its final name, the old generation is the current one. Under
-// syncMu and mu.
+// snapshot has its final name, the old generation is the current one; s.syncMu
+// and s.mu are held.
 func (s *Store) begin() error {
 	gen := s.gen + 1
 	h := head{version: version, gen: gen, agent: s.ids.agent, machine: s.ids.machine}
@@ -204,7 +204,7 @@ func (s *Store) createJournal(gen uint64, h head) (disk.File, os.FileInfo, int64
 	return f, info, int64(len(frame)), nil
 }
 
-// publish writes a file under a temporary name and gives it its final one.
+// publish writes a file under a temporary name and renames it to its final one.
 func (s *Store) publish(name string, data []byte) error {
 	path := filepath.Join(s.dir, name)
 	tmp := path + disk.TempExt

@@ -29,7 +29,7 @@ type Access struct {
 // minToken is what a token has at least: shorter ones can be guessed.
 const minToken = 16
 
-// Given tells whether anything is configured.
+// Given reports whether anything is configured.
 func (a Access) Given() bool { return a != Access{} }
 
 // Check says why a server must not listen at an address: on all that is not
@@ -58,7 +58,7 @@ func (a Access) Check(network, address string) error {
 // name such as localhost leads wherever the system's resolver says.
 func (a Access) checkBound(addr net.Addr) error { return a.Check(addr.Network(), addr.String()) }
 
-// IsLocal tells that an address is reached from this machine alone.
+// IsLocal reports whether an address is reached from this machine alone.
 func IsLocal(network, address string) bool {
 	if network == "unix" {
 		return true
@@ -197,14 +197,14 @@ func (k *Keeper) tls() *tls.Config {
 	}
 }
 
-// names tells whether the certificate is one for host.
+// names reports whether the certificate is one for host.
 func (k *Keeper) names(host string) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return k.cert != nil && k.cert.Leaf != nil && k.cert.Leaf.VerifyHostname(host) == nil
 }
 
-// allows tells whether a request carries the token, or its connection a client
+// allows reports whether a request carries the token, or its connection a client
 // certificate that was checked; or whether nothing of the kind is asked for.
 func (k *Keeper) allows(r *http.Request) bool {
 	k.mu.Lock()
@@ -244,7 +244,7 @@ func withKeeper(ctx context.Context, k *Keeper) context.Context {
 	return context.WithValue(ctx, keeperKey{}, k)
 }
 
-// certNames tells whether the server of the request has a certificate for host.
+// certNames reports whether the server of the request has a certificate for host.
 func certNames(ctx context.Context, host string) bool {
 	k, ok := ctx.Value(keeperKey{}).(*Keeper)
 	return ok && k.names(host)

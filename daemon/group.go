@@ -76,7 +76,7 @@ func (g *Group) Run(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// Signals gives a context that the first SIGTERM or SIGINT ends. The second
+// Signals returns a context that the first SIGTERM or SIGINT ends. The second
 // one calls abort, which should exit at once. stop ends the watching.
 func Signals(ctx context.Context, log *slog.Logger, abort func()) (_ context.Context, stop context.CancelFunc) {
 	ctx, cancel := context.WithCancel(ctx)

@@ -59,7 +59,7 @@ func (m *Mux) Handle(method, pattern string, f http.HandlerFunc) {
 	methods[method] = f
 }
 
-// Routes gives the methods of each pattern.
+// Routes returns the methods of each pattern.
 func (m *Mux) Routes() map[string][]string {
 	out := map[string][]string{}
 	for pattern, methods := range m.routes {

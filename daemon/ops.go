@@ -13,7 +13,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
-// Health tells whether a daemon can take work. It is safe for concurrent use.
+// Health reports whether a daemon can take work. It is safe for concurrent use.
 type Health struct {
 	mu      sync.Mutex
 	stopped bool

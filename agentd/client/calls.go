@@ -107,7 +107,7 @@ func (c *Client) Reload(ctx context.Context) ([]byte, error) {
 	return c.call(ctx, http.MethodPost, "/config/reload", nil)
 }
 
-// Drained tells whether reading is held: Drain.
+// Drained reports whether reading is held: Drain.
 func (c *Client) Drained(ctx context.Context) ([]byte, error) {
 	return c.call(ctx, http.MethodGet, "/drain", nil)
 }

@@ -125,7 +125,7 @@ func statusError(status int, answer []byte) error {
 	return fmt.Errorf("status %d: %s", status, e.Error)
 }
 
-// IsRefused gives the refusal in an error's chain.
+// IsRefused returns the refusal in an error's chain.
 func IsRefused(err error) (*Refused, bool) {
 	var r *Refused
 	return r, errors.As(err, &r)

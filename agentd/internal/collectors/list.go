@@ -57,7 +57,7 @@ func (l *List) Set(urls []string) {
 	l.members, l.current = members, current
 }
 
-// URLs gives the members.
+// URLs returns the members.
 func (l *List) URLs() []string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -68,7 +68,7 @@ func (l *List) URLs() []string {
 	return out
 }
 
-// Pick gives the collector to try now, or how long to wait for one.
+// Pick returns the collector to try now, or how long to wait for one.
 func (l *List) Pick(now time.Time) (url string, wait time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -113,7 +113,7 @@ func (l *List) Worked(url string) (back bool) {
 	return back
 }
 
-// Others gives the members beside url, the working ones first.
+// Others returns the members beside url, the working ones first.
 func (l *List) Others(url string) []string {
 	l.mu.Lock()
 	defer l.mu.Unlock()

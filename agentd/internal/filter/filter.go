@@ -82,7 +82,7 @@ func New(cfg Config, env Env) *Filter {
 	return f
 }
 
-// Forget tells that nothing of a stream comes any more.
+// Forget says that nothing of a stream comes any more.
 func (f *Filter) Forget(stream string) {
 	f.mu.Lock()
 	delete(f.streams, stream)

@@ -158,7 +158,7 @@ func numberLevel(b []byte) Level {
 	return Unknown
 }
 
-// jsonValue gives the raw value of a key of the object that b is: what is
+// jsonValue returns the raw value of a key of the object that b is: what is
 // between the quotes of a string, or a number. Where the object itself has no
 // such key, one of an object in it does.
 func jsonValue(b []byte, key string) (value []byte, ok bool) {
@@ -267,7 +267,7 @@ func logfmtLevel(b []byte) (Level, int) {
 	return Unknown, -1
 }
 
-// logfmtValue gives the value behind "key=", without its quotes; at is -1
+// logfmtValue returns the value behind "key=", without its quotes; at is -1
 // where there is none.
 func logfmtValue(b []byte, key string) (value []byte, at int) {
 	for from := 0; ; {
@@ -333,5 +333,5 @@ func wordLevel(b []byte) (l Level, at, end int) {
 
 func isLetter(c byte) bool { return c|0x20 >= 'a' && c|0x20 <= 'z' }
 
-// joins tells whether c makes one word with the letters beside it.
+// joins reports whether c makes one word with the letters beside it.
 func joins(c byte) bool { return c >= '0' && c <= '9' || c == '_' || c == '=' || c >= 0x80 }

@@ -118,7 +118,7 @@ func (n need) shortest() int {
 	return least
 }
 
-// better tells whether looking for n spares more than looking for o.
+// better reports whether looking for n spares more than looking for o.
 func (n need) better(o need) bool {
 	switch {
 	case len(n.any) == 0 || len(n.any) > maxLiterals:

@@ -28,7 +28,7 @@ func (r *record) isJSON() bool {
 	return len(b) > 0 && b[0] == '{'
 }
 
-// loggerOf gives the logger's name, empty where none is found: of a JSON
+// loggerOf returns the logger's name, empty where none is found: of a JSON
 // object, of logfmt, or what stands behind the level as log4j, logback and
 // Python write it.
 func (r *record) loggerOf() []byte {
@@ -103,7 +103,7 @@ func allDigits(b []byte) bool {
 	return true
 }
 
-// messages gives where the record's message may start.
+// messages returns where the record's message may start.
 func (r *record) messages() [][]byte {
 	if r.isJSON() {
 		var out [][]byte

@@ -141,7 +141,7 @@ func decodeLevel(n config.Node) (Level, config.Problems) {
 	return l, nil
 }
 
-// drops tells whether a drop rule meets the record: its level is the rule's or
+// drops reports whether a drop rule meets the record: its level is the rule's or
 // below. A record of unknown level is met by no level.
 func (r *Rule) drops(rec *record) bool {
 	if r.level != Unknown && (rec.levelOf() == Unknown || rec.levelOf() > r.level) {
@@ -150,7 +150,7 @@ func (r *Rule) drops(rec *record) bool {
 	return r.text == nil || r.text.match(rec.text)
 }
 
-// keeps tells whether a keep rule meets the record: its level is the rule's or
+// keeps reports whether a keep rule meets the record: its level is the rule's or
 // above, or unknown.
 func (r *Rule) keeps(rec *record) bool {
 	if r.level != Unknown && rec.levelOf() != Unknown && rec.levelOf() < r.level {

@@ -152,10 +152,10 @@ func globs(n config.Node) ([]string, config.Problems) {
 	return out, problems
 }
 
-// perRecord tells whether the records must be looked at, not the chunk alone.
+// perRecord reports whether the records must be looked at, not the chunk alone.
 func (s *Switch) perRecord() bool { return s.level != Unknown || s.logger != nil || s.prefix != "" }
 
-// meetsChunk tells whether what holds for the whole chunk is met.
+// meetsChunk reports whether what holds for the whole chunk is met.
 func (s *Switch) meetsChunk(w *Who, c *chunk.Chunk) bool {
 	for i := range s.chunk {
 		value, ok := s.chunk[i].of(w, c)
@@ -166,7 +166,7 @@ func (s *Switch) meetsChunk(w *Who, c *chunk.Chunk) bool {
 	return true
 }
 
-// meets tells whether the conditions on a record are met.
+// meets reports whether the conditions on a record are met.
 func (s *Switch) meets(rec *record) bool {
 	if s.level != Unknown && (rec.levelOf() == Unknown || rec.levelOf() > s.level) {
 		return false
@@ -195,7 +195,7 @@ func anyGlob(globs []string, s string) bool {
 	return slices.ContainsFunc(globs, func(g string) bool { return glob(g, s) })
 }
 
-// glob tells whether s is as the pattern says: * stands for any text, ? for
+// glob reports whether s is as the pattern says: * stands for any text, ? for
 // one byte.
 func glob(pattern, s string) bool {
 	star, from := -1, 0
@@ -218,7 +218,7 @@ func glob(pattern, s string) bool {
 	return strings.Trim(pattern[p:], "*") == ""
 }
 
-// startsWith tells whether the record, or the message in it, starts so.
+// startsWith reports whether the record, or the message in it, starts so.
 func (r *record) startsWith(prefix []byte) bool {
 	if bytes.HasPrefix(r.text, prefix) {
 		return true

@@ -148,7 +148,7 @@ func (v SwitchView) MarshalJSON() ([]byte, error) {
 	return json.Marshal(all)
 }
 
-// List gives all switches, by name.
+// List returns all switches, by name.
 func (s *Switches) List() []SwitchView {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -166,7 +166,7 @@ func (s *Switches) List() []SwitchView {
 	return out
 }
 
-// Get gives one switch, or ErrNoSwitch.
+// Get returns one switch, or ErrNoSwitch.
 func (s *Switches) Get(name string) (SwitchView, error) {
 	for _, v := range s.List() {
 		if v.Name == name {
@@ -176,7 +176,7 @@ func (s *Switches) Get(name string) (SwitchView, error) {
 	return SwitchView{}, fmt.Errorf("switch %q: %w", name, ErrNoSwitch)
 }
 
-// meeting gives the switches that are off and may concern the chunk. A nil
+// meeting returns the switches that are off and may concern the chunk. A nil
 // Switches has none.
 func (s *Switches) meeting(w *Who, c *chunk.Chunk) []*active {
 	if s == nil {

@@ -19,7 +19,7 @@ func newDecoder(name string) decoder {
 	return decoder{charset.NewDecoder(name)}
 }
 
-// text gives the record's text without its line's end, nor the byte order mark
+// text returns the record's text without its line's end, nor the byte order mark
 // that a file may begin with. It is valid until the next call.
 func (d *decoder) text(b []byte) []byte {
 	b = bytes.TrimPrefix(d.of.Text(b), []byte("\ufeff"))

@@ -24,7 +24,7 @@ import (
 // Source is where a stream's bytes come from. The ledger calls it from one
 // goroutine, without holding locks.
 type Source interface {
-	// Settled tells that every byte of the stream below upTo is secured; also
+	// Settled says that every byte of the stream below upTo is secured; also
 	// called, with upTo as before, when a fact there is.
 	Settled(stream string, upTo int64)
 	// Resend asks that r be sent again; an empty r asks for the facts at its
@@ -79,7 +79,7 @@ func New(cfg Config, log *slog.Logger) *Ledger {
 
 type stream struct {
 	source  Source
-	prefix  int64             // told to the source
+	prefix  int64             // as the source knows it
 	settled chunk.Ranges      // beyond it
 	facts   map[fact]struct{} // sent and not settled
 }
@@ -101,9 +101,9 @@ type segmentKey struct{ collector, dataType, segment string }
 // segment is what one collector took into one of its segments.
 type segment struct {
 	maxBlock int
-	heard    time.Time // when a collector last told something of it
+	heard    time.Time // when a collector last answered for it
 	bytes    int64     // that were posted
-	facts    bool      // a fact without length was: a source waits for it to be finished with
+	facts    bool      // a fact without length was: a source waits for that before it is done
 	streams  map[string]*part
 }
 
@@ -217,7 +217,7 @@ func (p *part) add(e *chunk.Entry) {
 	}
 }
 
-// GaveUp tells that what is in a batch, which no collector took, is not held any
+// GaveUp says that what is in a batch, which no collector took, is not held any
 // more: its sources are asked to send it again.
 func (l *Ledger) GaveUp(entries []chunk.Entry) {
 	l.mu.Lock()
@@ -281,7 +281,7 @@ func (l *Ledger) fell() {
 	l.less = make(chan struct{})
 }
 
-// Full tells whether so much is unsettled that no more should be sent; wait is
+// Full reports whether so much is unsettled that no more should be sent; wait is
 // closed when that may have changed.
 func (l *Ledger) Full() (wait <-chan struct{}, full bool) {
 	l.mu.Lock()
@@ -289,14 +289,14 @@ func (l *Ledger) Full() (wait <-chan struct{}, full bool) {
 	return l.less, l.entries >= l.cfg.MaxEntries
 }
 
-// Idle tells whether nothing waits to be settled.
+// Idle reports whether nothing waits to be settled.
 func (l *Ledger) Idle() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return len(l.segments) == 0 && len(l.pending) == 0
 }
 
-// Totals tells how the ledger does.
+// Totals returns how the ledger does.
 func (l *Ledger) Totals() Totals {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -21,7 +21,7 @@ var levelNames = [...]string{"end_to_end", "store_on_failure", "best_effort"}
 
 func (l Level) String() string { return levelNames[l] }
 
-// LevelOf reads a level's name; one that is none is EndToEnd, the default.
+// LevelOf reads a level's name; any other is EndToEnd, the default.
 func LevelOf(name string) Level {
 	for i, n := range levelNames {
 		if n == name {
@@ -40,7 +40,7 @@ func (l *Ledger) Posting(entries []chunk.Entry) {
 }
 
 // secure settles what belongs to streams whose level asks for no more than
-// this one, and gives what that is; all tells that it is everything. l.mu is
+// this one, and returns what that is; all says that it is everything. l.mu is
 // held.
 func (l *Ledger) secure(entries []chunk.Entry, level Level) (parts map[string]*part, all bool) {
 	all = true

@@ -16,7 +16,7 @@ type Collectors interface {
 	// States asks one collector; the answer has the order of the queries. It
 	// takes seconds at most.
 	States(ctx context.Context, collector string, queries []wire.Query) ([]wire.State, error)
-	// Others gives the collectors beside this one.
+	// Others returns the collectors beside this one.
 	Others(collector string) []string
 }
 
@@ -59,7 +59,7 @@ func (l *Ledger) pause() time.Duration {
 	return l.cfg.Every
 }
 
-// littleWaits tells whether what waits to be settled is no more than little, and
+// littleWaits reports whether what waits to be settled is no more than little, and
 // nothing that a source waits for to be finished with. l is locked.
 func (l *Ledger) littleWaits() bool {
 	var bytes int64
@@ -71,7 +71,7 @@ func (l *Ledger) littleWaits() bool {
 	return true
 }
 
-// Round asks once for all that is unsettled, and tells the sources.
+// Round asks once for all that is unsettled, and calls the sources.
 func (l *Ledger) Round(ctx context.Context, c Collectors) {
 	l.flush()
 	questions := l.questions()

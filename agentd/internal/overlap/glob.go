@@ -215,7 +215,7 @@ func open(m []step, p place, full bool) []place {
 	}
 }
 
-// take gives where a rune leads from a place; ok is false where it leads nowhere.
+// take returns where a rune leads from a place; ok is false where it leads nowhere.
 func take(m []step, p place, r rune) (to place, ok bool) {
 	if p.at == len(m) {
 		return p, false
@@ -232,7 +232,7 @@ func take(m []step, p place, r rune) (to place, ok bool) {
 	}
 }
 
-// common gives a path that both patterns match, of runes that they name, or
+// common returns a path that both patterns match, of runes that they name, or
 // else filler; ok is false where there is none.
 func common(a, b []step, filler rune, full bool) (path string, ok bool) {
 	type pair struct{ a, b place }

@@ -31,65 +31,90 @@ type Overlap struct {
 // maxFiles bounds the names that are looked at in all.
 const maxFiles = 50_000
 
-// Find gives one overlap for each two readers of a type that have any. Where a
-// file is there that shows it, that is the example. With look false, no file is
-// looked for.
+// Find looks at the readers from index first on, and returns for each of them
+// one overlap with one before it, if there is any. Where a file is there that
+// shows it, that is the example. With look false, no file is looked for.
 //
 // Of patterns with very many alternatives, and where what is excluded leaves
 // only odd names, an overlap may be missed.
-func Find(readers []Reader, look bool) []Overlap {
-	found := map[[2]int]Overlap{}
+func Find(readers []Reader, first int, look bool) []Overlap {
+	found := map[int]Overlap{} // by Second
 	if look {
-		seen(readers, found)
+		seen(readers, first, found)
 	}
-	for j := range readers {
-		for i := range j {
-			key := [2]int{i, j}
-			if _, known := found[key]; known || readers[i].Type != readers[j].Type {
+	patterns := make([][]pattern, len(readers))
+	for i := range readers {
+		for _, p := range readers[i].Include {
+			patterns[i] = append(patterns[i], newPattern(p))
+		}
+	}
+	var out []Overlap
+	for j := first; j < len(readers); j++ {
+		o, known := found[j]
+		for i := 0; i < j && !known; i++ {
+			if readers[i].Type != readers[j].Type {
 				continue
 			}
-			if pattern, path, ok := readers[i].meets(&readers[j]); ok {
-				found[key] = Overlap{First: i, Second: j, Pattern: pattern, Path: path}
-			}
+			o = Overlap{First: i, Second: j}
+			o.Pattern, o.Path, known = meet(&readers[i], patterns[i], &readers[j], patterns[j])
+		}
+		if known {
+			out = append(out, o)
 		}
 	}
-	out := make([]Overlap, 0, len(found))
-	for _, o := range found {
-		out = append(out, o)
-	}
-	slices.SortFunc(out, func(a, b Overlap) int {
-		if a.Second != b.Second {
-			return a.Second - b.Second
-		}
-		return a.First - b.First
-	})
 	return out
 }
 
-// meets gives a pattern of other and a path that both readers match.
-func (r *Reader) meets(other *Reader) (pattern, path string, ok bool) {
-	mine := make([][][]step, len(r.Include))
-	for i, p := range r.Include {
-		mine[i] = compile(absolute(p))
+// pattern is one as it is given, and read.
+type pattern struct {
+	given, glob string
+	fixed       string // all that it matches begins so
+	steps       [][]step
+}
+
+func newPattern(given string) pattern {
+	p := pattern{given: given, glob: absolute(given)}
+	p.fixed = p.glob
+	if i := strings.IndexAny(p.glob, `*?[{\`); i >= 0 {
+		p.fixed = p.glob[:i]
 	}
-	for _, pattern := range other.Include {
-		for _, b := range compile(absolute(pattern)) {
-			for _, as := range mine {
-				for _, a := range as {
-					for _, full := range [...]bool{true, false} {
-						for _, filler := range "xa1_" {
-							path, ok := common(a, b, filler, full)
-							// What was found is held against what does match in the end.
-							if ok && r.matches(path) != "" && other.matches(path) != "" {
-								return pattern, path, true
-							}
-						}
+	p.steps = compile(p.glob)
+	return p
+}
+
+// meet returns a pattern of b and a path that both readers match.
+func meet(a *Reader, as []pattern, b *Reader, bs []pattern) (by, path string, ok bool) {
+	for _, q := range bs {
+		for _, p := range as {
+			if !strings.HasPrefix(p.fixed, q.fixed) && !strings.HasPrefix(q.fixed, p.fixed) {
+				continue
+			}
+			if path, ok := p.meets(&q, func(path string) bool { return a.matches(path) != "" && b.matches(path) != "" }); ok {
+				return q.given, path, true
+			}
+		}
+	}
+	return "", "", false
+}
+
+// meets returns a path that both patterns match, and that is right.
+func (p *pattern) meets(q *pattern, right func(path string) bool) (string, bool) {
+	for _, a := range p.steps {
+		for _, b := range q.steps {
+			for _, full := range [...]bool{true, false} {
+				for _, filler := range "xa1_" {
+					path, ok := common(a, b, filler, full)
+					if !ok {
+						break // nor with another filler
+					}
+					if right(path) {
+						return path, true
 					}
 				}
 			}
 		}
 	}
-	return "", "", false
+	return "", false
 }
 
 func absolute(pattern string) string {
@@ -99,7 +124,7 @@ func absolute(pattern string) string {
 	return pattern
 }
 
-// matches gives the pattern by which the reader finds a path, empty if it does
+// matches returns the pattern by which the reader finds a path, empty if it does
 // not.
 func (r *Reader) matches(path string) string {
 	for _, p := range r.Include {
@@ -132,12 +157,12 @@ type file struct {
 }
 
 // seen looks at the files that are there.
-func seen(readers []Reader, found map[[2]int]Overlap) {
+func seen(readers []Reader, from int, found map[int]Overlap) {
 	type sight struct {
 		reader int
 		path   string
 	}
-	first := map[file][]sight{}
+	first := map[file]sight{}
 	left := maxFiles
 	for j := range readers {
 		r := &readers[j]
@@ -145,16 +170,17 @@ func seen(readers []Reader, found map[[2]int]Overlap) {
 			continue
 		}
 		r.walk(&left, func(path, pattern string, key file) {
-			for _, s := range first[key] {
+			s, known := first[key]
+			switch _, said := found[j]; {
+			case !known:
+				first[key] = sight{j, path}
+			case s.reader != j && j >= from && !said:
 				o := Overlap{First: s.reader, Second: j, Pattern: pattern, Path: path, Present: true}
 				if s.path != path {
 					o.Other = s.path
 				}
-				if _, known := found[[2]int{s.reader, j}]; !known && s.reader != j {
-					found[[2]int{s.reader, j}] = o
-				}
+				found[j] = o
 			}
-			first[key] = append(first[key], sight{j, path})
 		})
 	}
 }

@@ -1,6 +1,7 @@
 package overlap
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -46,7 +47,7 @@ func TestPatternsThatOverlap(t *testing.T) {
 	} {
 		readers := []Reader{reader("a", test.a), reader("b", test.b)}
 		for range 2 {
-			got := Find(readers, false)
+			got := Find(readers, 0, false)
 			switch {
 			case test.example == "" && len(got) > 0:
 				t.Errorf("%s and %s: got %+v, want none", test.a, test.b, got)
@@ -80,7 +81,7 @@ func reader(name, patterns string) Reader {
 func TestOnlyReadersOfOneTypeOverlap(t *testing.T) {
 	a, b, c := reader("a", "/log/*"), reader("b", "/log/*"), reader("c", "/log/*")
 	b.Type = "y"
-	got := Find([]Reader{a, b, c}, false)
+	got := Find([]Reader{a, b, c}, 0, false)
 	if len(got) != 1 || got[0].First != 0 || got[0].Second != 2 || got[0].Pattern != "/log/*" {
 		t.Errorf("got %+v, want the first and the last", got)
 	}
@@ -106,10 +107,10 @@ func TestFilesThatAreThereShowWhatPatternsDoNot(t *testing.T) {
 		t.Fatal(err)
 	}
 	a, b, c := reader("a", dir+"/a/*.log"), reader("b", dir+"/b/*.log"), reader("c", dir+"/c/*.log")
-	if got := Find([]Reader{a, b, c}, false); len(got) != 0 {
+	if got := Find([]Reader{a, b, c}, 0, false); len(got) != 0 {
 		t.Errorf("by patterns: got %+v, want none", got)
 	}
-	got := Find([]Reader{a, b, c}, true)
+	got := Find([]Reader{a, b, c}, 0, true)
 	if len(got) != 2 {
 		t.Fatalf("got %+v, want two", got)
 	}
@@ -119,7 +120,7 @@ func TestFilesThatAreThereShowWhatPatternsDoNot(t *testing.T) {
 	if o := got[1]; !o.Present || o.First != 0 || o.Second != 2 || o.Path != dir+"/c/other.log" || o.Other != dir+"/a/link.log" {
 		t.Errorf("a symlink: got %+v", o)
 	}
-	both := Find([]Reader{a, reader("d", dir+"/*/app.log")}, true)
+	both := Find([]Reader{a, reader("d", dir+"/*/app.log")}, 0, true)
 	if len(both) != 1 || both[0].Path != dir+"/a/app.log" || !both[0].Present || both[0].Other != "" {
 		t.Errorf("a file that both match: got %+v, want that one", both)
 	}
@@ -137,13 +138,32 @@ func FuzzCommon(f *testing.F) {
 			return
 		}
 		x, y := Reader{Name: "a", Include: []string{a}}, Reader{Name: "b", Include: []string{b}}
-		for _, o := range Find([]Reader{x, y}, false) {
+		for _, o := range Find([]Reader{x, y}, 0, false) {
 			if x.matches(o.Path) == "" || y.matches(o.Path) == "" {
 				t.Errorf("%q and %q: %q is matched by one alone", a, b, o.Path)
 			}
 		}
-		if a == b && x.matches(a) != "" && compile(a) != nil && len(Find([]Reader{x, y}, false)) == 0 {
+		if a == b && x.matches(a) != "" && compile(a) != nil && len(Find([]Reader{x, y}, 0, false)) == 0 {
 			t.Errorf("%q matches itself, and is not said to overlap with itself", a)
 		}
 	})
+}
+
+func TestManyReadersAreComparedFast(t *testing.T) {
+	var readers []Reader
+	for i := range 1000 {
+		readers = append(readers, reader(fmt.Sprint(i), fmt.Sprintf("/srv/app-%d/**/{a,b,c}-*.log /var/log/%d.log", i, i)))
+	}
+	if got := Find(readers, 0, false); len(got) != 0 {
+		t.Errorf("got %+v, want none", got)
+	}
+	for i := range readers {
+		readers[i].Include[1] = "/var/log/x.log"
+	}
+	if got := Find(readers, 0, false); len(got) != 999 {
+		t.Errorf("got %d overlaps, want one of each but the first", len(got))
+	}
+	if got := Find(readers, 998, false); len(got) != 2 || got[0].Second != 998 {
+		t.Errorf("got %+v, want those of the last two", got)
+	}
 }

@@ -25,7 +25,7 @@ import (
 // with the chunk; nothing was stored then.
 func (s *Spool) Append(ctx context.Context, k Key, full WhenFull, sync bool, c *chunk.Chunk) error {
 	s.mu.Lock()
-	q := s.queueLocked(k)
+	q := s.queueOf(k)
 	s.mu.Unlock()
 	q.appends.Lock()
 	defer q.appends.Unlock()
@@ -105,7 +105,7 @@ func (s *Spool) setFull(full bool) {
 	s.mu.Unlock()
 }
 
-// activeStream gives the stream that this start appends to.
+// activeStream returns the stream that this start appends to.
 func (s *Spool) activeStream(q *queue) (*stream, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -134,7 +134,7 @@ func isFull(err error) bool {
 	return errors.Is(err, errFull) || errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT)
 }
 
-// haveRoom tells whether n more bytes of a queue keep within all bounds.
+// haveRoom reports whether n more bytes of a queue keep within all bounds.
 func (s *Spool) haveRoom(q *queue, n int64) error {
 	persona := q.key.Persona
 	s.mu.Lock()
@@ -228,7 +228,7 @@ func (s *Spool) segmentBytes(persona string) int64 {
 	return min(s.cfg.SegmentBytes, max(most/segmentsAtLeast, leastSegment))
 }
 
-// writable gives the segment that takes the next n bytes.
+// writable returns the segment that takes the next n bytes.
 func (s *Spool) writable(q *queue, st *stream, n int64) (*segment, error) {
 	if seg := s.growing(q); seg != nil && seg.unlinked() {
 		if err := s.restore(q, seg); err != nil {
@@ -244,7 +244,7 @@ func (s *Spool) writable(q *queue, st *stream, n int64) (*segment, error) {
 		case seg.end != st.end, seg.size > 0 && seg.size+n > s.segmentBytes(q.key.Persona),
 			seg.size > settledRoll && st.settled >= seg.end:
 			s.closeSegment(seg)
-			s.trimLocked(st)
+			s.trim(st)
 		default:
 			return seg, nil
 		}

@@ -34,7 +34,7 @@ func (c *cursor) close() {
 	c.file, c.seg = nil, nil
 }
 
-// record gives the record that holds off. It is valid until the next call.
+// record returns the record that holds off. It is valid until the next call.
 // errDamaged says that the record is damaged, and fills damage and lostTo.
 func (c *cursor) record(seg *segment, off int64) (chunk.Chunk, error) {
 	if made := seg.restored.Load(); c.seg != seg || c.made != made {
@@ -138,7 +138,7 @@ func (c *cursor) damagedTail(pos int64, seg *segment) (last int64, err error) {
 	return seg.end + int64(len(rest)), nil
 }
 
-// frame reads the frame at pos and gives its length in the file.
+// frame reads the frame at pos and returns its length in the file.
 func (c *cursor) frame(pos int64) (chunk.Chunk, int64, error) {
 	var head [frameHead]byte
 	if err := readAt(c.file, head[:], pos); err != nil {

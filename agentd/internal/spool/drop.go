@@ -28,7 +28,7 @@ func (s *Spool) dropOldest(q *queue) bool {
 			if r := (chunk.Range{First: max(seg.base, st.settled), Last: seg.end}); !r.Empty() {
 				s.noteDropped(st, r, seg.unsent)
 			}
-			s.removeLocked(st)
+			s.removeFirst(st)
 			if !empty {
 				token(q.wake)
 				return true
@@ -78,7 +78,7 @@ const (
 // after some seconds, and costs no sync of its own.
 func (s *Spool) Drop(k Key, c *chunk.Chunk) {
 	s.mu.Lock()
-	q := s.queueLocked(k)
+	q := s.queueOf(k)
 	s.mu.Unlock()
 	q.appends.Lock()
 	defer q.appends.Unlock()

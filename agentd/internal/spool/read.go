@@ -162,7 +162,7 @@ func (t *sender) onward(ctx context.Context, st *stream) error {
 	return t.send(ctx, st, &c)
 }
 
-// skip moves st.sent, to upTo or, where that is where it stands, to the
+// skip moves st.sent, to upTo or, if it is there already, to the
 // segment's end. still is false when the segment is gone meanwhile.
 func (t *sender) skip(st *stream, seg *segment, upTo int64) (r chunk.Range, still bool) {
 	t.s.mu.Lock()

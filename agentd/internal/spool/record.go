@@ -54,7 +54,7 @@ func appendString(b []byte, s string) []byte {
 	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
 }
 
-// frameLen gives the length of the payload behind a frame's head.
+// frameLen returns the length of the payload behind a frame's head.
 func frameLen(head []byte) (int, error) {
 	n := binary.LittleEndian.Uint32(head)
 	if n == 0 || n > maxFrame {

@@ -61,7 +61,7 @@ func (s *Spool) recoverQueue(k Key) error {
 	var q *queue
 	get := func(id string) *stream {
 		if q == nil {
-			q = s.queueLocked(k)
+			q = s.queueOf(k)
 		}
 		st := s.streams[id]
 		if st == nil {

@@ -177,7 +177,8 @@ func Open(cfg Config, log *slog.Logger) (*Spool, error) {
 	return s, nil
 }
 
-func (s *Spool) queueLocked(k Key) *queue {
+// queueOf returns a key's queue, made if there is none; s.mu is held.
+func (s *Spool) queueOf(k Key) *queue {
 	q := s.queues[k]
 	if q == nil {
 		q = &queue{key: k, dir: filepath.Join(s.cfg.Dir, k.Adaptor, k.folder()), wake: make(chan struct{}, 1)}
@@ -194,7 +195,7 @@ func token(c chan struct{}) {
 	}
 }
 
-// Settled tells that every byte of the stream below upTo is secured. finished
+// Settled says that every byte of the stream below upTo is secured. finished
 // means that it was the last of the stream, which is gone then.
 func (s *Spool) Settled(id string, upTo int64) (finished bool) {
 	s.mu.Lock()
@@ -205,14 +206,14 @@ func (s *Spool) Settled(id string, upTo int64) (finished bool) {
 	}
 	st.settled = max(st.settled, upTo)
 	st.told = st.told || st.ending
-	s.trimLocked(st)
+	s.trim(st)
 	if st.active || !st.endSent || st.settled < st.end {
 		return false
 	}
 	// Its End is settled as well: the ledger holds a position back that has an
 	// unsettled fact at it.
 	for len(st.segs) > 0 {
-		s.removeLocked(st)
+		s.removeFirst(st)
 	}
 	_ = s.cfg.Disk.Remove(droppedPath(st))
 	st.q.streams = slices.DeleteFunc(st.q.streams, func(x *stream) bool { return x == st })
@@ -220,15 +221,15 @@ func (s *Spool) Settled(id string, upTo int64) (finished bool) {
 	return true
 }
 
-// trimLocked deletes the segments that are settled and not appended to.
-func (s *Spool) trimLocked(st *stream) {
+// trim deletes the segments that are settled and not appended to; s.mu is held.
+func (s *Spool) trim(st *stream) {
 	for len(st.segs) > 1 && st.segs[0].file == nil && st.segs[0].end <= st.settled {
-		s.removeLocked(st)
+		s.removeFirst(st)
 	}
 }
 
-// removeLocked deletes the stream's first segment.
-func (s *Spool) removeLocked(st *stream) {
+// removeFirst deletes the stream's first segment; s.mu is held.
+func (s *Spool) removeFirst(st *stream) {
 	seg := st.segs[0]
 	s.closeSegment(seg)
 	if err := s.cfg.Disk.Remove(seg.path); err != nil && !errors.Is(err, os.ErrNotExist) {
@@ -329,7 +330,7 @@ type Position struct {
 	Size, Sent, Settled  int64
 }
 
-// Positions gives an adaptor's streams.
+// Positions returns an adaptor's streams.
 func (s *Spool) Positions(adaptor string) []Position {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -348,7 +349,7 @@ func (s *Spool) Positions(adaptor string) []Position {
 	return out
 }
 
-// Stats tells how the spool does.
+// Stats returns how the spool does.
 func (s *Spool) Stats() Stats {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -64,7 +64,7 @@ func (h *history) settle(n int64) {
 	h.settled += n
 }
 
-// spooled tells that of all that was handed over, so much is not settled yet.
+// spooled says that of all that was handed over, so much is not settled yet.
 func (h *history) spooled(lag int64) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -115,7 +115,7 @@ type Rates struct {
 	Fifteen float64 `json:"15m"`
 }
 
-// rates gives the means over the last minutes, or since the start where that is
+// rates returns the means over the last minutes, or since the start where that is
 // later.
 func (h *history) rates(now time.Time) (inBytes, inRecords Rates) {
 	h.mu.Lock()

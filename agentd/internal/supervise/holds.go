@@ -45,7 +45,7 @@ func (h *holds) others(of checkpoints.Owner) []checkpoints.Owned {
 	})
 }
 
-// take makes a stream the adaptor's own, and tells whose it was.
+// take makes a stream the adaptor's own, and returns whose it was.
 func (h *holds) take(id string, by checkpoints.Owner) (st checkpoints.Stream, from string, err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -151,7 +151,7 @@ func (u *unit) pick(r Rewind) (Rewound, map[string]int64) {
 	return out, to
 }
 
-// canReread tells that the source of a stream that has ended is there still.
+// canReread reports whether the source of an ended stream is still there.
 func (u *unit) canReread(st adaptors.Stream) bool {
 	r, ok := u.adaptor.(adaptors.Rereader)
 	return ok && r.CanReread(st)

@@ -70,7 +70,7 @@ func (u *unit) dropped() filter.Dropped {
 	return all
 }
 
-// wayOf gives the way out of a unit, and its filter, when it is first used: its
+// wayOf returns the way out of a unit, and its filter, when it is first used: its
 // persona may be one that is made only after the unit was.
 func (u *unit) wayOf() (Route, *filter.Filter) {
 	r := u.env.Route(u.spec.Persona)

@@ -127,7 +127,7 @@ func (u *unit) owner() checkpoints.Owner {
 	return checkpoints.Owner{Adaptor: u.spec.Name, Kind: u.spec.Kind.Name, Type: u.spec.Type}
 }
 
-// replayer gives the adaptor while it runs: one that is started later reads on
+// replayer returns the adaptor while it runs: one that is started later reads on
 // from its checkpoint, and so sends by itself what is not settled.
 func (u *unit) replayer() adaptors.Replayer {
 	u.mu.Lock()

@@ -147,7 +147,8 @@ func (s *Supervisor) Add(spec Spec, run bool) error {
 	return nil
 }
 
-// insert takes a unit in, to run once its predecessor has ended. Under mu.
+// insert takes a unit in, to run once those before it have ended; s.mu is
+// held.
 func (s *Supervisor) insert(u *unit) {
 	name := u.spec.Name
 	if before := s.leaving[name]; before != nil {
@@ -170,8 +171,8 @@ func (s *Supervisor) insert(u *unit) {
 	}
 }
 
-// leave lets a unit go, and gives a channel that is closed once it does not run
-// any more. Under mu.
+// leave lets a unit go, and returns a channel that is closed once it does not run
+// any more; s.mu is held.
 func (s *Supervisor) leave(u *unit) <-chan struct{} {
 	name := u.spec.Name
 	delete(s.units, name)
@@ -333,7 +334,7 @@ func (s *Supervisor) Hold(ctx context.Context, on bool) error {
 	return nil
 }
 
-// Held tells whether Hold is on.
+// Held reports whether Hold is on.
 func (s *Supervisor) Held() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()

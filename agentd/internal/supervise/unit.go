@@ -141,7 +141,7 @@ func (u *unit) loop(ctx context.Context) {
 	}
 }
 
-// begin gives the context of a run that is to start, nil where none is wanted;
+// begin returns the context of a run that is to start, nil where none is wanted;
 // ok is false when the unit is at its end.
 func (u *unit) begin(ctx context.Context) (runCtx context.Context, ok bool) {
 	u.mu.Lock()
@@ -206,7 +206,7 @@ func (u *unit) run(ctx context.Context) (err error) {
 	})
 }
 
-// set changes what is wanted, and gives a channel that is closed once no run
+// set changes what is wanted, and returns a channel that is closed once no run
 // is on.
 func (u *unit) set(want, removed bool) <-chan struct{} {
 	u.mu.Lock()
@@ -220,7 +220,7 @@ func (u *unit) set(want, removed bool) <-chan struct{} {
 	return u.changed()
 }
 
-// hold keeps the adaptor from running, or lets it, and gives a channel that is
+// hold keeps the adaptor from running, or lets it, and returns a channel that is
 // closed once no run is on.
 func (u *unit) hold(why held, on bool) <-chan struct{} {
 	u.mu.Lock()
@@ -231,7 +231,7 @@ func (u *unit) hold(why held, on bool) <-chan struct{} {
 	return u.changed()
 }
 
-// changed lets the loop see what is wanted now. Under mu.
+// changed lets the loop see what is wanted now; u.mu is held.
 func (u *unit) changed() <-chan struct{} {
 	if u.running && (!u.want || u.held != 0) {
 		u.cancel()

@@ -67,7 +67,7 @@ func (s *Supervisor) Get(name string) (View, error) {
 	return v, nil
 }
 
-// Spec gives what an adaptor was made of.
+// Spec returns what an adaptor was made of.
 func (s *Supervisor) Spec(name string) (Spec, error) {
 	u, err := s.unit(name)
 	if err != nil {
@@ -149,7 +149,7 @@ type Totals struct {
 	Records    int64
 }
 
-// Totals gives the numbers of all adaptors. It costs less than List.
+// Totals returns the numbers of all adaptors. It costs less than List.
 func (s *Supervisor) Totals() []Totals {
 	var out []Totals
 	now := time.Now()
