@@ -62,14 +62,18 @@ func (s *tracked) mayBeCutBack(f *os.File, path string) bool {
 func (s *stream) mayHaveFork() bool { return !s.emptied && (!s.out.Ended() || s.ident.Cut) }
 
 // tellsApart reports whether a file's first bytes are enough to know it by. Lines
-// that repeat each other are what such a program always writes.
+// that repeat each other, or have no number and so no time, are what a program
+// writes each time it starts.
 func tellsApart(head []byte) bool {
-	lines, different := 0, map[string]bool{}
+	lines, numbered, different := 0, 0, map[string]bool{}
 	for line := range bytes.Lines(head) {
 		lines++
+		if bytes.ContainsAny(line, "0123456789") {
+			numbered++
+		}
 		different[string(line)] = true
 	}
-	return (len(head) >= sharedBytes || lines >= sharedLines) && 2*len(different) > lines
+	return (len(head) >= sharedBytes || lines >= sharedLines) && 2*len(different) > lines && 4*numbered >= 3*lines
 }
 
 // forkOf finds the stream that had the file until it was cut back. later: that is

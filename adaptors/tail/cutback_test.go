@@ -94,6 +94,8 @@ func TestFileThatBeginsAlikeIsNotTakenForOneThatWasCutBack(t *testing.T) {
 		}
 		return b.String()
 	}
+	banner := strings.Repeat("*", 80) + "\n" + strings.Repeat("-", 79) + "\n" + "the server that serves whatever there is to be served, version 1\n" +
+		"its configuration is read from the usual folder\nit listens wherever it is told to\n" + strings.Repeat("=", 81) + "\n"
 	for _, tt := range []struct {
 		name          string
 		before, after string
@@ -103,6 +105,7 @@ func TestFileThatBeginsAlikeIsNotTakenForOneThatWasCutBack(t *testing.T) {
 		{"the same first line", "=== the nightly backup of this host\n" + lines(0, 90), "=== the nightly backup of this host\n" + lines(200, 220), false, false},
 		{"lines that repeat each other", many("alive\n", 200), many("alive\n", 90), false, false},
 		{"blocks that repeat each other", many("begin\nwork\nend\n", 200), many("begin\nwork\nend\n", 90), false, false},
+		{"a banner", banner + lines(0, 90), banner + lines(200, 220), false, false},
 		{"it was seen to be empty", lines(0, 90), lines(0, 50), false, true},
 		{"there is a copy", lines(0, 90), lines(0, 50), true, false},
 	} {
