@@ -69,14 +69,14 @@ func (f *fleet) restore() {
 	cfg, _ := f.config()
 	for name, body := range f.stored(switchPrefix) {
 		if err := f.throw(name, body); err != nil {
-			f.log.Error("a switch that was set over REST can't be set again; it stays stored", "switch", name, "err", err)
+			f.log.Error("a switch that was set over REST can't be set again; it stays stored", "switch", name, "error", err)
 		}
 	}
 	specs := f.wanted(cfg)
 	f.warn(specs, 0, false) // a start does not wait for a look at all files
 	for _, spec := range specs {
 		if err := f.supervisor.Add(spec, f.toRun(spec.Name)); err != nil {
-			f.log.Error("an adaptor can't be made; the others run", "adaptor", spec.Name, "err", err)
+			f.log.Error("an adaptor can't be made; the others run", "adaptor", spec.Name, "error", err)
 			continue
 		}
 		f.running[spec.Name] = madeOf(&spec)
@@ -112,7 +112,7 @@ func (f *fleet) wanted(cfg *Config) []supervise.Spec {
 			err = fmt.Errorf("%w, and is of kind %s there", errInConfig, own.Kind.Name)
 		}
 		if err != nil {
-			f.log.Error("an adaptor that was added over REST can't be used; it stays stored", "adaptor", name, "err", err)
+			f.log.Error("an adaptor that was added over REST can't be used; it stays stored", "adaptor", name, "error", err)
 			continue
 		}
 		specs[name] = spec

@@ -215,7 +215,7 @@ func (l *lanes) save() {
 			err = l.store.Put(quotaPrefix+ln.persona, body)
 		}
 		if err != nil {
-			l.log.Error("can't store what is used of a persona's quota; after a crash it counts as unused", "persona", ln.persona, "err", err)
+			l.log.Error("can't store what is used of a persona's quota; after a crash it counts as unused", "persona", ln.persona, "error", err)
 			continue
 		}
 		ln.saved = q

@@ -105,7 +105,7 @@ func (f *fleet) reload(next *Config) (changed, error) {
 	f.supervisor.Apply(change)
 	for _, spec := range tuned {
 		if err := f.supervisor.Retune(spec); err != nil {
-			f.log.Error("an adaptor could not be changed", "adaptor", spec.Name, "err", err) // it is gone meanwhile
+			f.log.Error("an adaptor could not be changed", "adaptor", spec.Name, "error", err) // it is gone meanwhile
 		}
 	}
 	f.warn(wanted, 0, true)
@@ -243,7 +243,7 @@ func (r *reloader) reload(why string) (*changed, error) {
 		told := r.refused != nil && why == byWatch && r.refused.Hash == hash && r.refused.Error == err.Error()
 		r.refused = &refusal{At: now.UTC(), Hash: hash, Error: err.Error(), Problems: lines(err)}
 		if !told {
-			r.log.Error("a new config was refused whole; the one before goes on", "why", why, "file", r.file.Path, "hash", hash, "err", err)
+			r.log.Error("a new config was refused whole; the one before goes on", "why", why, "file", r.file.Path, "hash", hash, "error", err)
 		}
 		return nil, err
 	}

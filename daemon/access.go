@@ -165,7 +165,7 @@ func (k *Keeper) fresh() {
 	}
 	k.stamps = stamps
 	if err := k.read(); err != nil {
-		k.log.Error("certificates or the token have changed and can't be used; the ones before stay", "err", err)
+		k.log.Error("certificates or the token have changed and can't be used; the ones before stay", "error", err)
 		return
 	}
 	k.log.Info("certificates and the token were read again")

@@ -28,7 +28,7 @@ func WatchFile(ctx context.Context, path string, log *slog.Logger, changed func(
 	w := fileWatch{path: path, folders: map[string]bool{}, log: log}
 	var events <-chan fsnotify.Event
 	if watcher, err := fsnotify.NewWatcher(); err != nil {
-		log.Warn("a file can't be watched; it is looked at from time to time", "file", path, "every", watchPoll, "err", err)
+		log.Warn("a file can't be watched; it is looked at from time to time", "file", path, "every", watchPoll, "error", err)
 	} else {
 		w.watcher, events = watcher, watcher.Events
 		defer watcher.Close()
@@ -103,7 +103,7 @@ func (w *fileWatch) look() {
 	for dir := range wanted {
 		if !w.folders[dir] {
 			if err := w.watcher.Add(dir); err != nil {
-				w.log.Debug("a folder can't be watched", "folder", dir, "err", err)
+				w.log.Debug("a folder can't be watched", "folder", dir, "error", err)
 				continue
 			}
 			w.folders[dir] = true

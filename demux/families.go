@@ -240,14 +240,23 @@ func (f *families) stream(id, host, source, cause string) (st *coverage.Stream, 
 }
 
 // rest chooses the stream that the rest of a record goes to which is held in
-// part: the one that holds the part. "" says that none of them does.
-func (f *families) rest(candidates []string, r chunk.Range) string {
-	for _, c := range candidates {
-		if !f.free(c, r) {
-			return c
+// part: the one that holds the part. "" says that none of the candidates does, or
+// that it is not the only one.
+func (f *families) rest(id string, candidates []string, r chunk.Range) string {
+	holder := ""
+	for _, member := range append([]string{coverage.Root(id)}, f.forks[coverage.Root(id)]...) {
+		if f.free(member, r) {
+			continue
 		}
+		if holder != "" {
+			return ""
+		}
+		holder = member
 	}
-	return ""
+	if !slices.Contains(candidates, holder) {
+		return ""
+	}
+	return holder
 }
 
 // sums gives the checksums that the family has of parts of r.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"maps"
 	"math/rand/v2"
 	"path"
 	"slices"
@@ -498,7 +499,7 @@ func TestEveryRecordOfEveryHistoryIsARowOnce(t *testing.T) {
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	rnd := rand.New(rand.NewPCG(seed, 2))
-	rounds := 40
+	rounds := 20
 	if testing.Short() {
 		rounds = 8
 	}
@@ -576,6 +577,168 @@ func historiesOnce(t *testing.T, rnd *rand.Rand) {
 			t.Logf("%s: %q", s.host, s.log)
 		}
 		t.Logf("%s; %+v", summary(cover(t, st)), rep)
+	}
+}
+
+// Logs end in the middle of a line, too, which is sent when their file was renamed,
+// and went on afterwards. Each line is a row then, or the rows of its pieces.
+func TestLinesSentInPiecesAreRowsOfOneStream(t *testing.T) {
+	seed := rand.Uint64()
+	t.Logf("seed %d", seed)
+	rnd := rand.New(rand.NewPCG(seed, 3))
+	rounds := 12
+	if testing.Short() {
+		rounds = 5
+	}
+	for range rounds {
+		piecesOnce(t, rnd)
+		if t.Failed() {
+			return
+		}
+	}
+}
+
+func piecesOnce(t *testing.T, rnd *rand.Rand) {
+	st := testStore(t)
+	first := &sender{host: "h0"}
+	first.grow(rnd, 30)
+	senders := []*sender{first}
+	for n := range 1 + rnd.IntN(3) {
+		s := &sender{host: fmt.Sprint("h", rnd.IntN(2)), log: bytes.Clone(first.log[:rnd.IntN(len(first.log))])}
+		s.grow(rnd, 10+n)
+		senders = append(senders, s)
+	}
+	var sends []chunk.Chunk
+	for _, s := range senders {
+		for range 20 {
+			c := s.cut(rnd, "a")
+			if rnd.IntN(3) == 0 {
+				n := 1 + rnd.Int64N(c.Last-c.First)
+				c.Last, c.Body = c.First+n, c.Body[:n]
+			}
+			sends = append(sends, c)
+		}
+	}
+	rnd.Shuffle(len(sends), func(i, j int) { sends[i], sends[j] = sends[j], sends[i] })
+	for _, s := range senders {
+		sends = append(sends, s.chunk("a", 0, len(s.log)))
+	}
+	for len(sends) > 0 {
+		n := 1 + rnd.IntN(min(6, len(sends)))
+		publish(t, st, sends[:n])
+		sends = sends[n:]
+		if rnd.IntN(3) == 0 {
+			runOnce(t, testDemux(t, st, nil))
+		}
+	}
+	runOnce(t, testDemux(t, st, nil))
+	rows := tableRows(t, st)
+	rowsOnce(t, rows)
+	byStream := map[string]map[int64]string{}
+	for _, r := range rows {
+		if byStream[r.Stream] == nil {
+			byStream[r.Stream] = map[int64]string{}
+		}
+		byStream[r.Stream][r.Seq] = *r.Message
+	}
+	for _, s := range senders {
+		c := s.chunk("a", 0, len(s.log))
+		for from, to := range c.Records() {
+			if line := string(s.log[from : to-1]); !hasPieces(byStream, int64(from), line) {
+				t.Errorf("%s: no stream has %q at %d", s.host, line, from)
+			}
+		}
+	}
+	if t.Failed() {
+		for _, s := range senders {
+			t.Logf("%s: %q", s.host, s.log)
+		}
+		for _, r := range rows {
+			t.Logf("%s %d %s", r.Stream, r.Seq, *r.Message)
+		}
+	}
+}
+
+// hasPieces reports whether a stream has the line as a row, or in pieces.
+func hasPieces(byStream map[string]map[int64]string, at int64, line string) bool {
+	for _, rows := range byStream {
+		for pos, rest := at, line; ; {
+			piece, ok := rows[pos]
+			if !ok || piece == "" || !strings.HasPrefix(rest, piece) {
+				break
+			}
+			pos, rest = pos+int64(len(piece)), rest[len(piece):]
+			if rest == "" {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// Two processes that ignore the lease, and streams that are forked.
+func TestTwoDemuxesForkOnce(t *testing.T) {
+	st := testStore(t)
+	want := map[string]int{}
+	for i := range 12 {
+		chunks := []chunk.Chunk{lines2("a", i*10, 10), from("clone", other(" no ", lines2("a", i*10+5, 10))), lines2("a", i*8, 10)}
+		for _, c := range chunks {
+			for first, last := range c.Records() {
+				want[fmt.Sprint("a ", c.First+int64(first), " ", string(c.Body[first:last-1]))] = 1
+			}
+		}
+		publish(t, st, chunks[:1], chunks[1:])
+	}
+	done := make(chan error, 2)
+	for range cap(done) {
+		go func() {
+			d := testDemux(t, st, func(c *Config) { c.RunBytes = 300 })
+			for {
+				rep := Report{Type: "app"}
+				_, err := d.runSinks(context.Background(), "app", &rep)
+				if !errors.Is(err, table.ErrConflict) {
+					done <- err
+					return
+				}
+			}
+		}()
+	}
+	for range cap(done) {
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	}
+	runOnce(t, testDemux(t, st, nil))
+	if got := rowsOnce(t, tableRows(t, st)); !maps.Equal(got, want) {
+		t.Errorf("got %d rows, want %d: %s", len(got), len(want), summary(cover(t, st)))
+	}
+}
+
+// UTF-16 has newlines of two bytes.
+func TestRecordsOfWideCharactersAreForkedWhole(t *testing.T) {
+	wide := func(s string) chunk.Chunk {
+		c := lines("a", 0, 0)
+		c.Encoding = "UTF-16LE"
+		for _, r := range s {
+			c.Body = append(c.Body, byte(r), byte(r>>8))
+		}
+		c.Last = int64(len(c.Body))
+		return c
+	}
+	st := testStore(t)
+	d := testDemux(t, st, nil)
+	publish(t, st, []chunk.Chunk{wide("\u010aone\ntwo\nsix\n")})
+	runOnce(t, d)
+	publish(t, st, []chunk.Chunk{wide("\u010aone\nTwo\nsix\nten\n")})
+	runOnce(t, d)
+	if got, want := summary(cover(t, st)), "a [0,34), a~1 [10,18)"; got != want {
+		t.Errorf("coverage: got %s, want %s", got, want)
+	}
+	texts := rowsOnce(t, tableRows(t, st))
+	for _, want := range []string{"a 0 \u010aone", "a 10 two", "a 10 Two", "a 18 six", "a 26 ten"} {
+		if texts[want] != 1 {
+			t.Errorf("%d rows %q, want 1: %v", texts[want], want, texts)
+		}
 	}
 }
 

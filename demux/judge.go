@@ -192,14 +192,14 @@ func (r *run) judge(ctx context.Context, p place, c *chunk.Chunk, records []chun
 			give(at, fresh, rec, doubtful)
 		case in.Contains(rec): // a repetition
 		default:
-			at, fresh := f.rest(candidates, rec), false
-			if at == "" { // the family holds part of it, the stream itself nothing
-				at, fresh = f.place(c.Stream, candidates, before, rec)
+			at := f.rest(c.Stream, candidates, rec)
+			if at == "" { // no stream would have all of its parts
+				at, fresh := f.place(c.Stream, candidates, before, rec)
 				give(at, fresh, rec, false)
 				continue
 			}
 			for _, rg := range in.Missing(rec) {
-				give(at, fresh, rg, false)
+				give(at, false, rg, false)
 			}
 		}
 	}

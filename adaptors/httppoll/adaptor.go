@@ -88,7 +88,7 @@ func (a *Adaptor) once(ctx context.Context, env adaptors.Env, client *fetch.Clie
 		}
 	}
 	if a.wrong.Note(t.name, why) && why != "" {
-		env.Log.Warn("a poll failed; it is tried again in its turn", "url", t.name, "err", why)
+		env.Log.Warn("a poll failed; it is tried again in its turn", "url", t.name, "error", why)
 	}
 	if c == nil || len(c.Body) == 0 {
 		*t = next

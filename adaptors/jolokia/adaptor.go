@@ -58,7 +58,7 @@ func (a *Adaptor) once(ctx context.Context, env adaptors.Env, client *fetch.Clie
 		return ctx.Err() // the agent stops: the reading was cut short
 	}
 	if a.wrong.Note(shown, why) && why != "" {
-		env.Log.Warn("MBeans can't be read; it is tried again in its turn", "url", shown, "err", why)
+		env.Log.Warn("MBeans can't be read; it is tried again in its turn", "url", shown, "error", why)
 	}
 	for len(body) > 0 {
 		n := len(body)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/akupara/akupara/adaptors"
 	"github.com/akupara/akupara/adaptors/internal/ident"
+	"github.com/akupara/akupara/adaptors/pods/internal/unzip"
 )
 
 // open stores the stream, durably, before its first byte is sent. It is false
@@ -23,8 +24,12 @@ func (r *reader) open(ctx context.Context, in *instance) (bool, error) {
 			return false, err
 		}
 	}
-	var begin int64
+	if in.at.fork != "" {
+		return true, r.openFork(ctx, in)
+	}
+	var begin, doubt int64
 	var tail uint64
+	var origin string
 	if in.at.atEnd {
 		var err error
 		if begin, tail, err = in.skipToEnd(int64(r.cfg.MaxRecord)); err != nil {
@@ -38,22 +43,68 @@ func (r *reader) open(ctx context.Context, in *instance) (bool, error) {
 		if len(in.next) == 0 || !in.next[0].gz && in.next[0].size == 0 {
 			return false, nil
 		}
+		line, err := in.firstLine()
+		if err != nil || line == nil && len(in.next) == 1 && !in.folder.absent {
+			return false, err // by its first line it is known again
+		}
+		if line != nil {
+			origin = fmt.Sprintf("%s %x", in.key(), ident.Sum(line))
+		}
+		// Files were rotated, and what was the first of them may be gone: where
+		// all that was known is gone, too, this one may be another's middle.
+		if in.at.atStart && (len(in.next) > 1 || origin == "") {
+			for _, f := range in.next {
+				doubt += f.size
+			}
+		}
 		if err := r.beginNext(in); err != nil {
 			return false, err
 		}
 	}
-	in.changed = false
-	err := in.out.Open(ctx, adaptors.Stream{
-		Source: in.source, Identity: in.encode(), Begin: begin, Tail: tail, Type: in.choice.dataType,
-	})
+	err := r.openAs(ctx, in, adaptors.Stream{Begin: begin, Tail: tail, Origin: origin, Doubt: doubt})
 	if err != nil {
 		in.next = append(in.files()[:len(in.parts)], in.next...)
 		in.parts = nil
 		return false, err
 	}
 	in.at.atEnd = false
-	r.opened()
 	return true, nil
+}
+
+// openAs opens the stream of an instance.
+func (r *reader) openAs(ctx context.Context, in *instance, st adaptors.Stream) error {
+	in.changed = false
+	st.Source, st.Identity, st.Type = in.source, in.encode(), in.choice.dataType
+	if err := in.out.Open(ctx, st); err != nil {
+		return err
+	}
+	in.choice.typed = true
+	r.opened()
+	return nil
+}
+
+// firstLine returns the first line, or the first KiB of it, of the file that is
+// next; nil where it is not whole yet.
+func (in *instance) firstLine() ([]byte, error) {
+	f := in.next[0]
+	src, err := f.reader(in.folder.place.dir, in.same(f))
+	if err != nil {
+		if in.givesUp(&part{file: f}, err) {
+			err = nil
+		}
+		return nil, err
+	}
+	head, err := ident.ReadHead(src)
+	if err != nil && !unzip.Damaged(err) {
+		return nil, fmt.Errorf("read the head of %s: %w", f.id.Path, err)
+	}
+	if end := bytes.IndexByte(head, '\n'); end >= 0 {
+		return head[:end+1], nil
+	}
+	if len(head) < ident.MaxHead {
+		return nil, nil
+	}
+	return head, nil
 }
 
 // skipToEnd makes parts of all files that are there, and returns where the last

@@ -172,6 +172,7 @@ func (c *chain) has(f *file, i int) bool {
 type stored struct {
 	Parts  []storedPart `json:"parts"`
 	Link   string       `json:"link,omitempty"`   // what the log leads to, where it is a symlink
+	Typed  bool         `json:"typed,omitempty"`  // the stream's stored type is that of its chunks
 	Before string       `json:"before,omitempty"` // rotated files whose names are not greater were read
 	Done   bool         `json:"done,omitempty"`   // read to its end, and the container's next instance has begun
 	CutAt  int64        `json:"cut_at,omitempty"` // where a record was cut last
@@ -190,6 +191,7 @@ type storedPart struct {
 
 func (in *instance) encode() []byte {
 	s := stored{Before: in.folder.before, Done: in.at.done, CutAt: in.at.mark.at, Cut: in.at.mark.State}
+	s.Typed = in.choice.typed || !in.isOpen()
 	if in.folder.place.link {
 		s.Link = in.folder.place.path()
 	}
@@ -213,7 +215,7 @@ func (in *instance) decode(b []byte, now time.Time) error {
 		return fmt.Errorf("decode a chain of log files: %w", err)
 	}
 	in.folder.before, in.at.done, in.at.mark = s.Before, s.Done, cutState{s.CutAt, s.Cut}
-	in.at.cut = in.at.mark
+	in.at.cut, in.choice.typed = in.at.mark, s.Typed
 	if s.Link != "" {
 		in.folder.place = linkedPlace(s.Link)
 	}

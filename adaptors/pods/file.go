@@ -121,6 +121,12 @@ func (f *file) attach(o *os.File, info *ident.Info) {
 	f.saw(info.Size)
 }
 
+// hasName reports whether an open file has a name in some folder.
+func (f *file) hasName() bool {
+	info, err := ident.Fstat(f.f)
+	return err == nil && info.Links > 0
+}
+
 // takeOver makes the open file of other its own.
 func (f *file) takeOver(other *file) {
 	f.f, f.key = other.f, other.key
@@ -159,7 +165,7 @@ func (f *file) growHead(r io.ReaderAt) (bool, error) {
 	if len(head) <= f.id.HeadLen || !f.id.SameHead(head) {
 		return false, nil // not what it was: another look finds out
 	}
-	f.id.HeadLen, f.id.Head = len(head), ident.Sum(head)
+	f.id.SetHead(head)
 	return true, nil
 }
 

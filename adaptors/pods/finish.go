@@ -2,6 +2,7 @@ package pods
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -59,7 +60,11 @@ func (r *reader) decide(_ context.Context, in *instance) (time.Duration, error) 
 		r.tag(in, nil)
 	}
 	if !in.choice.made {
-		in.choice.made, in.choice.dataType = true, r.cfg.typeOf(&in.container, labels)
+		in.choice.made = true
+		if !in.isOpen() || !in.choice.typed {
+			in.choice.dataType = r.cfg.typeOf(&in.container, labels)
+			in.out.SetType(cmp.Or(in.choice.dataType, r.env.Type))
+		}
 	}
 	return 0, nil
 }

@@ -63,6 +63,10 @@ type reading struct {
 	mark    cutState // and where a record was cut last
 	eof     bool     // all that is known to have been written was read
 	quiet   bool     // nothing was written since it was read to its end
+	atStart bool     // it was there when the adaptor started
+	cutBack *cutBack // holds less than was sent of it, or other bytes behind its first
+	fork    string   // id of the stream that it goes on from
+	begin   int64    // where that fork begins
 	done    bool     // read to its end, and the container's next instance has begun
 	certain bool     // the log was seen to be deleted
 }
@@ -71,6 +75,10 @@ type reading struct {
 type choice struct {
 	made     bool
 	excluded bool                         // by its labels or the rules
+	owned    bool                         // no other adaptor collects it
+	holder   string                       // that does
+	released bool                         // others may take its stream
+	typed    bool                         // its stream's type is stored; else the rules say it, as they did before
 	dataType string                       // empty: the adaptor's
 	labelled int64                        // generation of the metadata that tags are of
 	tags     map[string]map[string]string // by part
@@ -111,6 +119,9 @@ func restore(env *adaptors.Env, root string, k adaptors.Stream, t times) (*insta
 		return nil, err
 	}
 	in.source, in.out = k.Source, replay.Restore(env, k)
+	if in.choice.typed {
+		in.choice.dataType = k.Type
+	}
 	return in, nil
 }
 
@@ -183,6 +194,18 @@ func (in *instance) descriptors() int {
 	return n
 }
 
+// takeNew takes the open files of which nothing was read.
+func (in *instance) takeNew() []*file {
+	out := in.mail.takeFresh()
+	for _, f := range in.next {
+		if f.f != nil {
+			out = append(out, f)
+		}
+	}
+	in.next = nil
+	return out
+}
+
 // closeSettled closes the files of which everything is settled, but for the
 // last.
 func (in *instance) closeSettled() {
@@ -240,6 +263,9 @@ func (in *instance) measure() {
 	}
 	for _, f := range in.next {
 		size += f.size
+	}
+	if in.choice.excluded || in.choice.holder != "" {
+		size = 0
 	}
 	in.out.SetSize(size)
 }

@@ -42,6 +42,7 @@ type verdict struct {
 	anew   []*file // of the sights, those that nobody knew before
 	moved  bool    // a name was gone when it was looked at
 	again  bool    // a compressed file is not whole yet
+	cut    *cutBack
 }
 
 // judge tells which files a listing speaks of. known are those that the chain
@@ -113,7 +114,14 @@ func (in *instance) judgePlain(l *listing, e entry, known []*file, v *verdict) (
 			return sight{}, err
 		}
 		same, err := in.same(f)(o, now.Size)
-		if err == nil && same && now.Key() == info.Key() {
+		var cut *cutBack
+		if err == nil {
+			cut, err = in.lostItsEnd(f, o, now.Size, same)
+		}
+		if cut != nil && (v.cut == nil || in.before(f, v.cut.file)) {
+			v.cut = cut
+		}
+		if err == nil && (same || cut != nil) && now.Key() == info.Key() {
 			return sight{entry: e, info: now, is: f, o: o}, nil
 		}
 		_ = o.Close() // only read from
@@ -271,4 +279,14 @@ func (in *instance) isCopy(z *unzip.File, f *file, docker bool) (bool, error) {
 		}
 	}
 	return true, nil
+}
+
+// before reports whether one file of the chain comes before another.
+func (in *instance) before(a, b *file) bool {
+	for _, f := range in.files() {
+		if f == a || f == b {
+			return f == a && a != b
+		}
+	}
+	return false
 }

@@ -30,7 +30,7 @@ func (in *instance) look() error {
 		if err == nil {
 			still, err = in.stood(&l, &v, known)
 		}
-		if still {
+		if still && v.cut == nil {
 			in.apply(&l, &v, held)
 			return nil
 		}
@@ -40,7 +40,10 @@ func (in *instance) look() error {
 				held = append(held, f)
 			}
 		}
-		if err != nil {
+		if still {
+			in.at.cutBack = v.cut // nothing of the stream goes on
+		}
+		if err != nil || still {
 			in.mail.arrive(held...)
 			return err
 		}
@@ -61,7 +64,8 @@ func (in *instance) takeOpened() (held []*file) {
 		}
 	}
 	for _, f := range in.mail.takeFresh() {
-		if open[f.key] {
+		// Of a stream that goes on from before the present log may have lost its end.
+		if open[f.key] || !in.folder.looked && in.isOpen() && f.hasName() {
 			f.close()
 			continue
 		}

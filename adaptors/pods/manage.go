@@ -30,9 +30,11 @@ func (r *run) begin(ctx context.Context) {
 			in.choice.made, in.choice.excluded = true, true
 		}
 	}
+	r.addForsaken()
 	atEnd := r.firstStart && r.cfg.Start == "end"
 	r.scan()
 	for t := range r.live.all {
+		t.in.at.atStart = true
 		if atEnd && !t.in.isOpen() {
 			t.in.at.atEnd = true
 			r.opening[t] = true
@@ -152,6 +154,13 @@ func (r *run) finishTurn(ctx context.Context, res result) {
 	in := t.in
 	t.busy = false
 	r.count(t)
+	if res.instead != nil {
+		r.replace(t, res.instead, res.forked)
+		if !res.held {
+			r.reading--
+		}
+		return
+	}
 	if res.held {
 		r.noteOpened(ctx, t)
 		if t.again {
@@ -176,12 +185,13 @@ func (r *run) finishTurn(ctx context.Context, res result) {
 		in.close(true)
 		r.count(t)
 	}
+	r.noteRefused(t)
 	if res.wake > 0 {
 		r.wakeIn(t, max(res.wake, time.Millisecond))
 	}
 	switch {
-	case !in.isOpen() && in.folder.absent && !in.pending() && !in.unread():
-		r.drop(t) // nothing was ever read of it
+	case !in.isOpen() && in.folder.absent && !in.pending() && (in.choice.holder != "" || !in.unread()):
+		r.drop(t) // nothing was ever read of it here
 	case res.more || t.again || in.pending() && res.wake == 0:
 		t.again = false
 		r.enqueue(t)
@@ -260,6 +270,10 @@ func (r *run) drop(t *turn) {
 	r.unfollow(t)
 	delete(r.undecided, t)
 	delete(r.opening, t)
+	delete(r.refused, t)
+	if t.in.choice.owned {
+		r.owners.drop(t.in)
+	}
 	r.board.Hide(t.in.out)
 	r.board.Skip(r.pathOf(t.in), "")
 }

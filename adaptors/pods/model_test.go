@@ -228,6 +228,10 @@ func (w *world) step(s step) {
 		time.Sleep(time.Duration(rnd.IntN(40)) * time.Millisecond)
 	case "start":
 		if !w.running {
+			if rnd.IntN(3) == 0 { // the adaptor is renamed
+				w.rec.Stop(w.name)
+				w.name = []string{"test", "other"}[rnd.IntN(2)]
+			}
 			w.start()
 			w.running = true
 		}
@@ -248,7 +252,7 @@ func (w *world) disturb(what string, i int, rnd *rand.Rand) {
 		w.kill()
 		w.running = false
 	case "settle":
-		w.rec.Settle(w.a)
+		w.rec.SettleOf(w.name, w.a)
 	case "refuse":
 		var left atomic.Int64
 		left.Store(rnd.Int64N(3))
@@ -300,8 +304,8 @@ func (w *world) end() {
 		w.remove(c.pod)
 	}
 	w.until("not everything ended", func() bool {
-		w.rec.Settle(w.a)
-		return len(w.rec.Known()) == 1
+		w.rec.SettleOf(w.name, w.a)
+		return !slices.ContainsFunc(w.rec.Known(), func(s adaptorsStream) bool { return s.Source != marker })
 	})
 	for _, c := range w.all {
 		if got, want := w.got(c.path), c.wrote.String(); got != want && got != want+"\x00" {

@@ -8,10 +8,15 @@
 // which part of the stream is the chain (chain.go), stored before the first
 // byte of each file is sent, so that no file is read twice, whatever it is
 // called by then. Docker keeps a container's files in a folder of its own and
-// renumbers them (place.go). One goroutine decides whose turn it is (run.go), a few list
-// folders (folder.go), judge which file is which (judge.go), act on it (look.go)
-// and read (read.go). Where records end is told by internal/cri, what the cluster
-// knows of a pod by internal/kube.
+// renumbers them (place.go). One goroutine decides whose turn it is (run.go), a
+// few list folders (folder.go), judge which file is which (judge.go), act on it
+// (look.go) and read (read.go). Which adaptor collects a container, and with
+// which stream, is decided in owners.go; internal/cri knows where records end,
+// internal/kube what the cluster knows of a pod.
+//
+// A stream's id is derived from the container and the first line of its first
+// file. The inode takes no part: that line has a time to the nanosecond, and a
+// file that was compressed since has another inode.
 //
 // Known limits. How much was written between the last look at a file and its
 // deletion is not known where the agent did not run meanwhile: it is told as

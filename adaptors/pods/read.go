@@ -22,11 +22,13 @@ const (
 
 // result is what a reader reports of a turn.
 type result struct {
-	of   *turn
-	held bool          // it was not read: its files were opened
-	more bool          // there is more to read
-	wake time.Duration // look again after so long without an event; 0: no need
-	err  error         // try again later
+	of      *turn
+	instead *instance     // that goes on in its place,
+	forked  bool          // as a fork: what it was is still to be ended
+	held    bool          // it was not read: its files were opened
+	more    bool          // there is more to read
+	wake    time.Duration // look again after so long without an event; 0: no need
+	err     error         // try again later
 }
 
 // reader gives instances their turns. Several run side by side, each with one
@@ -39,6 +41,7 @@ type reader struct {
 	meta    metadata
 	buffers *sync.Pool // of *[]byte, readBytes long
 	borders []int64
+	owners  *owners
 	opened  func() // tells the run that the instance's stream has an id
 }
 
@@ -75,8 +78,15 @@ func (r *reader) hold(ctx context.Context, in *instance) result {
 			return result{held: true}
 		}
 	}
+	if in.at.cutBack != nil { // its turn says what follows
+		return result{held: true}
+	}
 	if wait, err := r.decide(ctx, in); wait > 0 || err != nil || in.choice.excluded || in.isOpen() {
 		return result{held: true}
+	}
+	instead, err := r.own(in)
+	if instead != nil || err != nil || in.choice.holder != "" {
+		return result{held: true, instead: instead}
 	}
 	_, _ = r.open(ctx, in)
 	in.measure()
@@ -84,6 +94,9 @@ func (r *reader) hold(ctx context.Context, in *instance) result {
 }
 
 func (r *reader) tryTurn(ctx context.Context, in *instance) (result, error) {
+	if in.at.cutBack != nil {
+		return result{}, r.endForked(ctx, in)
+	}
 	if in.out.Ended() {
 		in.mail.dirty.Store(false)
 		for _, f := range in.mail.takeFresh() { // another stream's, if they are still there at the next scan
@@ -97,14 +110,24 @@ func (r *reader) tryTurn(ctx context.Context, in *instance) (result, error) {
 			return result{}, err
 		}
 	}
+	if in.at.cutBack != nil {
+		return result{instead: r.fork(in), forked: true}, nil
+	}
 	wake, err := r.decide(ctx, in)
-	if wake > 0 || err != nil || in.choice.excluded && !in.folder.absent {
+	if wake > 0 || err != nil {
 		return result{wake: wake}, err
 	}
+	if wait := r.elsewhere(in); wait != 0 {
+		return result{wake: max(0, wait)}, nil
+	}
+	if in.choice.excluded && !in.isOpen() {
+		return result{}, r.finish(ctx, in, deletedLog)
+	}
+	instead, err := r.own(in)
+	if instead != nil || err != nil || in.choice.holder != "" {
+		return result{instead: instead}, err
+	}
 	if in.choice.excluded {
-		if wait := in.times.missing - time.Since(in.folder.since); wait > 0 && in.isOpen() {
-			return result{wake: wait}, nil
-		}
 		return result{}, r.finish(ctx, in, deletedLog+"; it was not collected any more")
 	}
 	if !in.isOpen() {

@@ -39,6 +39,7 @@ type rig struct {
 	stop        func()
 	rewind      map[string]int64 // streams that are set back at the next start
 	wait        time.Duration    // for what must come
+	name        string           // of the adaptor
 	log         slog.Handler     // nil: nothing is logged, unless asked for
 }
 
@@ -52,7 +53,7 @@ func testTimes() times {
 
 func newRig(t testing.TB) *rig {
 	t.Helper()
-	r := &rig{kubelet: newKubelet(t), t: t, cfg: DefaultConfig(), times: testTimes(), rec: adaptortest.NewRecorder(), wait: patience}
+	r := &rig{kubelet: newKubelet(t), t: t, cfg: DefaultConfig(), times: testTimes(), rec: adaptortest.NewRecorder(), wait: patience, name: "test"}
 	r.cfg.Root = r.root
 	r.cfg.Rescan = config.Duration(150 * time.Millisecond)
 	r.cfg.Timeout = config.Duration(time.Minute)
@@ -87,7 +88,7 @@ func (r *rig) start() {
 	a, err := New(r.cfg)
 	r.ok(err)
 	a.times, a.maxOpen = r.times, r.maxOpen
-	env := r.rec.Env()
+	env := r.rec.EnvOf(r.name)
 	env.Descriptors = r.descriptors
 	env.Streams = rewound{env.Streams, r.rewind}
 	r.rewind = nil

@@ -39,6 +39,10 @@ type run struct {
 	kube  *kube.Source // nil where no metadata is asked for
 	root  string
 
+	owners  *owners
+	refused map[*turn]bool // another adaptor collects them
+	claims  uint64         // version of the claims when they were looked at last
+
 	live  registry
 	links links
 
@@ -74,9 +78,10 @@ func newRun(a *Adaptor, env adaptors.Env) (*run, error) {
 	}
 	r := &run{
 		cfg: a.cfg, env: env, times: a.times, box: &a.Box, root: filepath.Clean(a.cfg.Root),
-		board: &a.board, live: newRegistry(), links: links{}, undecided: map[*turn]bool{}, lru: list.New(), opening: map[*turn]bool{},
+		board: &a.board, live: newRegistry(), links: links{}, undecided: map[*turn]bool{}, lru: list.New(), opening: map[*turn]bool{}, refused: map[*turn]bool{},
 		work: make(chan *turn), looks: make(chan *turn), done: make(chan result),
 	}
+	r.owners = newOwners(&r.env)
 	source, err := a.cfg.Metadata.source(os.Getenv, env.Log)
 	if err != nil {
 		return nil, err
@@ -104,6 +109,8 @@ func (r *run) loop(ctx context.Context) error {
 	r.files = r.env.Descriptors.Join()
 	defer r.files.Leave()
 
+	defer r.owners.claims.Leave()
+
 	ctx, cancel := context.WithCancel(ctx)
 	var wg sync.WaitGroup
 	defer func() {
@@ -128,7 +135,7 @@ func (r *run) loop(ctx context.Context) error {
 			work, give = r.looks, (*reader).hold
 		}
 		rd := &reader{
-			env: &r.env, cfg: &r.cfg, times: r.times, meta: meta, buffers: buffers,
+			env: &r.env, owners: r.owners, cfg: &r.cfg, times: r.times, meta: meta, buffers: buffers,
 			cutter: cri.Cutter{Start: r.cfg.RecordStart.Regexp, Max: int(r.cfg.MaxRecord)},
 		}
 		wg.Go(func() {
@@ -232,7 +239,7 @@ func (r *run) events(ctx context.Context) error {
 		for r.waiting.due(now) <= 0 {
 			r.enqueue(heap.Pop(&r.waiting).(*turn))
 		}
-		tick.Reset(r.waiting.due(now))
+		tick.Reset(min(r.waiting.due(now), r.lookAtRefused()))
 	}
 }
 

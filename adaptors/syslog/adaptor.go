@@ -173,13 +173,13 @@ func (a *Adaptor) send(ctx context.Context, env adaptors.Env, pl *pile) bool {
 			return false
 		}
 		if errors.Is(err, chunk.ErrInvalid) { // no second try will help
-			env.Log.Error("messages could not be stored and are lost", "peer", pl.peer, "bytes", len(pl.body), "err", err)
+			env.Log.Error("messages could not be stored and are lost", "peer", pl.peer, "bytes", len(pl.body), "error", err)
 			a.pending.handedOver(pl)
 			pl.door.invalid.Add(1)
 			return true
 		}
 		if a.fail(fmt.Sprintf("store messages: %v", err)) {
-			env.Log.Error("messages can't be stored, trying again", "err", err)
+			env.Log.Error("messages can't be stored, trying again", "error", err)
 		}
 		t := time.NewTimer(a.times.retry)
 		select {

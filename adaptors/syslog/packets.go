@@ -53,7 +53,7 @@ func (p *packets) serve(ctx context.Context, r *receiver) {
 		}
 		if err != nil {
 			if r.fail("receive: " + err.Error()) {
-				r.log.Error("can't receive messages, trying again", "from", p.door.shown(), "err", err)
+				r.log.Error("can't receive messages, trying again", "from", p.door.shown(), "error", err)
 			}
 			pause(ctx, r.times.retry)
 			continue

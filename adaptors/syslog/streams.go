@@ -36,7 +36,7 @@ func (s *streams) serve(ctx context.Context, r *receiver) {
 		}
 		if err != nil { // no descriptor is free, say
 			if r.fail("accept: " + err.Error()) {
-				r.log.Error("can't accept connections, trying again", "on", s.door.shown(), "err", err)
+				r.log.Error("can't accept connections, trying again", "on", s.door.shown(), "error", err)
 			}
 			pause(ctx, r.times.retry)
 			continue

@@ -114,7 +114,7 @@ func (l *logFiles) lookOn(ctx context.Context, every time.Duration, w io.Writer,
 		}
 		found, err := l.more()
 		if err != nil {
-			log.Warn("new log files can't be looked for; it is tried again", "err", err, "after", every)
+			log.Warn("new log files can't be looked for; it is tried again", "error", err, "after", every)
 			continue
 		}
 		if len(found) > 0 {
@@ -124,7 +124,7 @@ func (l *logFiles) lookOn(ctx context.Context, every time.Duration, w io.Writer,
 		}
 		if pending {
 			if err := apply(ctx); err != nil {
-				log.Warn("new log files are not collected yet; it is tried again", "err", err, "after", every)
+				log.Warn("new log files are not collected yet; it is tried again", "error", err, "after", every)
 				continue
 			}
 			pending = false

@@ -50,7 +50,7 @@ func New(include, exclude []string, watch bool, log *slog.Logger) (*Finder, erro
 	}
 	if watch {
 		if f.watcher, err = fsnotify.NewBufferedWatcher(queued); err != nil {
-			log.Warn("can't watch folders, looking for changes every second instead", "err", err)
+			log.Warn("can't watch folders, looking for changes every second instead", "error", err)
 			f.watcher = nil
 		}
 	}

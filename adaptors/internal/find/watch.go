@@ -124,6 +124,6 @@ func (f *Finder) tell(path, msg string, err error) {
 	if err == nil {
 		f.log.Warn(msg, "path", path)
 	} else {
-		f.log.Warn(msg, "path", path, "err", err)
+		f.log.Warn(msg, "path", path, "error", err)
 	}
 }

@@ -200,7 +200,7 @@ func (l *Ledger) askOthers(ctx context.Context, c Collectors, q *question, cause
 			continue
 		}
 		l.log.Warn("a collector is away for too long; another was asked what it published",
-			"collector", q.collector, "err", cause, "asked", other, "segments", len(late.keys))
+			"collector", q.collector, "error", cause, "asked", other, "segments", len(late.keys))
 		return late.answers(states)
 	}
 	return nil // nobody can be asked: wait

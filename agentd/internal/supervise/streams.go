@@ -175,7 +175,7 @@ func (s *source) Settled(stream string, upTo int64) {
 	u.history.settle(max(0, upTo-st.Settled))
 	if err := u.env.Checkpoints.Settled(stream, upTo); err != nil {
 		u.env.Log.Error("can't write a checkpoint; after a restart more is sent again than need be",
-			"adaptor", u.spec.Name, "stream", stream, "err", err)
+			"adaptor", u.spec.Name, "stream", stream, "error", err)
 	}
 	if r := u.replayer(); r != nil {
 		r.Settled(stream, upTo)

@@ -130,7 +130,7 @@ func (u *unit) loop(ctx context.Context) {
 			backoff.Reset()
 		}
 		pause := backoff.Next()
-		log.Error("an adaptor failed; it is started again", "err", err, "after", pause.Round(time.Millisecond))
+		log.Error("an adaptor failed; it is started again", "error", err, "after", pause.Round(time.Millisecond))
 		t := time.NewTimer(pause)
 		select {
 		case <-t.C:

@@ -223,7 +223,7 @@ func (s *Source) took(pods map[string]Pod, err error, begun time.Time) {
 		s.trouble = ""
 	case err != nil && s.trouble == "":
 		s.since = begun
-		s.log.Warn("can't get the metadata of pods; logs are collected with what is known", "url", s.cfg.URL, "err", err)
+		s.log.Warn("can't get the metadata of pods; logs are collected with what is known", "url", s.cfg.URL, "error", err)
 		fallthrough
 	case err != nil:
 		s.trouble = err.Error()

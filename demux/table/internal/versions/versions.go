@@ -13,7 +13,7 @@
 // succeeds, and the directory's child names the winner, also to one whose reply
 // was lost. From then on the version is decided; publishing it is a rename that
 // anybody may do, so a committer that dies or stalls blocks nobody. A claim is
-// never empty, is never emptied, and is removed in one rename: no rename can
+// never empty, is never emptied, and is removed in one step: no rename can
 // replace it while it is there, and nobody sees it half removed.
 package versions
 
