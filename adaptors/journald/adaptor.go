@@ -3,6 +3,7 @@ package journald
 import (
 	"context"
 	"sync"
+	"time"
 
 	"github.com/akupara/akupara/adaptors"
 	"github.com/akupara/akupara/adaptors/internal/board"
@@ -22,6 +23,24 @@ type Adaptor struct {
 }
 
 var _ adaptors.Replayer = (*Adaptor)(nil)
+
+// New makes an adaptor from what Decode found valid; it runs nothing.
+func New(cfg Config) (*Adaptor, error) {
+	return &Adaptor{cfg: cfg, times: defaultTimes()}, nil
+}
+
+// times are the waits that tests shorten.
+type times struct {
+	age   time.Duration // entries wait so long for others to go with
+	retry time.Duration // after an error, at first; doubled up to slow
+	slow  time.Duration
+	poll  time.Duration // between runs where journalctl can't follow: single files
+	share time.Duration // between looks whether another adaptor has let go of the entries
+}
+
+func defaultTimes() times {
+	return times{age: 200 * time.Millisecond, retry: time.Second, slow: 10 * time.Second, poll: 2 * time.Second, share: time.Second}
+}
 
 // maxNotes bounds what is told of entries that are missing.
 const maxNotes = 20

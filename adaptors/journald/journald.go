@@ -13,11 +13,9 @@
 package journald
 
 import (
-	"fmt"
 	"path/filepath"
 	"regexp"
 	"strings"
-	"time"
 
 	"github.com/akupara/akupara/adaptors"
 	"github.com/akupara/akupara/config"
@@ -152,25 +150,4 @@ func (c *Config) source() string {
 func Kind() adaptors.Kind {
 	return adaptors.Make("journald", "reads the systemd journal",
 		DefaultConfig, New, adaptors.Rewindable)
-}
-
-// New makes an adaptor from a config that has its defaults. It runs nothing.
-func New(cfg Config) (*Adaptor, error) {
-	if cfg.Journalctl == "" {
-		return nil, fmt.Errorf("no program")
-	}
-	return &Adaptor{cfg: cfg, times: defaultTimes()}, nil
-}
-
-// times are the waits that tests shorten.
-type times struct {
-	age   time.Duration // entries wait so long for others to go with
-	retry time.Duration // after an error, at first; doubled up to slow
-	slow  time.Duration
-	poll  time.Duration // between runs where journalctl can't follow: single files
-	share time.Duration // between looks whether another adaptor has let go of the entries
-}
-
-func defaultTimes() times {
-	return times{age: 200 * time.Millisecond, retry: time.Second, slow: 10 * time.Second, poll: 2 * time.Second, share: time.Second}
 }

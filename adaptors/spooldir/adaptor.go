@@ -2,6 +2,8 @@ package spooldir
 
 import (
 	"context"
+	"path/filepath"
+	"time"
 
 	"github.com/akupara/akupara/adaptors"
 	"github.com/akupara/akupara/adaptors/internal/board"
@@ -20,6 +22,31 @@ type Adaptor struct {
 }
 
 var _ adaptors.Replayer = (*Adaptor)(nil)
+
+// New makes an adaptor from what Decode found valid; it touches nothing outside.
+func New(cfg Config) (*Adaptor, error) {
+	folders := make([]string, len(cfg.Folders))
+	for i, dir := range cfg.Folders {
+		folders[i] = filepath.Clean(dir)
+	}
+	cfg.Folders = folders
+	cutter, err := cfg.Cutter("", int(cfg.MaxRecord))
+	if err != nil {
+		return nil, err
+	}
+	return &Adaptor{cfg: cfg, cutter: cutter, times: defaultTimes()}, nil
+}
+
+// times are the waits that tests shorten.
+type times struct {
+	missing time.Duration // a file not found for so long is gone
+	retry   time.Duration // after an error
+	poll    time.Duration // between scans when folders can't be watched
+}
+
+func defaultTimes() times {
+	return times{missing: 10 * time.Minute, retry: time.Second, poll: time.Second}
+}
 
 // Run implements adaptors.Adaptor.
 func (a *Adaptor) Run(ctx context.Context, env adaptors.Env) error {

@@ -14,6 +14,7 @@ import (
 	"github.com/akupara/akupara/adaptors"
 	"github.com/akupara/akupara/adaptors/internal/ident"
 	"github.com/akupara/akupara/chunk"
+	"github.com/akupara/akupara/disk"
 )
 
 // tend does for a stream what needs no reading: it tells ends and losses, sends
@@ -254,7 +255,7 @@ func (r *run) move(path string, key ident.Key) error {
 		}
 		return errNotNow
 	}
-	return errors.Join(syncDir(r.cfg.MoveTo), syncDir(filepath.Dir(path)))
+	return errors.Join(disk.Local{}.SyncDir(r.cfg.MoveTo), disk.Local{}.SyncDir(filepath.Dir(path)))
 }
 
 // deleting is what the names start with that files have for a moment while they
@@ -281,7 +282,7 @@ func (r *run) remove(path string, key ident.Key) error {
 			_, back := renameFree(hidden, was)
 			return errors.Join(fmt.Errorf("delete %s: %w", path, err), back)
 		}
-		return syncDir(dir)
+		return disk.Local{}.SyncDir(dir)
 	}
 	if _, err := renameFree(hidden, was); err != nil {
 		return fmt.Errorf("give %s its name back: %w", path, err)
@@ -328,13 +329,4 @@ func renameFree(from, want string) (string, error) {
 		}
 	}
 	return "", fmt.Errorf("rename to %s: %d names with a suffix are taken", filepath.Base(want), maxSuffix)
-}
-
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	return d.Sync()
 }

@@ -15,7 +15,6 @@
 package spooldir
 
 import (
-	"fmt"
 	"path/filepath"
 	"strings"
 	"time"
@@ -138,36 +137,4 @@ func (c *Config) SetChangeRoots(r adaptors.Roots) { c.changes = r }
 func Kind() adaptors.Kind {
 	return adaptors.Make("spool_dir", "reads whole files that are put into a folder, then keeps, moves or deletes them",
 		DefaultConfig, New, adaptors.Rewindable)
-}
-
-// New makes an adaptor from a config that has its defaults. It touches nothing
-// outside.
-func New(cfg Config) (*Adaptor, error) {
-	if len(cfg.Folders) == 0 {
-		return nil, fmt.Errorf("no folders")
-	}
-	if cfg.After == "move" && cfg.MoveTo == "" {
-		return nil, fmt.Errorf("no folder to move files to")
-	}
-	folders := make([]string, len(cfg.Folders))
-	for i, dir := range cfg.Folders {
-		folders[i] = filepath.Clean(dir)
-	}
-	cfg.Folders = folders
-	cutter, err := cfg.Cutter("", int(cfg.MaxRecord))
-	if err != nil {
-		return nil, err
-	}
-	return &Adaptor{cfg: cfg, cutter: cutter, times: defaultTimes()}, nil
-}
-
-// times are the waits that tests shorten.
-type times struct {
-	missing time.Duration // a file not found for so long is gone
-	retry   time.Duration // after an error
-	poll    time.Duration // between scans when folders can't be watched
-}
-
-func defaultTimes() times {
-	return times{missing: 10 * time.Minute, retry: time.Second, poll: time.Second}
 }
