@@ -26,10 +26,11 @@ var _ adaptors.Replayer = (*Adaptor)(nil)
 
 // Run implements adaptors.Adaptor.
 func (a *Adaptor) Run(ctx context.Context, env adaptors.Env) error {
-	r, err := newRun(a, env)
+	r, err := newRun(&a.cfg, a.times, a.maxOpen, env)
 	if err != nil {
 		return err
 	}
+	r.box, r.board = &a.Box, &a.board
 	a.Take() // of an earlier run
 	a.board.Clear()
 	a.run.Store(r)

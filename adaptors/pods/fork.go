@@ -1,26 +1,16 @@
 package pods
 
 import (
-	"context"
 	"fmt"
-	"io"
 	"os"
 
-	"github.com/akupara/akupara/adaptors"
 	"github.com/akupara/akupara/adaptors/internal/ident"
-	"github.com/akupara/akupara/chunk"
 )
 
 // When a node loses its power, a log may lose an end that was sent already, and
 // is written on. Its file is still the same, but holds other bytes from there on.
 // Its stream ends, and a fork of it goes on: what equals the stream's bytes at
 // the same offsets is no second record, and all else is the fork's own.
-
-// cutBack tells that a file has lost bytes which were sent of it.
-type cutBack struct {
-	file *file
-	head []byte // what the file begins with now
-}
 
 // lostItsEnd reports whether a file, which has a known one's inode, begins like it
 // and lacks, or holds otherwise, what was sent of it behind that.
@@ -69,42 +59,4 @@ func (r *reader) fork(in *instance) *instance {
 	r.env.Log.Warn("a container's log holds less, or other bytes, than were sent of it, as after a loss of power; a fork of its stream goes on",
 		"log", in.source, "stream", in.out.ID())
 	return out
-}
-
-// openFork stores the stream of a fork.
-func (r *reader) openFork(ctx context.Context, in *instance) error {
-	tail, err := in.tailAt(in.at.begin)
-	if err != nil {
-		return err
-	}
-	return r.openAs(ctx, in, adaptors.Stream{Begin: in.at.begin, Tail: tail, Fork: in.at.fork})
-}
-
-// tailAt is the fingerprint of a file's bytes before an offset of the stream.
-func (in *instance) tailAt(pos int64) (uint64, error) {
-	i := in.index(pos - 1)
-	if pos == 0 || i == len(in.parts) || pos <= in.parts[i].Base || in.parts[i].Gone {
-		return 0, nil
-	}
-	p := in.parts[i]
-	src, err := p.file.reader(in.folder.place.dir, func(io.ReaderAt, int64) (bool, error) { return true, nil })
-	if err != nil {
-		return 0, err
-	}
-	b, err := ident.Window(src, p.From+pos-p.Base)
-	if err != nil {
-		return 0, fmt.Errorf("read %s before %d: %w", p.file.id.Path, p.From+pos-p.Base, err)
-	}
-	return ident.Sum(b), nil
-}
-
-// endForked ends the stream that a fork goes on from.
-func (r *reader) endForked(ctx context.Context, in *instance) error {
-	rest := chunk.Range{First: in.out.Off(), Last: in.out.Sent()}
-	if rest.First < rest.Last {
-		if err := in.out.Lost(ctx, rest, "the log lost what was sent of it before it was secured"); err != nil {
-			return err
-		}
-	}
-	return r.finish(ctx, in, "the log lost its end: a fork of the stream goes on")
 }

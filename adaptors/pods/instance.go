@@ -1,10 +1,8 @@
 package pods
 
 import (
-	"fmt"
 	"maps"
 	"path/filepath"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -99,30 +97,6 @@ func newInstance(env *adaptors.Env, root string, c container, t times) *instance
 	in.mail.dirty.Store(true)
 	in.mail.written.Store(true)
 	return in
-}
-
-// containerOf reads a stored stream's source.
-func containerOf(source string) (container, bool) {
-	elements := strings.Split(source, "/")
-	c, _, ok := parsePath(strings.Join(elements[max(0, len(elements)-3):], "/"))
-	return c, ok
-}
-
-// restore makes the instance that a checkpoint holds.
-func restore(env *adaptors.Env, root string, k adaptors.Stream, t times) (*instance, error) {
-	c, ok := containerOf(k.Source)
-	if !ok {
-		return nil, fmt.Errorf("%q is no container's log", k.Source)
-	}
-	in := newInstance(env, root, c, t)
-	if err := in.decode(k.Identity, time.Now()); err != nil {
-		return nil, err
-	}
-	in.source, in.out = k.Source, replay.Restore(env, k)
-	if in.choice.typed {
-		in.choice.dataType = k.Type
-	}
-	return in, nil
 }
 
 // isOpen reports whether the stream is opened: with its first byte.
@@ -268,4 +242,24 @@ func (in *instance) measure() {
 		size = 0
 	}
 	in.out.SetSize(size)
+}
+
+// cutBack tells that a file has lost bytes which were sent of it.
+type cutBack struct {
+	file *file
+	head []byte // what the file begins with now
+}
+
+// unread tells that there may be something to read in files that were not
+// begun yet.
+func (in *instance) unread() bool {
+	for _, f := range in.next {
+		if f.f != nil {
+			_ = f.look() // what can't be looked at counts as it was seen
+		}
+		if f.size > 0 || f.gz {
+			return !in.choice.excluded
+		}
+	}
+	return false
 }

@@ -1,12 +1,5 @@
 package pods
 
-// mayOpen tells whether one more file may be opened at once: while there are
-// far too many, a log waits for its turn.
-func (r *run) mayOpen() bool {
-	_, hard := r.files.Excess()
-	return hard == 0
-}
-
 // count takes note of an instance's open files, and closes those that were
 // used least recently where there are too many.
 func (r *run) count(t *turn) {

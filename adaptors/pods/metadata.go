@@ -87,3 +87,28 @@ func (m *Metadata) source(env func(string) string, log *slog.Logger) (*kube.Sour
 func anyGlob(globs []config.Glob, name string) bool {
 	return slices.ContainsFunc(globs, func(g config.Glob) bool { return g == "*" || g == "all" || g.Match(name) })
 }
+
+// Metadata says where labels and the like come from.
+type Metadata struct {
+	From        string          `config:"from" oneof:"none|kubelet|api"`
+	URL         string          `config:"url"`
+	TokenFile   string          `config:"token_file"`
+	CAFile      string          `config:"ca_file"`
+	SkipVerify  bool            `config:"skip_verify"`
+	Node        string          `config:"node"`
+	Refresh     config.Duration `config:"refresh" min:"1s"`
+	Timeout     config.Duration `config:"timeout" min:"100ms" max:"1m"`
+	Cache       int             `config:"cache" min:"1" max:"100000"`
+	MaxAnswer   config.Size     `config:"max_answer" min:"1KiB" max:"256MiB"`
+	Labels      []config.Glob   `config:"labels"`
+	Annotations []config.Glob   `config:"annotations"`
+	Missing     string          `config:"when_missing" oneof:"collect|hold"`
+}
+
+// Validate implements config.Validator.
+func (m *Metadata) Validate(n config.Node) config.Problems {
+	if err := m.check(); err != nil && m.From != "none" {
+		return config.Problems{n.Get("url").Problemf("%v", err)}
+	}
+	return nil
+}

@@ -8,11 +8,14 @@
 // which part of the stream is the chain (chain.go), stored before the first
 // byte of each file is sent, so that no file is read twice, whatever it is
 // called by then. Docker keeps a container's files in a folder of its own and
-// renumbers them (place.go). One goroutine decides whose turn it is (run.go), a
-// few list folders (folder.go), judge which file is which (judge.go), act on it
-// (look.go) and read (read.go). Which adaptor collects a container, and with
-// which stream, is decided in owners.go; internal/cri knows where records end,
-// internal/kube what the cluster knows of a pod.
+// renumbers them (place.go).
+//
+// One goroutine decides whose turn it is (loop.go). In its turn an instance's
+// folder is listed (folder.go), it is judged which file is which (judge.go), that
+// is applied (look.go), and what there is is read (read.go) and sent (send.go).
+// Which adaptor collects a container, and with which stream, is decided in
+// own.go. internal/cri knows where records end, internal/kube what the cluster
+// knows of a pod.
 //
 // A stream's id is derived from the container and the first line of its first
 // file. The inode takes no part: that line has a time to the nanosecond, and a
@@ -28,6 +31,8 @@ package pods
 
 import (
 	"fmt"
+	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/akupara/akupara/adaptors"
@@ -49,23 +54,6 @@ type Config struct {
 	Watch       string          `config:"watch" oneof:"auto|poll"`
 	Rescan      config.Duration `config:"rescan" min:"10ms"`
 	Metadata    Metadata        `config:"metadata"`
-}
-
-// Metadata says where labels and the like come from.
-type Metadata struct {
-	From        string          `config:"from" oneof:"none|kubelet|api"`
-	URL         string          `config:"url"`
-	TokenFile   string          `config:"token_file"`
-	CAFile      string          `config:"ca_file"`
-	SkipVerify  bool            `config:"skip_verify"`
-	Node        string          `config:"node"`
-	Refresh     config.Duration `config:"refresh" min:"1s"`
-	Timeout     config.Duration `config:"timeout" min:"100ms" max:"1m"`
-	Cache       int             `config:"cache" min:"1" max:"100000"`
-	MaxAnswer   config.Size     `config:"max_answer" min:"1KiB" max:"256MiB"`
-	Labels      []config.Glob   `config:"labels"`
-	Annotations []config.Glob   `config:"annotations"`
-	Missing     string          `config:"when_missing" oneof:"collect|hold"`
 }
 
 // DefaultConfig is what holds where a key is not given.
@@ -107,14 +95,6 @@ func (c *Config) Validate(n config.Node) config.Problems {
 	return out
 }
 
-// Validate implements config.Validator.
-func (m *Metadata) Validate(n config.Node) config.Problems {
-	if err := m.check(); err != nil && m.From != "none" {
-		return config.Problems{n.Get("url").Problemf("%v", err)}
-	}
-	return nil
-}
-
 // Kind describes the kind to the agent.
 func Kind() adaptors.Kind {
 	return adaptors.Make("pods", "collects the logs of a Kubernetes node's pods",
@@ -152,4 +132,74 @@ func defaultTimes() times {
 		missing: time.Minute, unseen: 3 * time.Second, retry: time.Second,
 		poll: time.Second, throttle: 5 * time.Millisecond, metadata: 2 * time.Second,
 	}
+}
+
+// patterns are the paths in which containers that may match have their logs.
+// Namespaces that are not collected are not even watched.
+func (c *Config) patterns() (include, exclude []string) {
+	root := escapeGlob(filepath.Clean(c.Root))
+	include = []string{root + "/*_*_*/*/*.log*"}
+	if len(c.Namespaces) > 0 {
+		include = nil
+		for _, g := range c.Namespaces {
+			include = append(include, root+"/"+string(g)+"_*_*/*/*.log*")
+		}
+	}
+	for _, g := range c.ExcludeNamespaces {
+		exclude = append(exclude, root+"/"+string(g)+"_*_*")
+	}
+	return include, exclude
+}
+
+// Globs implements adaptors.Globber, as far as names tell. Which pods have which
+// labels only the cluster knows: with labels, it tells nothing.
+func (c *Config) Globs() (include, exclude []string) {
+	if c.needsMetadata() {
+		return nil, nil
+	}
+	root := escapeGlob(filepath.Clean(c.Root))
+	given := func(globs []config.Glob) []config.Glob {
+		if len(globs) == 0 {
+			return []config.Glob{"*"}
+		}
+		return globs
+	}
+	for _, ns := range given(c.Namespaces) {
+		for _, pod := range given(c.Pods) {
+			for _, name := range given(c.Containers) {
+				include = append(include, root+"/"+string(ns)+"_"+string(pod)+"_*/"+string(name)+"/*.log*")
+			}
+		}
+	}
+	for _, ns := range c.ExcludeNamespaces {
+		exclude = append(exclude, root+"/"+string(ns)+"_*_*")
+	}
+	for _, pod := range c.ExcludePods {
+		exclude = append(exclude, root+"/*_"+string(pod)+"_*")
+	}
+	for _, name := range c.ExcludeContainers {
+		exclude = append(exclude, root+"/*/"+string(name))
+	}
+	return include, exclude
+}
+
+func escapeGlob(path string) string {
+	var b strings.Builder
+	for _, r := range path {
+		if strings.ContainsRune(`\*?[]{}`, r) {
+			b.WriteByte('\\')
+		}
+		b.WriteRune(r)
+	}
+	return b.String()
+}
+
+// typeOf is the data type of a container's chunks; empty: the adaptor's own.
+func (c *Config) typeOf(ct *container, labels map[string]string) string {
+	for _, t := range c.Types {
+		if t.Match.matches(ct, labels) {
+			return t.Type
+		}
+	}
+	return ""
 }

@@ -1,49 +1,15 @@
 package pods
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"math"
-	"sync"
 	"time"
 
-	"github.com/akupara/akupara/adaptors"
 	"github.com/akupara/akupara/adaptors/internal/ident"
 	"github.com/akupara/akupara/adaptors/pods/internal/cri"
-	"github.com/akupara/akupara/chunk"
 )
-
-const (
-	readBytes = 512 << 10 // of one read, and thereby of most chunks
-	turnBytes = 8 << 20   // that one instance may send before others get their turn
-)
-
-// result is what a reader reports of a turn.
-type result struct {
-	of      *turn
-	instead *instance     // that goes on in its place,
-	forked  bool          // as a fork: what it was is still to be ended
-	held    bool          // it was not read: its files were opened
-	more    bool          // there is more to read
-	wake    time.Duration // look again after so long without an event; 0: no need
-	err     error         // try again later
-}
-
-// reader gives instances their turns. Several run side by side, each with one
-// instance at a time.
-type reader struct {
-	env     *adaptors.Env
-	cfg     *Config
-	times   times
-	cutter  cri.Cutter
-	meta    metadata
-	buffers *sync.Pool // of *[]byte, readBytes long
-	borders []int64
-	owners  *owners
-	opened  func() // tells the run that the instance's stream has an id
-}
 
 func (r *reader) turn(ctx context.Context, in *instance) result {
 	in.at.quiet = !in.mail.written.Swap(false)
@@ -163,20 +129,6 @@ func (in *instance) lookAtLast() error {
 	return nil
 }
 
-// store writes what is known of the stream's files, where that changed.
-func (r *reader) store(in *instance) error {
-	if !in.isOpen() || !in.changed {
-		return nil
-	}
-	if id := in.encode(); !bytes.Equal(id, in.out.Identity()) {
-		if err := in.out.Update(id); err != nil {
-			return err
-		}
-	}
-	in.changed = false
-	return nil
-}
-
 // read sends what there is past off, up to the last record's border.
 func (r *reader) read(ctx context.Context, in *instance) (result, error) {
 	lent := r.buffers.Get().(*[]byte)
@@ -238,83 +190,4 @@ func (r *reader) read(ctx context.Context, in *instance) (result, error) {
 		}
 	}
 	return result{more: true}, nil
-}
-
-// between gives the state at an offset where nothing is known of the bytes
-// before it but what they are.
-func (in *instance) between(off int64) cri.State {
-	i := in.index(off - 1)
-	if off == in.out.Begin() || i >= len(in.parts) || off <= in.parts[i].Base || in.parts[i].Gone {
-		return cri.State{}
-	}
-	p := in.parts[i]
-	var b [1]byte
-	if _, err := in.readPart(p, b[:], off-1); err != nil || b[0] == '\n' || !p.growing() && off == p.Base+p.Len {
-		return cri.State{}
-	}
-	return cri.State{Mid: true, Rest: true}
-}
-
-// sendAll sends what can be cut off buf, which starts at off.
-func (r *reader) sendAll(ctx context.Context, in *instance, buf []byte, ends []int, flush cri.Flush) (sent int, err error) {
-	for len(buf) > sent {
-		for len(ends) > 0 && ends[0] <= sent {
-			ends = ends[1:]
-		}
-		here := ends
-		if sent > 0 {
-			here = make([]int, len(ends))
-			for i, e := range ends {
-				here[i] = e - sent
-			}
-		}
-		c := r.cutter.Next(buf[sent:], here, in.at.cut.State, flush, r.borders)
-		if c.Borders != nil {
-			r.borders = c.Borders[:0]
-		}
-		if c.N == 0 {
-			return sent, nil
-		}
-		if err := r.send(ctx, in, buf[sent:sent+c.N], &c); err != nil {
-			return sent, err
-		}
-		sent += c.N
-	}
-	return sent, nil
-}
-
-// send journals and hands over one chunk.
-func (r *reader) send(ctx context.Context, in *instance, body []byte, c *cri.Cut) error {
-	end := in.out.Off() + int64(c.N)
-	tail := in.out.Tail()
-	if end > in.out.Sent() {
-		// The cut comes first: whoever finds the journalled end must know it.
-		if c.After != (cri.State{}) {
-			in.at.mark, in.changed = cutState{end, c.After}, true
-		}
-		p := in.parts[in.index(end-1)]
-		src, err := p.file.reader(in.folder.place.dir, in.same(p.file))
-		if err != nil {
-			return err
-		}
-		grew, err := p.file.growHead(src)
-		if err != nil {
-			return err
-		}
-		in.changed = in.changed || grew
-		if err := r.store(in); err != nil {
-			return err
-		}
-		window, err := ident.Window(src, p.From+end-p.Base)
-		if err != nil {
-			return fmt.Errorf("read %s before %d: %w", p.file.id.Path, p.From+end-p.Base, err)
-		}
-		tail = ident.Sum(window)
-	}
-	data := chunk.Chunk{First: in.out.Off(), Last: end, Tags: in.tagsOf(c.Part), Borders: c.Borders, Body: body}
-	if err := in.out.Data(ctx, data, tail); err != nil {
-		return err
-	}
-	in.at.cut = cutState{end, c.After}
-	return nil
 }

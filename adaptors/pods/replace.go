@@ -2,20 +2,8 @@ package pods
 
 import (
 	"fmt"
-	"strings"
 	"time"
 )
-
-// addForsaken adds the instances of which nothing is left but a stream that an
-// adaptor had which is gone: somebody must tell its end.
-func (r *run) addForsaken() {
-	for _, k := range r.env.Streams.Others() {
-		c, ok := containerOf(k.Source)
-		if ok && strings.HasPrefix(k.Source, r.root+"/") {
-			r.get(&c)
-		}
-	}
-}
 
 // replace lets another instance of the same container go on in place of one.
 // forked says that this one's stream is still to be ended.

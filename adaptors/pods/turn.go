@@ -73,3 +73,45 @@ func (l *registry) of(id string) *turn {
 	defer l.mu.Unlock()
 	return l.byID[id]
 }
+
+// glimpse is what a scan saw of a log.
+type glimpse struct {
+	ino   uint64
+	birth int64
+	size  int64
+}
+
+// queue is a heap of the instances that wait for their time (container/heap).
+type queue []*turn
+
+func (q queue) Len() int           { return len(q) }
+func (q queue) Less(i, j int) bool { return q[i].wakeAt.Before(q[j].wakeAt) }
+func (q queue) Swap(i, j int) {
+	q[i], q[j] = q[j], q[i]
+	q[i].heapAt, q[j].heapAt = i, j
+}
+
+// Push implements heap.Interface.
+func (q *queue) Push(x any) {
+	t := x.(*turn)
+	t.heapAt = len(*q)
+	*q = append(*q, t)
+}
+
+// Pop implements heap.Interface.
+func (q *queue) Pop() any {
+	old := *q
+	t := old[len(old)-1]
+	old[len(old)-1] = nil
+	*q = old[:len(old)-1]
+	t.heapAt = -1
+	return t
+}
+
+// due is how long it is until the first one's time.
+func (q queue) due(now time.Time) time.Duration {
+	if len(q) == 0 {
+		return time.Hour
+	}
+	return q[0].wakeAt.Sub(now)
+}
