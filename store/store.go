@@ -26,9 +26,9 @@ type FS interface {
 	Create(ctx context.Context, path string) (File, error)
 	// Open opens a file for reading at any offset.
 	Open(ctx context.Context, path string) (Reader, error)
-	// Stat tells one path's size and kind.
+	// Stat returns one path's size and kind.
 	Stat(ctx context.Context, path string) (Info, error)
-	// List gives the direct children of a directory, sorted by name; a missing
+	// List returns the direct children of a directory, sorted by name; a missing
 	// directory has none.
 	List(ctx context.Context, dir string) ([]Info, error)
 	// Rename moves a file or directory, makes the target's missing parents,
@@ -43,7 +43,7 @@ type FS interface {
 }
 
 // File is a file being written. It is not safe for concurrent use. It collects
-// small writes itself: an error may be told by a later Write, or by Close.
+// small writes itself: a later Write, or Close, may return its error.
 type File interface {
 	io.Writer
 	// Close makes the bytes durable and visible. Call it once; its error is
@@ -51,7 +51,8 @@ type File interface {
 	Close() error
 }
 
-// Reader is an open file. ReadAt is safe for concurrent use.
+// Reader is an open file. ReadAt is safe for concurrent use, and fails after
+// Close.
 type Reader interface {
 	io.ReaderAt
 	io.Closer
