@@ -23,6 +23,7 @@ func sampleChunks() []Chunk {
 			Tags: map[string]string{"exit": "0", "pod": "x"}, Encoding: "iso-8859-1", Borders: []int64{2, 6}, Body: []byte("a\nbcd\n"),
 		},
 		{Type: "app", Kind: Lost, Host: "h1", Source: "/var/log/a", Stream: "s1", First: 110, Last: 120, Time: at, Reason: "truncated"},
+		{Type: "app", Kind: Doubtful, Host: "h1", Source: "/var/log/a", Stream: "s1", First: 100, Last: 110, Time: at, Reason: "nothing is known of what was sent before"},
 	}
 }
 

@@ -2,6 +2,8 @@ package demux
 
 import (
 	"context"
+	"path"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -50,4 +52,54 @@ func TestRepetitionsCutAnewOpenEachArchivedFileOnce(t *testing.T) {
 		t.Errorf("archived files were opened %d times, want %d times at most", n, files+4)
 	}
 	checkLines(t, tableRows(t, st), map[string]int{"a": files * perFile})
+}
+
+// Once the archive has expired, what comes again can't be compared.
+func TestWhatCannotBeComparedIsARepetitionUnlessTheStreamHasForks(t *testing.T) {
+	st := testStore(t)
+	d := testDemux(t, st, nil)
+	forget := func() {
+		t.Helper()
+		if err := st.Remove(t.Context(), path.Join(store.Archive, "app")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	publish(t, st, []chunk.Chunk{lines2("a", 0, 20), lines2("b", 0, 20)})
+	runOnce(t, d)
+	publish(t, st, []chunk.Chunk{other(" no ", lines2("b", 10, 2))})
+	runOnce(t, d)
+	forget()
+	publish(t, st, []chunk.Chunk{lines2("a", 5, 10), lines2("b", 5, 3), lines2("b", 8, 10)})
+	rep := runOnce(t, d)
+	set := cover(t, st)
+	// Of b, what lies before its first fork was never in dispute.
+	if got, want := summary(inLines(set)), "a [0,20), b [0,20), b~1 [10,12), b~2 [10,18)"; got != want {
+		t.Errorf("coverage in lines: got %s, want %s", got, want)
+	}
+	if got, want := set["b~2"].Doubtful, (chunk.Ranges{span(10, 11)}); !slices.Equal(got, want) {
+		t.Errorf("doubtful: got %v, want %v: what follows goes on from it", got, want)
+	}
+	if rep.Records != 8 || len(set["a"].Doubtful) != 0 {
+		t.Errorf("got %+v, want 8 records", rep)
+	}
+	// And what it brought can be compared again.
+	publish(t, st, []chunk.Chunk{lines2("b", 12, 3)})
+	if rep := runOnce(t, testDemux(t, st, nil)); rep.Records != 0 {
+		t.Errorf("sent again: got %+v, want nothing new", rep)
+	}
+}
+
+// Where a checksum alone is left that says that bytes differ, they are rows.
+func TestAChecksumAloneMakesAFork(t *testing.T) {
+	st := testStore(t)
+	d := testDemux(t, st, nil)
+	publish(t, st, []chunk.Chunk{lines2("a", 0, 3)})
+	runOnce(t, d)
+	if err := st.Remove(t.Context(), path.Join(store.Archive, "app")); err != nil {
+		t.Fatal(err)
+	}
+	publish(t, st, []chunk.Chunk{other(" no ", lines2("a", 0, 3))})
+	if rep := runOnce(t, d); rep.Records != 3 || rep.Forks != 1 {
+		t.Errorf("got %+v, want 3 records of a fork", rep)
+	}
 }
