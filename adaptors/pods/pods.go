@@ -30,14 +30,12 @@
 package pods
 
 import (
-	"fmt"
 	"path/filepath"
 	"strings"
 	"time"
 
 	"github.com/akupara/akupara/adaptors"
 	"github.com/akupara/akupara/adaptors/pods/internal/cri"
-	"github.com/akupara/akupara/chunk"
 	"github.com/akupara/akupara/config"
 )
 
@@ -95,43 +93,27 @@ func (c *Config) Validate(n config.Node) config.Problems {
 	return out
 }
 
+// Needs implements adaptors.Needer. The kind can't be bound to folders
+// (adaptors.Rooter): with Docker, logs are links to wherever its data lies, so
+// that it is added in the config alone. Switches and reload change what it
+// collects while it runs.
+func (c *Config) Needs() []adaptors.Need {
+	needs := []adaptors.Need{{What: adaptors.File, Value: c.Root + "/**"}}
+	for _, path := range []string{c.Metadata.TokenFile, c.Metadata.CAFile} {
+		if path != "" {
+			needs = append(needs, adaptors.Need{What: adaptors.File, Value: path})
+		}
+	}
+	if c.Metadata.URL != "" {
+		needs = append(needs, adaptors.Need{What: adaptors.URL, Value: c.Metadata.URL})
+	}
+	return needs
+}
+
 // Kind describes the kind to the agent.
 func Kind() adaptors.Kind {
 	return adaptors.Make("pods", "collects the logs of a Kubernetes node's pods",
 		DefaultConfig, New, adaptors.Rewindable, adaptors.Message(cri.Message))
-}
-
-// New makes an adaptor from a whole config, as DefaultConfig and Decode give
-// it. It touches nothing outside.
-func New(cfg Config) (*Adaptor, error) {
-	if cfg.Root == "" || cfg.Root[0] != '/' {
-		return nil, fmt.Errorf("root %q is no absolute path", cfg.Root)
-	}
-	if cfg.MaxRecord <= 0 || cfg.MaxRecord > chunk.MaxBody/2 {
-		return nil, fmt.Errorf("max_record %v: from 4KiB to %v are allowed", cfg.MaxRecord, config.Size(chunk.MaxBody/2))
-	}
-	return &Adaptor{cfg: cfg, times: defaultTimes()}, nil
-}
-
-// times are the waits that tests shorten.
-type times struct {
-	settle   time.Duration // a rotated file that may still be written to is still for so long before the next one is read
-	still    time.Duration // the same for a deleted one, where nobody can tell who has it open
-	linger   time.Duration // a deleted file that somebody has open is given up
-	missing  time.Duration // a container whose files are not found for so long counts as deleted
-	unseen   time.Duration // a file that is found under no name for so long counts as lost
-	retry    time.Duration // after an error with one container
-	poll     time.Duration // between scans when folders can't be watched
-	throttle time.Duration // between looks at the watcher's events
-	metadata time.Duration // an unknown pod's first chunk waits for its metadata
-}
-
-func defaultTimes() times {
-	return times{
-		settle: 500 * time.Millisecond, still: 5 * time.Second, linger: 10 * time.Minute,
-		missing: time.Minute, unseen: 3 * time.Second, retry: time.Second,
-		poll: time.Second, throttle: 5 * time.Millisecond, metadata: 2 * time.Second,
-	}
 }
 
 // patterns are the paths in which containers that may match have their logs.
