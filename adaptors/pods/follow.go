@@ -82,7 +82,7 @@ func (r *run) arrived(t *turn, name string, o *os.File, info *ident.Info) {
 	f := &file{name: name, id: ident.Identity{Path: name}}
 	f.attach(o, info)
 	t.in.mail.arrive(f)
-	if !t.busy {
+	if !t.Busy() {
 		r.count(t)
 	}
 }

@@ -1,7 +1,6 @@
 package pods
 
 import (
-	"container/heap"
 	"context"
 	"errors"
 	"path/filepath"
@@ -12,6 +11,7 @@ import (
 	"github.com/fsnotify/fsnotify"
 
 	"github.com/akupara/akupara/adaptors/internal/find"
+	"github.com/akupara/akupara/adaptors/internal/turns"
 	"github.com/akupara/akupara/adaptors/pods/internal/cri"
 )
 
@@ -26,6 +26,7 @@ func (r *run) loop(ctx context.Context) error {
 	defer func() { _ = finder.Close() }()
 	r.files = r.env.Descriptors.Join()
 	defer r.files.Leave()
+	r.turns = turns.New[*turn](numLanes, r.files)
 
 	defer r.owners.claims.Leave()
 
@@ -110,12 +111,10 @@ func (r *run) events(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case work <- next:
-			r.ready[0] = nil
-			r.ready = r.ready[1:]
-			next.queued, next.busy = false, true
+			r.turns.Give(toRead)
 			r.reading++
 		case looks <- unseen:
-			unseen.busy = true
+			r.turns.Give(toOpen)
 		case <-r.files.Short():
 			r.closeExcess(nil)
 		case res := <-r.done:
@@ -153,11 +152,7 @@ func (r *run) events(ctx context.Context) error {
 			r.scan()
 			rescan.Reset(r.rescanEvery())
 		}
-		now := time.Now()
-		for r.waiting.due(now) <= 0 {
-			r.enqueue(heap.Pop(&r.waiting).(*turn))
-		}
-		tick.Reset(min(r.waiting.due(now), r.lookAtRefused()))
+		tick.Reset(min(r.turns.Wake(time.Now(), r.enqueue), r.lookAtRefused()))
 	}
 }
 

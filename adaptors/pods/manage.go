@@ -1,7 +1,6 @@
 package pods
 
 import (
-	"container/heap"
 	"context"
 	"time"
 )
@@ -10,7 +9,7 @@ import (
 func (r *run) finishTurn(ctx context.Context, res result) {
 	t := res.of
 	in := t.in
-	t.busy = false
+	again := r.turns.Back(t)
 	r.count(t)
 	if res.instead != nil {
 		r.replace(t, res.instead, res.forked)
@@ -21,8 +20,7 @@ func (r *run) finishTurn(ctx context.Context, res result) {
 	}
 	if res.held {
 		r.noteOpened(ctx, t)
-		if t.again {
-			t.again = false
+		if again {
 			r.enqueue(t)
 		}
 		return
@@ -32,8 +30,7 @@ func (r *run) finishTurn(ctx context.Context, res result) {
 		if r.board.Fail(in.out, res.err) {
 			r.env.Log.Warn("a container's log can't be read on; trying again", "log", in.source, "stream", in.out.ID(), "error", res.err)
 		}
-		t.again = false
-		r.wakeIn(t, r.times.retry)
+		r.turns.Wait(t, r.times.retry)
 		return
 	}
 	r.board.Well(in.out)
@@ -45,13 +42,12 @@ func (r *run) finishTurn(ctx context.Context, res result) {
 	}
 	r.noteRefused(t)
 	if res.wake > 0 {
-		r.wakeIn(t, max(res.wake, time.Millisecond))
+		r.turns.Wait(t, max(res.wake, time.Millisecond))
 	}
 	switch {
 	case !in.isOpen() && in.folder.absent && !in.pending() && (in.choice.holder != "" || !in.unread()):
 		r.drop(t) // nothing was ever read of it here
-	case res.more || t.again || in.pending() && res.wake == 0:
-		t.again = false
+	case res.more || again || in.pending() && res.wake == 0:
 		r.enqueue(t)
 	default:
 		r.settle(t)
@@ -80,7 +76,7 @@ func (r *run) readMail() {
 		if len(l.Resend) > 0 {
 			r.enqueue(t)
 		}
-		if !t.busy {
+		if !t.Busy() {
 			r.settle(t)
 		}
 	}
@@ -93,10 +89,10 @@ func (r *run) settle(t *turn) {
 	if in.folder.looked {
 		in.forget(in.out.Settled(), in.times.unseen, !in.folder.place.link, &in.folder.before)
 	}
-	if in.descriptors() != t.fds {
+	if in.descriptors() != t.Files() {
 		r.count(t)
 	}
-	if !in.out.Done() || t.queued || in.pending() {
+	if !in.out.Done() || t.Queued(toRead) || in.pending() {
 		return
 	}
 	in.out.Forget()
@@ -106,10 +102,7 @@ func (r *run) settle(t *turn) {
 // drop lets go of an instance.
 func (r *run) drop(t *turn) {
 	t.in.close(true)
-	r.count(t)
-	if t.heapAt >= 0 {
-		heap.Remove(&r.waiting, t.heapAt)
-	}
+	r.turns.Remove(t)
 	r.live.remove(t)
 	r.unfollow(t)
 	delete(r.undecided, t)

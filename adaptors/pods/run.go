@@ -1,7 +1,6 @@
 package pods
 
 import (
-	"container/list"
 	"errors"
 	"os"
 	"path/filepath"
@@ -11,6 +10,7 @@ import (
 	"github.com/akupara/akupara/adaptors/internal/board"
 	"github.com/akupara/akupara/adaptors/internal/find"
 	"github.com/akupara/akupara/adaptors/internal/receipts"
+	"github.com/akupara/akupara/adaptors/internal/turns"
 	"github.com/akupara/akupara/adaptors/pods/internal/kube"
 )
 
@@ -40,14 +40,10 @@ type run struct {
 	live  registry
 	links links
 
-	ready     []*turn // whose turn it is
-	reading   int     // readers that have an instance
-	unseen    []*turn // whose folders are to be looked at, whatever readers do
-	waiting   queue
+	turns     *turns.Queue[*turn]
+	reading   int              // readers that have an instance
 	undecided map[*turn]bool   // that wait for their metadata
-	lru       *list.List       // of *turn, those with open files; least recently used first
-	open      int              // files
-	files     *adaptors.Holder // how many of them there may be
+	files     *adaptors.Holder // how many may be open
 
 	firstStart bool // and not all streams of what was there are open yet
 	opening    map[*turn]bool
@@ -72,7 +68,7 @@ func newRun(cfg *Config, t times, maxOpen int, env adaptors.Env) (*run, error) {
 	}
 	r := &run{
 		cfg: *cfg, env: env, times: t, root: filepath.Clean(cfg.Root),
-		live: newRegistry(), links: links{}, undecided: map[*turn]bool{}, lru: list.New(), opening: map[*turn]bool{}, refused: map[*turn]bool{},
+		live: newRegistry(), links: links{}, undecided: map[*turn]bool{}, opening: map[*turn]bool{}, refused: map[*turn]bool{},
 		work: make(chan *turn), looks: make(chan *turn), done: make(chan result),
 	}
 	r.owners = newOwners(&r.env)
@@ -116,7 +112,7 @@ func (r *run) collects(c *container) bool {
 }
 
 func (r *run) add(in *instance) *turn {
-	t := &turn{in: in, heapAt: -1}
+	t := &turn{in: in}
 	r.live.add(t)
 	r.board.Show(in.out, r.pathOf(in))
 	return t

@@ -1,26 +1,25 @@
 package pods
 
 import (
-	"container/list"
 	"sync"
-	"time"
+
+	"github.com/akupara/akupara/adaptors/internal/turns"
+)
+
+// The lanes that turns are given in.
+const (
+	toRead = iota
+	toOpen // the files, so that what is gone until its turn to be read is known to be missing
+	numLanes
 )
 
 // turn is whose turn it is: what the run alone knows of an instance, also while
 // a reader has that.
 type turn struct {
-	in     *instance // the reader's while busy
-	busy   bool
-	queued bool
-	toLook bool // among those whose files are to be opened
-	again  bool // something happened while it was busy
-
-	wakeAt  time.Time
-	heapAt  int // in the heap of those that wait; -1: not there
-	lru     *list.Element
-	fds     int     // files that are open
-	glimpse glimpse // of its log, at the last scan
-	target  string  // what its log leads to, where that is a symlink
+	turns.Turn
+	in      *instance // the reader's while busy
+	glimpse glimpse   // of its log, at the last scan
+	target  string    // what its log leads to, where that is a symlink
 }
 
 // registry are the instances that there are, and those that ended and are not
@@ -79,39 +78,4 @@ type glimpse struct {
 	ino   uint64
 	birth int64
 	size  int64
-}
-
-// queue is a heap of the instances that wait for their time (container/heap).
-type queue []*turn
-
-func (q queue) Len() int           { return len(q) }
-func (q queue) Less(i, j int) bool { return q[i].wakeAt.Before(q[j].wakeAt) }
-func (q queue) Swap(i, j int) {
-	q[i], q[j] = q[j], q[i]
-	q[i].heapAt, q[j].heapAt = i, j
-}
-
-// Push implements heap.Interface.
-func (q *queue) Push(x any) {
-	t := x.(*turn)
-	t.heapAt = len(*q)
-	*q = append(*q, t)
-}
-
-// Pop implements heap.Interface.
-func (q *queue) Pop() any {
-	old := *q
-	t := old[len(old)-1]
-	old[len(old)-1] = nil
-	*q = old[:len(old)-1]
-	t.heapAt = -1
-	return t
-}
-
-// due is how long it is until the first one's time.
-func (q queue) due(now time.Time) time.Duration {
-	if len(q) == 0 {
-		return time.Hour
-	}
-	return q[0].wakeAt.Sub(now)
 }
