@@ -225,7 +225,14 @@ func (w *world) step(s step) {
 			w.begin(rnd.IntN(2), rnd.IntN(4))
 		}
 	case "breathe":
-		time.Sleep(time.Duration(rnd.IntN(40)) * time.Millisecond)
+		bound := time.After(time.Duration(rnd.IntN(40)) * time.Millisecond)
+		for n := rnd.IntN(4); n > 0; n-- {
+			select {
+			case <-w.rec.Changed():
+			case <-bound:
+				n = 0
+			}
+		}
 	case "start":
 		if !w.running {
 			if rnd.IntN(3) == 0 { // the adaptor is renamed

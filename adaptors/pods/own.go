@@ -52,6 +52,7 @@ func (r *reader) own(in *instance) (instead *instance, err error) {
 		return nil, nil
 	}
 	instead.choice = in.choice
+	instead.choice.typed = true // by its type it was found
 	instead.out.Tags = in.choice.tags[""]
 	return instead, nil
 }

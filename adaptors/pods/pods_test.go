@@ -294,7 +294,6 @@ func TestPodThatLivesForAMomentIsCollectedWhole(t *testing.T) {
 			pods = append(pods, pod)
 			r.run(pod, "main", 0).write(20)
 		}
-		time.Sleep(150 * time.Millisecond) // what the pods live, on a machine that has time for the adaptor
 		for _, c := range r.all[first:] {
 			r.until(c.path+" was not opened", func() bool { return r.sees(c, ident.Info{}) })
 		}
@@ -411,9 +410,22 @@ func TestEmptyRotatedFileEndsNoLog(t *testing.T) {
 		r.arrived()
 		c.line("stdout", "P", "half and ")
 		r.compress(c.rotated()[0])
-		time.Sleep(3 * r.times.linger) // nothing may happen
+		r.until("the compressed file was not seen", func() bool {
+			return strings.Contains(r.a.run.Load().live.of(r.rec.Streams()[0]).in.mail.lastSeen().names, ".gz")
+		})
+		for i := range 2 { // nothing may happen in the time in which another log's next file is begun
+			other := r.run(fmt.Sprintf("shop_other_u%d", i), "c", 0)
+			other.write(1)
+			r.arrived(other)
+			held := other.f
+			other.rename()
+			other.open(other.path)
+			other.write(1)
+			r.arrived(other)
+			r.ok(held.Close())
+		}
 		c.line("stdout", "F", "half")
-		r.arrived()
+		r.arrived(c)
 		if got := r.records(c.path); len(got) != 2 {
 			t.Errorf("got records %q, want two", got)
 		}

@@ -142,7 +142,7 @@ func (r *rig) kill() {
 	r.stop()
 }
 
-const patience = 20 * time.Second
+const patience = time.Minute
 
 func (r *rig) until(what string, is func() bool) {
 	r.t.Helper()
