@@ -50,7 +50,9 @@ func BenchmarkFileToOutput(b *testing.B) {
 	}
 	b.SetBytes(int64(len(data)))
 	for b.Loop() {
-		a, err := New(Config{Paths: []config.Glob{config.Glob(path)}})
+		cfg := DefaultConfig()
+		cfg.Paths = []config.Glob{config.Glob(path)}
+		a, err := New(cfg)
 		if err != nil {
 			b.Fatal(err)
 		}

@@ -106,7 +106,7 @@ func BenchmarkDiscovery(b *testing.B) {
 	const files = 999
 	for b.Loop() {
 		r := newRig(b)
-		r.cfg.Rescan = 0
+		r.cfg.Rescan = DefaultConfig().Rescan
 		r.startWith(defaultTimes())
 		r.write("warm.log", r.lines(1))
 		r.arrived()

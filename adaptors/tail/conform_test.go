@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/akupara/akupara/adaptors"
@@ -55,8 +56,12 @@ func TestConformance(t *testing.T) {
 }
 
 func TestConfigWithoutPathsIsRefused(t *testing.T) {
-	if _, err := New(Config{}); err == nil {
-		t.Error("an adaptor without paths was made")
+	for text, want := range map[string]string{"{}": `"paths" is missing`, "{paths: []}": "it is empty", "{paths: [/a], max_record: 9MiB}": "from 4KiB to 8MiB"} {
+		cfg := DefaultConfig()
+		n, problems := config.Parse("f", []byte(text))
+		if err := append(problems, config.Decode(n, &cfg)...).Err(); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: got %v, want %q", text, err, want)
+		}
 	}
 	if _, err := Kind().New(42); err == nil {
 		t.Error("an adaptor was made from a config of another type")

@@ -179,7 +179,8 @@ func BenchmarkRecordsToOutput(b *testing.B) {
 			var before, after unix.Rusage
 			_ = unix.Getrusage(unix.RUSAGE_SELF, &before)
 			for b.Loop() {
-				cfg := Config{Paths: []config.Glob{config.Glob(path)}}
+				cfg := DefaultConfig()
+				cfg.Paths = []config.Glob{config.Glob(path)}
 				set(&cfg)
 				a, err := New(cfg)
 				if err != nil {

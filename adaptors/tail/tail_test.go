@@ -56,7 +56,7 @@ func newRig(t testing.TB, patterns ...string) *rig {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &rig{t: t, dir: dir, rec: adaptortest.NewRecorder(), want: map[string]int{}}
+	r := &rig{t: t, dir: dir, cfg: DefaultConfig(), rec: adaptortest.NewRecorder(), want: map[string]int{}}
 	if len(patterns) == 0 {
 		patterns = []string{"**/*.log*"}
 	}

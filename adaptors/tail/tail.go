@@ -13,12 +13,10 @@
 package tail
 
 import (
-	"fmt"
 	"time"
 
 	"github.com/akupara/akupara/adaptors"
 	"github.com/akupara/akupara/adaptors/internal/cut"
-	"github.com/akupara/akupara/chunk"
 	"github.com/akupara/akupara/chunk/charset"
 	"github.com/akupara/akupara/config"
 )
@@ -85,55 +83,4 @@ func (c *Config) Validate(n config.Node) config.Problems {
 func Kind() adaptors.Kind {
 	return adaptors.Make("tail", "follows files through renames, truncation and deletion",
 		DefaultConfig, New, adaptors.Rewindable)
-}
-
-// New makes an adaptor; zero values in cfg mean the defaults. It touches
-// nothing outside.
-func New(cfg Config) (*Adaptor, error) {
-	def := DefaultConfig()
-	if len(cfg.Paths) == 0 {
-		return nil, fmt.Errorf("no paths")
-	}
-	if cfg.Start == "" {
-		cfg.Start = def.Start
-	}
-	if cfg.RecordTimeout == 0 {
-		cfg.RecordTimeout = def.RecordTimeout
-	}
-	if cfg.MaxRecord == 0 {
-		cfg.MaxRecord = def.MaxRecord
-	}
-	if cfg.MaxRecord > chunk.MaxBody/2 {
-		return nil, fmt.Errorf("max_record %v: at most %v are allowed", cfg.MaxRecord, config.Size(chunk.MaxBody/2))
-	}
-	if cfg.Rescan == 0 {
-		cfg.Rescan = def.Rescan
-	}
-	cutter, err := cfg.Cutter("", int(cfg.MaxRecord))
-	if err != nil {
-		return nil, err
-	}
-	return &Adaptor{cfg: cfg, cutter: cutter, times: defaultTimes()}, nil
-}
-
-// times are the waits that tests shorten.
-type times struct {
-	still    time.Duration // a renamed or unlinked file's last line is taken as it is (rule 6)
-	linger   time.Duration // an unlinked file that somebody may still write to is given up
-	hold     time.Duration // a still copy of a file is taken for a file of its own
-	missing  time.Duration // a file not found for so long: what was not settled of it counts as lost
-	forget   time.Duration // and then its stream is forgotten
-	retry    time.Duration // after an error with one file
-	poll     time.Duration // between scans when folders can't be watched
-	throttle time.Duration // between looks at the watcher's events
-	gather   time.Duration // a file that was read just now and has grown waits so long, at most: it may grow on
-}
-
-func defaultTimes() times {
-	return times{
-		still: 5 * time.Second, linger: time.Hour, hold: 5 * time.Second,
-		missing: 10 * time.Minute, forget: 7 * 24 * time.Hour,
-		retry: time.Second, poll: time.Second, throttle: 20 * time.Millisecond,
-		gather: 400 * time.Millisecond,
-	}
 }
