@@ -301,7 +301,7 @@ func reportLine(r demux.Report) string {
 		line += fmt.Sprintf("; %d bytes came twice and were dropped", r.Repeated)
 	}
 	if r.Forks > 0 {
-		line += fmt.Sprintf("; %d streams were forked, as other bytes came for them than the table has; akupara audit lists them", r.Forks)
+		line += fmt.Sprintf("; %d forks of streams, for which other bytes came than the table has; akupara audit lists them", r.Forks)
 	}
 	if r.Quarantined > 0 {
 		line += fmt.Sprintf("; %d sink files are damaged and in quarantine", r.Quarantined)
