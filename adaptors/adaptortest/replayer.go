@@ -61,6 +61,20 @@ func testReplayer(t *testing.T, k Kind) {
 		l.wait("what is not settled did not come again", func() bool { return l.came(before, chunk.Data, c) })
 		l.stop()
 	})
+	t.Run("ItsStreamsGoOnUnderAnotherName", func(t *testing.T) {
+		l := launch(t, k)
+		c := l.first()
+		l.stop()
+		l.rec.Stop(l.name)
+		streams, before := l.streams(), len(l.rec.Chunks())
+		l.name = "another"
+		l.run()
+		l.wait("what is not settled did not come again", func() bool { return l.came(before, chunk.Data, c) })
+		if n := l.streams(); n != streams {
+			t.Errorf("there are %d streams, want the %d that there were", n, streams)
+		}
+		l.stop()
+	})
 	if k.Lose != nil {
 		t.Run("WhatTheSourceDestroyedIsReportedAsLost", func(t *testing.T) {
 			l := launch(t, k)
@@ -129,6 +143,16 @@ func testEnd(t *testing.T, k Kind) {
 }
 
 func (l *life) replayer() adaptors.Replayer { return l.a.(adaptors.Replayer) }
+
+// streams counts those that are stored, without what a kind notes for itself.
+func (l *life) streams() (n int) {
+	for _, s := range l.rec.Known() {
+		if len(s.Identity) > 0 {
+			n++
+		}
+	}
+	return n
+}
 
 // first feeds the adaptor and waits for the first data.
 func (l *life) first() (c chunk.Chunk) {

@@ -82,6 +82,7 @@ func Test(t *testing.T, k Kind) {
 // life is an adaptor with its agent.
 type life struct {
 	t      *testing.T
+	name   string // of the adaptor
 	kind   Kind
 	a      adaptors.Adaptor
 	rec    *Recorder
@@ -91,7 +92,7 @@ type life struct {
 }
 
 func prepare(t *testing.T, k Kind) *life {
-	l := &life{t: t, kind: k, a: k.New(t), rec: NewRecorder()}
+	l := &life{t: t, name: "test", kind: k, a: k.New(t), rec: NewRecorder()}
 	t.Cleanup(func() {
 		if l.cancel != nil {
 			l.stop()
@@ -125,7 +126,7 @@ func (g gate) Send(ctx context.Context, c *chunk.Chunk) error {
 }
 
 func (l *life) run() {
-	env := l.rec.Env()
+	env := l.rec.EnvOf(l.name)
 	env.Log = slog.New(slog.DiscardHandler)
 	if _, ok := l.a.(adaptors.Replayer); !ok {
 		env.Out = &spooled{rec: l.rec}

@@ -3,7 +3,9 @@ package generate
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"maps"
 	"sync"
 
 	"github.com/akupara/akupara/adaptors"
@@ -93,6 +95,9 @@ func (a *Adaptor) prepare(ctx context.Context, env adaptors.Env) (map[string]*la
 		lanes[id] = l
 		a.board.Show(l.out, source(l.id.Content))
 	}
+	if err := a.takeOver(env, wanted); err != nil {
+		return nil, err
+	}
 	for _, k := range env.Streams.Known() {
 		var id identity
 		if err := json.Unmarshal(k.Identity, &id); err != nil || id.Content.check() != nil {
@@ -118,12 +123,44 @@ func (a *Adaptor) prepare(ctx context.Context, env adaptors.Env) (map[string]*la
 		}
 		l := a.newLane(env, identity{Content: c})
 		l.out = replay.New(&l.env)
-		if err := l.out.Open(ctx, adaptors.Stream{Source: source(c), Identity: l.id.encode()}); err != nil {
+		if err := l.out.Open(ctx, adaptors.Stream{Source: source(c), Identity: l.id.encode(), Origin: string(l.id.encode())}); err != nil {
 			return nil, err
 		}
 		add(l, l.out.ID())
 	}
 	return lanes, nil
+}
+
+// takeOver takes the streams that are wanted from adaptors that are gone. Of what
+// another adaptor of the type makes, this one makes a second stream.
+func (a *Adaptor) takeOver(env adaptors.Env, wanted map[Content]bool) error {
+	missing := maps.Clone(wanted)
+	for _, k := range env.Streams.Known() {
+		delete(missing, contentOf(k))
+	}
+	for _, k := range env.Streams.Others() {
+		c := contentOf(k)
+		if k.Type != env.Type || !missing[c] {
+			continue
+		}
+		switch _, err := env.Streams.Take(k.ID); {
+		case err == nil:
+			delete(missing, c)
+		case !errors.Is(err, adaptors.ErrHeld):
+			return fmt.Errorf("go on with a stream of seed %d: %w", c.Seed, err)
+		}
+	}
+	return nil
+}
+
+// contentOf is what a stored stream's bytes follow from; of one that can't be
+// read it is nothing that is ever wanted.
+func contentOf(k adaptors.Stream) Content {
+	var id identity
+	if json.Unmarshal(k.Identity, &id) != nil {
+		return Content{}
+	}
+	return id.Content
 }
 
 func (id identity) encode() []byte {

@@ -401,3 +401,41 @@ func BenchmarkAppend(b *testing.B) {
 	}
 	_ = fmt.Sprint(len(buf))
 }
+
+func TestStreamsOfTheSameContentHaveTheSameIdsAfterTheStateIsLost(t *testing.T) {
+	cfg := DefaultConfig()
+	cfg.Rate, cfg.Total, cfg.Streams = Rate{}, 100*256, 2
+	rec := adaptortest.NewRecorder()
+	for range 2 {
+		before := ends(rec)
+		stop := run(t, mustNew(t, cfg), rec)
+		wait(t, rec, "the streams did not end", func() bool { return ends(rec) == before+2 })
+		stop()
+		rec.Lose()
+	}
+	if n := len(rec.Streams()); n != 2 {
+		t.Errorf("%d streams came, want 2", n)
+	}
+}
+
+func TestTwoAdaptorsOfTheSameContentMakeItTwice(t *testing.T) {
+	cfg := DefaultConfig()
+	cfg.Rate, cfg.Total = Rate{}, 100*256
+	rec := adaptortest.NewRecorder()
+	a := run(t, mustNew(t, cfg), rec)
+	wait(t, rec, "the first did not end", func() bool { return ends(rec) == 1 })
+	env := rec.EnvOf("b")
+	env.Log = slog.New(slog.DiscardHandler)
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- mustNew(t, cfg).Run(ctx, env) }()
+	wait(t, rec, "the second did not end", func() bool { return ends(rec) == 2 })
+	cancel()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	a()
+	if n := len(rec.Streams()); n != 2 {
+		t.Errorf("%d streams came, want one of each", n)
+	}
+}
