@@ -208,7 +208,7 @@ adaptors:
 	d.do("GET", "/v1/config", "", 200)
 	for _, route := range agentd.Routes() {
 		if !d.seen[route+" ok"] {
-			t.Errorf("%s was not held against its description; got %v", route, slices.Sorted(maps.Keys(d.seen)))
+			t.Errorf("%s was not compared with its description; got %v", route, slices.Sorted(maps.Keys(d.seen)))
 		}
 	}
 }

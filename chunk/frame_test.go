@@ -40,7 +40,7 @@ func TestDamagedFrameHeaderIsRefused(t *testing.T) {
 	}
 	for i := range n {
 		if i >= 12 && i < FramePrefix {
-			continue // the block's length and CRC are held against the block
+			continue // the block's length and CRC are compared with the block
 		}
 		bad := bytes.Clone(frame[:n])
 		bad[i] ^= 0x40

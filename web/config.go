@@ -33,7 +33,7 @@ type Agent struct {
 	Host      string         `config:"host,required"`
 	URL       client.Address `config:"url,required"` // http://…, https://… or unix:/…
 	TokenFile string         `config:"token_file"`   // of the token that the agent asks for
-	CA        string         `config:"ca"`           // PEM file that its certificate is held against; not given: the system's
+	CA        string         `config:"ca"`           // PEM file that its certificate is checked against; not given: the system's
 	Cert      string         `config:"cert"`         // PEM file of a client certificate
 	Key       string         `config:"key"`          // and of its key
 }

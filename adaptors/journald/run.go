@@ -118,7 +118,7 @@ func (r *run) allowed() error {
 }
 
 // holdsFiles tells why a pattern that journalctl expands by glob(3) must not be
-// given to it. Links in folders that match can't be held against the roots, and
+// given to it. Links in folders that match can't be checked against the roots, and
 // .* matches "..", so that wildcards stand in the file's name alone.
 func holdsFiles(roots adaptors.Roots, pattern string) error {
 	dir, name := filepath.Split(pattern)

@@ -97,8 +97,8 @@ func (c *chain) lose(i int, pos, atLeast int64, known bool) {
 	}
 }
 
-// late lets what was written to a file after its end was told be read at pos,
-// which lies in the last part: that one goes on behind it.
+// late inserts at pos, inside the growing part, the bytes that were appended to
+// f after its end was reported; the growing part continues behind them.
 func (c *chain) late(f *file, from, pos int64) {
 	last := c.last()
 	rest := &part{file: last.file, From: last.From + pos - last.Base, Len: -1}

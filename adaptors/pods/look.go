@@ -264,8 +264,8 @@ func (in *instance) sortNext() {
 	})
 }
 
-// findLate lets what was written to a file after its end was told be read now,
-// and reports whether there is any.
+// findLate looks for bytes that were appended to a file after its end was
+// reported, has them read now, and reports whether there are any.
 func (in *instance) findLate() bool {
 	last := in.last()
 	if last == nil || !last.growing() || in.out.Off() < in.out.Sent() || in.out.Off() < last.Base || in.at.cut.State != (cri.State{}) {

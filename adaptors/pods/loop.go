@@ -51,7 +51,7 @@ func (r *run) loop(ctx context.Context) error {
 	for i := range readers + openers {
 		work, give := r.work, (*reader).turn
 		if i >= readers {
-			work, give = r.looks, (*reader).hold
+			work, give = r.looks, (*reader).openAhead
 		}
 		rd := &reader{
 			env: &r.env, owners: r.owners, cfg: &r.cfg, times: r.times, meta: meta, buffers: buffers,

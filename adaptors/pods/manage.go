@@ -13,12 +13,12 @@ func (r *run) finishTurn(ctx context.Context, res result) {
 	r.count(t)
 	if res.instead != nil {
 		r.replace(t, res.instead, res.forked)
-		if !res.held {
+		if !res.ahead {
 			r.reading--
 		}
 		return
 	}
-	if res.held {
+	if res.ahead {
 		r.noteOpened(ctx, t)
 		if again {
 			r.enqueue(t)

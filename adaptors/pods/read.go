@@ -34,29 +34,29 @@ func (r *reader) turn(ctx context.Context, in *instance) result {
 	return res
 }
 
-// hold opens the files of an instance whose turn to be read is not to be seen
-// yet, and its stream: what may be gone until then is known to be missing. What
-// goes wrong is told in its turn.
-func (r *reader) hold(ctx context.Context, in *instance) result {
+// openAhead opens the files and the stream of an instance that waits for a
+// reader, so that whatever disappears before its turn can be reported as lost.
+// What goes wrong is reported in its turn.
+func (r *reader) openAhead(ctx context.Context, in *instance) result {
 	if in.mail.dirty.Swap(false) {
 		if err := in.look(); err != nil || in.folder.again {
 			in.mail.dirty.Store(true)
-			return result{held: true}
+			return result{ahead: true}
 		}
 	}
 	if in.at.cutBack != nil { // its turn says what follows
-		return result{held: true}
+		return result{ahead: true}
 	}
 	if wait, err := r.decide(ctx, in); wait > 0 || err != nil || in.choice.excluded || in.isOpen() {
-		return result{held: true}
+		return result{ahead: true}
 	}
 	instead, err := r.own(in)
 	if instead != nil || err != nil || in.choice.holder != "" {
-		return result{held: true, instead: instead}
+		return result{ahead: true, instead: instead}
 	}
 	_, _ = r.open(ctx, in)
 	in.measure()
-	return result{held: true}
+	return result{ahead: true}
 }
 
 func (r *reader) tryTurn(ctx context.Context, in *instance) (result, error) {

@@ -20,7 +20,7 @@ type result struct {
 	of      *turn
 	instead *instance     // that goes on in its place,
 	forked  bool          // as a fork: what it was is still to be ended
-	held    bool          // it was not read: its files were opened
+	ahead   bool          // it was not read: its files were opened
 	more    bool          // there is more to read
 	wake    time.Duration // look again after so long without an event; 0: no need
 	err     error         // try again later

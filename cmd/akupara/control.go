@@ -43,7 +43,7 @@ func (a *app) asks(c *cobra.Command) *asked {
 	f := c.PersistentFlags()
 	f.StringVar(&k.opts.Address, "agent", "", "`ADDRESS` of the agent: http://HOST:PORT, https://HOST:PORT or unix:/PATH (default: agent.listen of the config)")
 	f.StringVar(&k.opts.TokenFile, "token-file", "", "`FILE` with the token that the agent asks for")
-	f.StringVar(&k.opts.CA, "ca", "", "PEM `FILE` of the authorities that the agent's certificate is held against (default: the system's)")
+	f.StringVar(&k.opts.CA, "ca", "", "PEM `FILE` of the authorities that the agent's certificate is checked against (default: the system's)")
 	f.StringVar(&k.opts.Cert, "cert", "", "PEM `FILE` of a client certificate")
 	f.StringVar(&k.opts.Key, "key", "", "PEM `FILE` of the client certificate's key")
 	f.BoolVar(&k.asJSON, "json", false, "print the agent's answer as it came, for scripts")

@@ -70,7 +70,7 @@ const (
 // get in the way of runs, and should be longer than they take. ErrConflict
 // says that it was in the way itself: try again later.
 func (t *Table) RemoveOrphans(ctx context.Context, olderThan time.Duration) (int, error) {
-	// What can't be read can't be held against what is there.
+	// What can't be read can't be compared with what is there.
 	cur, err := Open(ctx, t.fs, t.baseURI, t.dataType)
 	if err != nil {
 		return 0, err
