@@ -175,6 +175,7 @@ func (r *run) start(c *candidate, begin int64, mustOpen bool) *stream {
 	s := &stream{tracked: tracked{
 		out: replay.New(&r.env), path: c.path, origin: cmp.Or(c.path, c.named), info: c.info, key: c.info.Key(),
 		first: ident.New(c.path, &c.info, c.head), begin: begin, mustOpen: mustOpen, grewAt: time.Now(), end: c.end, zeros: c.zeros, goodSize: c.end,
+		doubt: r.files.doubt(c),
 	}}
 	s.out.SetSize(c.end)
 	delete(r.files.known, c.info.Key())
@@ -193,7 +194,7 @@ func (r *run) startFrom(c *candidate, of *stream, begin int64, mustOpen bool) *s
 	s := r.start(c, begin, mustOpen)
 	if of != nil {
 		r.env.Log.Info("a file was cut back", "file", s.origin, "stream", of.out.ID(), "length", c.end)
-		s.fork = of.out.ID()
+		s.fork, s.doubt = of.out.ID(), 0
 		s.ident.Marks = of.ident.Marks.Below(begin)
 	}
 	return s

@@ -5,6 +5,7 @@ import (
 	"io"
 	"maps"
 	"os"
+	"regexp"
 	"slices"
 
 	"github.com/akupara/akupara/adaptors/internal/ident"
@@ -19,7 +20,7 @@ import (
 
 const (
 	sharedBytes = 256 // that a file must still begin with, at least,
-	sharedLines = 8   // or so many lines
+	sharedLines = 8   // or so many lines, or one with a time
 )
 
 // cutBack reports whether a file whose data has an end was the stream's and was
@@ -42,28 +43,24 @@ func (s *tracked) cutBack(f io.ReaderAt, end int64) (begin int64, ok bool) {
 	return begin, err == nil
 }
 
-// mayBeCutBack reports whether a file that is not the stream's any more is not
-// empty: one that is, or was, has nothing left of what was sent.
+// mayBeCutBack reports whether a file that is not the stream's any more may hold
+// something of what was sent. One that is empty, or was, holds nothing of it.
 func (s *tracked) mayBeCutBack(f *os.File, path string) bool {
 	if f == nil {
 		info, err := ident.Stat(path)
 		return err == nil && info.Size > 0
 	}
-	info, err := ident.Fstat(f)
-	if err != nil {
-		return false
-	}
-	_, ok := s.cutBack(f, info.Size)
-	return ok
+	head, err := ident.ReadHead(f)
+	return err == nil && (s.ident.Shared(head) > 0 || s.ident.Filled(head))
 }
 
 // mayHaveFork reports whether the file of a lost stream, which holds other bytes
 // now, may have been cut back: it was not seen to be empty, or deleted.
 func (s *stream) mayHaveFork() bool { return !s.emptied && (!s.out.Ended() || s.ident.Cut) }
 
-// tellsApart reports whether a file's first bytes are enough to know it by. Lines
-// that repeat each other, or have no number and so no time, are what a program
-// writes each time it starts.
+// tellsApart reports whether a file's first bytes are enough to know it by: a
+// line with a time is, and so are several lines that differ. Lines that repeat
+// each other, or have no number, are what a program writes each time it starts.
 func tellsApart(head []byte) bool {
 	lines, numbered, different := 0, 0, map[string]bool{}
 	for line := range bytes.Lines(head) {
@@ -73,7 +70,23 @@ func tellsApart(head []byte) bool {
 		}
 		different[string(line)] = true
 	}
-	return (len(head) >= sharedBytes || lines >= sharedLines) && 2*len(different) > lines && 4*numbered >= 3*lines
+	if 2*len(different) <= lines {
+		return false
+	}
+	return timed.Match(head) || (len(head) >= sharedBytes || lines >= sharedLines) && 4*numbered >= 3*lines
+}
+
+// timed matches what has a time of a day, or the seconds of an epoch, in it.
+var timed = regexp.MustCompile(`\d\d:\d\d:\d\d|\d{10}`)
+
+// doubt returns how many of a file's bytes may have been read before, of a file
+// of which too little is known to be unchanged.
+func (k *catalog) doubt(c *candidate) int64 {
+	was := k.known[c.info.Key()]
+	if was == nil || was.emptied || k.live.byKey[was.key] == was || was.ident.Shared(c.head) == 0 {
+		return 0
+	}
+	return min(c.end, was.out.Sent())
 }
 
 // forkOf finds the stream that had the file until it was cut back. later: that is

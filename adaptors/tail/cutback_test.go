@@ -259,3 +259,40 @@ func TestStreamGoesOnWhereTheJournalIsBehind(t *testing.T) {
 		r.rec = newRig(t).rec // that is the case
 	})
 }
+
+func TestFileThatIsCutBackToOneLineIsKnownByItsTime(t *testing.T) {
+	for _, stamp := range []string{"", "2026-11-29T01:02:03 ", "1795915770 "} {
+		t.Run(stamp, func(t *testing.T) {
+			each(t, func(t *testing.T, watch string) {
+				for _, running := range []bool{true, false} {
+					r := newRig(t).with(watch)
+					first := stamp + "the very first line of them all, which is long\n"
+					r.write("a.log", r.expect(first)+r.lines(20))
+					r.start()
+					r.arrived()
+					if !running {
+						r.stop()
+					}
+					r.cut("a.log", 1)
+					if stamp == "" {
+						r.expect(first) // it may be a new one
+					}
+					r.write("a.log", r.lines(2))
+					if !running {
+						r.start()
+					}
+					r.arrived()
+					doubtful := r.rec.Facts(chunk.Doubtful)
+					switch {
+					case stamp != "" && len(doubtful) > 0:
+						t.Errorf("running %v: %v is said to be doubtful", running, doubtful)
+					case stamp == "" && (len(doubtful) != 1 || doubtful[0].Last < int64(len(first))):
+						t.Errorf("running %v: doubtful is %v, want the first line at least", running, doubtful)
+					}
+					r.calm()
+					r.stop()
+				}
+			})
+		})
+	}
+}

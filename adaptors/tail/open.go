@@ -131,7 +131,7 @@ func (r *reader) open(ctx context.Context, s *tracked) (outcome, error) {
 	if err != nil {
 		return idle, fmt.Errorf("read %s before %d: %w", s.path, s.begin, err)
 	}
-	err = s.out.Open(ctx, adaptors.Stream{Source: source, Identity: id.Encode(), Begin: s.begin, Tail: ident.Sum(before), Fork: s.fork})
+	err = s.out.Open(ctx, adaptors.Stream{Source: source, Identity: id.Encode(), Begin: s.begin, Tail: ident.Sum(before), Fork: s.fork, Doubt: s.doubt})
 	if err != nil {
 		return idle, err
 	}

@@ -62,6 +62,7 @@ type tracked struct {
 	begin    int64  // the stream starts here
 	mustOpen bool   // open it although there is no byte to send yet
 	fork     string // the stream that it goes on from, while it is not opened
+	doubt    int64  // bytes below may be in the table already, under another stream
 	marks    []mark // of the newest chunks
 	encoding string // of the text, an IANA name; empty: UTF-8
 	decided  bool   // the file's head has told the encoding

@@ -2,7 +2,7 @@ package ident
 
 // shorter are the lengths of the parts of a head that have fingerprints of their
 // own: by them a file is known that was cut back to less than its head.
-var shorter = [...]int{64, 128, 256, 512}
+var shorter = [...]int{32, 64, 128, 256, 512}
 
 // SetHead takes the first bytes of the file, at most MaxHead of which count.
 func (id *Identity) SetHead(head []byte) {

@@ -79,8 +79,8 @@ func TestHeadWithoutZerosIsNotFilled(t *testing.T) {
 func TestHeadThatWasCutBackIsKnownByItsParts(t *testing.T) {
 	text := strings.Repeat("neither long nor short\n", 100)
 	for _, tt := range []struct{ had, cut, want int }{
-		{2000, 2000, 1024}, {2000, 1024, 1024}, {2000, 1023, 512}, {2000, 512, 512}, {2000, 300, 256}, {2000, 63, 0},
-		{512, 511, 256}, {500, 500, 500}, {64, 63, 0}, {10, 10, 10}, {10, 9, 0},
+		{2000, 2000, 1024}, {2000, 1024, 1024}, {2000, 1023, 512}, {2000, 512, 512}, {2000, 300, 256}, {2000, 63, 32}, {2000, 31, 0},
+		{512, 511, 256}, {500, 500, 500}, {64, 63, 32}, {32, 31, 0}, {10, 10, 10}, {10, 9, 0},
 	} {
 		id := New("/a.log", &Info{}, []byte(text[:tt.had]))
 		for _, more := range []string{"", "#something else"} {
