@@ -63,7 +63,7 @@ func statx(dirfd int, path string, flags int) (Info, error) {
 	i := Info{
 		Dev: unix.Mkdev(st.Dev_major, st.Dev_minor), Ino: st.Ino, Modified: st.Mtime.Sec*1e9 + int64(st.Mtime.Nsec),
 		Changed: st.Ctime.Sec*1e9 + int64(st.Ctime.Nsec),
-		Size: int64(st.Size), Links: st.Nlink, Mode: mode(st.Mode),
+		Size:    int64(st.Size), Links: st.Nlink, Mode: mode(st.Mode),
 	}
 	if st.Mask&unix.STATX_BTIME != 0 {
 		i.Birth = st.Btime.Sec*1e9 + int64(st.Btime.Nsec)
