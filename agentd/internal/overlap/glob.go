@@ -161,9 +161,7 @@ func parseClass(p string) (s set, after string, ok bool) {
 		s.not, p = true, p[1:]
 	}
 	next := func() rune {
-		if strings.HasPrefix(p, `\`) {
-			p = p[1:]
-		}
+		p = strings.TrimPrefix(p, `\`)
 		r, n := utf8.DecodeRuneInString(p)
 		p = p[n:]
 		return r

@@ -190,34 +190,40 @@ func (r *Reader) walk(left *int, f func(path, pattern string, key file)) {
 	done := map[string]bool{}
 	for _, p := range r.Include {
 		base := fixed(absolute(p))
-		_ = filepath.WalkDir(base, func(path string, entry fs.DirEntry, err error) error {
-			if *left--; *left < 0 {
+		_ = filepath.WalkDir(base, func(path string, entry fs.DirEntry, _ error) error {
+			*left--
+			switch {
+			case *left < 0:
 				return filepath.SkipAll
-			}
-			if err != nil || done[path] {
-				return nil
-			}
-			if entry.IsDir() {
+			case entry == nil || done[path]: // what can't be read is not looked at
+			case entry.IsDir():
 				if r.excludes(path) || !strings.Contains(p, "**") && depth(path) >= depth(absolute(p)) {
 					return filepath.SkipDir
 				}
-				return nil
-			}
-			pattern := r.matches(path)
-			if pattern == "" {
-				return nil
-			}
-			done[path] = true
-			info, err := os.Stat(path)
-			if err != nil || !info.Mode().IsRegular() {
-				return nil
-			}
-			if st, ok := info.Sys().(*syscall.Stat_t); ok {
-				f(path, pattern, file{r.Type, uint64(st.Dev), st.Ino})
+			default:
+				if pattern := r.matches(path); pattern != "" {
+					done[path] = true
+					if key, ok := fileAt(path, r.Type); ok {
+						f(path, pattern, key)
+					}
+				}
 			}
 			return nil
 		})
 	}
+}
+
+// fileAt returns the regular file that a path leads to, if there is one.
+func fileAt(path, dataType string) (file, bool) {
+	info, err := os.Stat(path)
+	if err != nil || !info.Mode().IsRegular() {
+		return file{}, false
+	}
+	st, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return file{}, false
+	}
+	return file{dataType, st.Dev, st.Ino}, true
 }
 
 func depth(path string) int { return strings.Count(path, "/") }
