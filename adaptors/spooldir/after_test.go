@@ -327,8 +327,17 @@ func history(t *testing.T, seed uint64, length int) {
 			w.end()
 			w.start()
 		case op == 9:
-			w.rec.Kill()
-			w.end()
+			switch random.IntN(3) {
+			case 0:
+				w.rec.Kill()
+				w.end()
+			case 1:
+				w.rec.Lose()
+				w.end()
+			case 2:
+				w.leave()
+				w.name = fmt.Sprint("adaptor ", n)
+			}
 			w.start()
 		}
 	}

@@ -86,6 +86,7 @@ func (r *run) loop(ctx context.Context) error {
 		case list := <-events:
 			for _, h := range list {
 				if h.path == "" {
+					clear(r.missedAt) // the events that would tell may be lost
 					r.scan()
 					continue
 				}
