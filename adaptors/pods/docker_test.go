@@ -1,6 +1,7 @@
 package pods
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -247,9 +248,14 @@ func TestSymlinkThatLeadsNowhereYetIsFollowedOnceItDoes(t *testing.T) {
 		other.write(1)
 		r.start()
 		r.arrived(other)
+		r.until("it is not said", func() bool {
+			got := r.a.Status().Skipped
+			return len(got) == 1 && strings.Contains(got[0].Reason, c.json+", which is not there")
+		})
 		r.ok(os.Rename(away, r.root+"-docker"))
 		c.write(3)
 		r.arrived()
+		r.until("it is still said", func() bool { return len(r.a.Status().Skipped) == 0 })
 		r.wantOneStreamPerLog()
 	})
 }
@@ -262,6 +268,29 @@ func (r *rig) wantOneStreamPerLog() {
 	if facts := append(r.rec.Facts(chunk.End), r.rec.Facts(chunk.Lost)...); len(facts) > 0 {
 		r.t.Errorf("told as lost or ended: %+v", facts)
 	}
+}
+
+// TestDockersOnlyFileIsReadAfterItsTruncation does what docker does where
+// max-file is 1, while no collector takes anything.
+func TestDockersOnlyFileIsReadAfterItsTruncation(t *testing.T) {
+	each(t, func(t *testing.T, r *rig) {
+		c := r.runDocker(web, "nginx", 0, 1, false)
+		c.write(5)
+		r.start()
+		r.arrived()
+		r.rec.Refuse(func(*chunk.Chunk) error { return errors.New("503") })
+		c.write(1)
+		r.until("nothing was refused", func() bool { return r.a.Status().LastErr != "" })
+		r.ok(c.f.Truncate(0))
+		had := c.wrote.Len()
+		c.write(20) // it is longer than it was
+		r.rec.Refuse(nil)
+		want := c.wrote.String()[had:]
+		r.until("what was written since did not come", func() bool { return strings.HasSuffix(r.got(c.path), want) })
+		if lost := r.rec.Facts(chunk.Lost); len(lost) == 0 {
+			t.Error("nothing was told as lost")
+		}
+	})
 }
 
 func TestNamesOfDockersFilesAreRead(t *testing.T) {

@@ -91,14 +91,22 @@ func (in *instance) truncated(i int, pos int64) (bool, error) {
 		f.saw(info.Size)
 		return false, nil
 	}
+	in.startOver(i, pos, &info)
+	return true, nil
+}
+
+// startOver makes a new file of the one that is part i, which was read up to pos
+// and was truncated since.
+func (in *instance) startOver(i int, pos int64, info *ident.Info) {
+	p := in.parts[i]
+	f := p.file
 	anew := &file{id: ident.Identity{Path: f.id.Path}, name: f.name}
-	anew.attach(f.f, &info)
+	anew.attach(f.f, info)
 	f.f = nil
 	f.gone()
 	in.lose(i, pos, 0, true)
 	in.next = append([]*file{anew}, in.next...)
 	in.mail.dirty.Store(true)
-	return true, nil
 }
 
 // readPart reads a part's bytes at pos of the stream.

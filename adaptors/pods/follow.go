@@ -1,6 +1,7 @@
 package pods
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -84,5 +85,19 @@ func (r *run) arrived(t *turn, name string, o *os.File, info *ident.Info) {
 	t.in.mail.arrive(f)
 	if !t.Busy() {
 		r.count(t)
+	}
+}
+
+// noteNowhere shows that a log's symlink leads to nothing: docker's folder may
+// not be there where the agent runs.
+func (r *run) noteNowhere(t *turn) {
+	switch path := r.pathOf(t.in); {
+	case t.in.folder.nowhere == t.nowhere:
+	case t.in.folder.nowhere:
+		t.nowhere = true
+		r.board.Skip(path, fmt.Sprintf("it is a symlink to %s, which is not there", t.in.folder.place.path()))
+	default:
+		t.nowhere = false
+		r.board.Skip(path, "")
 	}
 }

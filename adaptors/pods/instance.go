@@ -44,13 +44,14 @@ type mail struct {
 
 // folder is what the last look at an instance's files found.
 type folder struct {
-	place  place     // of its files
-	before string    // rotated files whose names are not greater were read
-	looked bool      // in this run
-	again  bool      // soon: something was on its way there
-	absent bool      // none of its files is there
-	since  time.Time // when that was found
-	later  bool      // the container's next instance is there
+	place   place     // of its files
+	before  string    // rotated files whose names are not greater were read
+	looked  bool      // in this run
+	again   bool      // soon: something was on its way there
+	absent  bool      // none of its files is there
+	since   time.Time // when that was found
+	nowhere bool      // the log is a symlink to nothing
+	later   bool      // the container's next instance is there
 }
 
 // reading is how far an instance is read.

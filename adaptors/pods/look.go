@@ -152,6 +152,7 @@ func (in *instance) apply(l *listing, v *verdict, held []*file) {
 	if !l.there && !in.folder.absent {
 		in.folder.since = time.Now()
 	}
+	in.folder.nowhere = l.there && l.link && len(l.entries) == 0
 	in.folder.absent, in.folder.later, in.folder.looked = !l.there, l.later, true
 }
 

@@ -41,6 +41,7 @@ func (r *run) finishTurn(ctx context.Context, res result) {
 		r.count(t)
 	}
 	r.noteRefused(t)
+	r.noteNowhere(t)
 	if res.wake > 0 {
 		r.turns.Wait(t, max(res.wake, time.Millisecond))
 	}

@@ -123,6 +123,18 @@ func (in *instance) lookAtLast() error {
 	if err != nil {
 		return fmt.Errorf("look at %s: %w", last.file.id.Path, err)
 	}
+	sent := in.out.Sent()
+	if at := last.From + sent - last.Base; !in.at.quiet && sent > last.Base && info.Size >= at {
+		// It may have been truncated, and be longer again by now.
+		same, err := ident.SameTail(last.file.f, at, in.out.Tail())
+		if err != nil {
+			return fmt.Errorf("read %s before %d: %w", last.file.id.Path, at, err)
+		}
+		if !same {
+			in.startOver(len(in.parts)-1, sent, &info)
+			return nil
+		}
+	}
 	if info.Size > last.file.size { // a shorter one is looked into when it is read
 		last.file.saw(info.Size)
 	}

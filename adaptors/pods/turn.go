@@ -19,6 +19,7 @@ type turn struct {
 	turns.Turn
 	in      *instance // the reader's while busy
 	glimpse glimpse   // of its log, at the last scan
+	nowhere bool      // that is shown of its symlink
 	target  string    // what its log leads to, where that is a symlink
 }
 
