@@ -115,6 +115,16 @@ func (h *holds) rewind(of checkpoints.Owner, to map[string]int64, closeStream fu
 	return gone, nil
 }
 
+// each calls f for the adaptor's streams: none of them goes to another meanwhile.
+func (h *holds) each(of checkpoints.Owner, f func(st *checkpoints.Owned)) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	own := h.store.Of(of)
+	for i := range own {
+		f(&own[i])
+	}
+}
+
 // sweep lets the ledgers forget streams that no adaptor holds, once all that was
 // sent of them is settled. They stay stored; whoever takes one opens it again.
 func (h *holds) sweep(closeStream func(id string)) {

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/akupara/akupara/adaptors"
+	"github.com/akupara/akupara/checkpoints"
 )
 
 // Why a rewind is refused.
@@ -72,9 +73,7 @@ func (s *Supervisor) Rewind(ctx context.Context, name string, r Rewind) (Rewound
 	u.src = fresh
 	u.mu.Unlock()
 	defer func() { // those that go on have the new one to talk to
-		for _, st := range u.env.Checkpoints.Of(u.owner()) {
-			u.way().Ledger.Open(st.ID, fresh, st.Settled)
-		}
+		s.holds.each(u.owner(), func(st *checkpoints.Owned) { u.way().Ledger.Open(st.ID, fresh, st.Settled) })
 	}()
 
 	out, to := u.pick(r)
