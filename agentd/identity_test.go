@@ -169,5 +169,7 @@ func TestStreamGoesOutAnotherWayUnderAnotherPersona(t *testing.T) {
 	two.SettleAll(true)
 	write(t, path, lines(800, 1000))
 	two.Wait("the last lines", func(all []chunk.Chunk) bool { return missing(t, all, 1000) == 0 })
-	a.wait("after", "settled", func(v view) bool { return len(v.Position) == 1 && v.Position[0].Size == int64(len(lines(0, 1000))) && settled(v) })
+	a.wait("after", "settled", func(v view) bool {
+		return len(v.Position) == 1 && v.Position[0].Size == int64(len(lines(0, 1000))) && settled(v)
+	})
 }
