@@ -158,7 +158,7 @@ func (d *Demux) runSinks(ctx context.Context, dataType string, rep *Report) (mor
 			rep.Sinks++
 		}
 	}
-	b.past = &past{fs: d.fs, dataType: dataType, archive: d.archived.of(dataType), families: b.families, files: slices.Clone(b.files)}
+	b.past = &past{fs: d.fs, log: d.log, dataType: dataType, archive: d.archived.of(dataType), families: b.families, files: slices.Clone(b.files), near: d.near}
 	return more, d.runBacklog(ctx, t, b, rep)
 }
 

@@ -34,6 +34,8 @@ type Demux struct {
 	// patience is for how long a commit whose outcome is unclear is looked
 	// into; the next run finds out anyway.
 	patience time.Duration
+	// near is how many archived files are looked into at once for what came again.
+	near int
 
 	working sync.Mutex // guards builder: one run at a time
 	builder *rows.Builder
@@ -52,7 +54,7 @@ func New(cfg Config, st store.FS, baseURI string, log *slog.Logger, reg promethe
 	}
 	return &Demux{
 		fs: st, baseURI: baseURI, cfg: cfg, log: log, metrics: newMetrics(reg),
-		leases: newLeases(st, host, os.Getpid()), builder: rows.NewBuilder(rows.Options{}), patience: 30 * time.Second,
+		leases: newLeases(st, host, os.Getpid()), builder: rows.NewBuilder(rows.Options{}), patience: 30 * time.Second, near: maxPast,
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/akupara/akupara/chunk"
+	"github.com/akupara/akupara/demux/coverage"
 )
 
 // compared says of parts of a chunk how they are to what the table holds at the
@@ -38,9 +39,26 @@ func (r *run) compare(ctx context.Context, p place, c *chunk.Chunk, held chunk.R
 	if containsAll(k.same, held) {
 		return k, nil
 	}
+	for {
+		if err := r.look(ctx, p, &k, held); err != nil {
+			return k, err
+		}
+		known := slices.Clone(k.same).AddAll(k.differs)
+		if containsAll(known, held) {
+			return k, nil
+		}
+		if more, err := r.past.deepen(ctx, coverage.Root(c.Stream)); err != nil || !more {
+			return k, err
+		}
+	}
+}
+
+// look compares a chunk with those that are known to have been taken before.
+func (r *run) look(ctx context.Context, p place, k *compared, held chunk.Ranges) error {
+	c := k.c
 	old, err := r.past.before(ctx, p, c.Stream, c.Host, c.Range())
 	if err != nil {
-		return k, err
+		return err
 	}
 	var unsure []pastChunk
 	for _, e := range old {
@@ -60,14 +78,14 @@ func (r *run) compare(ctx context.Context, p place, c *chunk.Chunk, held chunk.R
 		}
 		other, err := r.past.chunk(ctx, e)
 		if err != nil {
-			return k, err
+			return err
 		}
 		reads++
 		if other != nil { // else it can't be read any more
 			k.add(other)
 		}
 	}
-	return k, nil
+	return nil
 }
 
 // equal takes in that a range that begins another chunk has the same bytes in

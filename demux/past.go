@@ -3,11 +3,9 @@ package demux
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io/fs"
-	"path"
+	"log/slog"
 	"slices"
-	"sync"
 
 	"github.com/akupara/akupara/chunk"
 	"github.com/akupara/akupara/demux/coverage"
@@ -16,22 +14,28 @@ import (
 
 // past finds the chunks that became rows before, in the sink files that hold
 // them: what comes again with other borders is compared with them. It looks
-// into the newest maxPast archived files and those of the backlog; what is older
-// can't be compared.
+// into the newest archived files and those of the backlog, and for a family of
+// which they don't hold enough, into many more of the archive.
 type past struct {
 	fs       store.FS
+	log      *slog.Logger
 	dataType string
 	archive  *archiveIndex
 	families *families
 	files    []*sinkFile            // of the backlog
 	entries  map[string][]pastChunk // by the root of their stream's family, by First; nil: not loaded
 	longest  map[string]int64       // of them, in bytes, by the same
+	near     int                    // how many archived files are looked into at once
+	older    []string               // paths of the others, newest first
+	deep     map[string]bool        // roots for which those were looked through
 	bodies   bodies
 }
 
-// Bounds on what is looked through: files, and chunks in memory.
+// Bounds on what is looked through: files at once, files for a family that needs
+// them, and chunks in memory.
 const (
 	maxPast       = 512
+	maxDeep       = 20_000
 	maxPastChunks = 1 << 18
 )
 
@@ -43,31 +47,6 @@ type pastChunk struct {
 	block, chunk int
 	crc          uint32
 	chunk.Range
-}
-
-// archiveIndex remembers, from run to run, what the newest archived files of a data
-// type hold: they never change, and opening them all takes long on HDFS. It is
-// used by one run at a time.
-type archiveIndex struct {
-	files map[string][]pastChunk // by path
-}
-
-// archiveIndexes are those of all data types.
-type archiveIndexes struct {
-	mu     sync.Mutex
-	byType map[string]*archiveIndex
-}
-
-func (a *archiveIndexes) of(dataType string) *archiveIndex {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if a.byType == nil {
-		a.byType = map[string]*archiveIndex{}
-	}
-	if a.byType[dataType] == nil {
-		a.byType[dataType] = &archiveIndex{}
-	}
-	return a.byType[dataType]
 }
 
 // place is a chunk's place in the backlog.
@@ -190,10 +169,12 @@ func (x *past) read(ctx context.Context, e pastChunk) (*block, error) {
 }
 
 func (x *past) load(ctx context.Context) error {
-	paths, err := x.newest(ctx)
+	paths, err := x.archived(ctx)
 	if err != nil {
 		return err
 	}
+	near := min(len(paths), x.near)
+	x.older, x.deep = paths[near:], map[string]bool{}
 	entries, longest, chunks := map[string][]pastChunk{}, map[string]int64{}, 0
 	take := func(list []pastChunk) {
 		for _, e := range list {
@@ -207,8 +188,9 @@ func (x *past) load(ctx context.Context) error {
 		take(pastChunks(f, f))
 	}
 	kept := map[string][]pastChunk{}
-	for _, at := range paths {
+	for i, at := range paths[:near] {
 		if chunks >= maxPastChunks {
+			x.older = paths[i:]
 			break
 		}
 		list, known := x.archive.files[at]
@@ -227,33 +209,15 @@ func (x *past) load(ctx context.Context) error {
 		take(list)
 	}
 	for _, list := range entries {
-		slices.SortStableFunc(list, func(a, b pastChunk) int { return int(min(max(a.First-b.First, -1), 1)) })
+		sortPast(list)
 	}
 	x.archive.files, x.entries, x.longest = kept, entries, longest
 	return nil
 }
 
-// newest lists the newest archived files.
-func (x *past) newest(ctx context.Context) (paths []string, err error) {
-	days, err := x.fs.List(ctx, path.Join(store.Archive, x.dataType))
-	if err != nil {
-		return nil, fmt.Errorf("list archive of %s: %w", x.dataType, err)
-	}
-	for _, d := range slices.Backward(days) {
-		files, err := x.fs.List(ctx, d.Path)
-		if err != nil {
-			return nil, fmt.Errorf("list archive of %s: %w", x.dataType, err)
-		}
-		for _, f := range slices.Backward(files) {
-			if store.IsSink(f.Path) {
-				paths = append(paths, f.Path)
-			}
-		}
-		if len(paths) >= maxPast {
-			break
-		}
-	}
-	return paths[:min(len(paths), maxPast)], nil
+// sortPast sorts by where the chunks begin; of the same place, the newest is first.
+func sortPast(list []pastChunk) {
+	slices.SortStableFunc(list, func(a, b pastChunk) int { return int(min(max(a.First-b.First, -1), 1)) })
 }
 
 // pastChunks are the data chunks of a file; open is the file itself, where it

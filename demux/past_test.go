@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/akupara/akupara/chunk"
+	"github.com/akupara/akupara/demux/coverage"
 	"github.com/akupara/akupara/store"
 )
 
@@ -101,5 +102,45 @@ func TestAChecksumAloneMakesAFork(t *testing.T) {
 	publish(t, st, []chunk.Chunk{other(" no ", lines2("a", 0, 3))})
 	if rep := runOnce(t, d); rep.Records != 3 || rep.Forks != 1 {
 		t.Errorf("got %+v, want 3 records of a fork", rep)
+	}
+}
+
+// A machine that was set back by days sends what differs from files that are far
+// back in the archive.
+func TestWhatIsFarBackInTheArchiveIsComparedToo(t *testing.T) {
+	st := &opens{FS: testStore(t)}
+	d := testDemux(t, st, nil)
+	d.near = 2
+	const files = 12
+	for i := range files {
+		publish(t, st, []chunk.Chunk{lines2("a", i*4, 4), lines2(string(rune('b'+i)), 0, 1)})
+		runOnce(t, d)
+	}
+	st.archived.Store(0)
+	publish(t, st, []chunk.Chunk{lines2("a", 5, 6)})
+	if rep := runOnce(t, d); rep.Records != 0 {
+		t.Errorf("the same: got %+v, want nothing new", rep)
+	}
+	// Each once for its index, and two for their bytes.
+	if n := st.archived.Load(); n > files+4 {
+		t.Errorf("archived files were opened %d times, want %d times at most", n, files+4)
+	}
+	st.archived.Store(0)
+	publish(t, st, []chunk.Chunk{other(" no ", lines2("a", 5, 6))})
+	if rep := runOnce(t, d); rep.Records != 6 || rep.Forks != 1 {
+		t.Errorf("other bytes: got %+v, want 6 records of a fork", rep)
+	}
+	publish(t, st, []chunk.Chunk{other(" no ", lines2("b", 0, 1)), lines2("c", 0, 1)})
+	if rep := runOnce(t, d); rep.Records != 1 || rep.Forks != 1 {
+		t.Errorf("other bytes of another stream: got %+v, want a record of a fork", rep)
+	}
+	set := cover(t, st)
+	if got, want := summary(inLines(coverage.Set{"a": set["a"], "a~1": set["a~1"], "b~1": set["b~1"]})), "a [0,48), a~1 [5,11), b~1 [0,1)"; got != want {
+		t.Errorf("coverage in lines: got %s, want %s", got, want)
+	}
+	for _, id := range set.IDs() {
+		if len(set[id].Doubtful) > 0 {
+			t.Errorf("%s: %v is doubtful, and could be compared", id, set[id].Doubtful)
+		}
 	}
 }
