@@ -11,7 +11,7 @@ import (
 	"github.com/akupara/akupara/config"
 )
 
-// Example gives the config of the example that stands in the README.md of the
+// Example returns the config of the example that stands in the README.md of the
 // kind's folder, which is the test's own: the first yaml block is a list of
 // adaptors' entries, and the first of them that is of the kind counts. replace
 // are pairs of old and new text, for paths and addresses that a test has

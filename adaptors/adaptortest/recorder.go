@@ -66,7 +66,7 @@ type link struct {
 	foreign bool // the streams are kept by somebody else
 }
 
-// NewOutput gives the recorder's Output alone, for adaptors whose streams are
+// NewOutput returns the recorder's Output alone, for adaptors whose streams are
 // kept elsewhere.
 func NewOutput(r *Recorder) adaptors.Output {
 	r.mu.Lock()
@@ -316,7 +316,7 @@ func (r *Recorder) Forgive(stream string, rg chunk.Range) {
 	}
 }
 
-// Problems gives the rules that were broken.
+// Problems returns the rules that were broken.
 func (r *Recorder) Problems() []string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -330,7 +330,7 @@ func (r *Recorder) Chunks() []chunk.Chunk {
 	return slices.Clone(r.chunks)
 }
 
-// Facts gives the facts of one kind that came, in order.
+// Facts returns the facts of one kind that came, in order.
 func (r *Recorder) Facts(kind chunk.Kind) []chunk.Chunk {
 	var out []chunk.Chunk
 	for _, c := range r.Chunks() {
@@ -341,7 +341,7 @@ func (r *Recorder) Facts(kind chunk.Kind) []chunk.Chunk {
 	return out
 }
 
-// Streams gives the ids of the streams of which data came, sorted by source.
+// Streams returns the ids of the streams of which data came, sorted by source.
 func (r *Recorder) Streams() []string {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -152,7 +152,7 @@ func (l *life) stop() {
 	l.wait("goroutines of the adaptor are still running: "+goroutines(), func() bool { return goroutines() == "" })
 }
 
-// goroutines gives the stacks that are in an adaptor's Run or were started
+// goroutines returns the stacks that are in an adaptor's Run or were started
 // there.
 func goroutines() string {
 	buf := make([]byte, 1<<20)

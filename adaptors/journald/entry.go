@@ -65,7 +65,7 @@ func newParser(r io.Reader, maxField int) *parser {
 
 var errSyntax = errors.New("journalctl's output is not understood")
 
-// next gives the next entry; io.EOF at the end, io.ErrUnexpectedEOF within one.
+// next returns the next entry; io.EOF at the end, io.ErrUnexpectedEOF within one.
 func (p *parser) next() (entry, error) {
 	c, err := p.skipSpace()
 	if err != nil {
@@ -129,7 +129,7 @@ func (p *parser) object(c byte) (entry, error) {
 	return entry{cursor: cursor, line: p.line()}, nil
 }
 
-// wanted tells whether a field is stored with the entry. Of what journalctl adds
+// wanted reports whether a field is stored with the entry. Of what journalctl adds
 // (the names with two underscores), the times alone are the same whichever of
 // its files the entry is read from, and in all versions.
 func wanted(key string) bool {

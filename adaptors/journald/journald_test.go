@@ -104,7 +104,7 @@ func (w *world) eventually(what string, ok func() bool) {
 	}
 }
 
-// messages gives the numbers of the messages that came, in order.
+// messages returns the numbers of the messages that came, in order.
 func (w *world) messages() []string {
 	var out []string
 	for line := range strings.Lines(w.rec.Content()) {

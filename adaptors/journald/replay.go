@@ -51,7 +51,7 @@ func from(args []string, p pair) []string {
 	return out
 }
 
-// holds tells whether the entry of a pair is in the journal.
+// holds reports whether the entry of a pair is in the journal.
 func (r *run) holds(ctx context.Context, s *stream, p pair) (bool, error) {
 	found := false
 	args := append([]string{"--cursor=" + p.Cursor, "--lines=1"}, s.ident.Args...)

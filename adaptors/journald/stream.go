@@ -86,7 +86,7 @@ func thin(pairs []pair, most int) []pair {
 	return out
 }
 
-// before gives the index of the last pair at or below an offset.
+// before returns the index of the last pair at or below an offset.
 func (id *identity) before(off int64) int {
 	i := len(id.Pairs) - 1
 	for i > 0 && id.Pairs[i].Off > off {

@@ -18,7 +18,7 @@ import (
 )
 
 // tend does for a stream what needs no reading: it tells ends and losses, sends
-// again, and deals with files that are done. It tells when to look again.
+// again, and deals with files that are done. It returns when to look again.
 func (r *run) tend(ctx context.Context, s *stream) (wake time.Time, err error) {
 	if s.path == "" && !s.gone && !s.missing.IsZero() {
 		at := s.missing.Add(r.times.missing)
@@ -195,9 +195,9 @@ func (r *run) putAway(s *stream) (busy bool, err error) {
 	return false, r.move(s.path, info.Key())
 }
 
-// beingWritten tells whether somebody has the file open for writing, where the
+// beingWritten reports whether somebody has the file open for writing, where the
 // kernel says it: a read lease is refused then. A lease needs the file's owner
-// or CAP_LEASE; it is given back at once.
+// or CAP_LEASE; it is released at once.
 func beingWritten(f *os.File) bool {
 	_, err := unix.FcntlInt(f.Fd(), unix.F_SETLEASE, unix.F_RDLCK)
 	if err == nil {
@@ -308,7 +308,7 @@ func (r *run) halfDeleted(path string) {
 }
 
 // renameFree renames to a name that is free: want, or want with a suffix. It
-// gives the name.
+// returns the name.
 func renameFree(from, want string) (string, error) {
 	for i := range maxSuffix {
 		to := want

@@ -172,7 +172,7 @@ func TestKillAtEveryStepDoublesAndLosesNothing(t *testing.T) {
 	}
 }
 
-// finishedBeforeKill tells that all was done before the k-th step.
+// finishedBeforeKill reports whether all was done before the k-th step.
 func finishedBeforeKill(t *testing.T, after string, k int) bool {
 	more := "settle: 10ms\nrescan: 50ms\nafter: " + after + "\n"
 	if after == "move" {
@@ -240,7 +240,7 @@ func finishedBeforeKill(t *testing.T, after string, k int) bool {
 	return survived
 }
 
-// over tells that nothing is left to do with three files.
+// over reports whether nothing is left to do with three files.
 func over(w *world, after string) bool {
 	if after == "keep" {
 		return done(w) == 3

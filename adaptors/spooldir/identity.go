@@ -78,12 +78,12 @@ const (
 	changed          // the same file with the same head, written anew behind it
 )
 
-// sameAtASight tells that the file system says that nothing has changed.
+// sameAtASight reports whether the file system says that nothing has changed.
 func (id *identity) sameAtASight(info *ident.Info) bool {
 	return id.SameInode(info) && id.Size == info.Size && id.Modified == info.Modified
 }
 
-// compare holds an open file against an identity. One that was restored
+// compare compares an open file with an identity. One that was restored
 // elsewhere, at the same path with the same time, is the same.
 func (id *identity) compare(path string, f *os.File, info *ident.Info) (likeness, error) {
 	inode := id.SameInode(info)

@@ -69,7 +69,7 @@ func (r *run) read(ctx context.Context, s *stream, f *os.File) error {
 	return r.end(ctx, s)
 }
 
-// end tells that the stream is finished where it is.
+// end ends the stream where it is.
 func (r *run) end(ctx context.Context, s *stream) error {
 	reason := cmp.Or(s.ident.Trouble, "the file was read")
 	if s.gone {

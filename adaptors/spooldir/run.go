@@ -190,7 +190,7 @@ func (r *run) attach(e *entry) {
 	}
 }
 
-// elsewhere tells that the stream's file has another name, and the entry is a
+// elsewhere reports whether the stream's file has another name, and the entry is a
 // hard link to it or another file.
 func (r *run) elsewhere(s *stream, e *entry) bool {
 	if s.path == "" || s.path == e.path {

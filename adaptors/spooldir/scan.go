@@ -58,7 +58,7 @@ func (r *run) scan() {
 	}
 }
 
-// mayJudge tells that a stream's file would have been found. A folder that
+// mayJudge reports whether a stream's file would have been found. A folder that
 // can't be listed, such as one that is not mounted, says nothing.
 func (r *run) mayJudge(s *stream) bool {
 	dir := filepath.Dir(s.ident.Path)

@@ -217,7 +217,7 @@ func (w *world) got() string {
 	return out.String()
 }
 
-// ends gives the ends that were told, each stream's once.
+// ends counts the ends that came, each stream's once.
 func (w *world) ends() int {
 	seen := map[string]bool{}
 	for _, c := range w.rec.Facts(chunk.End) {

@@ -33,7 +33,7 @@ func (e *entry) shown() *replay.Stream {
 	return e.out
 }
 
-// complete tells that the file is all there; else when it may be.
+// complete reports whether the file is all there; else it returns when it may be.
 func (e *entry) complete(now time.Time, settle time.Duration) (bool, time.Time) {
 	modified := time.Unix(0, e.info.Modified)
 	at := e.since.Add(settle) // also where the file's time lies ahead

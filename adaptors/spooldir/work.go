@@ -31,7 +31,7 @@ func (r *run) mail() {
 	}
 }
 
-// work does what can be done now, and tells when there may be more.
+// work does what can be done now, and returns when there may be more.
 func (r *run) work(ctx context.Context) (wake time.Time) {
 	now := time.Now()
 	later := func(at time.Time) { wake = earlier(wake, at) }
@@ -77,7 +77,7 @@ func (r *run) failed(ctx context.Context, of *replay.Stream, err error) time.Tim
 	return time.Now().Add(r.times.retry)
 }
 
-// active gives the streams that need more than their file, in a firm order.
+// active returns the streams that need more than their file, in a firm order.
 func (r *run) active() []*stream {
 	var out []*stream
 	for _, s := range r.streams {
@@ -89,7 +89,7 @@ func (r *run) active() []*stream {
 	return out
 }
 
-// ready gives the files that are complete and have work to do, the oldest
+// ready returns the files that are complete and have work to do, the oldest
 // first.
 func (r *run) ready(now time.Time, later func(time.Time)) []*entry {
 	var out []*entry
