@@ -1,6 +1,7 @@
 package pods
 
 import (
+	"cmp"
 	"context"
 	"strings"
 
@@ -26,8 +27,8 @@ func (r *run) begin(ctx context.Context) {
 			in.choice.made, in.choice.excluded = true, true
 		}
 	}
-	r.addForsaken()
-	atEnd := r.firstStart && r.cfg.Start == "end"
+	heir := r.addForsaken()
+	atEnd := r.firstStart && !heir && r.cfg.Start == "end"
 	r.scan()
 	for t := range r.live.all {
 		t.in.at.atStart = true
@@ -55,13 +56,16 @@ func (r *run) markStarted(ctx context.Context) {
 	r.firstStart = false
 }
 
-// addForsaken adds the instances of which nothing is left but a stream that an
-// adaptor had which is gone: somebody must tell its end.
-func (r *run) addForsaken() {
+// addForsaken adds the instances of which nothing may be left but a stream that
+// another adaptor had, which is gone: somebody must tell its end. It reports
+// whether there are such streams of the adaptor's type: that one was renamed,
+// say, and what was collected before is no first start.
+func (r *run) addForsaken() (heir bool) {
 	for _, k := range r.env.Streams.Others() {
 		c, ok := containerOf(k.Source)
-		if ok && strings.HasPrefix(k.Source, r.root+"/") {
-			r.get(&c)
+		if ok && strings.HasPrefix(k.Source, r.root+"/") && r.get(&c) != nil {
+			heir = heir || k.Type == cmp.Or(r.cfg.typeOf(&c, nil), r.env.Type)
 		}
 	}
+	return heir
 }

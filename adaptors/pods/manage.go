@@ -57,7 +57,7 @@ func (r *run) finishTurn(ctx context.Context, res result) {
 
 // noteOpened takes note of what is known of an instance after a turn.
 func (r *run) noteOpened(ctx context.Context, t *turn) {
-	if r.opening[t] && (t.in.isOpen() || t.in.folder.looked && t.in.choice.excluded || t.in.folder.absent) {
+	if r.opening[t] && (t.in.isOpen() || t.in.folder.looked && t.in.choice.excluded || t.in.folder.absent || t.in.choice.holder != "") {
 		delete(r.opening, t)
 	}
 	r.markStarted(ctx)

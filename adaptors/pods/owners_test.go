@@ -172,6 +172,26 @@ func TestAContainerThatMovesToAnotherAdaptorGoesOn(t *testing.T) {
 	}
 }
 
+func TestARenamedAdaptorThatStartsAtTheEndReadsWhatBeganMeanwhile(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.cfg.Start = "end"
+	r.run(web, "nginx", 0)
+	r.start()
+	r.until("the start was not stored", func() bool { return len(r.rec.KnownOf("test")) == 2 }) // with the stream
+	r.all[0].write(5)
+	r.arrived()
+	r.end()
+	r.run("shop_b_u2", "c", 0).write(5)
+	o := r.beside("other")
+	o.start()
+	o.arrived()
+	o.until("the start was not stored", func() bool { return len(r.rec.KnownOf("other")) == 3 })
+	third := r.beside("third")
+	third.start()
+	third.until("the start was not stored, of an adaptor that may read nothing", func() bool { return len(r.rec.KnownOf("third")) == 1 })
+}
+
 func TestTheEndOfAContainerWhoseAdaptorIsGoneIsTold(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
