@@ -68,7 +68,7 @@ func (r *run) apply(c *candidate, v verdict) {
 			r.files.known[c.info.Key()] = nil
 		}
 		if was := r.files.known[c.info.Key()]; v.of.mayHaveFork() && (was == nil || was.out.Ended()) {
-			v.of.ident.Cut = true
+			r.markCut(v.of)
 			r.files.known[c.info.Key()], v.of.seeking = v.of, r.beginning
 		}
 	case continues:
@@ -163,8 +163,8 @@ func (r *run) found(s *stream, c *candidate) {
 	if !id.SameHead(c.head) { // zeros at the file's end were taken for its bytes, by an older version
 		id.SetHead(c.head)
 	}
-	if ended || id.HeadLen != s.ident.HeadLen || id.Ino != c.info.Ino || id.Birth != c.info.Birth || id.Gone != 0 {
-		id.Ino, id.Birth, id.Gone = c.info.Ino, c.info.Birth, 0
+	if ended || id.Cut || id.HeadLen != s.ident.HeadLen || id.Ino != c.info.Ino || id.Birth != c.info.Birth || id.Gone != 0 {
+		id.Ino, id.Birth, id.Gone, id.Cut = c.info.Ino, c.info.Birth, 0, false
 		r.remember(s, id)
 	}
 	r.setPath(s, c.path)

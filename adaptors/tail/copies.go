@@ -151,7 +151,7 @@ func (s *stream) isWhole() bool {
 func (s *stream) mayHaveCopy(c *candidate) bool {
 	if s.busy { // being read right now: compare afterwards, unless it is another one for sure
 		id, known := s.identNow()
-		return !known || id.SameHead(c.head)
+		return !known || id.Shared(c.head) > 0
 	}
 	if s.ident.Birth != 0 && c.info.Birth != 0 && c.info.Birth < s.ident.Birth {
 		return false

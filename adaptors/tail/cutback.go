@@ -3,7 +3,6 @@ package tail
 import (
 	"bytes"
 	"io"
-	"maps"
 	"os"
 	"regexp"
 	"slices"
@@ -54,6 +53,15 @@ func (s *tracked) mayBeCutBack(f *os.File, path string) bool {
 	return err == nil && (s.ident.Shared(head) > 0 || s.ident.Filled(head))
 }
 
+// markCut stores that another stream may go on from this one, which ends: the agent
+// may be stopped before that one is opened.
+func (r *run) markCut(s *stream) {
+	if id := s.ident; !id.Cut {
+		id.Cut = true
+		r.remember(s, id)
+	}
+}
+
 // mayHaveFork reports whether the file of a lost stream, which holds other bytes
 // now, may have been cut back: it was not seen to be empty, or deleted.
 func (s *stream) mayHaveFork() bool { return !s.emptied && (!s.out.Ended() || s.ident.Cut) }
@@ -86,7 +94,7 @@ func (k *catalog) doubt(c *candidate) int64 {
 	if was == nil || was.emptied || k.live.byKey[was.key] == was || was.ident.Shared(c.head) == 0 {
 		return 0
 	}
-	return min(c.end, was.out.Sent())
+	return min(c.end, was.goodSize)
 }
 
 // forkOf finds the stream that had the file until it was cut back. later: that is
@@ -102,8 +110,14 @@ func (k *catalog) forkOf(c *candidate) (of *stream, begin int64, later bool) {
 			return of, begin, of.seeking
 		}
 	}
-	for _, s := range append(k.lost.alike(c), slices.Collect(maps.Values(k.known))...) {
-		if s != nil && s.reason != "" && s.isNear(c) && k.live.byKey[s.key] != s {
+	ended := slices.DeleteFunc(k.lost.alike(c), func(s *stream) bool { return s.reason == "" })
+	for _, s := range k.known { // a reader may be ending it
+		if s != nil && k.live.byKey[s.key] != s {
+			ended = append(ended, s)
+		}
+	}
+	for _, s := range ended {
+		if s.isNear(c) {
 			if begin, ok := s.cutBack(c.f, c.end); ok {
 				return s, begin, false
 			}

@@ -19,4 +19,10 @@ var found = map[string][]step{
 		{"head", 1, 8}, {"wait", 0, 0}, {"settle", 0, 0}, {"stop", 0, 0}, {"rewrite", 1, 0}, {"rename", 1, 0}, {"head", 1, 0},
 		{"rename", 1, 0}, {"start", 0, 0},
 	},
+	"a file was cut back, and the agent stopped before the fork was stored": {
+		{"write", 0, 15}, {"wait", 0, 0}, {"breathe", 0, 1}, {"cut", 0, 18}, {"breathe", 0, 16}, {"stop", 0, 0}, {"write", 0, 20},
+	},
+	"a file was cut back, copied and emptied while it was being read": {
+		{"write", 2, 15}, {"wait", 0, 0}, {"write", 2, 3}, {"cut", 2, 1}, {"copytruncate", 2, 1},
+	},
 }

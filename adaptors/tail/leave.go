@@ -18,8 +18,8 @@ func (r *run) replaced(s *stream) {
 	r.files.live.remove(s)
 	r.turns.cancel(s)
 	r.files.known[s.key] = nil
-	if s.mayBeCutBack(f, path) {
-		s.ident.Cut = true
+	if s.out.ID() != "" && s.mayBeCutBack(f, path) {
+		r.markCut(s)
 		r.files.known[s.key], s.seeking = s, true
 	}
 	s.path = ""
