@@ -61,7 +61,7 @@ type Roots []string
 // ErrOutside says that a file lies outside of the folders that are allowed.
 var ErrOutside = errors.New("it leads out of the folders that the agent's config allows")
 
-// HoldsPattern tells whether all that a pattern of paths can match lies in the
+// HoldsPattern reports whether all that a pattern of paths can match lies in the
 // roots as the file system is now. What comes before the pattern's first
 // meta character is resolved as far as it exists.
 func (r Roots) HoldsPattern(pattern string) error {
@@ -89,7 +89,7 @@ func (r Roots) HoldsPath(path string) error {
 	return r.holds(resolve(filepath.Clean(path)), path)
 }
 
-// HoldsFile tells whether an open file lies in the roots: the kernel says
+// HoldsFile reports whether an open file lies in the roots: the kernel says
 // where, so that no change of a link after the opening matters.
 func (r Roots) HoldsFile(f *os.File) error {
 	if r == nil {
@@ -118,7 +118,7 @@ func (r Roots) holds(target, shown string) error {
 	return fmt.Errorf("%s: %w", shown, ErrOutside)
 }
 
-// Below tells whether a clean path is dir or lies below it.
+// Below reports whether a clean path is dir or lies below it.
 func Below(dir, path string) bool {
 	return path == dir || dir == "/" || strings.HasPrefix(path, dir+"/")
 }

@@ -241,7 +241,7 @@ func (l *lanes) told() bool {
 	return true
 }
 
-// idle tells whether, beside that, nothing waits to be posted.
+// idle reports whether, beside that, nothing waits to be posted.
 func (l *lanes) idle() bool { return l.shipped().Held == 0 && l.told() }
 
 // shipped and accounted are sums over all lanes.

@@ -245,7 +245,7 @@ func (a *auditor) stream(dataType, id string, st *coverage.Stream, came chunk.Ra
 // sinksAtOnce is how many sink files are read at a time.
 const sinksAtOnce = 8
 
-// indexes gives what the indexes of the sink files below dir tell, by data
+// indexes returns what the indexes of the sink files below dir tell, by data
 // type.
 func (a *auditor) indexes(ctx context.Context, dir string, take func(coverage.Set, *chunk.Index)) (map[string]coverage.Set, error) {
 	paths, err := a.sinks(ctx, dir)

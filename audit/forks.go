@@ -22,7 +22,7 @@ type Fork struct {
 	Cause  string `json:"cause"`
 }
 
-// familiesOf gives the forks of a set's streams, by the stream that they all go
+// familiesOf returns the forks of a set's streams, by the stream that they all go
 // back to.
 func familiesOf(set coverage.Set) map[string][]string {
 	var out map[string][]string

@@ -89,7 +89,7 @@ const TypePattern = `[a-z0-9][a-z0-9_-]{0,63}`
 
 var typeRE = regexp.MustCompile(`^` + TypePattern + `$`)
 
-// CheckType tells whether a data type's name is allowed.
+// CheckType reports whether a data type's name is allowed.
 func CheckType(name string) error {
 	if !typeRE.MatchString(name) {
 		return fmt.Errorf("data type %q: must match %s", name, TypePattern)

@@ -83,7 +83,7 @@ func (s Ranges) search(n int64) int {
 	return i
 }
 
-// Missing gives the parts of r that are not in the set, in order.
+// Missing returns the parts of r that are not in the set, in order.
 func (s Ranges) Missing(r Range) Ranges {
 	var out Ranges
 	for i := s.search(r.First); i < len(s) && s[i].First < r.Last; i++ {
@@ -98,7 +98,7 @@ func (s Ranges) Missing(r Range) Ranges {
 	return out
 }
 
-// Covered gives the parts of r that are in the set, in order.
+// Covered returns the parts of r that are in the set, in order.
 func (s Ranges) Covered(r Range) Ranges {
 	var out Ranges
 	for i := s.search(r.First); i < len(s) && s[i].First < r.Last; i++ {

@@ -47,7 +47,7 @@ func LineEnd(b []byte, encoding string) int {
 	}
 }
 
-// Records gives where each record of a Data chunk starts and ends in its body:
+// Records returns where each record of a Data chunk starts and ends in its body:
 // at its borders, or else at newlines.
 func (c *Chunk) Records() iter.Seq2[int, int] {
 	return func(yield func(first, last int) bool) {

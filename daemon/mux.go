@@ -31,7 +31,7 @@ func NewMux(log *slog.Logger) *Mux {
 }
 
 // Before adds a check that comes before every route, also before those that are
-// not there. It tells whether to go on; else it has answered.
+// not there. It reports whether to go on; else it has answered.
 func (m *Mux) Before(check func(w http.ResponseWriter, r *http.Request) (goOn bool)) {
 	m.before = append(m.before, check)
 }

@@ -132,7 +132,7 @@ func (c *boundedConn) Close() error {
 	return c.Conn.Close()
 }
 
-// listenConfig gives a Unix socket its mode before it has a name: nobody gets in
+// listenConfig returns a Unix socket its mode before it has a name: nobody gets in
 // between. The umask may take more away; Listen puts that right.
 func listenConfig(network string) *net.ListenConfig {
 	if network != "unix" {

@@ -117,7 +117,7 @@ func (d *Demux) open(ctx context.Context, dataType string) (*table.Table, error)
 	return t.Patient(d.patience), nil
 }
 
-// runSinks takes the oldest sink files up to maxSinks and tells whether there
+// runSinks takes the oldest sink files up to maxSinks and reports whether there
 // are more.
 func (d *Demux) runSinks(ctx context.Context, dataType string, rep *Report) (more bool, err error) {
 	paths, err := listSinks(ctx, d.fs, dataType)

@@ -58,7 +58,7 @@ func New(cfg Config, st store.FS, baseURI string, log *slog.Logger, reg promethe
 	}
 }
 
-// Types gives the data types that have sink files to be looked at.
+// Types returns the data types that have sink files to be looked at.
 func (d *Demux) Types(ctx context.Context) ([]string, error) {
 	dirs, err := d.fs.List(ctx, store.Raw)
 	if err != nil {
@@ -181,7 +181,7 @@ func (h *history) add(r Report) {
 	h.runs = append(h.runs, r)
 }
 
-// newest gives at most n reports, newest first.
+// newest returns at most n reports, newest first.
 func (h *history) newest(n int) []Report {
 	h.mu.Lock()
 	defer h.mu.Unlock()

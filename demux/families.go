@@ -145,7 +145,7 @@ func (f *families) ends(id string, offset int64) bool {
 
 func (f *families) exists(id string) bool { return f.covered[id] != nil || f.delta[id] != nil }
 
-// host gives the host of a stream, "" where it is not known.
+// host returns the host of a stream, "" where it is not known.
 func (f *families) host(id string) string {
 	for _, set := range [...]coverage.Set{f.covered, f.delta} {
 		if st := set[id]; st != nil {
@@ -219,7 +219,7 @@ func (f *families) cause(id, host string, candidates []string) string {
 	return causeSetBack
 }
 
-// stream gives the run's delta of a stream, made if it is not there. fork tells
+// stream returns the run's delta of a stream, made if it is not there. fork tells
 // of a fork that neither the table nor the run knew. While streams of a family
 // contend, each keeps its host.
 func (f *families) stream(id, host, source, cause string) (st *coverage.Stream, fork bool) {
@@ -259,7 +259,7 @@ func (f *families) rest(id string, candidates []string, r chunk.Range) string {
 	return holder
 }
 
-// sums gives the checksums that the family has of parts of r.
+// sums returns the checksums that the family has of parts of r.
 func (f *families) sums(id string, r chunk.Range) (sums []coverage.Sum) {
 	f.each(id, func(st *coverage.Stream) bool {
 		if st.Ranges.Overlaps(r) {

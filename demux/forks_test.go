@@ -33,7 +33,7 @@ func other(word string, c chunk.Chunk) chunk.Chunk {
 	return c
 }
 
-// cover gives the coverage of the table.
+// cover returns the coverage of the table.
 func cover(t testing.TB, st store.FS) coverage.Set {
 	t.Helper()
 	tab, err := table.Open(t.Context(), st, baseURI, "app")
@@ -221,7 +221,7 @@ func halves(c chunk.Chunk) []chunk.Chunk {
 	return []chunk.Chunk{b, a}
 }
 
-// inLines gives a set with its ranges counted in lines.
+// inLines returns a set with its ranges counted in lines.
 func inLines(set coverage.Set) coverage.Set {
 	out := set.Clone()
 	for _, s := range out {

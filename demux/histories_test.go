@@ -25,7 +25,7 @@ func (s *sender) grow(rnd *rand.Rand, lines int) {
 	}
 }
 
-// cut gives a chunk of whole lines of the log.
+// cut returns a chunk of whole lines of the log.
 func (s *sender) cut(rnd *rand.Rand, stream string) chunk.Chunk {
 	starts := []int{0}
 	for i, b := range s.log {

@@ -137,7 +137,7 @@ func (l *leases) write(ctx context.Context, p string, beat int) error {
 	return store.PublishBytes(ctx, l.fs, store.Temp(p, newID()), p, data)
 }
 
-// read gives nil when there is no lease that can be read.
+// read returns nil when there is no lease that can be read.
 func (l *leases) read(ctx context.Context, p string) (*leaseState, error) {
 	r, err := l.fs.Open(ctx, p)
 	if errors.Is(err, fs.ErrNotExist) {

@@ -55,7 +55,7 @@ type place struct {
 	block, chunk int
 }
 
-// before gives the chunks of the family that were taken before the one at p and
+// before returns the chunks of the family that were taken before the one at p and
 // share offsets with r: those of the same host first, of these the newest.
 func (x *past) before(ctx context.Context, p place, stream, host string, r chunk.Range) ([]pastChunk, error) {
 	if x.entries == nil {
@@ -114,7 +114,7 @@ type pastBlock struct {
 	block  *block // nil: it can't be read any more
 }
 
-// chunk gives a chunk, which is good until the next call; nil where it can't be
+// chunk returns a chunk, which is good until the next call; nil where it can't be
 // read any more.
 func (x *past) chunk(ctx context.Context, e pastChunk) (*chunk.Chunk, error) {
 	b := &x.bodies
@@ -147,7 +147,7 @@ func (x *past) chunk(ctx context.Context, e pastChunk) (*chunk.Chunk, error) {
 	return nil, nil // another file of the name
 }
 
-// read gives the block of a chunk, nil where it can't be read any more.
+// read returns the block of a chunk, nil where it can't be read any more.
 func (x *past) read(ctx context.Context, e pastChunk) (*block, error) {
 	f := e.file
 	if f == nil || f.reader == nil { // finished, and by now in the archive

@@ -250,7 +250,7 @@ func (r *run) rows(c *chunk.Chunk, crc uint32, shares []share, parser parse.Pars
 	c.Stream = own
 }
 
-// stream gives the run's delta of a stream, and notes when that is a new fork.
+// stream returns the run's delta of a stream, and notes when that is a new fork.
 func (r *run) stream(id, host, source, cause string) *coverage.Stream {
 	st, fork := r.families.stream(id, host, source, cause)
 	if fork {

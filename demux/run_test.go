@@ -147,7 +147,7 @@ func tableRows(t testing.TB, st store.FS) []row {
 	return rows
 }
 
-// checkLines tells whether the rows are the n lines of each stream, once each.
+// checkLines reports whether the rows are the n lines of each stream, once each.
 func checkLines(t testing.TB, rows []row, want map[string]int) {
 	t.Helper()
 	got := map[string]int{}
@@ -403,7 +403,7 @@ func TestACrashAtAnyWriteLosesAndDoublesNothing(t *testing.T) {
 	}
 }
 
-// crashAt tells whether there was a k-th write.
+// crashAt reports whether there was a k-th write.
 func crashAt(t *testing.T, k int, when storetest.When) bool {
 	inner := testStore(t)
 	publish(t, inner, []chunk.Chunk{lines("a", 0, 5)})

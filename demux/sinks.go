@@ -92,7 +92,7 @@ func (f *sinkFile) close() {
 	}
 }
 
-// listSinks gives the paths of the type's sink files in raw/, oldest first.
+// listSinks returns the paths of the type's sink files in raw/, oldest first.
 func listSinks(ctx context.Context, st store.FS, dataType string) ([]string, error) {
 	days, err := st.List(ctx, path.Join(store.Raw, dataType))
 	if err != nil {

@@ -8,7 +8,7 @@ import (
 	"github.com/akupara/akupara/chunk"
 )
 
-// own gives the ranges of a stream whose lines are rows: of a fork, those that
+// own returns the ranges of a stream whose lines are rows: of a fork, those that
 // are not at the same offsets in a stream that it goes on from.
 func (r *Recorder) own(id string) chunk.Ranges {
 	rec := r.streams[id]

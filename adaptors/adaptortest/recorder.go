@@ -91,7 +91,7 @@ func (r *Recorder) Contiguous(stream string, from int64) int64 {
 	return from
 }
 
-// Env gives an adaptor its agent. log is the caller's to add.
+// Env is what an adaptor gets of its agent. log is the caller's to add.
 func (r *Recorder) Env() adaptors.Env { return r.EnvOf("test") }
 
 // EnvOf is Env for one of several adaptors of one kind in the same agent. The
@@ -323,7 +323,7 @@ func (r *Recorder) Problems() []string {
 	return slices.Clone(r.problems)
 }
 
-// Chunks gives what was taken, without bodies, in order.
+// Chunks returns what was taken, without bodies, in order.
 func (r *Recorder) Chunks() []chunk.Chunk {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -350,7 +350,7 @@ func (r *Recorder) Streams() []string {
 	})
 }
 
-// Bytes gives what came of a stream, at its offsets; holes are NULs.
+// Bytes returns what came of a stream, at its offsets; holes are NULs.
 func (r *Recorder) Bytes(stream string) []byte {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -360,7 +360,7 @@ func (r *Recorder) Bytes(stream string) []byte {
 	return nil
 }
 
-// Content gives all bytes that came of all streams, each byte of a stream
+// Content returns all bytes that came of all streams, each byte of a stream
 // once and of forks only what is their own: what the table would hold. Streams
 // follow in the order they were
 // opened; holes are left out.

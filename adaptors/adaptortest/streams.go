@@ -17,12 +17,12 @@ type owned struct {
 	released bool
 }
 
-// Known gives all streams that are stored, in the order they were opened.
+// Known returns all streams that are stored, in the order they were opened.
 func (r *Recorder) Known() []adaptors.Stream {
 	return r.stored(func(*owned) bool { return true })
 }
 
-// KnownOf gives those of one of several adaptors.
+// KnownOf returns those of one of several adaptors.
 func (r *Recorder) KnownOf(name string) []adaptors.Stream {
 	return r.stored(func(o *owned) bool { return o.adaptor == name })
 }

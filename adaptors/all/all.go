@@ -17,7 +17,7 @@ import (
 	"github.com/akupara/akupara/adaptors/tail"
 )
 
-// Kinds gives every kind there is, by name.
+// Kinds returns every kind there is, by name.
 func Kinds() []adaptors.Kind {
 	return []adaptors.Kind{
 		command.Kind(),

@@ -209,7 +209,7 @@ func beingWritten(f *os.File) bool {
 // maxSuffix bounds the names that are tried.
 const maxSuffix = 100_000
 
-// bound gives a folder by a name that stays its own, once it is known to lie
+// bound returns a folder by a name that stays its own, once it is known to lie
 // where files may be changed: whoever puts a link in its place meanwhile
 // changes nothing. Without bounds it is the folder's path. done gives the name
 // up.

@@ -59,7 +59,7 @@ func (w *watcher) folder(wd int32) string {
 	return w.folders[wd]
 }
 
-// run gives what happens to out until the file is closed or ctx is done.
+// run returns what happens to out until the file is closed or ctx is done.
 func (w *watcher) run(ctx context.Context, out chan<- []happening) error {
 	buf := make([]byte, 64<<10)
 	for {

@@ -28,7 +28,7 @@ const (
 	UTF16BE = "UTF-16BE"
 )
 
-// table gives the encodings by their IANA names (the registry's preferred MIME
+// table returns the encodings by their IANA names (the registry's preferred MIME
 // name where it has one). UTF-8 is not among them: its name is the empty one.
 func table() map[string]encoding.Encoding {
 	return map[string]encoding.Encoding{
@@ -87,7 +87,7 @@ var aliases = map[string]string{
 	"cp949": "EUC-KR", "cp950": "Big5",
 }
 
-// Canonical gives an encoding's IANA name by any of its names, whatever their
+// Canonical returns an encoding's IANA name by any of its names, whatever their
 // case, hyphens and underscores. It is empty for UTF-8 and ASCII.
 func Canonical(name string) (iana string, known bool) {
 	key := plain(name)
@@ -139,7 +139,7 @@ func NewDecoder(name string) *Decoder {
 	return &Decoder{dec: table()[iana].NewDecoder(), wide: iana == UTF16LE || iana == UTF16BE, big: iana == UTF16BE}
 }
 
-// Text gives whole characters as UTF-8, U+FFFD for what is none: good for
+// Text returns whole characters as UTF-8, U+FFFD for what is none: good for
 // matching, not for keeping. The result is b itself where that is ASCII, or
 // else valid until the next call. A nil Decoder gives b.
 func (d *Decoder) Text(b []byte) []byte {
@@ -157,7 +157,7 @@ func (d *Decoder) Text(b []byte) []byte {
 	return d.out[:n]
 }
 
-// Decode gives text as UTF-8, to be kept. Where bytes are no characters, it is
+// Decode returns text as UTF-8, to be kept. Where bytes are no characters, it is
 // not ok: such bytes stay as they are; of UTF-16, half a pair of surrogates
 // stands as the three bytes that UTF-8 would give it, and half a unit at the end
 // as \xNN. The result is valid until the next call.
@@ -184,7 +184,7 @@ func (d *Decoder) Decode(b []byte) (text []byte, ok bool) {
 	return out, ok
 }
 
-// char gives the character that b starts with, or its first byte.
+// char returns the character that b starts with, or its first byte.
 func (d *Decoder) char(b []byte) (char []byte, length int, valid bool) {
 	var out [16]byte
 	for n := 1; n <= min(len(b), 4); n++ {
@@ -202,7 +202,7 @@ func (d *Decoder) char(b []byte) (char []byte, length int, valid bool) {
 	return b[:1], 1, false
 }
 
-// unit gives the character that b, which is UTF-16, starts with.
+// unit returns the character that b, which is UTF-16, starts with.
 func (d *Decoder) unit(b []byte) (char []byte, length int, valid bool) {
 	if len(b) == 1 {
 		return fmt.Appendf(nil, `\x%02x`, b[0]), 1, false

@@ -26,7 +26,7 @@ const (
 	MaxCoded = 256 << 20 // bytes of a set, encoded
 )
 
-// Encode gives the bytes of a coverage file.
+// Encode returns the bytes of a coverage file.
 func (s Set) Encode() ([]byte, error) {
 	raw := binary.AppendUvarint(nil, uint64(len(s)))
 	for _, id := range s.IDs() {

@@ -56,7 +56,7 @@ type Sum struct {
 	CRC         uint32
 }
 
-// NewStream gives a stream of which nothing is known but whose it is.
+// NewStream returns a stream of which nothing is known but whose it is.
 func NewStream(host, source string) *Stream {
 	return &Stream{Host: host, Source: source, Begin: Unknown, End: Unknown}
 }
@@ -157,7 +157,7 @@ func (s *Stream) Complete() bool { return s.End != Unknown && len(s.Gaps()) == 0
 // Set is the coverage of a table: its streams by id.
 type Set map[string]*Stream
 
-// Stream gives the stream of that id, made if it is not there.
+// Stream returns the stream of that id, made if it is not there.
 func (s Set) Stream(id, host, source string) *Stream {
 	st := s[id]
 	if st == nil {
@@ -187,7 +187,7 @@ func (s Set) Clone() Set {
 	return c
 }
 
-// IDs gives the streams' ids, sorted.
+// IDs returns the streams' ids, sorted.
 func (s Set) IDs() []string { return slices.Sorted(maps.Keys(s)) }
 
 // maxTotalSums bounds the checksums of a whole set, for tables of very many

@@ -121,7 +121,7 @@ func TestMergeSharesNoMemory(t *testing.T) {
 	}
 }
 
-// random gives a set as many commits could have left it.
+// random returns a set as many commits could have left it.
 func random(rnd *rand.Rand) Set {
 	set := Set{}
 	for range rnd.IntN(20) {
@@ -269,7 +269,7 @@ func TestDoubtfulIsNoHoleAndFillsNone(t *testing.T) {
 	}
 }
 
-// unpacked gives what is compressed in a coverage file.
+// unpacked returns what is compressed in a coverage file.
 func unpacked(t testing.TB, b []byte) []byte {
 	t.Helper()
 	dec, err := zstd.NewReader(nil)

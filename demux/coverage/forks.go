@@ -10,7 +10,7 @@ const ForkMark = "~"
 // CutBack is the cause of a fork that an agent opened.
 const CutBack = "the file was cut back and written on"
 
-// Base gives the stream that a fork is one of, "" for a stream that is none.
+// Base returns the stream that a fork is one of, "" for a stream that is none.
 func Base(id string) string {
 	if i := strings.LastIndex(id, ForkMark); i > 0 {
 		return id[:i]
@@ -18,7 +18,7 @@ func Base(id string) string {
 	return ""
 }
 
-// Root gives the stream that a family begins with.
+// Root returns the stream that a family begins with.
 func Root(id string) string {
 	if i := strings.Index(id, ForkMark); i > 0 {
 		return id[:i]

@@ -124,7 +124,7 @@ func (f *criFormat) add(at int, line []byte) {
 	}
 }
 
-// row gives a message its row.
+// row adds the row of a message.
 func (f *criFormat) row(r *reader, u *unit) {
 	r.frame, _ = frameTime(u.time, &r.zone)
 	defer func() { r.frame = instant{} }()
@@ -156,7 +156,7 @@ func (f *criFormat) row(r *reader, u *unit) {
 	}
 }
 
-// strange gives a line without a frame its row.
+// strange adds the row of a line without a frame.
 func (f *criFormat) strange(r *reader, line []byte) {
 	if r.part == "middle" || r.part == "last" { // the rest of a line that was cut
 		r.fail(line, "the "+r.part+" part of a record, which was too long for one row or still being written after record_timeout")

@@ -19,7 +19,7 @@ const (
 	stderr = "2026-02-28T10:00:01.5Z stderr "
 )
 
-// rowsOf gives seq, stream, message and fault of each row.
+// rowsOf returns seq, stream, message and fault of each row.
 func rowsOf(t *testing.T, o Options, c *chunk.Chunk, keep chunk.Ranges) []string {
 	t.Helper()
 	var out []string

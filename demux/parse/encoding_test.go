@@ -27,7 +27,7 @@ func iana(t testing.TB, name string) encoding.Encoding {
 	return e
 }
 
-// sayable gives what of the text an encoding can say.
+// sayable returns what of the text an encoding can say.
 func sayable(e encoding.Encoding, text string) string {
 	var out strings.Builder
 	for _, c := range text {

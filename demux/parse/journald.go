@@ -83,7 +83,7 @@ func (f *journaldFormat) record(r *reader, rec []byte) {
 	}
 }
 
-// bytes gives what an array of numbers stands for; any other array is its text.
+// bytes returns what an array of numbers stands for; any other array is its text.
 func (f *journaldFormat) bytes(v []byte) []byte {
 	f.buf = f.buf[:0]
 	n, digits := 0, 0

@@ -35,7 +35,7 @@ const (
 	numRoles    = roleMessage + 2
 )
 
-// roleOf gives what a top-level key is for.
+// roleOf returns what a top-level key is for.
 func roleOf(key string) role {
 	switch key {
 	case "ts":
@@ -117,7 +117,7 @@ func (f *jsonFormat) read(rec []byte) error {
 	return f.scan.object(f, rec)
 }
 
-// fill gives the fields that were read a row.
+// fill puts the fields that were read into a row.
 func (f *jsonFormat) fill(r *reader) {
 	r.row()
 	var special [numRoles]*field
@@ -218,7 +218,7 @@ func (f *jsonFormat) message(r *reader, fields []*field) {
 	}
 }
 
-// child gives the node of a key below parent. guess is how many fields came
+// child returns the node of a key below parent. guess is how many fields came
 // before it: the key is most often the one that came there last time.
 func (f *jsonFormat) child(parent *node, key []byte, guess int) *node {
 	if guess < len(f.shape) {

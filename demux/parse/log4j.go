@@ -217,7 +217,7 @@ head:
 	r.b.Message(s[at:])
 }
 
-// bracket gives the length of the brackets that s starts with, those within
+// bracket returns the length of the brackets that s starts with, those within
 // them included; 0 if they are not closed.
 func bracket(s []byte) int {
 	depth := 0
@@ -251,7 +251,7 @@ func isNumber(w []byte) bool {
 	return len(w) > 0
 }
 
-// isLevel tells whether a word is a level's name, in letters.
+// isLevel reports whether a word is a level's name, in letters.
 func isLevel(w []byte) bool {
 	return len(w) >= 3 && w[0] >= 'A' && levelOf(w) != rows.NoLevel
 }

@@ -6,7 +6,7 @@ import (
 	"github.com/akupara/akupara/demux/schema"
 )
 
-// metrics gives the columns of the metrics types' tables. A sample is one JSON
+// metrics returns the columns of the metrics types' tables. A sample is one JSON
 // object a line, with the time in ts and these keys; a key that is missing is
 // null, a further one becomes a column as in any JSON table.
 func metrics() map[string][]schema.Column {

@@ -39,7 +39,7 @@ type Parser interface {
 	Records(c *chunk.Chunk) []chunk.Range
 }
 
-// parsers gives a format's constructor by its parser's name.
+// parsers returns a format's constructor by its parser's name.
 func parsers() map[string]func() format {
 	m := map[string]func() format{
 		"raw":      func() format { return rawFormat{} },
@@ -77,13 +77,13 @@ func New(name string, o Options) (Parser, error) {
 	return r, nil
 }
 
-// Names gives the names of all parsers, sorted.
+// Names returns the names of all parsers, sorted.
 func Names() []string { return slices.Sorted(maps.Keys(parsers())) }
 
-// frames tells whether a parser's records hold messages for another parser.
+// frames reports whether a parser's records hold messages for another parser.
 func frames(name string) bool { return name == "cri" }
 
-// MessageNames gives what Options.Message may be, sorted.
+// MessageNames returns what Options.Message may be, sorted.
 func MessageNames() []string {
 	names := append(slices.DeleteFunc(Names(), frames), "auto")
 	slices.Sort(names)

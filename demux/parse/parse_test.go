@@ -78,7 +78,7 @@ func table(t testing.TB, b *rows.Builder) []map[string]string {
 	return out
 }
 
-// parsed gives the rows of one chunk.
+// parsed returns the rows of one chunk.
 func parsed(t testing.TB, name string, o Options, c *chunk.Chunk, keep chunk.Ranges) []map[string]string {
 	t.Helper()
 	if err := c.Check(); err != nil {

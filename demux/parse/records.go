@@ -22,7 +22,7 @@ type format interface {
 
 // grouper is a format whose records may be several lines.
 type grouper interface {
-	// starts tells whether a line starts a record.
+	// starts reports whether a line starts a record.
 	starts(line []byte) bool
 }
 
@@ -137,7 +137,7 @@ func (r *reader) decoder(name string) {
 	}
 }
 
-// end gives the length of the record that body starts with.
+// end returns the length of the record that body starts with.
 func (r *reader) end(body []byte) int {
 	n := r.line(body)
 	if g, ok := r.format.(grouper); ok && r.part == "" {
@@ -148,7 +148,7 @@ func (r *reader) end(body []byte) int {
 	return n
 }
 
-// line gives the length of the line that body starts with, its end included.
+// line returns the length of the line that body starts with, its end included.
 func (r *reader) line(body []byte) int {
 	if n := chunk.LineEnd(body, r.encoding); n >= 0 {
 		return n
@@ -167,7 +167,7 @@ func trimLine(l []byte) []byte {
 	return l
 }
 
-// whole gives the row or the rows of the record at body[first:last].
+// whole adds the row or the rows of the record at body[first:last].
 func (r *reader) whole(c *chunk.Chunk, keep chunk.Ranges, first, last int) {
 	at := chunk.Range{First: c.First + int64(first), Last: c.First + int64(last)}
 	if keep != nil {
@@ -195,7 +195,7 @@ func (r *reader) whole(c *chunk.Chunk, keep chunk.Ranges, first, last int) {
 	}
 }
 
-// text gives bytes of the stream as UTF-8, without the mark at its beginning.
+// text returns bytes of the stream as UTF-8, without the mark at its beginning.
 // Bytes that are no characters stay as they are, to be escaped and marked.
 func (r *reader) text(rec []byte, at int64) []byte {
 	r.faulty = false
@@ -210,7 +210,7 @@ func (r *reader) text(rec []byte, at int64) []byte {
 	return rec
 }
 
-// partly gives the row of the part p of a record whose rest the table holds.
+// partly adds the row of the part p of a record whose rest the table holds.
 func (r *reader) partly(c *chunk.Chunk, rec, p chunk.Range) {
 	r.seq = p.First
 	r.row()
@@ -235,7 +235,7 @@ func (r *reader) rowAt(seq int64) {
 	r.b.Attr("read_time", []byte(time.UnixMicro(r.now).UTC().Format(time.RFC3339Nano)))
 }
 
-// fail gives a row to a record that can't be parsed.
+// fail adds a row for a record that can't be parsed.
 func (r *reader) fail(rec []byte, why string) {
 	r.row()
 	r.b.Message(rec)

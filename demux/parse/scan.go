@@ -154,7 +154,7 @@ func (p *scanner) value(n *node, depth int) error {
 	return nil
 }
 
-// emptyObject tells whether the object here has no members: then it is kept as
+// emptyObject reports whether the object here has no members: then it is kept as
 // text, since it has no column of its own.
 func (p *scanner) emptyObject() bool {
 	for _, c := range p.s[p.i+1:] {

@@ -56,7 +56,7 @@ func (f *syslogFormat) record(r *reader, rec []byte) {
 	f.rest(r, s, n > 0)
 }
 
-// priority gives the length of "<PRI>" at the start of s, 0 if there is none.
+// priority returns the length of "<PRI>" at the start of s, 0 if there is none.
 func priority(s []byte) int {
 	if len(s) < 3 || s[0] != '<' {
 		return 0
@@ -140,7 +140,7 @@ func (f *syslogFormat) time(r *reader, s []byte) (instant, int) {
 	return instant{micros: secs*1_000_000 + micros, finer: finer, ok: true}, n
 }
 
-// lastSuch gives the latest time of that month, day and time of day that is
+// lastSuch returns the latest time of that month, day and time of day that is
 // not more than a day after the chunk was read. A leap day needs some years.
 func lastSuch(r *reader, mon, day, h, m, sec int) (int64, bool) {
 	limit := r.year.Add(24 * time.Hour).Unix()
@@ -265,7 +265,7 @@ func (f *syslogFormat) rfc5424(r *reader, s []byte, pri int) bool {
 	return true
 }
 
-// structured gives the length of the structured data at the start of s.
+// structured returns the length of the structured data at the start of s.
 func structured(s []byte) (n int, ok bool) {
 	if len(s) > 0 && s[0] == '-' {
 		return 1, len(s) == 1 || s[1] == ' '

@@ -234,7 +234,7 @@ func epochFloat(f float64) instant {
 	return instant{micros: int64(r), finer: math.Abs(f-r) > 0.25, ok: !math.IsNaN(f)}
 }
 
-// month gives the number of an English month's first three letters, 0 if none.
+// month returns the number of an English month's first three letters, 0 if none.
 func month(s []byte) int {
 	if len(s) < 3 {
 		return 0

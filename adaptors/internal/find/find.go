@@ -66,7 +66,7 @@ func (f *Finder) Close() error {
 	return f.watcher.Close()
 }
 
-// Events gives what happens in watched folders; nil when polling.
+// Events returns what happens in watched folders; nil when polling.
 func (f *Finder) Events() <-chan fsnotify.Event {
 	if f.watcher == nil {
 		return nil
@@ -74,7 +74,7 @@ func (f *Finder) Events() <-chan fsnotify.Event {
 	return f.watcher.Events
 }
 
-// Errors gives the watcher's errors; fsnotify.ErrEventOverflow says that
+// Errors returns the watcher's errors; fsnotify.ErrEventOverflow says that
 // events were lost and a scan is due.
 func (f *Finder) Errors() <-chan error {
 	if f.watcher == nil {
@@ -86,7 +86,7 @@ func (f *Finder) Errors() <-chan error {
 // Blind tells that not everything is watched: only scans see all changes.
 func (f *Finder) Blind() bool { return f.blind }
 
-// Match tells whether a path is to be read.
+// Match reports whether a path is to be read.
 func (f *Finder) Match(path string) bool {
 	for i := range f.include {
 		if f.include[i].match(path) {
@@ -105,7 +105,7 @@ func (f *Finder) excluded(path string) bool {
 	return false
 }
 
-// Below tells whether something in the folder, or deeper, can match.
+// Below reports whether something in the folder, or deeper, can match.
 func (f *Finder) Below(dir string) bool {
 	for i := range f.include {
 		if f.include[i].below(dir) {

@@ -92,7 +92,7 @@ func braces(s string) (alternatives []string, end int) {
 
 func (p *pattern) match(path string) bool { return doublestar.MatchUnvalidated(p.glob, path) }
 
-// below tells whether something in dir, or deeper, can match.
+// below reports whether something in dir, or deeper, can match.
 func (p *pattern) below(dir string) bool {
 	if dir == "/" {
 		return true

@@ -33,7 +33,7 @@ func (f *Finder) WatchFolder(dir string) {
 	}
 }
 
-// Watched tells whether the path is a folder or file that is watched itself.
+// Watched reports whether the path is a folder or file that is watched itself.
 func (f *Finder) Watched(path string) bool {
 	_, is := f.watched[path]
 	return is

@@ -104,7 +104,7 @@ type Identity struct {
 	Gone    int64    `json:"gone,omitempty"`  // since when the file is not found, Unix seconds
 }
 
-// Encode gives the stored form.
+// Encode returns the stored form.
 func (id *Identity) Encode() []byte {
 	b, err := json.Marshal(id)
 	if err != nil {
@@ -141,12 +141,12 @@ func New(path string, info *Info, head []byte) Identity {
 	return id
 }
 
-// SameInode tells whether the file system says it is the same file.
+// SameInode reports whether the file system says it is the same file.
 func (id *Identity) SameInode(info *Info) bool {
 	return id.Ino == info.Ino && (id.Birth == info.Birth || id.Birth == 0 || info.Birth == 0)
 }
 
-// SameHead tells whether head, the first bytes of a file, starts as the file
+// SameHead reports whether head, the first bytes of a file, starts as the file
 // did. A head that is shorter than the stored one does not.
 func (id *Identity) SameHead(head []byte) bool {
 	return len(head) >= id.HeadLen && Sum(head[:id.HeadLen]) == id.Head
@@ -162,7 +162,7 @@ func ReadHead(f io.ReaderAt) ([]byte, error) {
 	return b[:n], err
 }
 
-// SameTail tells whether the bytes before pos have the fingerprint tail. A
+// SameTail reports whether the bytes before pos have the fingerprint tail. A
 // file that is shorter has not.
 func SameTail(f io.ReaderAt, pos int64, tail uint64) (bool, error) {
 	w, err := Window(f, pos)

@@ -100,7 +100,7 @@ func (c *cursor) resync() (found bool, err error) {
 	return false, nil
 }
 
-// rangeOf reads the range of a payload that may be damaged; ok tells whether
+// rangeOf reads the range of a payload that may be damaged; ok reports whether
 // it makes sense.
 func rangeOf(payload []byte) (r chunk.Range, ok bool) {
 	if len(payload) == 0 || payload[0] != byte(chunk.Data) && payload[0] != byte(chunk.Dropped) {
