@@ -8,10 +8,11 @@
 // adaptor was told to begin. What the source destroyed (lost), and what a
 // filter or a full spool dropped, is reported beside the gaps and is none: the
 // reason is known. A fork and the stream that it is one of are judged together:
-// what one of them holds is no gap of the other. Forks, and what may be in a table
-// twice, are reported, and neither is an error: all records are there. What the index of a file in quarantine tells is known of its
-// streams, too: what of it no table holds is a gap. What is still in a collector's spool, or on its way to one,
-// is a gap for as long as something behind it was published first.
+// what one of them holds is no gap of the other. Forks, and what may be in a
+// table twice, are reported, and neither is an error: all records are there. What
+// the index of a file in quarantine says is known of its streams, too: what of it
+// no table holds is a gap. What is still in a collector's spool, or on its way to
+// one, is a gap for as long as something behind it was published first.
 package audit
 
 import (

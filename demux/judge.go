@@ -224,8 +224,8 @@ func (r *run) judge(ctx context.Context, p place, c *chunk.Chunk, records []chun
 	return shares, nil
 }
 
-// weigh says whether a record differs from what the family holds of it, which is
-// in. What can't be compared is taken for the same, unless the family's streams
+// weigh reports whether a record differs from what the family holds of it, which
+// is in. What can't be compared is taken for the same, unless the family's streams
 // have parted there: then it is a record, and perhaps one that the table has.
 func (k *compared) weigh(rec chunk.Range, in chunk.Ranges) (differs, doubtful bool) {
 	for _, rg := range in {

@@ -81,7 +81,7 @@ func (b *backlog) plan(maxRaw int64) *plan {
 }
 
 // want selects the chunks of a block that are to be read, nil when there are
-// none. The block's facts go to the plan. left says whether something of the
+// none. The block's facts go to the plan. left reports whether something of the
 // block is not known to be in the table yet, by this block or by another that
 // repeats it.
 func (b *backlog) want(p *plan, f *sinkFile, block int, streams map[string]*taken) (want []bool, left bool) {

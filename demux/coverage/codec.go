@@ -146,7 +146,7 @@ func invalidf(format string, args ...any) error {
 	return fmt.Errorf("decode coverage: %w: %s", chunk.ErrInvalid, fmt.Sprintf(format, args...))
 }
 
-// decoder gives zero values after its first error.
+// decoder returns zero values after its first error.
 type decoder struct {
 	b                   []byte
 	version             int

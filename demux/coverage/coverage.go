@@ -42,8 +42,8 @@ type Stream struct {
 	// Cause says why a fork is one: the stream's bytes differ from those that
 	// another stream has at the same offsets. Empty for all other streams.
 	Cause string
-	// Sums are of covered chunks, in the order they were committed: a chunk
-	// that comes again with other bytes is told from a mere repetition.
+	// Sums are of chunks that were taken, in the order they were committed: what
+	// comes again is known by them without a look at the old bytes.
 	Sums []Sum
 	// Since and Seen are when something was first and last committed for it;
 	// seconds. Since is zero where it was before this was noted.

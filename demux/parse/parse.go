@@ -35,7 +35,7 @@ type Parser interface {
 	// each part inside becomes a row of its own, raw, marked in parse_error.
 	// What can't be parsed becomes a row with parse_error: nothing fails.
 	Parse(c *chunk.Chunk, keep chunk.Ranges, b *rows.Builder)
-	// Records gives the ranges of c's records, as Parse cuts them.
+	// Records returns the ranges of c's records, as Parse cuts them.
 	Records(c *chunk.Chunk) []chunk.Range
 }
 

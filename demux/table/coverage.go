@@ -78,7 +78,7 @@ func (f coverageFiles) needBase() bool {
 }
 
 // writeCoverage writes what the commit adds, as a delta or into a new base,
-// and gives the files that make up the coverage then.
+// and returns the files that make up the coverage then.
 func (a *attempt) writeCoverage(ctx context.Context, run string, delta coverage.Set) (coverageFiles, error) {
 	files, err := a.base.coverageFiles()
 	if err != nil {

@@ -244,7 +244,7 @@ type Run struct {
 	Summary map[string]string // Commit.Summary and Iceberg's own fields
 }
 
-// Runs gives the newest commits that added rows, newest first, as far back as
+// Runs returns the newest commits that added rows, newest first, as far back as
 // the table keeps snapshots (about 100).
 func (t *Table) Runs() []Run {
 	if t.meta == nil {
