@@ -84,9 +84,15 @@ func (r *run) close(s *stream) {
 	}
 }
 
-// letGo takes the open file from a stream.
+// letGo takes the open file from a stream. One that has no name any more is
+// claimed no longer: once it is closed, its inode may be another file's.
 func (r *run) letGo(s *stream) *os.File {
 	f := s.f
+	if f != nil {
+		if info, err := ident.Fstat(f); err == nil && info.Links == 0 {
+			r.drop(s.key)
+		}
+	}
 	s.f = nil
 	if s.lru != nil {
 		r.open.Remove(s.lru)
