@@ -57,22 +57,33 @@ func repoRoot() string {
 // proc is a running binary. Its output goes to a file that is shown when the
 // test fails.
 type proc struct {
-	t    testing.TB
-	name string
-	args []string
-	log  *os.File
-	cmd  *exec.Cmd
-	done chan struct{}
+	t      testing.TB
+	name   string
+	args   []string
+	mounts []mount // seen by the process alone
+	log    *os.File
+	cmd    *exec.Cmd
+	done   chan struct{}
 }
 
-// start runs bin/name with args until the test ends.
+// mount is a path that shows what lies at another one.
+type mount struct{ from, at string }
+
+// start runs bin/name, or the program of that path, with args until the test
+// ends.
 func start(t testing.TB, label, name string, args ...string) *proc {
+	t.Helper()
+	return startBehind(t, nil, label, name, args...)
+}
+
+// startBehind is start for a process that sees mounts which nobody else sees.
+func startBehind(t testing.TB, mounts []mount, label, name string, args ...string) *proc {
 	t.Helper()
 	log, err := os.Create(filepath.Join(t.TempDir(), label+".log"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &proc{t: t, name: name, args: args, log: log}
+	p := &proc{t: t, name: name, args: args, mounts: mounts, log: log}
 	p.start()
 	t.Cleanup(func() {
 		p.kill()
@@ -86,7 +97,28 @@ func start(t testing.TB, label, name string, args ...string) *proc {
 
 func (p *proc) start() {
 	p.t.Helper()
-	p.cmd = exec.Command(filepath.Join(bin, p.name), p.args...)
+	path := p.name
+	if !filepath.IsAbs(path) {
+		path = filepath.Join(bin, path)
+	}
+	p.cmd = exec.Command(path, p.args...)
+	if len(p.mounts) > 0 {
+		// The shell becomes the program: same process, other namespace. Of
+		// images that are mounted for others it lets go: they would be in use
+		// for as long as it runs.
+		script, args := "while read -r device at rest; do case $device:$at in ", []string{}
+		for _, m := range p.mounts {
+			script += fmt.Sprintf("*:'%s') ;; ", m.from)
+		}
+		script += fmt.Sprintf(`/dev/loop*:'%s'/*) umount -l "$at" ;; esac; done </proc/mounts; `, os.TempDir())
+		for _, m := range p.mounts {
+			script += `mount --bind "$1" "$2" && shift 2 && `
+			args = append(args, m.from, m.at)
+		}
+		args = append(append(args, p.cmd.Path), p.args...)
+		p.cmd = exec.Command("/bin/sh", append([]string{"-c", script + `exec "$@"`, "sh"}, args...)...)
+		p.cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS}
+	}
 	p.cmd.Stdout, p.cmd.Stderr = p.log, p.log
 	if err := p.cmd.Start(); err != nil {
 		p.t.Fatal(err)
