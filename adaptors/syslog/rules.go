@@ -99,10 +99,10 @@ func (f *Facility) UnmarshalText(text []byte) error {
 	return nil
 }
 
-var severities = [...]string{"emerg", "alert", "crit", "error", "warning", "notice", "info", "debug"}
+var severities = [...]string{"emerg", "alert", "crit", "err", "warning", "notice", "info", "debug"}
 
 var severityAliases = map[string]string{
-	"emergency": "emerg", "panic": "emerg", "critical": "crit", "error": "error", "warn": "warning",
+	"emergency": "emerg", "panic": "emerg", "critical": "crit", "error": "err", "warn": "warning",
 	"informational": "info", "information": "info",
 }
 
