@@ -283,7 +283,7 @@ func (f *fileAgent) write(text string) {
 func (f *fileAgent) waitConfig(what string, ok func(configReply) bool) configReply {
 	f.t.Helper()
 	var v configReply
-	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
 		_, body := f.do("GET", "/v1/config", "")
 		v = configReply{}
 		if err := json.Unmarshal([]byte(body), &v); err != nil {

@@ -170,7 +170,7 @@ func TestReloadAtHangup(t *testing.T) {
 		t.Fatal(err)
 	}
 	a.waitConfig("applied", func(v configReply) bool { return v.Generation == 2 })
-	for deadline := time.Now().Add(20 * time.Second); !strings.Contains(a.log.String(), "SIGHUP"); time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); !strings.Contains(a.log.String(), "SIGHUP"); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("the signal was not taken:\n%s", a.log)
 		}

@@ -64,7 +64,7 @@ func TestKilledAgentReadsAndMovesEachFileOfAFolderOnce(t *testing.T) {
 	start(t, filepath.Join(dir, "agent"), section, c.URL)
 	c.SettleAll(true)
 	got := c.Wait("every line", func(all []chunk.Chunk) bool { return missing(t, all, n) == 0 })
-	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(10 * time.Millisecond) { // between two looks
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) { // between two looks
 		left, err := os.ReadDir(in)
 		if err != nil {
 			t.Fatal(err)

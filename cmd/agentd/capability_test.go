@@ -138,7 +138,7 @@ func waitFor(t *testing.T, socket string, ok func(read map[string]int64, skipped
 	defer tr.CloseIdleConnections()
 	client := &http.Client{Transport: tr}
 	var last []byte
-	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
 		resp, err := client.Get("http://agent/v1/adaptors/log")
 		if err != nil {
 			continue // not yet

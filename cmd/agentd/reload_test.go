@@ -66,7 +66,7 @@ func TestTheFileIsReadAgainWhileTheAgentRuns(t *testing.T) {
 	until := func(path, want string) {
 		t.Helper()
 		var body string
-		for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+		for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
 			if _, body = do("GET", path); strings.Contains(body, want) {
 				return
 			}

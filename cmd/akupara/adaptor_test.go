@@ -79,7 +79,7 @@ func startNode(t *testing.T, where string) *node {
 	writeFile(t, n.log("app/a.log"), strings.Repeat("a line\n", nodeLines))
 	n.start("collector")
 	n.gone = n.start("agent")
-	eventually(t, n.gone, 30*time.Second, "the agent answers", func() bool {
+	eventually(t, n.gone, time.Minute, "the agent answers", func() bool {
 		_, _, code := n.call("adaptor", "ls")
 		return code == 0
 	})
@@ -106,7 +106,7 @@ func (n *node) start(daemon string) (gone <-chan struct{}) {
 		_ = cmd.Process.Signal(syscall.SIGTERM)
 		select {
 		case <-done:
-		case <-time.After(30 * time.Second):
+		case <-time.After(time.Minute):
 			n.t.Errorf("the %s did not end within 30 s of SIGTERM", daemon)
 			_ = cmd.Process.Kill()
 			<-done
@@ -161,7 +161,7 @@ func answer[T any](n *node, args ...string) T {
 // settled waits until all that an adaptor's sources hold is settled.
 func (n *node) settled(name string, bytes int64) {
 	n.t.Helper()
-	eventually(n.t, n.gone, 30*time.Second, fmt.Sprintf("%d bytes of %s are settled", bytes, name), func() bool {
+	eventually(n.t, n.gone, time.Minute, fmt.Sprintf("%d bytes of %s are settled", bytes, name), func() bool {
 		a := answer[client.Adaptor](n, "adaptor", "show", name)
 		var sum int64
 		for _, p := range a.Position {
@@ -394,7 +394,7 @@ func (n *node) switches() {
 	n.want(0, []string{"switch", "rm", "labels"}, "removed labels")
 	n.want(1, []string{"switch", "rm", "labels"}, "refuses")
 	appendFile(n.t, n.log("app/a.log"), "DEBUG: x is left out\nINFO: x is taken\n")
-	eventually(n.t, n.gone, 30*time.Second, "the switch left a record out", func() bool {
+	eventually(n.t, n.gone, time.Minute, "the switch left a record out", func() bool {
 		list := answer[[]client.Switch](n, "switch", "ls")
 		return len(list) == 1 && list[0].DroppedRecords == 1
 	})
@@ -439,7 +439,7 @@ func (n *node) reloads() {
 	n.want(0, []string{"adaptor", "ls"}, "app   tail")
 	writeFile(n.t, n.config, strings.Replace(good, "  adaptors:\n", "  adaptors:\n    - {name: fresh, kind: tail, type: x, paths: ["+n.log("fresh/*")+"]}\n", 1))
 	n.want(0, []string{"reload"}, "generation ", "hash ")
-	eventually(n.t, n.gone, 30*time.Second, "the adaptor that is new in the config runs", func() bool {
+	eventually(n.t, n.gone, time.Minute, "the adaptor that is new in the config runs", func() bool {
 		list := answer[[]client.Adaptor](n, "adaptor", "ls")
 		return len(list) == 2 && list[1].Name == "fresh"
 	})

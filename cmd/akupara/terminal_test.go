@@ -57,7 +57,7 @@ func (n *node) seen(columns uint16, typed string, done func(string) bool, args .
 	if _, err := io.WriteString(person, typed); err != nil {
 		n.t.Fatal(err)
 	}
-	kill := time.AfterFunc(30*time.Second, func() { _ = cmd.Process.Kill() })
+	kill := time.AfterFunc(time.Minute, func() { _ = cmd.Process.Kill() })
 	defer kill.Stop()
 	var all bytes.Buffer
 	buf := make([]byte, 4096)

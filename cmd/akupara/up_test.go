@@ -75,7 +75,7 @@ func startUp(t *testing.T, dir string, args ...string) (stop func() (code int, s
 		_ = cmd.Process.Signal(syscall.SIGTERM)
 		select {
 		case <-done:
-		case <-time.After(30 * time.Second):
+		case <-time.After(time.Minute):
 			t.Error("akupara up did not end within 30 s of SIGTERM")
 			_ = cmd.Process.Kill()
 			<-done
@@ -138,7 +138,7 @@ func TestUpMakesTablesOfThisMachinesLogs(t *testing.T) {
 	eventually(t, gone, 60*time.Second, "both files are in their tables", func() bool {
 		return count(t, dir, "syslog") == upLines && count(t, dir, "json") == upLines
 	})
-	eventually(t, gone, 30*time.Second, "metrics and df are tables", func() bool {
+	eventually(t, gone, time.Minute, "metrics and df are tables", func() bool {
 		stdout, _, code := call(t, dir, "query", "--format", "csv", "show tables")
 		for _, name := range []string{"cpu", "memory", "load", "disk", "network", "df"} {
 			if !slices.Contains(strings.Fields(stdout), name) {
@@ -164,7 +164,7 @@ func TestUpMakesTablesOfThisMachinesLogs(t *testing.T) {
 
 	t.Run("files that come later are collected, too", func(t *testing.T) { laterFilesAreCollected(t, dir, logs, gone) })
 
-	eventually(t, gone, 30*time.Second, "up says that there are tables", func() bool {
+	eventually(t, gone, time.Minute, "up says that there are tables", func() bool {
 		return strings.Contains(readFile(t, filepath.Join(dir, upOutput)), `query "show tables"`)
 	})
 	code, stdout, stderr := stop()
@@ -186,7 +186,7 @@ func TestUpMakesTablesOfThisMachinesLogs(t *testing.T) {
 	// nothing twice.
 	appendFile(t, filepath.Join(logs, "syslog"), "Nov 22 21:10:57 web1 sshd[1]: one more\n")
 	stop, gone = startUp(t, dir, args...)
-	eventually(t, gone, 30*time.Second, "the collector has the line written meanwhile", func() bool {
+	eventually(t, gone, time.Minute, "the collector has the line written meanwhile", func() bool {
 		segments, _ := filepath.Glob(filepath.Join(dir, "data/collector/spool/syslog/*")) // the pattern is good
 		return len(segments) > 0
 	})
@@ -254,7 +254,7 @@ func machineOutput(t *testing.T, dir string) {
 
 func catGivesTheLogBack(t *testing.T, dir, want string) {
 	var sinks []string
-	eventually(t, nil, 30*time.Second, "the sink file is in the archive", func() bool {
+	eventually(t, nil, time.Minute, "the sink file is in the archive", func() bool {
 		sinks, _ = filepath.Glob(filepath.Join(dir, "data/store/archive/syslog/*/*.avro")) // the pattern is good
 		return len(sinks) > 0
 	})

@@ -124,7 +124,7 @@ func (c *Collector) Batches() int {
 // Wait waits until what was taken is as ok wants it.
 func (c *Collector) Wait(what string, ok func([]chunk.Chunk) bool) []chunk.Chunk {
 	c.t.Helper()
-	deadline := time.After(15 * time.Second)
+	deadline := time.After(time.Minute)
 	for {
 		c.mu.Lock()
 		changed := c.changed

@@ -99,7 +99,7 @@ func piece(dataType string, first int64, body string) *chunk.Chunk {
 
 func (r *rig) send(t *testing.T, c *chunk.Chunk) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 15*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	if err := r.Send(ctx, c); err != nil {
 		t.Fatalf("send: %v", err)
@@ -108,7 +108,7 @@ func (r *rig) send(t *testing.T, c *chunk.Chunk) {
 
 func (r *rig) drain(t *testing.T) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 15*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	if r.Drain(ctx); ctx.Err() != nil {
 		t.Fatal("not drained")
@@ -139,7 +139,7 @@ func TestFirstChunkLeavesAtOnceAndTheNextTogether(t *testing.T) {
 	})
 	r := start(t, Config{BatchAge: time.Hour}, time.Minute, c.URL)
 	r.send(t, piece("x", 0, "one\n"))
-	for deadline := time.Now().Add(10 * time.Second); held.Load() == 0; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); held.Load() == 0; time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatal("the first chunk waits although no post is in flight")
 		}
@@ -376,7 +376,7 @@ func TestManyRefusedTypesDoNotStarveTheOthers(t *testing.T) {
 			}
 		})
 	}
-	for deadline := time.Now().Add(20 * time.Second); sent.Load() < 3*budget; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); sent.Load() < 3*budget; time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("only %d bytes of refused types were taken", sent.Load())
 		}
@@ -411,7 +411,7 @@ func TestBatchThatWasGivenUpIsAskedForAgainWhenItIsDue(t *testing.T) {
 	}
 	p := piece("bad", 0, string(noise))
 	r.send(t, p)
-	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) {
 		r.book.mu.Lock()
 		n := len(r.book.gaveUp)
 		r.book.mu.Unlock()
@@ -496,7 +496,7 @@ func TestSenderWaitingForMoreThanASmallerBudgetIsNotStuck(t *testing.T) {
 		if err != nil {
 			t.Error(err)
 		}
-	case <-time.After(20 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatal("the sender waits for ever")
 	}
 	r.drain(t)

@@ -55,7 +55,7 @@ func (o *out) Send(_ context.Context, c *chunk.Chunk) error {
 // wait waits until what was sent is as ok wants it.
 func (o *out) wait(t *testing.T, what string, ok func([]chunk.Chunk) bool) []chunk.Chunk {
 	t.Helper()
-	deadline := time.After(10 * time.Second)
+	deadline := time.After(time.Minute)
 	for {
 		o.mu.Lock()
 		got := slices.Clone(o.chunks)
@@ -140,7 +140,7 @@ func record(body string) *chunk.Chunk {
 func add(t *testing.T, s *Spool, full WhenFull, bodies ...string) {
 	t.Helper()
 	for _, b := range bodies {
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		err := s.Append(ctx, key, full, true, record(b))
 		cancel()
 		if err != nil {
@@ -222,7 +222,7 @@ func TestStreamIsNotFinishedBeforeItsEndWasSent(t *testing.T) {
 	o := newOut()
 	start(t, s, o)
 	got := o.wait(t, "the End", ended(1))
-	for deadline := time.Now().Add(20 * time.Second); !s.Settled(got[0].Stream, 3); time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); !s.Settled(got[0].Stream, 3); time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatal("not finished after its End was settled")
 		}
@@ -288,7 +288,7 @@ func TestFullSpoolMakesItsAdaptorWait(t *testing.T) {
 		if err != nil {
 			t.Errorf("append after room was made: %v", err)
 		}
-	case <-time.After(10 * time.Second):
+	case <-time.After(time.Minute):
 		t.Error("append still waits after room was made")
 	}
 }
