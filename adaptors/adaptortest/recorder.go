@@ -137,6 +137,15 @@ func (r *Recorder) Lose() {
 	defer r.mu.Unlock()
 	r.kill()
 	r.known, r.fresh = map[string]*owned{}, true
+	r.forgetSources()
+}
+
+// forgetSources lets streams have other sources: an agent that knows less than
+// the table finds them where they are now.
+func (r *Recorder) forgetSources() {
+	for _, rec := range r.streams {
+		rec.source = ""
+	}
 }
 
 // Backup copies the agent's state; restore is Kill, and the state is again what
@@ -158,6 +167,7 @@ func (r *Recorder) Backup() (restore func()) {
 		defer r.mu.Unlock()
 		r.kill()
 		r.known = clone(saved)
+		r.forgetSources()
 	}
 }
 
@@ -244,6 +254,9 @@ func (l *link) Send(ctx context.Context, c *chunk.Chunk) error {
 }
 
 func (rec *recorded) take(r *Recorder, c *chunk.Chunk) {
+	if rec.source == "" {
+		rec.source = c.Source
+	}
 	if c.Source != rec.source {
 		r.problem("stream %s changed its source from %s to %s", c.Stream, rec.source, c.Source)
 	}

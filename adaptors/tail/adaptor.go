@@ -18,8 +18,9 @@ type Adaptor struct {
 	cutter *cut.Cutter // not to be used itself: readers have their own
 	times  times
 
-	gate    func() // called before anything is looked at; tests stop the run there; nil: never
-	maxOpen int    // files kept open, at most; 0: as many as the process's limit allows
+	gate     func() // called before anything is looked at; tests stop the run there; nil: never
+	nameless bool   // in tests: as if no file system told births and generations
+	maxOpen  int    // files kept open, at most; 0: as many as the process's limit allows
 
 	board board.Board
 }

@@ -64,6 +64,7 @@ func (r *run) apply(c *candidate, v verdict) {
 			v.of.lostAt = time.Now()
 			r.unfound = append(r.unfound, v.of)
 		}
+		r.files.epochs[c.info.Key()] = ident.JoinPasts(r.files.epochs[c.info.Key()], v.of.ident.PastWith())
 		if _, ok := r.files.known[c.info.Key()]; !ok {
 			r.files.known[c.info.Key()] = nil
 		}
@@ -164,7 +165,7 @@ func (r *run) found(s *stream, c *candidate) {
 		id.SetHead(c.head)
 	}
 	if ended || id.Cut || id.HeadLen != s.ident.HeadLen || id.Ino != c.info.Ino || id.Birth != c.info.Birth || id.Gone != 0 {
-		id.Ino, id.Birth, id.Gone, id.Cut = c.info.Ino, c.info.Birth, 0, false
+		id.Ino, id.Birth, id.Gen, id.Gone, id.Cut = c.info.Ino, c.info.Birth, c.info.Gen, 0, false
 		r.remember(s, id)
 	}
 	r.setPath(s, c.path)
@@ -178,6 +179,11 @@ func (r *run) start(c *candidate, begin int64, mustOpen bool) *stream {
 		doubt: r.files.doubt(c),
 	}}
 	s.out.SetSize(c.end)
+	s.first.Past = r.files.epochs[c.info.Key()]
+	if _, seen := r.files.known[c.info.Key()]; !seen && r.env.Streams.Fresh() && (r.beginning || c.info.Birth == 0 || c.info.Birth < r.began.UnixNano()) {
+		s.early, s.copied = true, mayBeCopied(c)
+	}
+	delete(r.files.epochs, c.info.Key())
 	delete(r.files.known, c.info.Key())
 	r.leaveLimbo(c)
 	s.f = c.take()
@@ -214,7 +220,9 @@ func (r *run) hold(c *candidate, v verdict) {
 	h.busy = v.of.busy
 	h.next = now.Add(max(r.times.hold/20, time.Millisecond))
 	if !v.of.busy {
-		v.of.awaited = true
+		if v.of.awaited = true; v.of.path != c.path {
+			r.look(v.of.path) // which may lead to another file already
+		}
 		r.turns.enqueue(v.of) // it may be truncated already
 	}
 }

@@ -38,7 +38,7 @@ func (r *run) restore() {
 // first, so that a doubtful one takes nothing from them.
 func (r *run) begin(ctx context.Context) {
 	var rest []candidate
-	r.beginning = true
+	r.beginning, r.began = true, time.Now()
 	seen := map[string]bool{}
 	atEnd := r.firstStart && r.cfg.Start == "end"
 	r.find.Scan(func(path string) {

@@ -2,7 +2,9 @@ package tail
 
 import (
 	"bytes"
+	"errors"
 	"io"
+	"io/fs"
 	"path/filepath"
 	"time"
 
@@ -68,7 +70,9 @@ func (k *catalog) copyOfLive(c *candidate) (v verdict, ok bool) {
 		return v, true
 	}
 	h := k.held[c.path]
-	if k.waitedFor(c) && !of.busy {
+	// While the original is not where it was, or not what it was, that decides,
+	// as soon as it is noticed.
+	if k.waitedFor(c) && !of.busy && (of.path == "" || of.isWhole()) {
 		return verdict{}, false
 	}
 	// In this order: the original must still be the stream's, and not what was
@@ -136,12 +140,15 @@ func (k *catalog) movedByCopy(s *stream, c *candidate) (v verdict, ok bool) {
 func (s *stream) isWhole() bool {
 	f, err := ident.Open(s.path, 0)
 	if err != nil {
-		return false
+		return errors.Is(err, fs.ErrPermission) // nothing tells that it is not
 	}
 	defer func() { _ = f.Close() }()
 	info, err := ident.Fstat(f)
-	if err != nil || s.out.ID() == "" || !s.ident.SameInode(&info) {
+	if err != nil || info.Key() != s.key {
 		return false
+	}
+	if s.out.ID() == "" {
+		return info.Size >= s.goodSize
 	}
 	same, err := s.sameBytes(f, info.Size)
 	return err == nil && same

@@ -18,6 +18,9 @@ func (r *run) replaced(s *stream) {
 	r.files.live.remove(s)
 	r.turns.cancel(s)
 	r.files.known[s.key] = nil
+	if r.files.epochs[s.key] = s.first.Past; s.out.ID() != "" {
+		r.files.epochs[s.key] = s.ident.PastWith()
+	}
 	if s.out.ID() != "" && s.mayBeCutBack(f, path) {
 		r.markCut(s)
 		r.files.known[s.key], s.seeking = s, true

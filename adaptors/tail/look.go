@@ -155,6 +155,7 @@ func peek(path string, roots adaptors.Roots) (candidate, error) {
 		return candidate{}, err
 	}
 	info, err := ident.Fstat(f)
+	info.AskGeneration(f)
 	var head []byte
 	if err == nil && info.Mode.IsRegular() {
 		head, err = ident.ReadHead(f)

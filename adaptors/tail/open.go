@@ -118,11 +118,14 @@ func (r *reader) open(ctx context.Context, s *tracked) (outcome, error) {
 		s.begin = cutter.Align(s.begin)
 	}
 	source := cmp.Or(s.path, s.origin) // it may be deleted already
+	s.info.AskGeneration(s.f)
 	id := ident.New(source, &s.info, head)
-	id.Size, id.Marks = s.end, s.ident.Marks
+	id.Size, id.Marks, id.Past = s.end, s.ident.Marks, s.first.Past
 	if isLink(source) {
 		id.Real, _ = filepath.EvalSymlinks(source) // only needed if the link is swapped while nobody looks
 	}
+	st := adaptors.Stream{Source: source, Begin: s.begin, Fork: s.fork, Doubt: s.doubt}
+	r.name(s, &id, head, &st)
 	s.setIdent(id)
 	before, err := ident.Window(s.f, s.begin)
 	if errors.Is(err, io.EOF) {
@@ -131,8 +134,8 @@ func (r *reader) open(ctx context.Context, s *tracked) (outcome, error) {
 	if err != nil {
 		return idle, fmt.Errorf("read %s before %d: %w", s.path, s.begin, err)
 	}
-	err = s.out.Open(ctx, adaptors.Stream{Source: source, Identity: id.Encode(), Begin: s.begin, Tail: ident.Sum(before), Fork: s.fork, Doubt: s.doubt})
-	if err != nil {
+	st.Identity, st.Tail = id.Encode(), ident.Sum(before)
+	if err := s.out.Open(ctx, st); err != nil {
 		return idle, err
 	}
 	s.goodSize = s.end

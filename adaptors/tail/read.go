@@ -52,6 +52,8 @@ type reader struct {
 	recordT   time.Duration // a still file ends its last multi-line record
 	buffers   *sync.Pool    // of *[]byte, readBytes and a window long
 	borders   []int64
+	origins   *origins
+	nameless  bool // in tests: as if no file system told births and generations
 }
 
 func (r *reader) turn(ctx context.Context, s *tracked) result {
@@ -100,6 +102,9 @@ func (r *reader) tryTurn(ctx context.Context, s *tracked) (result, error) {
 		}
 		if s.isUnread() { // no event tells of what is written to it
 			return result{wake: r.times.poll}, nil
+		}
+		if ripe, wait, err := r.isRipe(s); err != nil || !ripe {
+			return result{wake: max(0, wait)}, err
 		}
 		how, err := r.open(ctx, s)
 		if s.out.ID() != "" && how == idle && err == nil {

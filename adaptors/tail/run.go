@@ -24,15 +24,16 @@ const (
 // run is one life of the adaptor: one goroutine that decides which file is
 // which stream and whose turn it is, and the readers.
 type run struct {
-	cfg    Config
-	env    adaptors.Env
-	times  times
-	box    *receipts.Box
-	board  *board.Board
-	gate   func()
-	find   *find.Finder
-	files  *catalog
-	shared shared // with other adaptors
+	cfg      Config
+	env      adaptors.Env
+	times    times
+	box      *receipts.Box
+	board    *board.Board
+	gate     func()
+	nameless bool
+	find     *find.Finder
+	files    *catalog
+	shared   shared // with other adaptors
 
 	turns       *queue
 	done        chan result
@@ -40,6 +41,7 @@ type run struct {
 	descriptors *adaptors.Holder // of these
 
 	beginning  bool // all files there are are being matched with all stored streams
+	began      time.Time
 	firstStart bool // and the streams of the files present are not all open yet
 	opening    int  // how many of these there are
 
@@ -64,7 +66,7 @@ func newRun(a *Adaptor, env adaptors.Env) (*run, error) {
 	}
 	files := newCatalog(&a.cfg, a.cutter, a.times)
 	return &run{
-		cfg: a.cfg, env: env, times: a.times, box: &a.Box, board: &a.board, gate: a.gate, files: files,
+		cfg: a.cfg, env: env, times: a.times, box: &a.Box, board: &a.board, gate: a.gate, nameless: a.nameless, files: files,
 		turns: newQueue(a.times, files.live), done: make(chan result), open: list.New(),
 		goneDirs: map[string]bool{}, links: map[string]bool{},
 	}, nil
@@ -92,6 +94,7 @@ func (r *run) loop(ctx context.Context) error {
 		b := make([]byte, readBytes+ident.MaxTail)
 		return &b
 	}}
+	named := newOrigins()
 	r.descriptors = r.env.Descriptors.Join()
 	defer r.descriptors.Leave()
 	r.shared = newShared(&r.env)
@@ -104,6 +107,7 @@ func (r *run) loop(ctx context.Context) error {
 		rd := &reader{
 			roots: r.cfg.roots, env: r.env, times: r.times, recordT: r.cfg.RecordTimeout.Std(), buffers: buffers,
 			encoding: r.cfg.Encoding, multiLine: r.cfg.MultiLine(), cutters: newCutters(r.files.cutter),
+			origins: named, nameless: r.nameless,
 		}
 		wg.Go(func() { r.serve(ctx, rd, work) })
 	}

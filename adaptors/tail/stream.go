@@ -61,6 +61,8 @@ type tracked struct {
 
 	begin    int64  // the stream starts here
 	mustOpen bool   // open it although there is no byte to send yet
+	early    bool   // the file was there when the agent's state began
+	copied   bool   // it may be a copy of what another stream had
 	fork     string // the stream that it goes on from, while it is not opened
 	doubt    int64  // bytes below may be in the table already, under another stream
 	marks    []mark // of the newest chunks

@@ -11,6 +11,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"slices"
 
 	"golang.org/x/sys/unix"
 )
@@ -28,9 +29,10 @@ func Sum(b []byte) uint64 { return crc64.Checksum(b, table) }
 // Info is what the file system tells of a file.
 type Info struct {
 	Dev, Ino uint64
-	Birth    int64 // Unix nanoseconds; 0 where the file system has none
-	Modified int64 // Unix nanoseconds
-	Changed  int64 // Unix nanoseconds; of the inode: it was renamed or unlinked, too
+	Gen      uint32 // generation of the inode; 0: not asked for, or the file system has none
+	Birth    int64  // Unix nanoseconds; 0 where the file system has none
+	Modified int64  // Unix nanoseconds
+	Changed  int64  // Unix nanoseconds; of the inode: it was renamed or unlinked, too
 	Size     int64
 	Links    uint32
 	Mode     fs.FileMode
@@ -95,10 +97,13 @@ type Identity struct {
 	Real    string   `json:"real,omitempty"` // where it was then, if Path is a symlink
 	Ino     uint64   `json:"ino"`
 	Birth   int64    `json:"birth,omitempty"`
-	HeadLen int      `json:"head_len"` // bytes that Head covers, at most MaxHead
+	Gen     uint32   `json:"gen,omitempty"` // generation of the inode
+	HeadLen int      `json:"head_len"`      // bytes that Head covers, at most MaxHead
 	Head    uint64   `json:"head"`
 	Parts   []uint64 `json:"parts,omitempty"` // fingerprints of its first bytes, of those of shorter that are less than HeadLen
 	Marks   Marks    `json:"marks,omitempty"` // fingerprints further on in a large file, by their offset
+	Line    uint64   `json:"line,omitempty"`  // fingerprint of the first line; 0: not known
+	Past    []uint64 `json:"past,omitempty"`  // those of what the inode held before it was truncated
 	Size    int64    `json:"size,omitempty"`  // bytes it had, as far as known when this was stored
 	Cut     bool     `json:"cut,omitempty"`   // it was cut back: another stream may go on from this one
 	Gone    int64    `json:"gone,omitempty"`  // since when the file is not found, Unix seconds
@@ -131,19 +136,53 @@ func Decode(b []byte) (Identity, error) {
 	if len(id.Marks) == 0 {
 		id.Marks = nil
 	}
+	if len(id.Past) > maxPast {
+		return Identity{}, fmt.Errorf("decode a file's identity: %d first lines of the past", len(id.Past))
+	}
+	if len(id.Past) == 0 {
+		id.Past = nil
+	}
 	return id, nil
 }
 
 // New makes the identity of an open file.
 func New(path string, info *Info, head []byte) Identity {
-	id := Identity{Path: path, Ino: info.Ino, Birth: info.Birth, Size: info.Size}
+	id := Identity{Path: path, Ino: info.Ino, Birth: info.Birth, Gen: info.Gen, Size: info.Size}
 	id.SetHead(head)
 	return id
 }
 
+// maxPast bounds how many first lines of an inode's past are stored.
+const maxPast = 512
+
+// PastWith is the past of what is written to the inode when this is truncated.
+func (id *Identity) PastWith() []uint64 { return JoinPasts(id.Past, []uint64{id.Line}) }
+
+// JoinPasts returns all that two lists hold; where that is too much, that nothing
+// is known: 0.
+func JoinPasts(a, b []uint64) []uint64 {
+	past := slices.Clone(a)
+	for _, line := range b {
+		if !slices.Contains(past, line) {
+			past = append(past, line)
+		}
+	}
+	if len(past) > maxPast {
+		return []uint64{0}
+	}
+	return past
+}
+
+// IsPast reports whether the inode may have held something with the same first
+// line before: it did, or that is not known.
+func (id *Identity) IsPast() bool {
+	return id.Line == 0 || slices.Contains(id.Past, id.Line) || slices.Contains(id.Past, 0)
+}
+
 // SameInode reports whether the file system says it is the same file.
 func (id *Identity) SameInode(info *Info) bool {
-	return id.Ino == info.Ino && (id.Birth == info.Birth || id.Birth == 0 || info.Birth == 0)
+	return id.Ino == info.Ino && (id.Birth == info.Birth || id.Birth == 0 || info.Birth == 0) &&
+		(id.Gen == info.Gen || id.Gen == 0 || info.Gen == 0)
 }
 
 // SameHead reports whether head, the first bytes of a file, starts as the file
