@@ -50,7 +50,7 @@ func (s *sink) wait(t *testing.T, n int) []chunk.Chunk {
 	for range n {
 		select {
 		case <-s.got:
-		case <-time.After(10 * time.Second):
+		case <-time.After(time.Minute):
 			t.Fatalf("fewer than %d chunks came", n)
 		}
 	}
@@ -95,7 +95,7 @@ func run(t *testing.T, cfg Config, out adaptors.Output) (a *Adaptor, stop func()
 		select {
 		case err := <-done:
 			return err
-		case <-time.After(10 * time.Second):
+		case <-time.After(time.Minute):
 			return fmt.Errorf("Run did not return")
 		}
 	})
@@ -197,7 +197,7 @@ func gone(t *testing.T, pidFile string) {
 
 func eventually(t *testing.T, ok func() bool, otherwise string) {
 	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); !ok(); {
+	for deadline := time.Now().Add(time.Minute); !ok(); {
 		if time.Now().After(deadline) {
 			t.Fatal(otherwise)
 		}

@@ -25,7 +25,7 @@ import (
 	"github.com/akupara/akupara/config"
 )
 
-const patience = 20 * time.Second
+const patience = time.Minute
 
 func TestConformance(t *testing.T) {
 	s := httptest.NewServer(http.NotFoundHandler())

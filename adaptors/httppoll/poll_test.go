@@ -31,7 +31,7 @@ import (
 	"github.com/akupara/akupara/demux/rows"
 )
 
-const patience = 20 * time.Second
+const patience = time.Minute
 
 func serve(t *testing.T, h http.HandlerFunc) string {
 	t.Helper()

@@ -22,7 +22,7 @@ import (
 	"github.com/akupara/akupara/config"
 )
 
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // answers serves what f gives for the requests of a bulk.
 func answers(t *testing.T, f func(reqs []request) string) string {

@@ -23,7 +23,7 @@ import (
 	"github.com/akupara/akupara/config"
 )
 
-const patience = 20 * time.Second
+const patience = time.Minute
 
 func TestConformance(t *testing.T) {
 	adaptortest.Test(t, adaptortest.Kind{New: func(t *testing.T) adaptors.Adaptor {

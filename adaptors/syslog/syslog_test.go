@@ -100,7 +100,7 @@ func (s *sink) wait(t *testing.T, n int) []message {
 
 func eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); !ok(); time.Sleep(5 * time.Millisecond) { // between two looks
+	for deadline := time.Now().Add(time.Minute); !ok(); time.Sleep(5 * time.Millisecond) { // between two looks
 		if time.Now().After(deadline) {
 			t.Fatalf("not within 20s: %s", what)
 		}
@@ -142,7 +142,7 @@ func again(t testing.TB, a *Adaptor, out adaptors.Output) (stop func()) {
 			if err != nil {
 				t.Errorf("Run: %v", err)
 			}
-		case <-time.After(20 * time.Second):
+		case <-time.After(time.Minute):
 			t.Error("Run did not return")
 		}
 	})
@@ -221,7 +221,7 @@ func TestConformance(t *testing.T) {
 						say(t, conn, "<13>hello\n")
 						return
 					}
-					stop := time.Now().Add(20 * time.Second)
+					stop := time.Now().Add(time.Minute)
 					for from := a.Status().Sources[0].Size; a.Status().Sources[0].Size == from && time.Now().Before(stop); time.Sleep(10 * time.Millisecond) {
 						_, _ = conn.Write([]byte("<13>hello")) // a socket that is not open yet refuses it
 					}
@@ -356,7 +356,7 @@ func TestConnectionIsClosedOnlyWhenAllThatCameByItIsStored(t *testing.T) {
 		t.Fatalf("read: %v before the messages were stored, want a time-out", err)
 	}
 	open()
-	_ = conn.SetReadDeadline(time.Now().Add(20 * time.Second))
+	_ = conn.SetReadDeadline(time.Now().Add(time.Minute))
 	if n, err := conn.Read(make([]byte, 1)); n != 0 || errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Fatalf("read: %d, %v; want the end of the connection", n, err)
 	}
@@ -464,7 +464,7 @@ func TestConnectionsAreBounded(t *testing.T) {
 	kept := []net.Conn{dial(t, "tcp", at(a, 0)), dial(t, "tcp", at(a, 0))}
 	eventually(t, "two are open", func() bool { return a.conns.Load() == 2 })
 	third := dial(t, "tcp", at(a, 0))
-	_ = third.SetReadDeadline(time.Now().Add(20 * time.Second))
+	_ = third.SetReadDeadline(time.Now().Add(time.Minute))
 	if _, err := third.Read(make([]byte, 1)); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Errorf("the third connection: %v, want it to be closed", err)
 	}
@@ -486,7 +486,7 @@ func TestSilentConnectionIsClosedAfterItsTime(t *testing.T) {
 	cfg.Idle = config.Duration(50 * time.Millisecond)
 	a, _ := run(t, cfg, out)
 	conn := dial(t, "tcp", at(a, 0))
-	_ = conn.SetReadDeadline(time.Now().Add(20 * time.Second))
+	_ = conn.SetReadDeadline(time.Now().Add(time.Minute))
 	if _, err := conn.Read(make([]byte, 1)); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Errorf("got %v, want the connection to be closed", err)
 	}
