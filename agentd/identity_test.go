@@ -138,6 +138,7 @@ func TestAdaptorGoesOnAsAnotherTypeWhereItWas(t *testing.T) {
 					t.Errorf("%v %v came as the type before, want none above %d", ch.Kind, ch.Range(), begin)
 				}
 			}
+			a.wait("one", "settled", func(v view) bool { return len(v.Position) == 1 && settled(v) })
 			if !told {
 				t.Errorf("no fact says that the other type's stream begins at %d", begin)
 			}
