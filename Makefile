@@ -91,7 +91,7 @@ apptest: build ## the black-box tests: built binaries, killed while they work
 	$(GO) test -tags $(TAGS) -count 1 -timeout 30m -v ./apptest/...
 
 .PHONY: soak
-soak: build ## the long form of the kill test, for SOAKTIME (1h)
+soak: build ## the long forms of the black-box tests, for SOAKTIME (1h) each
 	deploy/hadoop/hdfs.sh start
 	deploy/hadoop/readers.sh
 	AKUPARA_SOAK=$(SOAKTIME) $(GO) test -tags $(TAGS) -count 1 -timeout 0 -v ./apptest/...

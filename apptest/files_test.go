@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
-	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
@@ -356,12 +355,7 @@ func (s *stage) table(m *machine) string {
 // two steps the agent works for a moment; during each it is stopped for up to
 // stopped.
 func (m *machine) play(t *testing.T, stopped time.Duration) {
-	seed := *seedFlag
-	if seed == 0 {
-		seed = rand.Uint64()
-	}
-	t.Logf("seed %d", seed)
-	rnd := rand.New(rand.NewPCG(seed, 1))
+	rnd := choices(t, 1)
 	pause := func(atMost time.Duration) { <-time.After(time.Duration(rnd.Int64N(int64(atMost) + 1))) }
 	var stages []*stage
 	var adaptors []string

@@ -8,8 +8,10 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -44,6 +46,32 @@ func TestMain(m *testing.M) {
 		}
 		return m.Run()
 	}())
+}
+
+var seedFlag = flag.Uint64("seed", 0, "seed of the tests' choices; 0 makes one")
+
+// choices are a test's random ones: of stream there are as many as callers.
+func choices(t testing.TB, stream uint64) *rand.Rand {
+	seed := *seedFlag
+	if seed == 0 {
+		seed = rand.Uint64()
+	}
+	t.Logf("seed %d", seed)
+	return rand.New(rand.NewPCG(seed, stream))
+}
+
+// soakUntil is when tests that can go on for long end: AKUPARA_SOAK from now.
+func soakUntil(t testing.TB) time.Time {
+	t.Helper()
+	soak := os.Getenv("AKUPARA_SOAK")
+	if soak == "" {
+		return time.Now()
+	}
+	d, err := time.ParseDuration(soak)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return time.Now().Add(d)
 }
 
 func repoRoot() string {

@@ -3,9 +3,7 @@ package apptest
 import (
 	"bufio"
 	"encoding/json"
-	"flag"
 	"fmt"
-	"math/rand/v2"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -16,8 +14,6 @@ import (
 
 	"github.com/akupara/akupara/store/storetest"
 )
-
-var seedFlag = flag.Uint64("seed", 0, "seed of the kill test's choices; 0 makes one")
 
 // rotator writes numbered lines to one log file and rotates it by renaming, as
 // log4j does: app.log, app.log.1, app.log.2, … It takes nothing away.
@@ -87,20 +83,8 @@ func TestEveryLineIsInTheTableExactlyOnce(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starts a cluster and kills it")
 	}
-	seed := *seedFlag
-	if seed == 0 {
-		seed = rand.Uint64()
-	}
-	t.Logf("seed %d", seed)
-	rnd := rand.New(rand.NewPCG(seed, 0))
-	rounds, until := 1, time.Now()
-	if soak := os.Getenv("AKUPARA_SOAK"); soak != "" {
-		d, err := time.ParseDuration(soak)
-		if err != nil {
-			t.Fatal(err)
-		}
-		until = until.Add(d)
-	}
+	rnd := choices(t, 0)
+	rounds, until := 1, soakUntil(t)
 
 	python(t) // skips before the cluster starts
 	cluster := storetest.StartCluster(t)

@@ -13,16 +13,26 @@ import (
 
 // TestEveryLineIsARowOnceWhateverPeopleDo plays what people do to agents, their
 // configs, their disks and their logs. Each story has a machine of its own.
+//
+// AKUPARA_SOAK=1h makes it go on for so long; -seed repeats its choices.
 func TestEveryLineIsARowOnceWhateverPeopleDo(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starts many agents")
 	}
 	t.Parallel()
-	outages := []outage{
-		{"logahead", 8, 3},
-		{"stateahead", 3, 8},
-		{"nosync", 0, 0},
+	python(t) // skips before anything starts
+	rnd := choices(t, 2)
+	outages := []outage{{"logahead", 8, 3}, {"stateahead", 3, 8}, {"nosync", 0, 0}}
+	whatPeopleDo(t, outages)
+	for round, until := 1, soakUntil(t); time.Now().Before(until); round++ {
+		for i := range outages {
+			outages[i] = outage{fmt.Sprint("outage", i), rnd.IntN(parts + 1), rnd.IntN(parts + 1)}
+		}
+		t.Run(fmt.Sprint("again ", round), func(t *testing.T) { whatPeopleDo(t, outages) })
 	}
+}
+
+func whatPeopleDo(t *testing.T, outages []outage) {
 	types := []string{"looking-pods: {parser: cri, message: raw}", "frozen-pods: {parser: cri, message: raw}"}
 	stories := []story{
 		{"files change while the agent is stopped now and then", func(t *testing.T, w *town) { w.machine(t, "frozen").play(t, 5*time.Second) }},
@@ -30,9 +40,12 @@ func TestEveryLineIsARowOnceWhateverPeopleDo(t *testing.T) {
 		{"an adaptor is renamed", renamedAdaptor},
 		{"a path moves to another adaptor", movedPath},
 		{"two adaptors match one file", sharedFile},
+		{"the data_dir is restored from a backup", restoredDataDir},
+		{"the data_dir is lost", lostDataDir},
 		{"the data_dir is removed under a live agent", removedDataDir},
 		{"the machine-id is another at each start", otherMachineIDs},
 		{"a file system comes back under another device number", remounted},
+		{"the data_dir is lost and files can't be known", unknowableFiles},
 		{"a machine and its clone both run", clonedMachine},
 		{"a machine is set back to a snapshot", setBackMachine},
 		{"a machine's folders are put back", putBackFolders},

@@ -4,19 +4,28 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"slices"
 	"syscall"
 	"testing"
 
 	"golang.org/x/sys/unix"
 )
 
-// remounted takes a FUSE file system away and brings it back: other device
-// numbers, no birth times, no generations of inodes.
-func remounted(t *testing.T, w *town) {
+// mayFUSE gives the program that mounts a FUSE file system, or skips the test,
+// loudly.
+func mayFUSE(t *testing.T) string {
+	t.Helper()
 	bindfs, err := exec.LookPath("bindfs")
 	if err != nil || !exists("/dev/fuse") || os.Geteuid() != 0 {
 		t.Skipf("SKIPPED: no FUSE file system can be mounted here: bindfs: %v, /dev/fuse: %v, user %d", err, exists("/dev/fuse"), os.Geteuid())
 	}
+	return bindfs
+}
+
+// remounted takes a FUSE file system away and brings it back: other device
+// numbers, no birth times, no generations of inodes.
+func remounted(t *testing.T, w *town) {
+	bindfs := mayFUSE(t)
 	m := w.machine(t, "remounted")
 	m.write(t, 200, "shared/a.log", "shared/b.log", "shared/deep/c.log")
 	// The last is unterminated and short: not even its first line is known.
@@ -107,4 +116,52 @@ func remounted(t *testing.T, w *town) {
 		t.Errorf("device numbers %d, %d, %d, %d: want others each time", first, second, third, fourth)
 	}
 	m.clean(t)
+}
+
+// unknowableFiles loses the agent's state where files have neither birth times
+// nor generations: they come again rather than not, and the audit says which.
+func unknowableFiles(t *testing.T, w *town) {
+	bindfs := mayFUSE(t)
+	m := w.machine(t, "unknowable")
+	m.write(t, 100, "shared/a.log", "shared/b.log")
+	if err := os.MkdirAll(m.at("net"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	start(t, "bindfs", bindfs, "-f", m.at("shared"), m.at("net"))
+	t.Cleanup(func() { _ = unix.Unmount(m.at("net"), unix.MNT_DETACH) })
+	eventually(t, slow, "the file system is there", func() bool { return exists(m.at("net/a.log")) })
+	m.configure(t, m.tail("logs", "net/*.log"))
+	m.start(t)
+	m.arrives(t)
+	m.agent.kill()
+	m.remove(t, "data")
+	before := len(m.lines)
+	m.write(t, 50, "shared/a.log", "shared/new.log")
+	m.start(t)
+	var counts map[string]int
+	eventually(t, slow, "all lines are rows", func() bool {
+		counts = m.rows(t, m.name, "true")
+		return !slices.ContainsFunc(m.lines, func(line string) bool { return counts[line] == 0 })
+	})
+	a := m.complete(t)
+	counts = m.rows(t, m.name, "true")
+	doubled := 0
+	for i, line := range m.lines {
+		if counts[line] > 1 {
+			doubled++
+		}
+		if counts[line] > 2 || counts[line] > 1 && i >= before {
+			t.Fatalf("%d rows of %q", counts[line], line)
+		}
+	}
+	listed := map[string]bool{}
+	for _, r := range a.PerhapsDoubled {
+		listed[r.Source] = r.Last > r.First
+	}
+	if doubled > 0 && (!listed[m.at("net/a.log")] || !listed[m.at("net/b.log")]) {
+		t.Errorf("%d lines are doubled, and the audit lists %v as perhaps doubled; want both files", doubled, a.PerhapsDoubled)
+	}
+	if len(a.Lost)+len(a.Forks) > 0 {
+		t.Errorf("audit: lost %v, forks %v; want none", a.Lost, a.Forks)
+	}
 }
