@@ -40,7 +40,7 @@ func New(cfg Config) (*Adaptor, error) {
 type times struct {
 	still    time.Duration // a renamed or unlinked file's last line is taken as it is (rule 6)
 	linger   time.Duration // an unlinked file that somebody may still write to is given up
-	hold     time.Duration // a still copy of a file is taken for a file of its own
+	copies   time.Duration // a still copy of a file is taken for a file of its own
 	missing  time.Duration // a file not found for so long: what was not settled of it counts as lost
 	forget   time.Duration // and then its stream is forgotten
 	retry    time.Duration // after an error with one file
@@ -51,7 +51,7 @@ type times struct {
 
 func defaultTimes() times {
 	return times{
-		still: 5 * time.Second, linger: time.Hour, hold: 5 * time.Second,
+		still: 5 * time.Second, linger: time.Hour, copies: 5 * time.Second,
 		missing: 10 * time.Minute, forget: 7 * 24 * time.Hour,
 		retry: time.Second, poll: time.Second, throttle: 20 * time.Millisecond,
 		gather: 400 * time.Millisecond,

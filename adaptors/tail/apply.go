@@ -77,7 +77,7 @@ func (r *run) apply(c *candidate, v verdict) {
 	case covered:
 		r.start(c, v.begin, true)
 	case maybeCopy:
-		r.hold(c, v)
+		r.suspect(c, v)
 	case tooOld:
 		r.files.ignored[c.path] = ignored{c.info.Key(), c.info.Size, c.info.Modified}
 		r.board.Skip(c.path, v.reason)
@@ -206,19 +206,19 @@ func (r *run) startFrom(c *candidate, of *stream, begin int64, mustOpen bool) *s
 	return s
 }
 
-// hold lets a file wait that may be a copy on its way.
-func (r *run) hold(c *candidate, v verdict) {
+// suspect lets a file wait that may be a copy on its way.
+func (r *run) suspect(c *candidate, v verdict) {
 	now := time.Now()
-	h := r.files.held[c.path]
+	h := r.files.suspects[c.path]
 	if !h.is(c) {
-		h = &held{key: c.info.Key(), size: c.info.Size, since: now}
-		r.files.held[c.path] = h
+		h = &suspect{key: c.info.Key(), size: c.info.Size, since: now}
+		r.files.suspects[c.path] = h
 	}
 	if h.exact = h.exact || v.exact; v.exact || !h.exact {
 		h.of, h.place = v.of, v.place
 	}
 	h.busy = v.of.busy
-	h.next = now.Add(max(r.times.hold/20, time.Millisecond))
+	h.next = now.Add(max(r.times.copies/20, time.Millisecond))
 	if !v.of.busy {
 		if v.of.awaited = true; v.of.path != c.path {
 			r.look(v.of.path) // which may lead to another file already
@@ -229,8 +229,8 @@ func (r *run) hold(c *candidate, v verdict) {
 
 // unhold ends the wait for what a file turns out to be.
 func (r *run) unhold(path string) {
-	if h := r.files.held[path]; h != nil {
-		delete(r.files.held, path)
+	if h := r.files.suspects[path]; h != nil {
+		delete(r.files.suspects, path)
 		if !h.of.busy {
 			h.of.awaited = false
 		}

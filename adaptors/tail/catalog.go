@@ -19,25 +19,25 @@ type catalog struct {
 	watched  bool  // events tell of all changes
 	overflow int64 // when events were lost last, Unix nanoseconds
 
-	live    *liveSet
-	lost    *lostSet               // stored streams whose file is not found
-	others  *lostSet               // stored streams of other adaptors
-	past    *pastSet               // what is known of those that ended a moment ago
-	byID    map[string]*stream     // live and lost ones
-	telling map[*stream]bool       // live ones that were lost a moment ago, and go back when their loss is reported
-	limbo   map[ident.Key]*stream  // that were never stored and whose file is gone or, perhaps, renamed
-	held    map[string]*held       // by path: files that may be copies
-	blank   map[string]*blank      // by path: files of NULs alone
-	known   map[ident.Key]*stream  // files that were followed until they were truncated; by what stream, if they may have been cut back
-	epochs  map[ident.Key][]uint64 // first lines of what files held that were truncated
-	ignored map[string]ignored     // by path: files that are too old
+	live     *liveSet
+	lost     *lostSet               // stored streams whose file is not found
+	others   *lostSet               // stored streams of other adaptors
+	past     *pastSet               // what is known of those that ended a moment ago
+	byID     map[string]*stream     // live and lost ones
+	telling  map[*stream]bool       // live ones that were lost a moment ago, and go back when their loss is reported
+	limbo    map[ident.Key]*stream  // that were never stored and whose file is gone or, perhaps, renamed
+	suspects map[string]*suspect    // by path: files that may be copies
+	blank    map[string]*blank      // by path: files of NULs alone
+	known    map[ident.Key]*stream  // files that were followed until they were truncated; by what stream, if they may have been cut back
+	epochs   map[ident.Key][]uint64 // first lines of what files held that were truncated
+	ignored  map[string]ignored     // by path: files that are too old
 }
 
 func newCatalog(cfg *Config, cutter *cut.Cutter, t times) *catalog {
 	return &catalog{
 		cfg: cfg, cutter: cutter, times: t,
 		live: newLiveSet(), lost: newLostSet(), others: newLostSet(), past: newPastSet(), byID: map[string]*stream{}, telling: map[*stream]bool{}, limbo: map[ident.Key]*stream{},
-		held: map[string]*held{}, blank: map[string]*blank{}, known: map[ident.Key]*stream{}, epochs: map[ident.Key][]uint64{}, ignored: map[string]ignored{},
+		suspects: map[string]*suspect{}, blank: map[string]*blank{}, known: map[ident.Key]*stream{}, epochs: map[ident.Key][]uint64{}, ignored: map[string]ignored{},
 	}
 }
 
@@ -54,7 +54,7 @@ type candidate struct {
 	zeros *zeros   // behind that; nil: none
 }
 
-// take gives the open file away: from here on an unlink does not matter.
+// take returns the open file away: from here on an unlink does not matter.
 func (c *candidate) take() *os.File {
 	f := c.f
 	c.f = nil
@@ -68,9 +68,9 @@ func (c *candidate) close() {
 	}
 }
 
-// held is a file that is so far the same as another one that is being
-// followed.
-type held struct {
+// suspect is a file that may be a copy: so far it is the same as another one
+// that is being followed.
+type suspect struct {
 	key   ident.Key
 	of    *stream // whose file it may be a copy of
 	place bool    // that was at the same path before
@@ -81,8 +81,8 @@ type held struct {
 	next  time.Time // look again
 }
 
-// is reports whether the candidate is the file that is held, as it was.
-func (h *held) is(c *candidate) bool {
+// is reports whether the candidate is the suspect, as it was.
+func (h *suspect) is(c *candidate) bool {
 	return h != nil && h.key == c.info.Key() && h.size == c.info.Size
 }
 
@@ -93,10 +93,10 @@ func (k *catalog) forget(s *stream) {
 	delete(k.byID, s.out.ID())
 }
 
-// waitedFor reports whether a file that may be a copy was held long enough.
+// waitedFor reports whether a file that may be a copy has waited long enough.
 func (k *catalog) waitedFor(c *candidate) bool {
-	h := k.held[c.path]
-	return h.is(c) && time.Since(h.since) >= k.times.hold
+	h := k.suspects[c.path]
+	return h.is(c) && time.Since(h.since) >= k.times.copies
 }
 
 // at returns the stream whose file is at a path, or was there until a moment ago;
@@ -105,7 +105,7 @@ func (k *catalog) at(path string) *stream {
 	if s := k.live.byPath[path]; s != nil {
 		return s
 	}
-	if h := k.held[path]; h != nil && h.place {
+	if h := k.suspects[path]; h != nil && h.place {
 		return h.of
 	}
 	return nil
@@ -113,7 +113,7 @@ func (k *catalog) at(path string) *stream {
 
 // awaited reports whether a file that may be a copy waits for the stream.
 func (k *catalog) awaited(s *stream) bool {
-	for _, h := range k.held {
+	for _, h := range k.suspects {
 		if h.of == s {
 			return true
 		}

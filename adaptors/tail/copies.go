@@ -55,7 +55,7 @@ func (s *stream) isNear(c *candidate) bool {
 // heldFor reports whether a file was seen to be a copy of the stream's while
 // that was whole.
 func (k *catalog) heldFor(c *candidate, s *stream) bool {
-	h := k.held[c.path]
+	h := k.suspects[c.path]
 	return h != nil && h.key == c.info.Key() && h.of == s && h.exact
 }
 
@@ -69,7 +69,7 @@ func (k *catalog) copyOfLive(c *candidate) (v verdict, ok bool) {
 	if v, ok := k.movedByCopy(of, c); ok {
 		return v, true
 	}
-	h := k.held[c.path]
+	h := k.suspects[c.path]
 	// While the original is not where it was, or not what it was, that decides,
 	// as soon as it is noticed.
 	if k.waitedFor(c) && !of.busy && (of.path == "" || of.isWhole()) {
@@ -128,7 +128,7 @@ func (k *catalog) movedByCopy(s *stream, c *candidate) (v verdict, ok bool) {
 		return v, false
 	}
 	if info.Size > c.info.Size || mayGrow(s.f) != no {
-		still := k.held[c.path].is(c) && time.Since(k.held[c.path].since) >= k.times.hold/4 // else it may be on its way
+		still := k.suspects[c.path].is(c) && time.Since(k.suspects[c.path].since) >= k.times.copies/4 // else it may be on its way
 		return verdict{is: covered, of: s, begin: c.end}, info.Size >= c.info.Size && still
 	}
 	same, err := s.sameBytes(c.f, c.info.Size)

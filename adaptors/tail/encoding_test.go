@@ -14,7 +14,7 @@ import (
 	"golang.org/x/text/encoding/ianaindex"
 )
 
-// encoded gives the text in an encoding, by its IANA name.
+// encoded returns the text in an encoding, by its IANA name.
 func encoded(t *testing.T, text, name string) string {
 	t.Helper()
 	if name == "" {
@@ -31,7 +31,7 @@ func encoded(t *testing.T, text, name string) string {
 	return out
 }
 
-// texts gives the records that came, as UTF-8, in the order of their offsets and
+// texts returns the records that came, as UTF-8, in the order of their offsets and
 // once each, and the encoding they say they are in.
 func (r *rig) texts(stream string) (texts []string, encoding string) {
 	records := map[int64]string{}

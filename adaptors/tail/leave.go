@@ -58,8 +58,8 @@ func (r *run) findCopy(s *stream) {
 			r.drainEvents() // of the copy there is one by now
 		}
 	}
-	for held := range r.files.held {
-		r.check(held)
+	for path := range r.files.suspects {
+		r.check(path)
 	}
 	if !r.files.lost.has(s) {
 		return
@@ -82,7 +82,7 @@ func (r *run) endUnfound(now time.Time) {
 			s.goodSize = s.begin
 			r.forgo(s)
 		case s.out.ID() != "" && !r.files.lost.has(s): // it goes on in a copy
-		case now.Sub(s.lostAt) < r.times.hold:
+		case now.Sub(s.lostAt) < r.times.copies:
 			return false
 		default:
 			r.finishReplaced(s)
@@ -112,7 +112,7 @@ func (r *run) goOnOpen(f *os.File, path, origin string) {
 		return
 	}
 	if now, err := ident.Stat(c.named); err == nil && now.Key() == c.info.Key() {
-		return // at the next look, if it is held
+		return // at the next look, if it is a suspect
 	}
 	if c.head, err = ident.ReadHead(f); err != nil || r.files.trim(&c) != nil || c.end == 0 {
 		return
@@ -125,7 +125,7 @@ func (r *run) goOnOpen(f *os.File, path, origin string) {
 // anything of it was read: it is a stream of its own then.
 func (r *run) copied(s *stream) bool {
 	r.find.ScanBelow(filepath.Dir(s.origin), r.check)
-	for path, h := range r.files.held {
+	for path, h := range r.files.suspects {
 		if related(s.origin, path) && h.size >= s.goodSize {
 			return true
 		}

@@ -15,7 +15,7 @@ type verdict struct {
 	begin  int64   // of a new stream; with continues, of what is written to the old file still
 	anew   bool    // with continues: the old file's device is gone
 	place  bool    // it was where the candidate is now
-	exact  bool    // a held file: it was seen to be the beginning of its original's, byte for byte
+	exact  bool    // a suspect: it was seen to be the beginning of its original's, byte for byte
 	reason string  // why a file is not read
 }
 
@@ -51,7 +51,7 @@ const (
 	covered
 	// maybeCopy: the same as a file that is being followed, byte for byte so
 	// far, under a name that rotation gives: probably a truncation is about to
-	// follow. It is held until that happens, until it differs, or until it was
+	// follow. It waits until that happens, until it differs, or until it was
 	// still for 5 s, and is then a file of its own.
 	maybeCopy
 	// tooOld: a new file that ignore_older keeps waiting.

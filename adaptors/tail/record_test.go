@@ -15,7 +15,7 @@ import (
 	"github.com/akupara/akupara/config"
 )
 
-// records gives what came, cut at the borders that the chunks carry, or at
+// records returns what came, cut at the borders that the chunks carry, or at
 // newlines.
 func (r *rig) records(stream string) []string {
 	content := r.rec.Bytes(stream)

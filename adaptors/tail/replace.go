@@ -73,7 +73,7 @@ func (k *catalog) mountedAnew(s *stream, c *candidate) bool {
 // now, as far as is known.
 func (k *catalog) before(c *candidate) []*stream {
 	var out []*stream
-	if h := k.held[c.path]; h != nil && h.place && k.live.has(h.of) {
+	if h := k.suspects[c.path]; h != nil && h.place && k.live.has(h.of) {
 		out = append(out, h.of)
 	}
 	for _, s := range k.live.byOrigin[c.path] {
@@ -110,7 +110,7 @@ func (k *catalog) tookPlaceOf(s *stream, old *ident.Info, c *candidate) answer {
 		return yes
 	case k.watched && old.Changed > k.overflow:
 		// Events come in their order: one of a deletion would have come before.
-		if h := k.held[c.path]; s.overPath && h.is(c) && h.of == s && time.Since(h.since) >= k.times.hold/20 {
+		if h := k.suspects[c.path]; s.overPath && h.is(c) && h.of == s && time.Since(h.since) >= k.times.copies/20 {
 			return yes
 		}
 		return unknown

@@ -26,7 +26,7 @@ type parquet struct{ bytes.Buffer }
 
 func (*parquet) Close() error { return nil }
 
-// rows gives the rows that the table gets of what came, in the order of their
+// rows returns the rows that the table gets of what came, in the order of their
 // offsets. What came twice is left out, as the demux does.
 func (r *rig) rows() []map[string]string {
 	r.t.Helper()
@@ -118,7 +118,7 @@ func TestFilesOfEveryEncodingBecomeTheirText(t *testing.T) {
 	}
 }
 
-// sayable gives what of the text an encoding can say.
+// sayable returns what of the text an encoding can say.
 func sayable(t *testing.T, name, text string) string {
 	t.Helper()
 	if name == "" {

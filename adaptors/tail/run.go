@@ -259,13 +259,13 @@ func (r *run) wakeUp(tick *time.Timer) {
 			next = min(next, b.next.Sub(now))
 		}
 	}
-	for path, h := range r.files.held {
+	for path, h := range r.files.suspects {
 		if d := h.next.Sub(now); d > 0 {
 			next = min(next, d)
 			continue
 		}
 		r.check(path)
-		if h := r.files.held[path]; h != nil {
+		if h := r.files.suspects[path]; h != nil {
 			next = min(next, max(time.Millisecond, h.next.Sub(now)))
 		}
 	}
@@ -330,7 +330,7 @@ func (r *run) finishTurn(ctx context.Context, res result) {
 	if res.wake > 0 {
 		r.turns.wait(s, res.wake)
 	}
-	for path, h := range r.files.held {
+	for path, h := range r.files.suspects {
 		if h.of == s && h.busy || s.path == "" && s.f != nil && s.info.Links == 0 { // before it is secured and forgotten
 			r.look(path)
 		}

@@ -76,7 +76,7 @@ func (r *run) scan() {
 			r.check(path)
 		}
 	}
-	for path := range r.files.held {
+	for path := range r.files.suspects {
 		if away(path) {
 			r.check(path)
 		}
@@ -115,7 +115,7 @@ func (r *run) foldersGone() {
 			r.check(path)
 		}
 	}
-	for path := range r.files.held {
+	for path := range r.files.suspects {
 		if below(path) {
 			r.check(path)
 		}

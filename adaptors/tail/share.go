@@ -65,7 +65,7 @@ func (r *run) stillRefused(path string, info *ident.Info) bool {
 	switch {
 	case was.key != info.Key():
 	case was.copy:
-		return now.Sub(was.since) < 2*r.times.hold
+		return now.Sub(was.since) < 2*r.times.copies
 	case was.version == r.env.Claims.Version() && now.Sub(was.since) < r.times.missing:
 		return true
 	}
@@ -102,7 +102,7 @@ func (r *run) drop(key ident.Key) {
 // more, and looks at what they have let go of.
 func (r *run) share() {
 	held := map[ident.Key]bool{}
-	for _, h := range r.files.held {
+	for _, h := range r.files.suspects {
 		held[h.key] = true
 	}
 	for key := range r.shared.claimed {

@@ -42,7 +42,7 @@ type rig struct {
 // testTimes are short, but for those that only few tests wait for.
 func testTimes() times {
 	return times{
-		still: 100 * time.Millisecond, linger: 250 * time.Millisecond, hold: 250 * time.Millisecond,
+		still: 100 * time.Millisecond, linger: 250 * time.Millisecond, copies: 250 * time.Millisecond,
 		missing: time.Hour, forget: 24 * time.Hour, retry: 20 * time.Millisecond, poll: 20 * time.Millisecond,
 		throttle: time.Millisecond,
 		gather:   2 * time.Millisecond,
@@ -97,7 +97,7 @@ func (r *rig) start() {
 func (r *rig) startHolding() {
 	r.t.Helper()
 	t := testTimes()
-	t.hold = 5 * time.Second
+	t.copies = 5 * time.Second
 	r.startWith(t)
 }
 

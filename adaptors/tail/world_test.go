@@ -67,7 +67,7 @@ func newWorld(t testing.TB, watch string) *world {
 
 func (w *world) times() times {
 	t := testTimes()
-	t.hold = time.Second // between copy and truncation on a busy machine
+	t.copies = time.Second // between copy and truncation on a busy machine
 	return t
 }
 
@@ -181,7 +181,7 @@ func (w *world) destroyed(f *file, have map[string]int) {
 	}
 }
 
-// held tells whether the tailer has the file open, as a stream's.
+// held reports whether the tailer has the file open, as a stream's.
 func (w *world) held(name string) bool {
 	if !w.running || !shows(w.rig, name) {
 		return false
