@@ -38,7 +38,7 @@ func (q *queue) taken(list *[]*stream) {
 	s.queued, s.busy = false, true
 }
 
-// enqueue returns a stream a turn, as soon as a reader is free.
+// enqueue gives a stream a turn, as soon as a reader is free.
 func (q *queue) enqueue(s *stream) {
 	if s.busy {
 		s.again = true
@@ -52,7 +52,7 @@ func (q *queue) enqueue(s *stream) {
 	}
 }
 
-// grown returns a stream a turn because its file has grown: at once where it was
+// grown gives a stream a turn because its file has grown: at once where it was
 // still, so that a line that comes alone does not wait; else a moment later, so
 // that a file that grows all the time is read in larger pieces. The more such
 // files there are, the longer is the moment: each turn has its price.
@@ -70,7 +70,7 @@ func (q *queue) grown(s *stream) {
 	}
 }
 
-// wait returns a stream a turn after a while.
+// wait gives a stream a turn after a while.
 func (q *queue) wait(s *stream, d time.Duration) {
 	s.wakeAt = time.Now().Add(d)
 	q.waiting[s] = true
