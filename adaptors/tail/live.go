@@ -17,12 +17,6 @@ type liveSet struct {
 	byHead   map[headName][]*stream
 }
 
-// headName is what a copy in another folder is looked up by.
-type headName struct {
-	head uint64 // of MaxHead bytes; 0: not known to be so long yet
-	name string // without its folder
-}
-
 func newLiveSet() *liveSet {
 	return &liveSet{
 		all: map[*stream]bool{}, byKey: map[ident.Key]*stream{}, byPath: map[string]*stream{},

@@ -49,3 +49,9 @@ func isBackup(path, name string) bool {
 	added, ok := strings.CutPrefix(name, path)
 	return ok && backups.MatchString(added)
 }
+
+// headName is what a copy in another folder is looked up by.
+type headName struct {
+	head uint64 // of MaxHead bytes; 0: not known to be so long yet
+	name string // without its folder
+}

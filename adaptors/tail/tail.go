@@ -3,10 +3,11 @@
 // was not running, each byte of each file once.
 //
 // One goroutine (run.go) looks at files (look.go; internal/find says which there
-// are), decides what each is (judge in match.go, with copies.go and
-// internal/ident) and does what follows (apply.go; leave.go where a stream
-// loses its file). catalog.go is what it knows of files, queue.go whose turn it
-// is. A few goroutines read (read.go, finish.go), each one stream at a time;
+// are), decides what each is (judge in match.go gives a verdict; copies.go,
+// replace.go, past.go and cutback.go are what it asks) and does what follows
+// (apply.go; leave.go where a stream loses its file). catalog.go is what it knows
+// of files, share.go what it has to do with other adaptors, origin.go what a
+// stream is named by, queue.go whose turn it is. A few goroutines read (read.go, finish.go), each one stream at a time;
 // internal/cut says where records end.
 //
 // Known limits are listed in README.md, together with the test of each hazard.
