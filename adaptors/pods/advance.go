@@ -58,7 +58,7 @@ func (r *reader) advance(in *instance, pos int64, wake *time.Duration) (bool, er
 	return true, r.store(in)
 }
 
-// quiet gives how long to wait until nothing more is expected to be written to
+// quiet returns how long to wait until nothing more is expected to be written to
 // a file that has another name by now; 0: no more. over tells that even the
 // one after it was rotated.
 func (in *instance) quiet(f *file, still time.Duration, over bool) (time.Duration, error) {

@@ -150,7 +150,7 @@ func (c *chain) forget(settled int64, patience time.Duration, lasting bool, befo
 	c.changed = c.changed || n > 0
 }
 
-// has tells whether a part from index i on is of the file.
+// has reports whether a part from index i on is of the file.
 func (c *chain) has(f *file, i int) bool {
 	for _, p := range c.parts[i:] {
 		if p.file == f {

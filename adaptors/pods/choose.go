@@ -9,7 +9,7 @@ import (
 	"github.com/akupara/akupara/adaptors/pods/internal/kube"
 )
 
-// decide tells whether and as what an instance is collected, as soon as its
+// decide reports whether and as what an instance is collected, as soon as its
 // metadata is there. Until then it gives how long to wait.
 func (r *reader) decide(_ context.Context, in *instance) (time.Duration, error) {
 	var labels map[string]string

@@ -37,7 +37,7 @@ var (
 	errStale  = errors.New("another file has its name")
 )
 
-// exists tells whether the file can be opened by its name, and nothing but
+// exists reports whether the file can be opened by its name, and nothing but
 // another look at the folder could tell otherwise.
 func (f *file) exists() bool { return f.name != "" }
 
@@ -153,7 +153,7 @@ func (f *file) look() error {
 }
 
 // growHead lets the fingerprint of the head grow with the file until it is
-// full, in a few steps. It tells whether it did.
+// full, in a few steps. It reports whether it did.
 func (f *file) growHead(r io.ReaderAt) (bool, error) {
 	if have := int64(f.id.HeadLen); have == ident.MaxHead || f.size < 2*have && f.size < ident.MaxHead {
 		return false, nil
@@ -215,7 +215,7 @@ const (
 	yes
 )
 
-// mayGrow tells whether anybody has the file open for writing: the kernel
+// mayGrow reports whether anybody has the file open for writing: the kernel
 // refuses a read lease then. A lease needs the file's owner or CAP_LEASE; it
 // is given back at once.
 func (f *file) mayGrow() answer {

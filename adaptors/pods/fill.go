@@ -122,7 +122,7 @@ func (in *instance) readPart(p *part, buf []byte, pos int64) (int, error) {
 	return n, err
 }
 
-// givesUp tells whether an error means that the rest of a part is lost.
+// givesUp reports whether an error means that the rest of a part is lost.
 func (in *instance) givesUp(p *part, err error) bool {
 	f := p.file
 	switch {
@@ -134,7 +134,7 @@ func (in *instance) givesUp(p *part, err error) bool {
 	return false
 }
 
-// same gives what tells whether bytes are those that were sent of a file, as
+// same returns what tells whether bytes are those that were sent of a file, as
 // far as fingerprints tell. A size of -1 is not known.
 func (in *instance) same(f *file) func(r io.ReaderAt, size int64) (bool, error) {
 	return func(r io.ReaderAt, size int64) (bool, error) {

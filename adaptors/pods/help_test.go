@@ -16,7 +16,7 @@ type (
 	adaptorsAdaptor = adaptors.Adaptor
 )
 
-// contents gives what is in the files that there are of a container, oldest
+// contents returns what is in the files that there are of a container, oldest
 // first.
 func (c *ctr) contents() []string {
 	c.k.t.Helper()
@@ -64,7 +64,7 @@ func (r *rig) openFiles() int {
 	return n
 }
 
-// sees tells whether the adaptor has the present log open, which is not the one
+// sees reports whether the adaptor has the present log open, which is not the one
 // that was there before.
 func (r *rig) sees(c *ctr, before ident.Info) bool {
 	now := c.stat()

@@ -49,7 +49,7 @@ func (t *TypeRule) Validate(n config.Node) config.Problems {
 
 func (r *Rules) needsMetadata() bool { return len(r.Labels)+len(r.ExcludeLabels) > 0 }
 
-// names tells whether a container is collected as far as its names tell.
+// names reports whether a container is collected as far as its names tell.
 func (r *Rules) names(c *container) bool {
 	return listed(r.Namespaces, r.ExcludeNamespaces, c.namespace) &&
 		listed(r.Pods, r.ExcludePods, c.pod) &&
@@ -61,7 +61,7 @@ func listed(include, exclude []config.Glob, name string) bool {
 	return (len(include) == 0 || slices.ContainsFunc(include, match)) && !slices.ContainsFunc(exclude, match)
 }
 
-// labels tells whether a pod with these labels is collected.
+// labels reports whether a pod with these labels is collected.
 func (r *Rules) labels(labels map[string]string) bool {
 	if !all(r.Labels, labels) {
 		return false
@@ -83,7 +83,7 @@ func all(want map[string]config.Glob, labels map[string]string) bool {
 	return true
 }
 
-// matches tells whether the rule is for the container. labels are nil where
+// matches reports whether the rule is for the container. labels are nil where
 // they are not known.
 func (t *TypeMatch) matches(c *container, labels map[string]string) bool {
 	is := func(g config.Glob, name string) bool { return g == "" || g.Match(name) }
@@ -157,7 +157,7 @@ func parseName(file string) (name, bool) {
 const maxOwnTags = 20
 
 // withPrefix adds what the patterns select, in the order of the names. It
-// tells whether there was room for all.
+// reports whether there was room for all.
 func withPrefix(tags map[string]string, prefix string, from map[string]string, globs []config.Glob, room *int) bool {
 	for _, k := range slices.Sorted(maps.Keys(from)) {
 		if !anyGlob(globs, k) {
@@ -179,7 +179,7 @@ func withPrefix(tags map[string]string, prefix string, from map[string]string, g
 // maxTagValue is the most bytes of an annotation that go into a tag.
 const maxTagValue = 4096
 
-// self tells whether a container is of the pod that the agent runs in.
+// self reports whether a container is of the pod that the agent runs in.
 func self(c *container, env func(string) string) bool {
 	pod, ns := env("POD_NAME"), env("POD_NAMESPACE")
 	if pod == "" && env("KUBERNETES_SERVICE_HOST") != "" {

@@ -82,7 +82,7 @@ func (m *Metadata) source(env func(string) string, log *slog.Logger) (*kube.Sour
 	}, log), nil
 }
 
-// anyGlob tells whether a name matches. Names of labels have a slash, which a
+// anyGlob reports whether a name matches. Names of labels have a slash, which a
 // star alone would not match.
 func anyGlob(globs []config.Glob, name string) bool {
 	return slices.ContainsFunc(globs, func(g config.Glob) bool { return g == "*" || g == "all" || g.Match(name) })

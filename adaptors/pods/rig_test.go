@@ -168,7 +168,7 @@ func (r *rig) untilElse(what string, is func() bool, more func() string) {
 	}
 }
 
-// got gives what came of a path: its streams' bytes, holes as NULs.
+// got returns what came of a path: its streams' bytes, holes as NULs.
 func (r *rig) got(path string) string {
 	var b strings.Builder
 	seen := map[string]bool{}
@@ -233,7 +233,7 @@ func around(got, want string) string {
 	return fmt.Sprintf("got  %q\nwant %q", got[at:min(len(got), at+160)], want[at:min(len(want), at+160)])
 }
 
-// records gives the records of a path as they were cut, each with the part
+// records returns the records of a path as they were cut, each with the part
 // that its chunk is marked as.
 func (r *rig) records(path string) []string {
 	var out []string

@@ -95,7 +95,7 @@ func (r *run) parse(path string) (container, name, bool) {
 	return parsePath(rel)
 }
 
-// get gives a container's instance, a new one where there is none; nil where
+// get returns a container's instance, a new one where there is none; nil where
 // the container is not collected.
 func (r *run) get(c *container) *turn {
 	if t := r.live.byKey[c.key()]; t != nil && !t.in.out.EndSent() {
@@ -121,7 +121,7 @@ func (r *run) add(in *instance) *turn {
 // pathOf is the path of an instance's log.
 func (r *run) pathOf(in *instance) string { return filepath.Join(r.root, in.key()) }
 
-// mayOpen tells whether one more file may be opened at once: while there are
+// mayOpen reports whether one more file may be opened at once: while there are
 // far too many, a log waits for its turn.
 func (r *run) mayOpen() bool {
 	_, hard := r.files.Excess()

@@ -10,7 +10,7 @@ import (
 	"github.com/akupara/akupara/chunk"
 )
 
-// between gives the state at an offset where nothing is known of the bytes
+// between returns the state at an offset where nothing is known of the bytes
 // before it but what they are.
 func (in *instance) between(off int64) cri.State {
 	i := in.index(off - 1)

@@ -126,7 +126,7 @@ func (c *Cutter) Next(data []byte, ends []int, at State, flush Flush, borders []
 	return Cut{N: c.Max, Part: part, Borders: append(borders, int64(c.Max)), After: after}
 }
 
-// told gives the borders where a reader can't find them by itself.
+// told returns the borders where a reader can't find them by itself.
 func told(borders []int64, single bool) []int64 {
 	if single {
 		return nil
@@ -134,7 +134,7 @@ func told(borders []int64, single bool) []int64 {
 	return borders
 }
 
-// lineEnd gives the end of the line at pos; ok is false where it is not there.
+// lineEnd returns the end of the line at pos; ok is false where it is not there.
 func lineEnd(data []byte, ends []int, pos int) (end int, terminated, ok bool) {
 	limit, forced := len(data), false
 	if i, _ := slices.BinarySearch(ends, pos+1); i < len(ends) {

@@ -107,7 +107,7 @@ func docker(line []byte) (Line, bool) {
 	return l, true
 }
 
-// Message gives the text of a record, which is one line or several: without
+// Message returns the text of a record, which is one line or several: without
 // frames, parts joined, lines of one output joined by newlines, and what was
 // written to stdout before what was written to stderr. It is a part of the
 // record where that is one line.

@@ -105,7 +105,7 @@ func (s *Source) Trouble() string {
 	return fmt.Sprintf("the metadata of pods is not known since %s: %s", s.since.UTC().Format(time.RFC3339), s.trouble)
 }
 
-// Lookup gives what is known of a pod, and has it asked for if nothing is. It
+// Lookup returns what is known of a pod, and has it asked for if nothing is. It
 // never waits.
 func (s *Source) Lookup(uid string) (Pod, State) {
 	s.mu.Lock()

@@ -148,7 +148,7 @@ func (z *File) step(p []byte) int {
 	return n
 }
 
-// Damaged tells whether an error of Open or ReadAt says that the file's bytes
+// Damaged reports whether an error of Open or ReadAt says that the file's bytes
 // are not what gzip wrote, or not all of them.
 func Damaged(err error) bool {
 	var corrupt flate.CorruptInputError
