@@ -110,7 +110,7 @@ func (r *run) goOn(c *candidate, v verdict) {
 		r.forget(s)
 		r.start(c, s.begin, mustOpen)
 	} else {
-		r.turns.cancel(s)
+		r.turns.Forget(s)
 		r.found(s, c)
 	}
 	if !v.anew {
@@ -217,9 +217,9 @@ func (r *run) suspect(c *candidate, v verdict) {
 	if h.exact = h.exact || v.exact; v.exact || !h.exact {
 		h.of, h.place = v.of, v.place
 	}
-	h.busy = v.of.busy
+	h.busy = v.of.Busy()
 	h.next = now.Add(max(r.times.copies/20, time.Millisecond))
-	if !v.of.busy {
+	if !v.of.Busy() {
 		if v.of.awaited = true; v.of.path != c.path {
 			r.look(v.of.path) // which may lead to another file already
 		}
@@ -231,7 +231,7 @@ func (r *run) suspect(c *candidate, v verdict) {
 func (r *run) unhold(path string) {
 	if h := r.files.suspects[path]; h != nil {
 		delete(r.files.suspects, path)
-		if !h.of.busy {
+		if !h.of.Busy() {
 			h.of.awaited = false
 		}
 		r.turns.enqueue(h.of) // it may be finished

@@ -72,12 +72,12 @@ func (k *catalog) copyOfLive(c *candidate) (v verdict, ok bool) {
 	h := k.suspects[c.path]
 	// While the original is not where it was, or not what it was, that decides,
 	// as soon as it is noticed.
-	if k.waitedFor(c) && !of.busy && (of.path == "" || of.isWhole()) {
+	if k.waitedFor(c) && !of.Busy() && (of.path == "" || of.isWhole()) {
 		return verdict{}, false
 	}
 	// In this order: the original must still be the stream's, and not what was
 	// written anew in its place.
-	exact := (!h.is(c) || !h.exact) && !of.busy && of.path != "" && samePrefix(of.path, c.f, c.info.Size) && of.isWhole()
+	exact := (!h.is(c) || !h.exact) && !of.Busy() && of.path != "" && samePrefix(of.path, c.f, c.info.Size) && of.isWhole()
 	return verdict{is: maybeCopy, of: of, exact: exact}, true
 }
 
@@ -120,7 +120,7 @@ func (k *catalog) original(c *candidate) (of *stream) {
 // the copy. If the deleted file may still be written to, or is longer than the
 // copy, nothing of the copy is read: its stream begins at its end.
 func (k *catalog) movedByCopy(s *stream, c *candidate) (v verdict, ok bool) {
-	if s.busy || s.f == nil || s.path != "" || s.out.ID() == "" {
+	if s.Busy() || s.f == nil || s.path != "" || s.out.ID() == "" {
 		return v, false
 	}
 	info, err := ident.Fstat(s.f)
@@ -156,7 +156,7 @@ func (s *stream) isWhole() bool {
 
 // mayHaveCopy reports whether the file may be a copy of the stream's.
 func (s *stream) mayHaveCopy(c *candidate) bool {
-	if s.busy { // being read right now: compare afterwards, unless it is another one for sure
+	if s.Busy() { // being read right now: compare afterwards, unless it is another one for sure
 		id, known := s.identNow()
 		return !known || id.Shared(c.head) > 0
 	}

@@ -11,46 +11,32 @@ import (
 // keepOpen counts the stream among those with an open file, and closes the
 // files that were used least recently when there are too many.
 func (r *run) keepOpen(s *stream) {
-	switch {
-	case s.f == nil && s.lru != nil:
-		r.open.Remove(s.lru)
-		s.lru = nil
-	case s.f != nil && s.lru == nil:
-		s.lru = r.open.PushBack(s)
-	case s.f != nil:
-		r.open.MoveToBack(s.lru)
-	}
-	r.descriptors.Hold(r.open.Len())
+	r.turns.Hold(s, s.isOpen())
 	r.closeExcess(s)
 }
 
+// isOpen is how many files the stream has open.
+func (s *stream) isOpen() int {
+	if s.f == nil {
+		return 0
+	}
+	return 1
+}
+
 // closeExcess closes files while there are too many, but for that of one
-// stream.
+// stream. What has no path can't be opened again; nor can be what was deleted,
+// but without descriptors nothing works any more: what waits for receipts goes
+// first, then what is not read yet.
 func (r *run) closeExcess(but *stream) {
-	soft, hard := r.descriptors.Excess()
-	for e := r.open.Front(); e != nil && soft > 0; {
-		old := e.Value.(*stream)
-		e = e.Next()
-		// What has no path can't be opened again.
-		if old != but && !old.busy && !old.gone && old.path != "" {
-			r.close(old)
-			soft--
-			hard--
+	r.turns.Excess(but, 3, func(s *stream, round int) int {
+		switch {
+		case round == 0 && !s.gone && s.path != "":
+			r.close(s)
+		case round > 0 && (s.gone || round == 2 && s.path == ""):
+			r.giveUp(s)
 		}
-	}
-	// Nor can be what was deleted, but without descriptors nothing works any
-	// more: what waits for receipts goes first, then what is not read yet.
-	for _, unread := range [...]bool{false, true} {
-		for e := r.open.Front(); e != nil && hard > 0; {
-			old := e.Value.(*stream)
-			e = e.Next()
-			if old != but && !old.busy && (old.gone || unread && old.path == "") {
-				r.giveUp(old)
-				hard--
-			}
-		}
-	}
-	r.descriptors.Hold(r.open.Len())
+		return s.isOpen()
+	})
 }
 
 // giveUp closes the file of a stream that can't be opened again. What was not
@@ -94,10 +80,7 @@ func (r *run) letGo(s *stream) *os.File {
 		}
 	}
 	s.f = nil
-	if s.lru != nil {
-		r.open.Remove(s.lru)
-		s.lru = nil
-	}
+	r.turns.Hold(s, 0)
 	return f
 }
 
@@ -114,7 +97,7 @@ func (r *run) readMail() {
 				r.turns.enqueue(s)
 			}
 		}
-		if !s.busy {
+		if !s.Busy() {
 			r.settle(s)
 		}
 	}
@@ -122,7 +105,7 @@ func (r *run) readMail() {
 
 // settle forgets a stream that is finished and secured whole.
 func (r *run) settle(s *stream) {
-	if s.busy || s.queued || !s.gone || !s.out.Done() || r.files.awaited(s) {
+	if s.Busy() || s.queued() || !s.gone || !s.out.Done() || r.files.awaited(s) {
 		return
 	}
 	if s.f != nil { // somebody wrote on to the deleted file
@@ -143,16 +126,16 @@ func (r *run) settle(s *stream) {
 func (r *run) forget(s *stream) {
 	r.close(s)
 	r.files.forget(s)
-	r.turns.cancel(s)
+	r.turns.Forget(s)
 	r.board.Hide(s.out)
 }
 
 // setPath notes where a stream's file is now.
 func (r *run) setPath(s *stream, path string) {
 	r.files.live.move(s, path)
-	if s.busy {
+	if s.Busy() {
 		s.newPath = &path
-		s.again = true
+		r.turns.enqueue(s)
 		return
 	}
 	if path == "" && s.f == nil {

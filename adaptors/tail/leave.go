@@ -16,7 +16,7 @@ func (r *run) replaced(s *stream) {
 	path := s.path
 	f := r.letGo(s)
 	r.files.live.remove(s)
-	r.turns.cancel(s)
+	r.turns.Forget(s)
 	r.files.known[s.key] = nil
 	if r.files.epochs[s.key] = s.first.Past; s.out.ID() != "" {
 		r.files.epochs[s.key] = s.ident.PastWith()
@@ -131,7 +131,7 @@ func (r *run) copied(s *stream) bool {
 		}
 	}
 	for path, other := range r.files.live.byPath {
-		if related(s.origin, path) && other.out.Shown().Size >= s.goodSize && (other.busy || other.info.Birth >= s.info.Birth) {
+		if related(s.origin, path) && other.out.Shown().Size >= s.goodSize && (other.Busy() || other.info.Birth >= s.info.Birth) {
 			return true
 		}
 	}
@@ -176,7 +176,7 @@ func (r *run) vanished(s *stream) {
 	path := s.path
 	r.close(s)
 	r.files.live.remove(s)
-	r.turns.cancel(s)
+	r.turns.Forget(s)
 	s.path = ""
 	if s.out.ID() == "" {
 		r.forgo(s)

@@ -23,7 +23,7 @@ func (r *run) check(path string) {
 		delete(r.files.ignored, path)
 		delete(r.shared.refused, path)
 		if old != nil {
-			if !old.busy && old.info.Links > 1 { // perhaps it matches by another name
+			if !old.Busy() && old.info.Links > 1 { // perhaps it matches by another name
 				r.scanNow, r.scanAll = true, true
 			}
 			r.setPath(old, "")
@@ -37,7 +37,7 @@ func (r *run) check(path string) {
 	}
 	switch {
 	case s != nil && s == old:
-		if s.busy || info.Size != s.info.Size || info.Modified != s.info.Modified {
+		if s.Busy() || info.Size != s.info.Size || info.Modified != s.info.Modified {
 			r.turns.enqueue(s)
 		}
 		return
@@ -46,7 +46,7 @@ func (r *run) check(path string) {
 			r.setPath(old, "")
 		}
 		if other, err := ident.Stat(s.path); s.path != "" && err == nil && other.Key() == info.Key() {
-			if s.busy || info.Size != s.info.Size || info.Modified != s.info.Modified {
+			if s.Busy() || info.Size != s.info.Size || info.Modified != s.info.Modified {
 				r.turns.enqueue(s)
 			}
 			return // another name of the same file

@@ -71,7 +71,7 @@ func (k *catalog) copyOfPast(c *candidate) (v verdict, ok bool) {
 		}
 		s := k.byID[o.out.ID()]
 		switch {
-		case same && s != nil && s.busy:
+		case same && s != nil && s.Busy():
 			return verdict{is: maybeCopy, of: s}, true
 		case same && s != nil && s.gone:
 			return verdict{is: continues, of: s, past: o}, true

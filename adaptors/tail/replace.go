@@ -26,7 +26,7 @@ const maxCompared = 8 << 20
 // lines; so what became of the old one decides, not the bytes alone.
 func (k *catalog) replacementOf(c *candidate) (v verdict, ok bool) {
 	for _, s := range k.before(c) {
-		if s.busy { // being read right now: look afterwards, unless it is another one for sure
+		if s.Busy() { // being read right now: look afterwards, unless it is another one for sure
 			if id, known := s.identNow(); !known || len(c.head) < id.HeadLen || id.SameHead(c.head) {
 				return verdict{is: maybeCopy, of: s, place: true}, true
 			}
@@ -77,7 +77,7 @@ func (k *catalog) before(c *candidate) []*stream {
 		out = append(out, h.of)
 	}
 	for _, s := range k.live.byOrigin[c.path] {
-		if s.path == "" || s.busy || isBackup(c.path, s.path) {
+		if s.path == "" || s.Busy() || isBackup(c.path, s.path) {
 			out = append(out, s)
 		}
 	}

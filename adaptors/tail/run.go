@@ -1,7 +1,6 @@
 package tail
 
 import (
-	"container/list"
 	"context"
 	"errors"
 	"sync"
@@ -14,6 +13,7 @@ import (
 	"github.com/akupara/akupara/adaptors/internal/find"
 	"github.com/akupara/akupara/adaptors/internal/ident"
 	"github.com/akupara/akupara/adaptors/internal/receipts"
+	"github.com/akupara/akupara/adaptors/internal/turns"
 )
 
 const (
@@ -37,7 +37,6 @@ type run struct {
 
 	turns       *queue
 	done        chan result
-	open        *list.List       // of *stream, those with an open file; least recently used first
 	descriptors *adaptors.Holder // of these
 
 	beginning  bool // all files there are are being matched with all stored streams
@@ -67,7 +66,7 @@ func newRun(a *Adaptor, env adaptors.Env) (*run, error) {
 	files := newCatalog(&a.cfg, a.cutter, a.times)
 	return &run{
 		cfg: a.cfg, env: env, times: a.times, box: &a.Box, board: &a.board, gate: a.gate, nameless: a.nameless, files: files,
-		turns: newQueue(a.times, files.live), done: make(chan result), open: list.New(),
+		turns: newQueue(a.times, files.live), done: make(chan result),
 		goneDirs: map[string]bool{}, links: map[string]bool{},
 	}, nil
 }
@@ -97,6 +96,7 @@ func (r *run) loop(ctx context.Context) error {
 	named := newOrigins()
 	r.descriptors = r.env.Descriptors.Join()
 	defer r.descriptors.Leave()
+	r.turns.Queue = turns.New[*stream](numLanes, r.descriptors)
 	r.shared = newShared(&r.env)
 	defer r.shared.claimant.Leave()
 	for i := range readers + openers {
@@ -114,11 +114,11 @@ func (r *run) loop(ctx context.Context) error {
 	defer func() {
 		cancel()
 		wg.Wait()
-		for e := r.open.Front(); e != nil; e = e.Next() {
-			_ = e.Value.(*stream).f.Close()
+		for s := range r.turns.Open() {
+			_ = s.f.Close()
 		}
 		for s := range r.files.live.all {
-			if s.lru == nil && s.f != nil { // opened in a turn that was not reported any more
+			if s.Files() == 0 && s.f != nil { // opened in a turn that was not reported any more
 				_ = s.f.Close()
 			}
 		}
@@ -163,16 +163,16 @@ func (r *run) events(ctx context.Context) error {
 	var events <-chan fsnotify.Event
 	var looked time.Time // at events
 	for {
-		work, next := r.turns.first(&r.turns.ready, r.turns.work)
-		opens, unread := r.turns.first(&r.turns.fresh, r.turns.opens)
+		work, next := r.turns.first(toRead, r.turns.work)
+		opens, unread := r.turns.first(toStore, r.turns.opens)
 		r.pass()
 		select {
 		case <-ctx.Done():
 			return nil
 		case work <- next:
-			r.turns.taken(&r.turns.ready)
+			r.turns.Give(toRead)
 		case opens <- unread:
-			r.turns.taken(&r.turns.fresh)
+			r.turns.Give(toStore)
 		case <-r.descriptors.Short():
 			r.closeExcess(nil)
 		case res := <-r.done:
@@ -275,8 +275,8 @@ func (r *run) wakeUp(tick *time.Timer) {
 // finishTurn takes a stream back from its reader.
 func (r *run) finishTurn(ctx context.Context, res result) {
 	s := res.s
-	grew := s.grew
-	s.busy, s.grew, s.turned, s.awaited = false, false, time.Now(), r.files.awaited(s)
+	grew, again := s.grew, r.turns.Back(s)
+	s.grew, s.turned, s.awaited = false, time.Now(), r.files.awaited(s)
 	if s.out.ID() != "" {
 		r.files.byID[s.out.ID()] = s
 		r.files.live.index(s)
@@ -301,8 +301,7 @@ func (r *run) finishTurn(ctx context.Context, res result) {
 		case stale:
 			r.close(s) // its path may lead to it again
 		}
-		r.turns.wait(s, r.times.retry)
-		s.again = false
+		r.turns.Wait(s, r.times.retry)
 		return
 	}
 	r.board.Well(s.out)
@@ -316,7 +315,7 @@ func (r *run) finishTurn(ctx context.Context, res result) {
 		return
 	case unlinked:
 		path := s.path
-		if r.check(path); s.path == path && !s.busy { // what is there now may be its continuation
+		if r.check(path); s.path == path && !s.Busy() { // what is there now may be its continuation
 			r.setPath(s, "")
 		}
 	case away:
@@ -328,15 +327,14 @@ func (r *run) finishTurn(ctx context.Context, res result) {
 		return
 	}
 	if res.wake > 0 {
-		r.turns.wait(s, res.wake)
+		r.turns.Wait(s, res.wake)
 	}
 	for path, h := range r.files.suspects {
 		if h.of == s && h.busy || s.path == "" && s.f != nil && s.info.Links == 0 { // before it is secured and forgotten
 			r.look(path)
 		}
 	}
-	if res.how == more || s.again || s.out.Asked() {
-		s.again = false
+	if res.how == more || again || s.out.Asked() {
 		r.turns.enqueue(s)
 		return
 	}
@@ -359,13 +357,13 @@ func (r *run) housekeep() {
 	}
 	r.kept = now
 	for s := range r.files.live.all {
-		if s.path == "" && !s.busy && s.f != nil && s.isUnread() && (s.info.Links == 0 || now.Sub(s.grewAt) > r.times.missing) &&
+		if s.path == "" && !s.Busy() && s.f != nil && s.isUnread() && (s.info.Links == 0 || now.Sub(s.grewAt) > r.times.missing) &&
 			(mayGrow(s.f) == no || now.Sub(s.grewAt) > r.times.linger) {
 			r.forget(s)
 			continue
 		}
 		// Renamed to where nothing matches, and nobody writes there any more.
-		if s.path == "" && !s.busy && !s.gone && s.f != nil && now.Sub(s.grewAt) > r.times.missing && s.info.Links > 0 &&
+		if s.path == "" && !s.Busy() && !s.gone && s.f != nil && now.Sub(s.grewAt) > r.times.missing && s.info.Links > 0 &&
 			s.out.Off() == s.end && s.out.Settled() >= s.out.Off() {
 			r.vanished(s)
 		}

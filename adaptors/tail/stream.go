@@ -1,7 +1,6 @@
 package tail
 
 import (
-	"container/list"
 	"io"
 	"os"
 	"path/filepath"
@@ -12,6 +11,7 @@ import (
 	"github.com/akupara/akupara/adaptors"
 	"github.com/akupara/akupara/adaptors/internal/ident"
 	"github.com/akupara/akupara/adaptors/internal/replay"
+	"github.com/akupara/akupara/adaptors/internal/turns"
 )
 
 // stream is one generation of one file.
@@ -21,21 +21,17 @@ type stream struct {
 	tracked
 
 	// Its turns.
-	busy   bool
-	queued bool
-	again  bool      // something happened while it was busy
+	turns.Turn
 	grew   bool      // it was written to while it was busy
 	turned time.Time // when its last turn ended
 	due    bool
 	dueAt  time.Time // in queue.due: when its next turn is, at the earliest
-	wakeAt time.Time // in queue.waiting
 
 	// Its file.
-	newPath  *string       // where it is now, while the stream is busy
-	leftPath bool          // an event told that it was deleted or renamed
-	overPath bool          // an event told that another file came to its path
-	lru      *list.Element // of open files
-	indexed  headName      // in liveSet.byHead; no name: not there
+	newPath  *string  // where it is now, while the stream is busy
+	leftPath bool     // an event told that it was deleted or renamed
+	overPath bool     // an event told that another file came to its path
+	indexed  headName // in liveSet.byHead; no name: not there
 
 	// While it is lost.
 	released bool      // others may take it

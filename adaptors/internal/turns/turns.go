@@ -5,6 +5,7 @@ package turns
 import (
 	"container/heap"
 	"container/list"
+	"iter"
 	"time"
 
 	"github.com/akupara/akupara/adaptors"
@@ -156,6 +157,14 @@ func (q *Queue[T]) Hold(t T, files int) {
 		q.used.MoveToBack(s.used)
 	}
 	q.holder.Hold(q.open)
+}
+
+// Open is all that have files open.
+func (q *Queue[T]) Open() iter.Seq[T] {
+	return func(yield func(T) bool) {
+		for e := q.used.Front(); e != nil && yield(e.Value.(T)); e = e.Next() {
+		}
+	}
 }
 
 // Excess closes files while too many are open: of those that are not busy, but

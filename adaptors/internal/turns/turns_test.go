@@ -102,6 +102,9 @@ func TestWhoIsRemovedHasNoTurnAndCanComeBack(t *testing.T) {
 	}
 	q.Remove(l[0])
 	q.Remove(l[1])
+	for x := range q.Open() {
+		expect(t, "who has files open", x.name, "2")
+	}
 	q.Enqueue(l[1], 0)
 	expect(t, "turns", given(q, 0), "1 2")
 	q.Wake(time.Now().Add(time.Hour), func(x *log) { expect(t, "who waits", x.name, "2") })
