@@ -1,6 +1,9 @@
 package adaptors
 
-import "sync"
+import (
+	"maps"
+	"sync"
+)
 
 // Claims says which adaptor of one agent reads which file: for each data type a
 // file has one reader, also where several names lead to it. It is safe for
@@ -22,7 +25,7 @@ func NewClaims() *Claims { return &Claims{holders: map[claim]*Claimant{}} }
 
 // Join lets one more adaptor claim files, until Leave.
 func (c *Claims) Join(name string) *Claimant {
-	return &Claimant{of: c, name: name, own: map[claim]bool{}}
+	return &Claimant{of: c, name: name}
 }
 
 // Version changes whenever a claim was dropped or a stream was released:
@@ -47,7 +50,6 @@ func (c *Claims) Released() {
 type Claimant struct {
 	of   *Claims
 	name string
-	own  map[claim]bool // under of.mu
 }
 
 // Claim asks to be the one who reads a file as a data type, and reports whether
@@ -64,7 +66,7 @@ func (h *Claimant) Claim(dataType string, dev, ino uint64) (holder string, ok bo
 	if other := c.holders[key]; other != nil && other != h {
 		return other.name, false
 	}
-	c.holders[key], h.own[key] = h, true
+	c.holders[key] = h
 	return h.name, true
 }
 
@@ -76,8 +78,7 @@ func (h *Claimant) Drop(dataType string, dev, ino uint64) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if key := (claim{dataType, dev, ino}); h.own[key] {
-		delete(h.own, key)
+	if key := (claim{dataType, dev, ino}); c.holders[key] == h {
 		delete(c.holders, key)
 		c.version++
 	}
@@ -91,11 +92,9 @@ func (h *Claimant) Leave() {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if len(h.own) > 0 {
+	before := len(c.holders)
+	maps.DeleteFunc(c.holders, func(_ claim, holder *Claimant) bool { return holder == h })
+	if len(c.holders) < before {
 		c.version++
 	}
-	for key := range h.own {
-		delete(c.holders, key)
-	}
-	clear(h.own)
 }
