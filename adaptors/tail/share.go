@@ -101,14 +101,8 @@ func (r *run) drop(key ident.Key) {
 // share lets others have the files and streams that the run does not have any
 // more, and looks at what they have let go of.
 func (r *run) share() {
-	held := map[ident.Key]bool{}
-	for _, h := range r.files.suspects {
-		held[h.key] = true
-	}
-	for key := range r.shared.claimed {
-		if r.files.live.byKey[key] == nil && !held[key] {
-			r.drop(key)
-		}
+	if len(r.shared.claimed) > len(r.files.live.byKey) { // else they are the same files
+		r.dropClaims()
 	}
 	r.release()
 	version := r.env.Claims.Version()
@@ -117,6 +111,19 @@ func (r *run) share() {
 	for path, was := range r.shared.refused {
 		if news || was.copy {
 			r.check(path)
+		}
+	}
+}
+
+// dropClaims lets others have the files that no stream has and that are not held.
+func (r *run) dropClaims() {
+	held := map[ident.Key]bool{}
+	for _, h := range r.files.suspects {
+		held[h.key] = true
+	}
+	for key := range r.shared.claimed {
+		if r.files.live.byKey[key] == nil && !held[key] {
+			r.drop(key)
 		}
 	}
 }
