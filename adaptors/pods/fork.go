@@ -35,6 +35,7 @@ func (in *instance) lostItsEnd(f *file, o *os.File, size int64, same bool) (*cut
 // from the beginning of that file, or from where it is settled if that is less.
 func (r *reader) fork(in *instance) *instance {
 	cut := in.at.cutBack
+	in.at.forked = true
 	out := newInstance(r.env, in.root, in.container, in.times)
 	out.folder.place, out.folder.before = in.folder.place, in.folder.before
 	out.choice = in.choice

@@ -1,9 +1,13 @@
 package pods
 
 import (
+	"fmt"
 	"os"
 	"strings"
+	"sync"
 	"testing"
+
+	"github.com/akupara/akupara/chunk"
 )
 
 // lossOfPower lets a log lose its end, which was sent, and be written on.
@@ -81,6 +85,42 @@ func TestAJournalThatLostItsEndDoublesNothing(t *testing.T) {
 		c.write(5)
 		r.start()
 		r.arrived()
+		r.once()
+	})
+}
+
+// TestLogsThatLostTheirEndsGoOnWhileNoCollectorTakesAnything has openers see
+// them first.
+func TestLogsThatLostTheirEndsGoOnWhileNoCollectorTakesAnything(t *testing.T) {
+	each(t, func(t *testing.T, r *rig) {
+		for i := range 4 * readers {
+			r.run(fmt.Sprintf("shop_p%d_u%d", i, i), "c", 0).write(20)
+		}
+		r.start()
+		r.arrived()
+		r.kill()
+		for _, c := range r.all {
+			text, err := os.ReadFile(c.path)
+			r.ok(err)
+			r.ok(c.f.Truncate(int64(strings.LastIndexByte(string(text[:len(text)/2]), '\n') + 1)))
+			c.write(3)
+		}
+		free := make(chan struct{})
+		release := sync.OnceFunc(func() { close(free) })
+		t.Cleanup(release)
+		r.rec.Refuse(func(*chunk.Chunk) error { <-free; return nil })
+		r.start()
+		r.until("readers do not all wait", func() bool {
+			forks := 0
+			for _, k := range r.rec.Known() {
+				if strings.Contains(k.ID, "~") {
+					forks++
+				}
+			}
+			return forks >= readers
+		})
+		release()
+		r.rec.Refuse(nil)
 		r.once()
 	})
 }

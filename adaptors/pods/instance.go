@@ -64,6 +64,7 @@ type reading struct {
 	quiet   bool     // nothing was written since it was read to its end
 	atStart bool     // it was there when the adaptor started
 	cutBack *cutBack // holds less than was sent of it, or other bytes behind its first
+	forked  bool     // a fork goes on in its place
 	fork    string   // id of the stream that it goes on from
 	begin   int64    // where that fork begins
 	done    bool     // read to its end, and the container's next instance has begun

@@ -38,6 +38,9 @@ func (r *reader) turn(ctx context.Context, in *instance) result {
 // reader, so that whatever disappears before its turn can be reported as lost.
 // What goes wrong is reported in its turn.
 func (r *reader) openAhead(ctx context.Context, in *instance) result {
+	if in.at.forked || in.out.Ended() {
+		return result{ahead: true}
+	}
 	if in.mail.dirty.Swap(false) {
 		if err := in.look(); err != nil || in.folder.again {
 			in.mail.dirty.Store(true)
@@ -60,7 +63,7 @@ func (r *reader) openAhead(ctx context.Context, in *instance) result {
 }
 
 func (r *reader) tryTurn(ctx context.Context, in *instance) (result, error) {
-	if in.at.cutBack != nil {
+	if in.at.forked {
 		return result{}, r.endForked(ctx, in)
 	}
 	if in.out.Ended() {
