@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -33,9 +32,13 @@ func TestEveryLineIsARowOnceWhateverPeopleDo(t *testing.T) {
 }
 
 func whatPeopleDo(t *testing.T, outages []outage) {
-	types := []string{"looking-pods: {parser: cri, message: raw}", "frozen-pods: {parser: cri, message: raw}"}
+	types := []string{"kinds-journal: {parser: journald}"}
+	for _, name := range []string{"looking", "frozen", "kinds"} {
+		types = append(types, name+"-pods: {parser: cri, message: raw}")
+	}
 	stories := []story{
 		{"files change while the agent is stopped now and then", func(t *testing.T, w *town) { w.machine(t, "frozen").play(t, 5*time.Second) }},
+		{"adaptors of other kinds are renamed and lose their state", otherKinds},
 		{"files change while the agent looks", func(t *testing.T, w *town) { w.machine(t, "looking").play(t, 0) }},
 		{"an adaptor is renamed", renamedAdaptor},
 		{"a path moves to another adaptor", movedPath},
@@ -343,56 +346,5 @@ func mayMount(t *testing.T) {
 	t.Helper()
 	if out, err := exec.Command("unshare", "-m", "mount", "--bind", t.TempDir(), t.TempDir()).CombinedOutput(); err != nil {
 		t.Skipf("SKIPPED: no mount namespaces here: %v: %s", err, out)
-	}
-}
-
-// reload waits until the config as it stands is applied.
-func (m *machine) reload(t *testing.T) {
-	t.Helper()
-	do(t, "POST", "http://"+m.addr+"/v1/config/reload", "").want(t, "reload", 200)
-}
-
-// streams fails the test unless the machine's records are of so many streams.
-func (m *machine) streams(t *testing.T, want int) {
-	t.Helper()
-	got := m.reader.ask(t, filepath.Join(m.store, "tables", m.name), "select count(distinct stream) from t where host = '"+m.name+"'")
-	same(t, "streams of "+m.name, got, []any{float64(want)})
-}
-
-func (m *machine) rename(t *testing.T, from, to string) {
-	t.Helper()
-	if err := os.Rename(m.at(from), m.at(to)); err != nil {
-		t.Fatal(err)
-	}
-}
-
-func (m *machine) remove(t *testing.T, path string) {
-	t.Helper()
-	if err := os.RemoveAll(m.at(path)); err != nil {
-		t.Fatal(err)
-	}
-}
-
-func (m *machine) truncate(t *testing.T, path string, to int64) {
-	t.Helper()
-	if err := os.Truncate(m.at(path), to); err != nil {
-		t.Fatal(err)
-	}
-}
-
-// replace puts another file in the place of one, as rsync does: it begins with
-// all that the old one held, and has n lines more.
-func (m *machine) replace(t *testing.T, path string, n int) {
-	t.Helper()
-	temporary := filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+".Xy12Za")
-	writeFile(t, m.at(temporary), mustRead(t, m.at(path))+m.next(n))
-	m.rename(t, temporary, path)
-}
-
-// copyDir copies a folder with its files' times, as a backup does.
-func (m *machine) copyDir(t *testing.T, from, to string) {
-	t.Helper()
-	if out, err := exec.Command("cp", "-a", m.at(from), m.at(to)).CombinedOutput(); err != nil {
-		t.Fatalf("cp -a: %v: %s", err, out)
 	}
 }
