@@ -75,6 +75,16 @@ func testReplayer(t *testing.T, k Kind) {
 		}
 		l.stop()
 	})
+	t.Run("ItsStreamsHaveTheirIdsAgainAfterTheStateIsLost", func(t *testing.T) {
+		l := launch(t, k)
+		c := l.first()
+		l.stop()
+		l.rec.Lose()
+		before := len(l.rec.Chunks())
+		l.run()
+		l.wait("what was sent did not come again as the same stream", func() bool { return l.came(before, chunk.Data, c) })
+		l.stop()
+	})
 	if k.Lose != nil {
 		t.Run("WhatTheSourceDestroyedIsReportedAsLost", func(t *testing.T) {
 			l := launch(t, k)
