@@ -137,8 +137,13 @@ func (r *run) peek(path string, info ident.Info) (candidate, bool) {
 		return c, false
 	}
 	if c.end == 0 {
+		now, err := ident.Fstat(c.f)
 		c.close()
 		r.board.Skip(path, "")
+		if err == nil && now.Size != c.info.Size { // it was cut back while it was looked at
+			r.look(path)
+			return c, false
+		}
 		r.emptied(&c.info)
 		return c, false
 	}
