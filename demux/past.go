@@ -138,7 +138,7 @@ func (x *past) chunk(ctx context.Context, e pastChunk) (*chunk.Chunk, error) {
 		}
 		b.blocks = slices.Delete(b.blocks, 0, 1)
 	}
-	if k.block == nil || k.block.err != nil {
+	if damaged := k.block == nil || k.block.err != nil; damaged {
 		return nil, nil
 	}
 	if c := &k.block.chunks[e.chunk]; c.Range() == e.Range {

@@ -112,9 +112,10 @@ func (in *instance) stood(l *listing, v *verdict, known []*file) (bool, error) {
 			break
 		}
 		s := &v.sights[i]
-		if info, err := ident.Stat(l.pathOf(s.entry)); err != nil || info.Key() != s.info.Key() {
-			return false, nil
+		if info, err := ident.Stat(l.pathOf(s.entry)); err == nil && info.Key() == s.info.Key() {
+			continue
 		}
+		return false, nil // it is another file by now, or gone
 	}
 	return !v.moved, nil
 }

@@ -91,7 +91,7 @@ func dataEnd(f *os.File, info *ident.Info, from int64, width int, z **zeros) (in
 // if there is none. It looks at few pages: those between them are taken to be
 // like their neighbours.
 func gallop(f io.ReaderAt, from, size int64) (int64, error) {
-	end, clear := from, size // data before end, NULs behind clear
+	end, nuls := from, size // data before end, NULs from nuls on
 	page := make([]byte, pageBytes)
 	for at, step := from, int64(pageBytes); at < size; at, step = at+step, 2*step {
 		n, err := lastDataAt(f, at, page)
@@ -99,19 +99,19 @@ func gallop(f io.ReaderAt, from, size int64) (int64, error) {
 			return 0, err
 		}
 		if n == 0 {
-			clear = at
+			nuls = at
 			break
 		}
 		end = at + int64(n)
 	}
-	for clear-end > pageBytes {
-		middle := end + (clear-end)/2
+	for nuls-end > pageBytes {
+		middle := end + (nuls-end)/2
 		n, err := lastDataAt(f, middle, page)
 		if err != nil {
 			return 0, err
 		}
 		if n == 0 {
-			clear = middle
+			nuls = middle
 		} else {
 			end = middle + int64(n)
 		}
@@ -143,7 +143,7 @@ func (z *zeros) dataBehind(f *os.File, info *ident.Info, from int64) (int64, err
 	pos := max(z.scanned, from)
 	for left := scanBytes; pos < info.Size && left > 0; {
 		data, err := unix.Seek(int(f.Fd()), pos, unix.SEEK_DATA)
-		if err == unix.ENXIO { // nothing but a hole
+		if errors.Is(err, unix.ENXIO) { // nothing but a hole
 			pos = info.Size
 			break
 		}

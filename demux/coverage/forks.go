@@ -2,7 +2,7 @@ package coverage
 
 import "strings"
 
-// Streams whose bytes differ at the same offsets are told apart by their ids:
+// ForkMark is in the ids of streams whose bytes differ at the same offsets:
 // "S~x" is a fork of S. All forks of a stream, and theirs, are its family. No id
 // has a mark of its own.
 const ForkMark = "~"

@@ -168,11 +168,11 @@ func (q *Queue[T]) Open() iter.Seq[T] {
 }
 
 // Excess closes files while too many are open: of those that are not busy, but
-// for one, the least recently used first. close closes what is open of one and
+// for one, the least recently used first. shut closes what is open of one and
 // returns how many files that has open then. It is asked in rounds: in the first
 // for what can be opened again, and in the others, where far too many are open,
 // for what can't.
-func (q *Queue[T]) Excess(but T, rounds int, close func(t T, round int) (files int)) {
+func (q *Queue[T]) Excess(but T, rounds int, shut func(t T, round int) (files int)) {
 	soft, hard := q.holder.Excess()
 	for round := 0; round < rounds; round++ {
 		for e := q.used.Front(); e != nil && soft > 0; {
@@ -180,7 +180,7 @@ func (q *Queue[T]) Excess(but T, rounds int, close func(t T, round int) (files i
 			e = e.Next()
 			if s := t.Turns(); t != but && !s.busy {
 				before := s.files
-				q.closed(t, close(t, round))
+				q.closed(t, shut(t, round))
 				soft, hard = soft-before+s.files, hard-before+s.files
 			}
 		}
