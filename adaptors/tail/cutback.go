@@ -134,6 +134,7 @@ func (r *run) emptied(info *ident.Info) {
 	}
 	for _, s := range r.files.lost.sameInode(info) {
 		s.emptied = true
+		r.files.epochs[info.Key()] = ident.JoinPasts(r.files.epochs[info.Key()], s.ident.PastWith())
 		if r.beginning && s.reason == "" && s.ident.Birth != 0 && info.Birth != 0 {
 			s.reason = "the file was truncated while the agent was stopped"
 		}

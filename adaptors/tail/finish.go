@@ -78,7 +78,7 @@ func (r *reader) rest(ctx context.Context, s *tracked) (result, error) {
 	if err := r.look(s); err != nil {
 		return result{}, err
 	}
-	if s.end != s.out.Off() {
+	if s.end != s.out.Off() || s.zeros != nil && s.end < s.info.Size && s.zeros.scanned < s.info.Size {
 		return result{how: more}, nil
 	}
 	return result{}, r.end(ctx, s, "the file was deleted")

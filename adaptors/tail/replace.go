@@ -104,6 +104,8 @@ func (k *catalog) tookPlaceOf(s *stream, old *ident.Info, c *candidate) answer {
 	switch {
 	case isBackup(now, was) && long:
 		return yes
+	case deleted && was == now && old.Links > 0 && hasBackup(now, old) && (long || c.info.Birth != 0 && c.info.Birth < old.Changed):
+		return yes // the backup is a hard link, and the path leads elsewhere since
 	case !deleted || was != now || old.Links > 0 || s.leftPath:
 		return no
 	case c.info.Birth != 0 && c.info.Birth < old.Changed:
@@ -118,6 +120,23 @@ func (k *catalog) tookPlaceOf(s *stream, old *ident.Info, c *candidate) answer {
 		return yes
 	}
 	return no
+}
+
+// hasBackup reports whether the file that was at a path has a backup's name beside
+// it: rsync --backup makes a hard link.
+func hasBackup(path string, file *ident.Info) bool {
+	beside, err := os.ReadDir(filepath.Dir(path))
+	if err != nil {
+		return false
+	}
+	return slices.ContainsFunc(beside, func(e os.DirEntry) bool {
+		name := filepath.Join(filepath.Dir(path), e.Name())
+		if !isBackup(path, name) {
+			return false
+		}
+		info, err := ident.Stat(name)
+		return err == nil && info.Key() == file.Key()
+	})
 }
 
 // nameOf is the path of an open file, as the kernel knows it; empty: unknown.

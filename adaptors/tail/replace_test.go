@@ -168,6 +168,36 @@ func TestEditorThatKeepsABackup(t *testing.T) {
 	})
 }
 
+// TestBackupThatIsAHardLink has rsync --backup: the backup is a hard link, and the
+// file that was written anew is renamed over the name.
+func TestBackupThatIsAHardLink(t *testing.T) {
+	each(t, func(t *testing.T, watch string) {
+		for _, pattern := range []string{"*.log", "*.log*"} { // the backup matches, or not
+			for _, lines := range []int{5, 60} {
+				r := newRig(t, pattern).with(watch)
+				r.write("a.log", r.lines(lines))
+				r.start()
+				r.arrived()
+				for range 4 {
+					b, err := os.ReadFile(r.path("a.log"))
+					r.ok(err)
+					r.write(".a.log.Xy12Za", string(b)+r.lines(7))
+					r.tick()
+					if err := os.Remove(r.path("a.log~")); err != nil && !errors.Is(err, os.ErrNotExist) {
+						t.Fatal(err)
+					}
+					r.ok(os.Link(r.path("a.log"), r.path("a.log~")))
+					r.rename(".a.log.Xy12Za", "a.log")
+					r.arrived()
+					r.calm()
+				}
+				r.exactly()
+				r.stop()
+			}
+		}
+	})
+}
+
 // TestRotationIsNoReplacement has new files that begin with the very same lines
 // as those before them: they are records of their own.
 func TestRotationIsNoReplacement(t *testing.T) {

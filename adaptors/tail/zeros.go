@@ -31,9 +31,9 @@ const (
 
 // zeros is what is known of the NULs that a file ends with.
 type zeros struct {
-	// scanned: no data was found from the data's end up to here, while the file
-	// had this size and time of modification.
-	scanned        int64
+	// No data was found from start up to scanned, while the file had this size and
+	// time of modification.
+	start, scanned int64
 	size, modified int64
 
 	// A writer's bytes need not become visible in their order: NULs that data
@@ -70,12 +70,13 @@ func dataEnd(f *os.File, info *ident.Info, from int64, width int, z **zeros) (in
 	if err != nil {
 		return 0, err
 	}
-	if end == from {
-		behind, err := (*z).dataBehind(f, info, from)
+	// A record that is cut off before the NULs is not sent: from stays before it.
+	if end == from || end <= (*z).seen {
+		behind, err := (*z).dataBehind(f, info, end)
 		if err != nil {
 			return 0, err
 		}
-		if behind > from {
+		if behind > end {
 			if end, err = gallop(f, behind, size); err != nil {
 				return 0, err
 			}
@@ -136,8 +137,8 @@ func lastData(b []byte) int { return len(bytes.TrimRight(b, "\x00")) }
 // first is, or 0. It passes over holes, reads a bounded number of bytes, and goes
 // on at the next call.
 func (z *zeros) dataBehind(f *os.File, info *ident.Info, from int64) (int64, error) {
-	if z.size != info.Size || z.modified != info.Modified {
-		z.scanned, z.size, z.modified = 0, info.Size, info.Modified
+	if z.size != info.Size || z.modified != info.Modified || from < z.start {
+		z.start, z.scanned, z.size, z.modified = from, 0, info.Size, info.Modified
 	}
 	buf := make([]byte, 0, probeBytes)
 	pos := max(z.scanned, from)

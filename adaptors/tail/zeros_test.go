@@ -262,6 +262,45 @@ func TestNULsThatDataFollowsAreBytes(t *testing.T) {
 	}
 }
 
+// TestRecordThatIsCutOffBeforeZerosHidesNothing has a program that died within a
+// record, and was started again behind a page of NULs.
+func TestRecordThatIsCutOffBeforeZerosHidesNothing(t *testing.T) {
+	for kind, grow := range kinds {
+		t.Run(kind, func(t *testing.T) {
+			each(t, func(t *testing.T, watch string) {
+				r := newRig(t).with(watch)
+				p := r.preallocated("a.log", 0)
+				const hole = 3 * pageBytes
+				grow(p, 8<<20)
+				p.write("before\nhalf a rec")
+				p.at += hole
+				p.write("behind\n")
+				text := "before\nhalf a rec" + strings.Repeat("\x00", hole) + "behind\n"
+				r.start()
+				r.until("not all came", func() bool { return r.rec.Content() == text })
+			})
+		})
+	}
+}
+
+// TestDeletedFileIsReadBehindManyZeros has more NULs than one look reads.
+func TestDeletedFileIsReadBehindManyZeros(t *testing.T) {
+	each(t, func(t *testing.T, watch string) {
+		r := newRig(t).with(watch)
+		p := r.preallocated("a.log", 0)
+		kinds["zeros"](p, 8<<20)
+		p.write("before\n")
+		r.start()
+		r.until("the first line did not come", func() bool { return r.rec.Content() == "before\n" })
+		p.at += 3 << 20
+		p.write("behind\n")
+		r.ok(p.f.Close())
+		r.remove("a.log")
+		text := "before\n" + strings.Repeat("\x00", 3<<20) + "behind\n"
+		r.until("not all came", func() bool { return r.rec.Content() == text })
+	})
+}
+
 func TestDataFarBehindZerosIsFoundOverSeveralLooks(t *testing.T) {
 	r := newRig(t)
 	p := r.preallocated("a.log", 0)
