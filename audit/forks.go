@@ -2,6 +2,8 @@ package audit
 
 import (
 	"cmp"
+	"path"
+	"regexp"
 	"slices"
 	"time"
 
@@ -84,8 +86,16 @@ func (a *auditor) sortForks() {
 	a.PerhapsDoubled = a.PerhapsDoubled[:min(len(a.PerhapsDoubled), MaxDoubtful)]
 }
 
-// origin is whose a stream is, whatever its id.
+// origin is whose a stream is, whatever its id. Its source is without what a
+// rotation adds to a file's name: a copy holds what another stream of the log has.
 type origin struct{ host, source string }
+
+var rotation = regexp.MustCompile(`([-._]\d+)+|\.old$`)
+
+func originOf(st *coverage.Stream) origin {
+	dir, name := path.Split(st.Source)
+	return origin{st.Host, dir + rotation.ReplaceAllString(name, "")}
+}
 
 // doubtful lists what may be in the table twice: what a fork has that could not
 // be compared, and what an agent sent that had lost its state, where the table
@@ -94,14 +104,14 @@ func (a *auditor) doubtful(dataType string, known, held coverage.Set) {
 	older := map[origin][]string{}
 	for _, st := range known {
 		if len(st.Doubtful) > 0 {
-			older[origin{st.Host, st.Source}] = nil
+			older[originOf(st)] = nil
 		}
 	}
 	if len(older) == 0 {
 		return
 	}
 	for id, st := range held {
-		o := origin{st.Host, st.Source}
+		o := originOf(st)
 		if list, wanted := older[o]; wanted && len(st.Ranges) > 0 {
 			older[o] = append(list, id)
 		}
@@ -111,7 +121,7 @@ func (a *auditor) doubtful(dataType string, known, held coverage.Set) {
 		for _, r := range st.Doubtful {
 			twice = twice.AddAll(st.Ranges.Covered(r))
 		}
-		if coverage.Base(id) == "" && !slices.ContainsFunc(older[origin{st.Host, st.Source}], func(other string) bool {
+		if coverage.Base(id) == "" && !slices.ContainsFunc(older[originOf(st)], func(other string) bool {
 			return coverage.Root(other) != id && !held[other].Since.After(since(held[id]))
 		}) {
 			continue

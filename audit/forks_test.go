@@ -133,15 +133,27 @@ func TestDoubtfulRangesAreListedWhereAnOlderStreamHasTheSameSource(t *testing.T)
 		return c
 	}
 	rows := func(stream string, first int64, lines int) chunk.Chunk { return of("log", data(stream, first, lines)) }
+	named := func(name string, c chunk.Chunk) chunk.Chunk {
+		c.Source = name
+		return c
+	}
 	for name, c := range map[string]struct {
 		first, then []chunk.Chunk
 		want        string
 	}{
-		"an older stream of the source":      {[]chunk.Chunk{rows("s", 0, 3)}, []chunk.Chunk{doubtful("t", 0, 50), rows("t", 0, 4)}, "t[0,40)"},
-		"where rows are, only":               {[]chunk.Chunk{rows("s", 0, 3)}, []chunk.Chunk{doubtful("t", 10, 20), rows("t", 0, 4)}, "t[10,20)"},
-		"of the same age":                    {[]chunk.Chunk{rows("s", 0, 3), doubtful("t", 0, 50), rows("t", 0, 4)}, nil, "t[0,40)"},
-		"a younger stream of the source":     {[]chunk.Chunk{doubtful("t", 0, 50), rows("t", 0, 4)}, []chunk.Chunk{later(rows("u", 0, 3)), later(rows("t", 40, 1))}, ""},
-		"no other stream":                    {[]chunk.Chunk{doubtful("t", 0, 50), rows("t", 0, 4)}, nil, ""},
+		"an older stream of the source":  {[]chunk.Chunk{rows("s", 0, 3)}, []chunk.Chunk{doubtful("t", 0, 50), rows("t", 0, 4)}, "t[0,40)"},
+		"where rows are, only":           {[]chunk.Chunk{rows("s", 0, 3)}, []chunk.Chunk{doubtful("t", 10, 20), rows("t", 0, 4)}, "t[10,20)"},
+		"of the same age":                {[]chunk.Chunk{rows("s", 0, 3), doubtful("t", 0, 50), rows("t", 0, 4)}, nil, "t[0,40)"},
+		"a younger stream of the source": {[]chunk.Chunk{doubtful("t", 0, 50), rows("t", 0, 4)}, []chunk.Chunk{later(rows("u", 0, 3)), later(rows("t", 40, 1))}, ""},
+		"no other stream":                {[]chunk.Chunk{doubtful("t", 0, 50), rows("t", 0, 4)}, nil, ""},
+		"an older stream of what a rotation copied": {
+			[]chunk.Chunk{named("/var/log/app.log", rows("s", 0, 3))},
+			[]chunk.Chunk{named("/var/log/app.log.2", doubtful("t", 0, 50)), named("/var/log/app.log.2", rows("t", 0, 4))}, "t[0,40)",
+		},
+		"an older stream of what a rotation copied by date": {
+			[]chunk.Chunk{named("/var/log/app.log", rows("s", 0, 3))},
+			[]chunk.Chunk{named("/var/log/app-20260131.log", doubtful("t", 0, 50)), named("/var/log/app-20260131.log", rows("t", 0, 4))}, "t[0,40)",
+		},
 		"of another source":                  {[]chunk.Chunk{data("s", 0, 3)}, []chunk.Chunk{doubtful("t", 0, 50), rows("t", 0, 4)}, ""},
 		"of a fork that can't be compared":   {[]chunk.Chunk{rows("s", 0, 3)}, []chunk.Chunk{rows("s~1", 10, 2), doubtful("s~1", 10, 20)}, "s~1[10,20)"},
 		"its own fork is no other":           {[]chunk.Chunk{doubtful("s", 0, 50), rows("s", 0, 3), rows("s~1", 10, 1)}, nil, ""},
