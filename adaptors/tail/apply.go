@@ -143,7 +143,7 @@ func (r *run) followOld(c *candidate, begin int64, grows bool) {
 	if path := nameOf(c.f); c.info.Links > 0 && r.find.Match(path) { // a backup that is not to be read
 		c.path = path
 	}
-	r.start(c, begin, c.path != "")
+	r.start(c, begin, c.path != "").aside = true
 }
 
 // found gives a stream a file, its own or a copy.
@@ -165,7 +165,7 @@ func (r *run) found(s *stream, c *candidate) {
 		id.SetHead(c.head)
 	}
 	if ended || id.Cut || id.HeadLen != s.ident.HeadLen || id.Ino != c.info.Ino || id.Birth != c.info.Birth || id.Gone != 0 {
-		id.Ino, id.Birth, id.Gen, id.Gone, id.Cut = c.info.Ino, c.info.Birth, c.info.Gen, 0, false
+		id.Ino, id.Birth, id.Gen, id.Gone, id.Cut, id.Emptied = c.info.Ino, c.info.Birth, c.info.Gen, 0, false, false
 		r.remember(s, id)
 	}
 	r.setPath(s, c.path)
@@ -185,6 +185,7 @@ func (r *run) start(c *candidate, begin int64, mustOpen bool) *stream {
 	}
 	delete(r.files.epochs, c.info.Key())
 	delete(r.files.known, c.info.Key())
+	r.settleEmptied(c.info.Key())
 	r.leaveLimbo(c)
 	s.f = c.take()
 	r.keepOpen(s)

@@ -19,24 +19,25 @@ type catalog struct {
 	overflow int64 // when events were lost last, Unix nanoseconds
 
 	live     *liveSet
-	lost     *lostSet               // stored streams whose file is not found
-	others   *lostSet               // stored streams of other adaptors
-	past     *pastSet               // what is known of those that ended a moment ago
-	byID     map[string]*stream     // live and lost ones
-	telling  map[*stream]bool       // live ones that were lost a moment ago, and go back when their loss is reported
-	limbo    map[ident.Key]*stream  // that were never stored and whose file is gone or, perhaps, renamed
-	suspects map[string]*suspect    // by path: files that may be copies
-	blank    map[string]*blank      // by path: files of NULs alone
-	known    map[ident.Key]*stream  // files that were followed until they were truncated; by what stream, if they may have been cut back
-	epochs   map[ident.Key][]uint64 // first lines of what files held that were truncated
-	ignored  map[string]ignored     // by path: files that are too old
+	lost     *lostSet                // stored streams whose file is not found
+	others   *lostSet                // stored streams of other adaptors
+	past     *pastSet                // what is known of those that ended a moment ago
+	byID     map[string]*stream      // live and lost ones
+	telling  map[*stream]bool        // live ones that were lost a moment ago, and go back when their loss is reported
+	limbo    map[ident.Key]*stream   // that were never stored and whose file is gone or, perhaps, renamed
+	suspects map[string]*suspect     // by path: files that may be copies
+	blank    map[string]*blank       // by path: files of NULs alone
+	known    map[ident.Key]*stream   // files that were followed until they were truncated; by what stream, if they may have been cut back
+	epochs   map[ident.Key][]uint64  // first lines of what files held that were truncated
+	emptied  map[ident.Key][]*stream // that are done, and kept while their file is empty
+	ignored  map[string]ignored      // by path: files that are too old
 }
 
 func newCatalog(cfg *Config, cutter *cut.Cutter, t times) *catalog {
 	return &catalog{
 		cfg: cfg, cutter: cutter, times: t,
 		live: newLiveSet(), lost: newLostSet(), others: newLostSet(), past: newPastSet(), byID: map[string]*stream{}, telling: map[*stream]bool{}, limbo: map[ident.Key]*stream{},
-		suspects: map[string]*suspect{}, blank: map[string]*blank{}, known: map[ident.Key]*stream{}, epochs: map[ident.Key][]uint64{}, ignored: map[string]ignored{},
+		suspects: map[string]*suspect{}, blank: map[string]*blank{}, known: map[ident.Key]*stream{}, epochs: map[ident.Key][]uint64{}, emptied: map[ident.Key][]*stream{}, ignored: map[string]ignored{},
 	}
 }
 

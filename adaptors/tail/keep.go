@@ -3,6 +3,7 @@ package tail
 import (
 	"cmp"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/akupara/akupara/adaptors/internal/ident"
@@ -118,8 +119,41 @@ func (r *run) settle(s *stream) {
 			r.files.past.add(s, time.Unix(0, info.Changed))
 		}
 	}
+	if r.keepWhileEmpty(s) {
+		return
+	}
 	s.out.Forget()
 	r.forget(s)
+}
+
+// keepWhileEmpty keeps a stream that is done in store for as long as its file is
+// empty. What is written to the file next may begin with the same line, and must
+// not be named as this stream was, also if the run ends before.
+func (r *run) keepWhileEmpty(s *stream) bool {
+	info, err := ident.Stat(s.ident.Path)
+	if err != nil || info.Size > 0 || !s.ident.SameInode(&info) {
+		return false
+	}
+	if !s.ident.Emptied {
+		id := s.ident
+		id.Emptied = true
+		r.remember(s, id)
+		r.board.Hide(s.out)
+	}
+	if kept := r.files.emptied[info.Key()]; !slices.Contains(kept, s) {
+		r.files.emptied[info.Key()] = append(kept, s)
+	}
+	return true
+}
+
+// settleEmptied forgets the streams that were kept while their file was empty, if
+// it is so no more.
+func (r *run) settleEmptied(key ident.Key) {
+	kept := r.files.emptied[key]
+	delete(r.files.emptied, key)
+	for _, s := range kept {
+		r.settle(s)
+	}
 }
 
 // forget lets go of a stream.

@@ -80,7 +80,7 @@ func (k *catalog) ownFile(c *candidate) (v verdict, ok bool) {
 			return verdict{is: skipped, reason: "can't be read: " + err.Error()}, true
 		case s.holder != "":
 			return verdict{is: refused, of: s}, true
-		case same:
+		case same && !s.ident.Emptied:
 			return verdict{is: own, of: s}, true
 		}
 		return verdict{is: otherBytes, of: s}, true

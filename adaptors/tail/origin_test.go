@@ -2,6 +2,7 @@ package tail
 
 import (
 	"os"
+	"strings"
 	"testing"
 
 	"github.com/akupara/akupara/chunk"
@@ -114,7 +115,7 @@ func TestAllIsDoubtfulWhereNoFileHasAName(t *testing.T) {
 // where those before are forgotten.
 func TestSameFirstLinesAreNoNames(t *testing.T) {
 	each(t, func(t *testing.T, watch string) {
-		for _, how := range []string{"truncated", "truncated while stopped", "deleted"} {
+		for _, how := range []string{"truncated", "truncated while stopped", "truncated before a restart", "deleted"} {
 			r := newRig(t).with(watch)
 			header := "# this line is the first of each\n"
 			r.write("a.log", r.expect(header)+r.lines(2))
@@ -125,7 +126,7 @@ func TestSameFirstLinesAreNoNames(t *testing.T) {
 				switch how {
 				case "deleted":
 					r.remove("a.log")
-				case "truncated":
+				case "truncated", "truncated before a restart":
 					r.ok(os.Truncate(r.path("a.log"), 0))
 				default:
 					r.rec.Settle(r.a)
@@ -136,11 +137,20 @@ func TestSameFirstLinesAreNoNames(t *testing.T) {
 				if how != "truncated while stopped" {
 					r.until("the end was not told", func() bool { return len(r.rec.Facts(chunk.End)) > ends })
 					r.rec.Settle(r.a)
+				}
+				switch how {
+				case "deleted":
 					r.until("the stream is not forgotten", func() bool { return len(r.rec.Known()) == 1 })
+				case "truncated before a restart":
+					r.until("the stream is not known as emptied", func() bool { return strings.Contains(r.known(), `"emptied":true`) })
+					r.stop()
+					r.start()
 				}
 				r.write("a.log", r.expect(header)+r.lines(2))
 				r.arrived()
 			}
+			r.rec.Settle(r.a)
+			r.until("streams that ended are kept", func() bool { return len(r.rec.Known()) == 2 })
 			r.exactly()
 			r.stop()
 		}

@@ -84,6 +84,7 @@ func (k *catalog) before(c *candidate) []*stream {
 	if c.was != nil && k.live.has(c.was) {
 		out = append(out, c.was)
 	}
+	out = slices.DeleteFunc(out, func(s *stream) bool { return s.aside })
 	return slices.Compact(out)
 }
 

@@ -371,4 +371,7 @@ func (r *run) housekeep() {
 	for s := range r.files.lost.all {
 		r.missing(s, now)
 	}
+	for key := range r.files.emptied {
+		r.settleEmptied(key)
+	}
 }

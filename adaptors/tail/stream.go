@@ -31,6 +31,7 @@ type stream struct {
 	newPath  *string  // where it is now, while the stream is busy
 	leftPath bool     // an event told that it was deleted or renamed
 	overPath bool     // an event told that another file came to its path
+	aside    bool     // its file was replaced, and another stream goes on in the new one
 	indexed  headName // in liveSet.byHead; no name: not there
 
 	// While it is lost.
@@ -100,7 +101,7 @@ func restore(env *adaptors.Env, k adaptors.Stream, id ident.Identity, now time.T
 	end := max(k.Sent, k.Settled)
 	return &stream{tracked: tracked{
 		out: replay.Restore(env, k), ident: id, known: id, begin: k.Begin, grewAt: now, end: end, goodSize: max(end, id.Size),
-	}, lostAt: now}
+	}, lostAt: now, emptied: id.Emptied}
 }
 
 // mark is the fingerprint of the bytes before an offset.

@@ -100,13 +100,14 @@ type Identity struct {
 	Gen     uint32   `json:"gen,omitempty"` // generation of the inode
 	HeadLen int      `json:"head_len"`      // bytes that Head covers, at most MaxHead
 	Head    uint64   `json:"head"`
-	Parts   []uint64 `json:"parts,omitempty"` // fingerprints of its first bytes, of those of shorter that are less than HeadLen
-	Marks   Marks    `json:"marks,omitempty"` // fingerprints further on in a large file, by their offset
-	Line    uint64   `json:"line,omitempty"`  // fingerprint of the first line; 0: not known
-	Past    []uint64 `json:"past,omitempty"`  // those of what the inode held before it was truncated
-	Size    int64    `json:"size,omitempty"`  // bytes it had, as far as known when this was stored
-	Cut     bool     `json:"cut,omitempty"`   // it was cut back: another stream may go on from this one
-	Gone    int64    `json:"gone,omitempty"`  // since when the file is not found, Unix seconds
+	Parts   []uint64 `json:"parts,omitempty"`   // fingerprints of its first bytes, of those of shorter that are less than HeadLen
+	Marks   Marks    `json:"marks,omitempty"`   // fingerprints further on in a large file, by their offset
+	Line    uint64   `json:"line,omitempty"`    // fingerprint of the first line; 0: not known
+	Past    []uint64 `json:"past,omitempty"`    // those of what the inode held before it was truncated
+	Size    int64    `json:"size,omitempty"`    // bytes it had, as far as known when this was stored
+	Cut     bool     `json:"cut,omitempty"`     // it was cut back: another stream may go on from this one
+	Emptied bool     `json:"emptied,omitempty"` // it was emptied, and is kept until something is written to it: what that is begins anew
+	Gone    int64    `json:"gone,omitempty"`    // since when the file is not found, Unix seconds
 }
 
 // Encode returns the stored form.
