@@ -120,6 +120,11 @@ func (d *Demux) open(ctx context.Context, dataType string) (*table.Table, error)
 // runSinks takes the oldest sink files up to maxSinks and reports whether there
 // are more.
 func (d *Demux) runSinks(ctx context.Context, dataType string, rep *Report) (more bool, err error) {
+	release, err := d.looking.take(ctx)
+	if err != nil {
+		return false, err
+	}
+	defer release()
 	paths, err := listSinks(ctx, d.fs, dataType)
 	if err != nil || len(paths) == 0 {
 		return false, err

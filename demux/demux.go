@@ -16,7 +16,6 @@ import (
 
 	"github.com/akupara/akupara/chunk"
 	"github.com/akupara/akupara/daemon"
-	"github.com/akupara/akupara/demux/rows"
 	"github.com/akupara/akupara/store"
 	"github.com/prometheus/client_golang/prometheus"
 )
@@ -37,8 +36,8 @@ type Demux struct {
 	// near is how many archived files are looked into at once for what came again.
 	near int
 
-	working sync.Mutex // guards builder: one run at a time
-	builder *rows.Builder
+	looking slots // of the calls that plan: the indexes of their sink files are in memory
+	workers *workers
 
 	types    keyed // one call at a time for each data type
 	swept    times // when each table was last swept
@@ -54,7 +53,8 @@ func New(cfg Config, st store.FS, baseURI string, log *slog.Logger, reg promethe
 	}
 	return &Demux{
 		fs: st, baseURI: baseURI, cfg: cfg, log: log, metrics: newMetrics(reg),
-		leases: newLeases(st, host, os.Getpid()), builder: rows.NewBuilder(rows.Options{}), patience: 30 * time.Second, near: maxPast,
+		leases: newLeases(st, host, os.Getpid()), patience: 30 * time.Second, near: maxPast,
+		looking: make(slots, maxLooking), workers: newWorkers(),
 	}
 }
 
@@ -77,7 +77,10 @@ func (d *Demux) Types(ctx context.Context) ([]string, error) {
 // it did, also beside an error. The error is ErrHeld when another demux is at
 // work on that table.
 func (d *Demux) RunType(ctx context.Context, dataType string) (Report, error) {
-	unlock := d.types.lock(dataType)
+	unlock, err := d.types.lock(ctx, dataType)
+	if err != nil {
+		return Report{Type: dataType}, err
+	}
 	defer unlock()
 	rep, err := d.runType(ctx, dataType)
 	d.metrics.count(rep)
@@ -88,8 +91,8 @@ func (d *Demux) RunType(ctx context.Context, dataType string) (Report, error) {
 }
 
 // RunOnce runs every data type, or the one named, waiting up to wait for
-// another demux that is at work on it. Each report goes to done as it comes. A
-// type that fails keeps no other from running.
+// another demux that is at work on it. Each report goes to done as it comes,
+// one at a time. A type that fails, or waits, keeps no other from running.
 func (d *Demux) RunOnce(ctx context.Context, only string, wait time.Duration, done func(Report)) error {
 	types := []string{only}
 	if only == "" {
@@ -98,42 +101,48 @@ func (d *Demux) RunOnce(ctx context.Context, only string, wait time.Duration, do
 			return err
 		}
 	}
-	var failed []error
-	for _, name := range types {
-		rep, err := d.RunType(ctx, name)
-		for until := time.Now().Add(wait); errors.Is(err, ErrHeld) && time.Now().Before(until); {
-			if daemon.Sleep(ctx, time.Second/2) != nil {
-				break
+	failed := make([]error, len(types))
+	var running sync.WaitGroup
+	var one sync.Mutex // calls done
+	for i, name := range types {
+		running.Go(func() {
+			rep, err := d.RunType(ctx, name)
+			for until := time.Now().Add(wait); errors.Is(err, ErrHeld) && time.Now().Before(until); {
+				if daemon.Sleep(ctx, time.Second/2) != nil {
+					break
+				}
+				rep, err = d.RunType(ctx, name)
 			}
-			rep, err = d.RunType(ctx, name)
-		}
-		if err != nil {
-			failed = append(failed, fmt.Errorf("demux type %s: %w", name, err))
-		}
-		done(rep)
+			if err != nil {
+				failed[i] = fmt.Errorf("demux type %s: %w", name, err)
+			}
+			one.Lock()
+			defer one.Unlock()
+			done(rep)
+		})
 	}
+	running.Wait()
 	return errors.Join(failed...)
 }
 
-// keyed is a mutex for each name.
+// keyed is a lock for each name.
 type keyed struct {
 	mu    sync.Mutex
-	locks map[string]*sync.Mutex
+	locks map[string]slots
 }
 
-func (k *keyed) lock(name string) (unlock func()) {
+func (k *keyed) lock(ctx context.Context, name string) (unlock func(), err error) {
 	k.mu.Lock()
 	if k.locks == nil {
-		k.locks = map[string]*sync.Mutex{}
+		k.locks = map[string]slots{}
 	}
-	m := k.locks[name]
-	if m == nil {
-		m = &sync.Mutex{}
-		k.locks[name] = m
+	l := k.locks[name]
+	if l == nil {
+		l = make(slots, 1)
+		k.locks[name] = l
 	}
 	k.mu.Unlock()
-	m.Lock()
-	return m.Unlock
+	return l.take(ctx)
 }
 
 // times notes when something was last done, by name.

@@ -18,10 +18,6 @@ import (
 	"github.com/akupara/akupara/demux/table"
 )
 
-// maxRowBytes bounds the rows of a run in memory: short records take much more
-// there than in the log.
-const maxRowBytes = 256 << 20
-
 // run turns one plan into one commit.
 type run struct {
 	*Demux
@@ -29,6 +25,7 @@ type run struct {
 	id            string
 	table         *table.Table
 	plan          *plan
+	worker        *worker
 	rep           *Report
 	bytes, forked int64 // that became rows; of them, of forks
 	forks         []newFork
@@ -38,15 +35,17 @@ type run struct {
 type newFork struct{ id, host, source, cause string }
 
 func (r *run) do(ctx context.Context) (*table.Table, error) {
-	// One run at a time in a process: the rows of one are what memory holds.
-	r.working.Lock()
-	defer r.working.Unlock()
+	var err error
+	if r.worker, err = r.workers.take(ctx); err != nil {
+		return nil, err
+	}
+	defer r.worker.done()
 	now := time.Now().UTC()
 	parser, err := r.cfg.parser(r.rep.Type, now)
 	if err != nil {
 		return nil, err
 	}
-	b := r.builder
+	b := r.worker.builder
 	b.ResetTo(rows.Options{Existing: r.table.Columns()})
 	if err := r.parse(ctx, parser, b); err != nil {
 		return nil, err
@@ -131,7 +130,7 @@ func (r *run) parse(ctx context.Context, parser parse.Parser, b *rows.Builder) e
 			switch {
 			case blk.err != nil:
 				blk.task.file.blame(blk.task.block, blk.err.Error())
-			case r.bytes == 0 || b.Bytes() < maxRowBytes: // else left to the next run
+			case r.bytes == 0 || b.Bytes() < r.worker.share(): // else left to the next run
 				if err := r.parseBlock(ctx, &blk, parser, b); err != nil {
 					return err
 				}

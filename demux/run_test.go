@@ -66,7 +66,8 @@ const lineLen = int64(len("s at 00000000\n"))
 
 var segments atomic.Uint64
 
-// publish writes one sink file with a batch for each group of chunks.
+// publish writes one sink file with a batch for each group of chunks. They are
+// of one data type.
 func publish(t testing.TB, st store.FS, batches ...[]chunk.Chunk) string {
 	t.Helper()
 	enc, err := chunk.NewEncoder()
@@ -74,10 +75,11 @@ func publish(t testing.TB, st store.FS, batches ...[]chunk.Chunk) string {
 		t.Fatal(err)
 	}
 	seg := store.NewSegment(time.Now(), "test", segments.Add(1))
-	index := chunk.Index{Type: "app", Segment: string(seg)}
+	dataType := batches[0][0].Type
+	index := chunk.Index{Type: dataType, Segment: string(seg)}
 	var blocks [][]byte
 	for _, chunks := range batches {
-		b := chunk.NewBuilder("agent", "app")
+		b := chunk.NewBuilder("agent", dataType)
 		for i := range chunks {
 			if err := b.Add(&chunks[i]); err != nil {
 				t.Fatal(err)
@@ -100,7 +102,7 @@ func publish(t testing.TB, st store.FS, batches ...[]chunk.Chunk) string {
 	if err := w.Finish(); err != nil {
 		t.Fatal(err)
 	}
-	p := store.SinkPath(store.Raw, "app", seg)
+	p := store.SinkPath(store.Raw, dataType, seg)
 	storetest.Put(t, st, p, file.Bytes())
 	return p
 }
@@ -331,7 +333,7 @@ func TestADeadProcessesLeaseIsFreeWithinTenSeconds(t *testing.T) {
 	}
 	publish(t, st, []chunk.Chunk{lines("a", 0, 1)})
 	began := time.Now()
-	NewScheduler(testDemux(t, st, nil), Options{}).insist(t.Context(), "app")
+	NewScheduler(testDemux(t, st, nil), Options{}).insist(t.Context(), "app", nil)
 	checkLines(t, tableRows(t, st), map[string]int{"a": 1})
 	if took := time.Since(began); took < leaseDead {
 		t.Errorf("the lease was taken after %v, want %v at least: it might have been alive", took, leaseDead)

@@ -42,35 +42,41 @@ type Scheduler struct {
 
 	mu    sync.Mutex
 	specs map[cron.EntryID]Schedule
+	// loops are the data types that are under way. What is sent to one says that
+	// its schedule came round again.
+	loops   map[string]chan struct{}
+	running sync.WaitGroup // the loops
 }
 
 // NewScheduler prepares the schedules of d's config; it starts nothing.
 func NewScheduler(d *Demux, opts Options) *Scheduler {
 	logger := cronLogger{d.log}
 	return &Scheduler{
-		demux: d, opts: opts, specs: map[cron.EntryID]Schedule{},
+		demux: d, opts: opts, specs: map[cron.EntryID]Schedule{}, loops: map[string]chan struct{}{},
 		cron: cron.New(cron.WithLocation(time.UTC), cron.WithLogger(logger),
 			cron.WithChain(cron.Recover(logger), cron.SkipIfStillRunning(logger))),
 	}
 }
 
 // Run follows the schedules until ctx is done, and returns when no run is under
-// way any more. A run that fails is tried again, with pauses of at most 10 s.
+// way any more. Each type has a loop of its own: none waits for another. A run
+// that fails is tried again, with pauses.
 func (s *Scheduler) Run(ctx context.Context) error {
 	var own []string
 	for _, name := range slices.Sorted(maps.Keys(s.demux.cfg.Types)) {
 		if sched := s.demux.cfg.Types[name].V.Schedule; sched.Given() && s.runs(name) {
 			own = append(own, name)
-			s.add(name, sched.V, func() { s.insist(ctx, name) })
+			s.add(name, sched.V, func() { s.start(ctx, name) })
 		}
 	}
 	if only := s.opts.Only; only == "" || len(own) == 0 {
-		s.add(only, s.demux.cfg.Schedule, func() { s.runAll(ctx, own) })
+		s.add(only, s.demux.cfg.Schedule, func() { s.startAll(ctx, own) })
 	}
 	s.cron.Start()
 	s.warmUp(ctx)
 	<-ctx.Done()
 	<-s.cron.Stop().Done()
+	s.running.Wait()
 	return nil
 }
 
@@ -91,12 +97,12 @@ func (s *Scheduler) warmUp(ctx context.Context) {
 		if daemon.Sleep(ctx, s.opts.Warmup.Every) != nil {
 			return
 		}
-		s.runAll(ctx, nil)
+		s.startAll(ctx, nil)
 	}
 }
 
-// runAll runs all types but those named, each as often as it takes.
-func (s *Scheduler) runAll(ctx context.Context, without []string) {
+// startAll starts all types but those named.
+func (s *Scheduler) startAll(ctx context.Context, without []string) {
 	types, err := s.demux.Types(ctx)
 	if err != nil {
 		if ctx.Err() == nil {
@@ -104,27 +110,54 @@ func (s *Scheduler) runAll(ctx context.Context, without []string) {
 		}
 		return
 	}
-	var running sync.WaitGroup
-	limit := make(chan struct{}, 4) // planning waits for the store; runs take turns anyway
 	for _, name := range types {
-		if slices.Contains(without, name) || !s.runs(name) {
-			continue
+		if !slices.Contains(without, name) && s.runs(name) {
+			s.start(ctx, name)
 		}
-		limit <- struct{}{}
-		running.Go(func() {
-			defer func() { <-limit }()
-			s.insist(ctx, name)
-		})
 	}
-	running.Wait()
+}
+
+// start starts a type's loop, or tells the one that is under way.
+func (s *Scheduler) start(ctx context.Context, dataType string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if again := s.loops[dataType]; again != nil {
+		select {
+		case again <- struct{}{}:
+		default: // it knows
+		}
+		return
+	}
+	again := make(chan struct{}, 1)
+	s.loops[dataType] = again
+	s.running.Go(func() {
+		for more := true; more; {
+			s.insist(ctx, dataType, again)
+			s.mu.Lock()
+			select {
+			case <-again: // after the loop's last look, perhaps
+				more = ctx.Err() == nil
+			default:
+				more = false
+			}
+			if !more {
+				delete(s.loops, dataType)
+			}
+			s.mu.Unlock()
+		}
+	})
 }
 
 // insist runs one type until it succeeds or another process works on it: one
 // that lives, and not one that died with the lease in its hands.
-func (s *Scheduler) insist(ctx context.Context, dataType string) {
+func (s *Scheduler) insist(ctx context.Context, dataType string, again <-chan struct{}) {
 	var pause daemon.Backoff
 	patience := time.Now().Add(leaseDead + leaseRenew)
 	for ctx.Err() == nil {
+		select {
+		case <-again: // this is it
+		default:
+		}
 		rep, err := s.demux.RunType(ctx, dataType)
 		switch {
 		case err == nil:
