@@ -11,7 +11,6 @@ import (
 	"time"
 
 	iceberg "github.com/apache/iceberg-go"
-	ice "github.com/apache/iceberg-go/table"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/akupara/akupara/demux/schema"
@@ -29,6 +28,7 @@ type File struct {
 // Files returns the data files that may hold rows with from <= ts < to, ordered
 // by time; a nil bound is none. It reads manifests, never data files. When it
 // fails with fs.ErrNotExist, the table's version is long gone: open it again.
+// ErrDamaged says that a file of it is.
 func (t *Table) Files(ctx context.Context, from, to *time.Time) ([]File, error) {
 	p := pruner{from: math.MinInt64, to: math.MaxInt64}
 	if from != nil {
@@ -40,12 +40,12 @@ func (t *Table) Files(ctx context.Context, from, to *time.Time) ([]File, error) 
 	if t.meta == nil || t.meta.CurrentSnapshot() == nil || p.from >= p.to {
 		return nil, nil
 	}
-	io := &tableIO{ctx: ctx, fs: t.fs, location: t.Location(), dir: dir(t.dataType)}
-	manifests, err := t.meta.CurrentSnapshot().Manifests(io)
+	io := t.io(ctx)
+	manifests, err := manifestsOf(io, t.meta.CurrentSnapshot())
 	if err != nil {
-		return nil, fmt.Errorf("table %s: read manifest list: %w", t.dataType, err)
+		return nil, fmt.Errorf("table %s: read manifest list: %w", t.dataType, t.judge(ctx, err))
 	}
-	ts := t.columns[schema.Find(t.columns, schema.TS)].ID
+	ts := t.tsID()
 	found := make([][]File, len(manifests))
 	g, _ := errgroup.WithContext(ctx)
 	g.SetLimit(8)
@@ -54,17 +54,15 @@ func (t *Table) Files(ctx context.Context, from, to *time.Time) ([]File, error) 
 			continue
 		}
 		g.Go(func() error {
-			for e, err := range m.Entries(io, true) {
-				if err != nil {
-					return fmt.Errorf("table %s: read manifest %s: %w", t.dataType, m.FilePath(), err)
-				}
-				f, err := t.file(io, e.DataFile(), ts)
-				if err != nil {
-					return err
-				}
-				if f.MinTS.UnixMicro() < p.to && f.MaxTS.UnixMicro() >= p.from {
+			err := eachEntry(io, m, func(e iceberg.ManifestEntry) error {
+				f, err := t.file(io, m, e.DataFile(), ts)
+				if err == nil && f.MinTS.UnixMicro() < p.to && f.MaxTS.UnixMicro() >= p.from {
 					found[i] = append(found[i], f)
 				}
+				return err
+			})
+			if err != nil {
+				return fmt.Errorf("table %s: read manifest: %w", t.dataType, t.judge(ctx, err))
 			}
 			return ctx.Err()
 		})
@@ -101,15 +99,31 @@ func (p pruner) manifest(m iceberg.ManifestFile) bool {
 	return HourOf(p.from) <= int(hi) && HourOf(p.to-1) >= int(lo)
 }
 
-// file describes a data file; where it has no bounds of ts, its hour tells.
-func (t *Table) file(io *tableIO, d iceberg.DataFile, ts int) (File, error) {
+// tsID is the field id of ts, 0 for none.
+func (t *Table) tsID() int {
+	if i := schema.Find(t.columns, schema.TS); i >= 0 {
+		return t.columns[i].ID
+	}
+	return 0
+}
+
+// file describes a data file that m names; where it has no bounds of ts, its
+// hour tells.
+func (t *Table) file(io *tableIO, m iceberg.ManifestFile, d iceberg.DataFile, ts int) (File, error) {
+	bad := func(why string, args ...any) (File, error) {
+		p, err := io.rel(m.FilePath())
+		if err != nil {
+			return File{}, err
+		}
+		return File{}, damaged(KindManifest, p, why, args...)
+	}
 	rel, err := io.rel(d.FilePath())
 	if err != nil {
-		return File{}, fmt.Errorf("table %s names a file outside of it: %w", t.dataType, err)
+		return bad("names a data file outside of the table: %s", d.FilePath())
 	}
 	hour, ok := d.Partition()[hourField].(int32)
 	if !ok {
-		return File{}, fmt.Errorf("table %s: %s has no hour", t.dataType, path.Base(rel))
+		return bad("has no hour for %s", path.Base(rel))
 	}
 	const perHour = int64(time.Hour / time.Microsecond)
 	lo, hi := int64(hour)*perHour, (int64(hour)+1)*perHour-1
@@ -132,17 +146,4 @@ func ceilMicro(t time.Time) int64 {
 		us++
 	}
 	return us
-}
-
-// manifestSet returns the paths of the manifests of a snapshot.
-func manifestSet(io *tableIO, s *ice.Snapshot) (map[string]iceberg.ManifestFile, error) {
-	ms, err := s.Manifests(io)
-	if err != nil {
-		return nil, fmt.Errorf("read manifest list %s: %w", s.ManifestList, err)
-	}
-	out := make(map[string]iceberg.ManifestFile, len(ms))
-	for _, m := range ms {
-		out[m.FilePath()] = m
-	}
-	return out, nil
 }

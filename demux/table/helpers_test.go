@@ -230,3 +230,5 @@ func wantRuns(t testing.TB, tbl *Table, n int) {
 		t.Fatalf("coverage: got %d streams and %d bytes of s, want 1 and %d", len(set), got, 100*n)
 	}
 }
+
+func runName(i int) string { return fmt.Sprintf("run-%d", i) }

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"hash"
+	"hash/crc32"
 	"io"
 	"io/fs"
 	"path"
@@ -27,13 +29,23 @@ type tableIO struct {
 	fs       store.FS
 	location string // the table's URI
 	dir      string // the table's directory in the store
+	metadata string // the version's metadata file, for messages
+	known    sums   // what files must hold that the version names
 
 	mu      sync.Mutex
-	created []string // relative to the store's root
-	err     error    // the first failure of a write
+	created []string       // relative to the store's root
+	written map[string]sum // of created files that were closed, by path
+	err     error          // the first failure of a write
 }
 
 var _ iceio.WriteFileIO = (*tableIO)(nil)
+
+func (t *Table) io(ctx context.Context) *tableIO {
+	return &tableIO{
+		ctx: ctx, fs: t.fs, location: t.Location(), dir: dir(t.dataType), metadata: t.MetadataPath(),
+		known: t.sums, written: map[string]sum{},
+	}
+}
 
 // rel maps a URI of the metadata to a path of the store. The table's own
 // location is what counts: a store that is reached by another name, or was
@@ -70,19 +82,36 @@ func (o *tableIO) Open(name string) (iceio.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	r, err := o.fs.Open(o.ctx, p)
+	b, err := o.read(p)
 	if err != nil {
-		return nil, fmt.Errorf("open %s: %w", p, err)
+		return nil, err
 	}
-	defer r.Close()
-	if r.Size() > maxManifest {
-		return nil, fmt.Errorf("read %s: %d bytes, at most %d are allowed", p, r.Size(), maxManifest)
+	return newMemFile(p, b), nil
+}
+
+// read returns a manifest's or a list's bytes. Where it is known what was
+// written, other bytes are ErrDamaged.
+func (o *tableIO) read(p string) ([]byte, error) {
+	b, err := readFile(o.ctx, o.fs, kindOf(p), p, maxManifest)
+	if err != nil {
+		return nil, err
 	}
-	b := make([]byte, r.Size())
-	if _, err := io.ReadFull(io.NewSectionReader(r, 0, r.Size()), b); err != nil {
-		return nil, fmt.Errorf("read %s: %w", p, err)
+	if want, ok := o.sum(p); ok {
+		if why := want.check(b); why != "" {
+			return nil, damaged(kindOf(p), p, "%s", why)
+		}
 	}
-	return &memFile{bytes.NewReader(b), path.Base(p)}, nil
+	return b, nil
+}
+
+// sum is what a file was written with, as far as that is known.
+func (o *tableIO) sum(p string) (sum, bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if s, ok := o.written[p]; ok {
+		return s, true
+	}
+	return o.known.of(p)
 }
 
 func (o *tableIO) Remove(name string) error {
@@ -105,7 +134,7 @@ func (o *tableIO) Create(name string) (iceio.FileWriter, error) {
 	if err != nil {
 		return nil, o.failed(fmt.Errorf("create %s: %w", p, err))
 	}
-	return &writer{o: o, path: p, w: w}, nil
+	return &writer{o: o, path: p, w: w, crc: crc32.New(crc32.MakeTable(crc32.Castagnoli))}, nil
 }
 
 func (o *tableIO) WriteFile(name string, b []byte) error {
@@ -135,12 +164,16 @@ type writer struct {
 	o      *tableIO
 	path   string
 	w      store.File
+	size   int64
+	crc    hash.Hash32
 	closed bool
 	err    error // of the first Close
 }
 
 func (w *writer) Write(b []byte) (int, error) {
 	n, err := w.w.Write(b)
+	w.size += int64(n)
+	_, _ = w.crc.Write(b[:n]) // never fails
 	if err != nil {
 		err = w.o.failed(fmt.Errorf("write %s: %w", w.path, err))
 	}
@@ -158,8 +191,12 @@ func (w *writer) Close() error {
 	w.closed = true
 	if err := w.w.Close(); err != nil {
 		w.err = w.o.failed(fmt.Errorf("write %s: %w", w.path, err))
+		return w.err
 	}
-	return w.err
+	w.o.mu.Lock()
+	defer w.o.mu.Unlock()
+	w.o.written[w.path] = sum{w.size, w.crc.Sum32()}
+	return nil
 }
 
 // memFile is a file that was read whole.
@@ -167,6 +204,8 @@ type memFile struct {
 	*bytes.Reader
 	name string
 }
+
+func newMemFile(p string, b []byte) *memFile { return &memFile{bytes.NewReader(b), path.Base(p)} }
 
 func (f *memFile) Close() error               { return nil }
 func (f *memFile) Stat() (fs.FileInfo, error) { return memInfo{f}, nil }

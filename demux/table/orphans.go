@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"path"
 	"strings"
 	"time"
@@ -69,6 +70,9 @@ const (
 // takes a file that a later commit names, at any age; the age is there to not
 // get in the way of runs, and should be longer than they take. ErrConflict
 // says that it was in the way itself: try again later.
+//
+// ErrDamaged says that a list or manifest can't be read, be it an old
+// snapshot's. What only that may name stays then, all else is removed.
 func (t *Table) RemoveOrphans(ctx context.Context, olderThan time.Duration) (int, error) {
 	// What can't be read can't be compared with what is there.
 	cur, err := Open(ctx, t.fs, t.baseURI, t.dataType)
@@ -115,65 +119,80 @@ func (t *Table) removeOrphans(ctx context.Context, olderThan time.Duration) (int
 		}
 	}
 	swept, err := t.log.Sweep(ctx, max(olderThan, claimAge))
+	if err == nil && named.unread != nil {
+		err = fmt.Errorf("manifests and data files stay, as what names some of them can't be read: %w", named.unread)
+	}
 	return removed + swept, err
 }
 
-// named returns the paths of all that this version names.
-func (t *Table) named(ctx context.Context) (map[string]bool, error) {
-	io := &tableIO{ctx: ctx, fs: t.fs, location: t.Location(), dir: dir(t.dataType)}
-	out := map[string]bool{t.MetadataPath(): true}
-	name := func(uri string) error {
-		p, err := io.rel(uri)
-		if err == nil {
-			out[p] = true
+// names are the paths of all that a version names.
+type names struct {
+	paths  map[string]bool
+	unread error // the first damage for which there may be more; nil: these are all
+}
+
+// named returns what this version names. Damage, of which there may be some in
+// old snapshots that nobody needs, does not make it fail.
+func (t *Table) named(ctx context.Context) (names, error) {
+	io := t.io(ctx)
+	out := names{paths: map[string]bool{t.MetadataPath(): true}}
+	name := func(uri string) {
+		if p, err := io.rel(uri); err == nil {
+			out.paths[p] = true
+		}
+	}
+	skip := func(uri string, err error) error {
+		p, relErr := io.rel(uri)
+		if relErr != nil {
+			return err
+		}
+		d, err := damageOf(ctx, t.fs, kindOf(p), p, err)
+		if err == nil && out.unread == nil {
+			out.unread = &damageError{d}
 		}
 		return err
 	}
 	for prev := range t.meta.PreviousFiles() {
-		if err := name(prev.MetadataFile); err != nil {
-			return nil, err
-		}
+		name(prev.MetadataFile)
 	}
 	manifests := map[string]iceberg.ManifestFile{}
 	snapshots := t.meta.Snapshots()
 	for i := range snapshots {
+		name(snapshots[i].ManifestList)
 		ms, err := manifestSet(io, &snapshots[i])
 		if err != nil {
-			return nil, err
-		}
-		for p, m := range ms {
-			manifests[p] = m
-		}
-		if err := name(snapshots[i].ManifestList); err != nil {
-			return nil, err
-		}
-	}
-	for p, m := range manifests {
-		if err := name(p); err != nil {
-			return nil, err
-		}
-		for e, err := range m.Entries(io, false) {
-			if err != nil {
-				return nil, fmt.Errorf("read manifest %s: %w", p, err)
+			if err := skip(snapshots[i].ManifestList, err); err != nil {
+				return out, err
 			}
-			if err := name(e.DataFile().FilePath()); err != nil {
-				return nil, err
+			continue
+		}
+		maps.Copy(manifests, ms)
+	}
+	for uri, m := range manifests {
+		name(uri)
+		err := eachEntry(io, m, func(e iceberg.ManifestEntry) error {
+			name(e.DataFile().FilePath())
+			return nil
+		})
+		if err != nil {
+			if err := skip(uri, err); err != nil {
+				return out, err
 			}
 		}
 	}
 	files, err := t.coverageFiles()
 	if err != nil {
-		return nil, err
+		return out, err
 	}
 	for _, f := range files {
-		out[path.Join(t.coverageDir(), f.name)] = true
+		out.paths[path.Join(t.coverageDir(), f.name)] = true
 	}
 	return out, nil
 }
 
 // unnamed lists what lies in the table's folders, was last changed before the
 // limit, and is not named. Files of kinds that we do not write stay.
-func (t *Table) unnamed(ctx context.Context, named map[string]bool, limit time.Time) ([]string, error) {
+func (t *Table) unnamed(ctx context.Context, named names, limit time.Time) ([]string, error) {
 	var out []string
 	var walk func(d string, ours func(base string) bool) error
 	walk = func(d string, ours func(string) bool) error {
@@ -190,7 +209,7 @@ func (t *Table) unnamed(ctx context.Context, named map[string]bool, limit time.T
 				if err := walk(in.Path, ours); err != nil {
 					return err
 				}
-			case !named[in.Path] && in.Mod.Before(limit) && ours(path.Base(in.Path)):
+			case !named.paths[in.Path] && in.Mod.Before(limit) && ours(path.Base(in.Path)):
 				out = append(out, in.Path)
 			}
 		}
@@ -208,13 +227,17 @@ func (t *Table) unnamed(ctx context.Context, named map[string]bool, limit time.T
 	}
 	metadata := func(base string) bool {
 		n := versions.Number(base)
-		return has(".avro")(base) || n > 0 && n < t.version
+		return named.unread == nil && has(".avro")(base) || n > 0 && n < t.version
+	}
+	data := has(".parquet", ".tmp")
+	if named.unread != nil {
+		data = has(".tmp")
 	}
 	for _, d := range []struct {
 		name string
 		ours func(string) bool
 	}{
-		{path.Join(dir(t.dataType), "data"), has(".parquet", ".tmp")},
+		{path.Join(dir(t.dataType), "data"), data},
 		{path.Join(dir(t.dataType), "metadata"), metadata},
 		{t.coverageDir(), has(".cov")},
 	} {

@@ -9,7 +9,6 @@ package table
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -18,12 +17,10 @@ import (
 	"strings"
 	"time"
 
-	iceberg "github.com/apache/iceberg-go"
 	iceio "github.com/apache/iceberg-go/io"
 	ice "github.com/apache/iceberg-go/table"
 
 	"github.com/akupara/akupara/chunk"
-	"github.com/akupara/akupara/demux/coverage"
 	"github.com/akupara/akupara/demux/schema"
 	"github.com/akupara/akupara/demux/table/internal/versions"
 	"github.com/akupara/akupara/store"
@@ -57,6 +54,7 @@ type Table struct {
 	version  int
 	meta     ice.Metadata // nil in version 0
 	crc      uint32       // of the metadata file's bytes
+	sums     sums         // of the manifests that it names
 	columns  []schema.Column
 	opened   time.Time
 	keep     int // snapshots and old metadata files to keep
@@ -87,8 +85,9 @@ func New(fs store.FS, baseURI, dataType string) (*Table, error) {
 }
 
 // Open returns the current version of the data type's table; fs.ErrNotExist when
-// there is none. It publishes what a committer that died on the way has
-// claimed, if it may write.
+// there is none, ErrDamaged where its newest version can't be read or is gone.
+// It publishes what a committer that died on the way has claimed, if it may
+// write.
 func Open(ctx context.Context, fsys store.FS, baseURI, dataType string) (*Table, error) {
 	t, err := New(fsys, baseURI, dataType)
 	if err != nil {
@@ -97,23 +96,20 @@ func Open(ctx context.Context, fsys store.FS, baseURI, dataType string) (*Table,
 	const tries = 5 // versions are removed while we look, but not that fast
 	for i := range tries {
 		n, err := t.log.Settle(ctx)
-		if err != nil && ctx.Err() == nil {
+		if err != nil && !errors.Is(err, versions.ErrMissing) && ctx.Err() == nil {
 			// An older version is as true as a newer one, for who reads; who
 			// commits on it will learn that it has moved.
 			n, err = t.log.Newest(ctx)
 		}
 		if err != nil {
-			return nil, fmt.Errorf("open table %s: %w", dataType, err)
+			return nil, fmt.Errorf("open table %s: %w", dataType, t.missing(err))
 		}
 		if n == 0 {
 			return nil, fmt.Errorf("open table %s: %w", dataType, fs.ErrNotExist)
 		}
-		b, err := t.log.Read(ctx, n)
+		err = t.load(ctx, n)
 		if errors.Is(err, fs.ErrNotExist) && i < tries-1 {
 			continue
-		}
-		if err == nil {
-			err = t.set(n, b)
 		}
 		if err != nil {
 			return nil, fmt.Errorf("open table %s: %w", dataType, err)
@@ -123,21 +119,58 @@ func Open(ctx context.Context, fsys store.FS, baseURI, dataType string) (*Table,
 	panic("unreachable")
 }
 
+// load makes t the version n, as it is in the store.
+func (t *Table) load(ctx context.Context, n int) error {
+	b, err := readFile(ctx, t.fs, KindMetadata, t.log.Path(n), versions.MaxMetadata)
+	if err != nil {
+		return err
+	}
+	return t.set(n, b)
+}
+
 // set makes t the version n with these bytes.
 func (t *Table) set(n int, b []byte) error {
-	meta, err := ice.ParseMetadataBytes(b)
+	bad := func(why string, args ...any) error { return damaged(KindMetadata, t.log.Path(n), why, args...) }
+	if why := checkSeal(b, n); why != "" {
+		return bad("%s", why)
+	}
+	meta, err := parseMetadata(b)
 	if err != nil {
-		return fmt.Errorf("parse %s: %w", t.log.Path(n), err)
+		return bad("can't be parsed: %v", err)
 	}
 	cols, err := columnsOf(meta.CurrentSchema())
 	if err != nil {
-		return fmt.Errorf("read %s: %w", t.log.Path(n), err)
+		return bad("is wrong: %v", err)
 	}
-	t.version, t.meta, t.columns, t.crc = n, meta, cols, chunk.CRC(b)
+	known, err := parseSums(meta.Properties()[propManifests])
+	if err != nil {
+		return bad("is wrong: %v", err)
+	}
+	t.version, t.meta, t.columns, t.crc, t.sums = n, meta, cols, chunk.CRC(b), known
 	return nil
 }
 
-// List returns the data types that have a table, sorted.
+// parseMetadata survives what iceberg-go does not expect: files of older
+// versions have no checksum that keeps damaged ones away from it.
+func parseMetadata(b []byte) (meta ice.Metadata, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("parse metadata: %v", r)
+		}
+	}()
+	return ice.ParseMetadataBytes(b)
+}
+
+// missing turns a log's error about a version that is gone into damage.
+func (t *Table) missing(err error) error {
+	if !errors.Is(err, versions.ErrMissing) {
+		return err
+	}
+	return damaged(KindMetadata, path.Join(dir(t.dataType), "metadata"), "lacks its newest file: %v", err)
+}
+
+// List returns the data types that have a table, sorted; also where its
+// metadata is damaged or missing.
 func List(ctx context.Context, fsys store.FS) ([]string, error) {
 	infos, err := fsys.List(ctx, store.Tables)
 	if err != nil {
@@ -149,11 +182,11 @@ func List(ctx context.Context, fsys store.FS) ([]string, error) {
 		if !in.IsDir || chunk.CheckType(name) != nil {
 			continue
 		}
-		n, err := versions.New(fsys, dir(name)).Newest(ctx)
+		ok, err := versions.New(fsys, dir(name)).Exists(ctx)
 		if err != nil {
 			return nil, fmt.Errorf("look for table %s: %w", name, err)
 		}
-		if n > 0 {
+		if ok {
 			out = append(out, name)
 		}
 	}
@@ -197,29 +230,6 @@ func (t *Table) PlanColumns(wanted []schema.Column) []schema.Column {
 		maxID = t.meta.LastColumnID()
 	}
 	return schema.Plan(t.columns, wanted, maxID)
-}
-
-// Coverage reads what the table holds. When it fails with fs.ErrNotExist, the
-// table has moved on since it was opened: open it again.
-func (t *Table) Coverage(ctx context.Context) (coverage.Set, error) {
-	names, err := t.coverageFiles()
-	if err != nil {
-		return nil, err
-	}
-	set, err := coverage.Load(ctx, t.fs, t.coverageDir(), names.names())
-	if err != nil {
-		return nil, fmt.Errorf("table %s: %w", t.dataType, err)
-	}
-	return set, nil
-}
-
-func (t *Table) coverageDir() string { return path.Join(dir(t.dataType), "_coverage") }
-
-func (t *Table) coverageFiles() (coverageFiles, error) {
-	if t.meta == nil {
-		return nil, nil
-	}
-	return parseCoverageFiles(t.meta.Properties()[propCoverage])
 }
 
 // HasRun reports whether a commit of that run is in the table, as far back as
@@ -274,47 +284,4 @@ func (t *Table) iceberg(io iceio.IO, cat ice.CatalogIO) *ice.Table {
 	}
 	return ice.New(ice.Identifier{store.Tables, t.dataType}, t.meta, loc,
 		func(context.Context) (iceio.IO, error) { return io, nil }, cat)
-}
-
-// create returns the metadata of a new table with these columns.
-func (t *Table) create(cols []schema.Column) (ice.Metadata, error) {
-	sc := icebergSchema(cols)
-	spec := iceberg.NewPartitionSpec(iceberg.PartitionField{
-		SourceIDs: []int{cols[0].ID}, FieldID: hourField, Name: "ts_hour", Transform: iceberg.HourTransform{},
-	})
-	order, err := ice.NewSortOrder(sortByTS, []ice.SortField{{
-		SourceIDs: []int{cols[0].ID}, Transform: iceberg.IdentityTransform{},
-		Direction: ice.SortASC, NullOrder: ice.NullsFirst,
-	}})
-	if err != nil {
-		return nil, fmt.Errorf("make sort order: %w", err)
-	}
-	meta, err := ice.NewMetadata(sc, &spec, order, t.Location(), iceberg.Properties{
-		ice.PropertyFormatVersion:               "2",
-		ice.ManifestMergeEnabledKey:             "true",
-		ice.ManifestMinMergeCountKey:            "30",
-		ice.MetadataDeleteAfterCommitEnabledKey: "true",
-		ice.MetadataPreviousVersionsMaxKey:      fmt.Sprint(t.keep),
-		ice.MinSnapshotsToKeepKey:               fmt.Sprint(t.keep),
-		ice.WriteFormatDefaultKey:               "parquet",
-		ice.ParquetCompressionKey:               "zstd",
-	})
-	if err != nil {
-		return nil, fmt.Errorf("make metadata: %w", err)
-	}
-	return meta, nil
-}
-
-const (
-	hourField = 1000 // partition field ids start here (Iceberg table spec, "Partitioning")
-	sortByTS  = 1    // sort order ids; 0 is unsorted
-)
-
-// encode returns the bytes of a metadata file.
-func encode(meta ice.Metadata) ([]byte, error) {
-	b, err := json.Marshal(meta)
-	if err != nil {
-		return nil, fmt.Errorf("encode metadata: %w", err)
-	}
-	return b, nil
 }

@@ -248,11 +248,11 @@ func wantOnlyNamed(t *testing.T, w warehouse) {
 			continue
 		}
 		there[p] = true
-		if !named[p] {
+		if !named.paths[p] {
 			t.Errorf("%s is left behind", p)
 		}
 	}
-	for p := range named {
+	for p := range named.paths {
 		if !there[p] {
 			t.Errorf("%s is named and not there", p)
 		}

@@ -29,7 +29,6 @@ import (
 	"path"
 	"regexp"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/akupara/akupara/store"
@@ -40,10 +39,13 @@ var (
 	ErrLost = errors.New("another committer was first")
 	// ErrUnknown says that the version may be published, now or later.
 	ErrUnknown = errors.New("outcome unknown")
+	// ErrMissing says that a version was published and is gone, and that there
+	// is no newer one.
+	ErrMissing = errors.New("it was published and is missing")
 )
 
-// maxMetadata bounds what is read of one metadata file, in bytes.
-const maxMetadata = 256 << 20
+// MaxMetadata bounds what is read of one metadata file, in bytes.
+const MaxMetadata = 256 << 20
 
 // Log is the sequence of versions of one table. It is safe for concurrent use,
 // by any number of processes.
@@ -76,7 +78,6 @@ func Number(base string) int {
 	return n
 }
 
-func (l *Log) hint() string                { return path.Join(l.dir, "metadata/version-hint.text") }
 func (l *Log) claims() string              { return path.Join(l.dir, "_claims") }
 func (l *Log) claim(n int) string          { return path.Join(l.claims(), fmt.Sprintf("v%d", n)) }
 func (l *Log) temp(kind, id string) string { return path.Join(l.claims(), kind+"-"+id) }
@@ -89,94 +90,10 @@ func newID() string {
 	return hex.EncodeToString(b[:])
 }
 
-// Newest returns the number of the newest published version, 0 where there is
-// none. It changes nothing.
-func (l *Log) Newest(ctx context.Context) (int, error) {
-	n := l.readHint(ctx)
-	if n > 0 {
-		ok, err := l.exists(ctx, l.Path(n))
-		if err != nil {
-			return 0, err
-		}
-		if !ok { // wrong, or so old that its version was removed
-			n = 0
-		}
-	}
-	if n == 0 {
-		var err error
-		if n, err = l.list(ctx); err != nil || n == 0 {
-			return 0, err
-		}
-	}
-	for {
-		ok, err := l.exists(ctx, l.Path(n+1))
-		if err != nil || !ok {
-			return n, err
-		}
-		n++
-	}
-}
-
-// Settle returns the number of the newest version after having published what a
-// dead or slow committer has claimed.
-func (l *Log) Settle(ctx context.Context) (int, error) {
-	for {
-		n, err := l.Newest(ctx)
-		if err != nil {
-			return 0, err
-		}
-		helped, err := l.help(ctx, n+1)
-		if err != nil || !helped {
-			return n, err
-		}
-	}
-}
-
-// help publishes version n where it is claimed, and reports whether somebody
-// has published it since the caller looked.
-func (l *Log) help(ctx context.Context, n int) (bool, error) {
-	owners, err := l.fs.List(ctx, l.claim(n))
-	if err != nil {
-		return false, fmt.Errorf("list claim of version %d: %w", n, err)
-	}
-	if len(owners) == 0 {
-		return false, nil
-	}
-	// The caller may have looked long ago: a claim below the newest version is
-	// stale, and must not be published.
-	newest, err := l.list(ctx)
-	if err != nil {
-		return false, err
-	}
-	if newest >= n {
-		return true, nil
-	}
-	if newest != n-1 {
-		return false, fmt.Errorf("version %d is claimed, but the newest there is is %d", n, newest)
-	}
-	from := path.Join(l.claim(n), path.Base(owners[0].Path), claimed)
-	err = l.fs.Rename(ctx, from, l.Path(n))
-	switch {
-	case err == nil:
-		l.writeHint(ctx, n)
-		return true, nil
-	case errors.Is(err, fs.ErrNotExist): // published by another; or removed, as it was stale
-		ok, err := l.exists(ctx, l.Path(n))
-		if err != nil {
-			return false, err
-		}
-		if newest, err = l.list(ctx); err != nil || ok || newest >= n {
-			return err == nil, err
-		}
-		return false, fmt.Errorf("%s is neither claimed nor published", from)
-	}
-	return false, fmt.Errorf("publish version %d for another: %w", n, err)
-}
-
 // Read returns the bytes of version n; fs.ErrNotExist when it is not there (any
 // more).
 func (l *Log) Read(ctx context.Context, n int) ([]byte, error) {
-	return readFile(ctx, l.fs, l.Path(n), maxMetadata)
+	return readFile(ctx, l.fs, l.Path(n), MaxMetadata)
 }
 
 func readFile(ctx context.Context, fsys store.FS, p string, maxLen int64) ([]byte, error) {
@@ -195,23 +112,10 @@ func readFile(ctx context.Context, fsys store.FS, p string, maxLen int64) ([]byt
 	return b, nil
 }
 
-// readHint returns 0 for a hint that is missing or wrong: it only saves work.
-func (l *Log) readHint(ctx context.Context) int {
-	b, err := readFile(ctx, l.fs, l.hint(), 64)
-	if err != nil {
-		return 0
-	}
-	n, err := strconv.Atoi(strings.TrimSpace(string(b)))
-	if err != nil || n < 0 {
-		return 0
-	}
-	return n
-}
-
 // writeHint may fail or write an older number than another has: readers go
 // upward from it.
 func (l *Log) writeHint(ctx context.Context, n int) {
-	_ = store.PublishBytes(ctx, l.fs, l.temp("hint", newID()), l.hint(), strconv.AppendInt(nil, int64(n), 10))
+	_ = store.PublishBytes(ctx, l.fs, l.temp("hint", newID()), l.HintPath(), strconv.AppendInt(nil, int64(n), 10))
 }
 
 func (l *Log) write(ctx context.Context, p string, data []byte) error {
@@ -228,19 +132,6 @@ func (l *Log) write(ctx context.Context, p string, data []byte) error {
 		return fmt.Errorf("write %s: %w", p, err)
 	}
 	return nil
-}
-
-// list finds the newest version without the hint.
-func (l *Log) list(ctx context.Context) (int, error) {
-	infos, err := l.fs.List(ctx, path.Join(l.dir, "metadata"))
-	if err != nil {
-		return 0, fmt.Errorf("list versions: %w", err)
-	}
-	newest := 0
-	for _, in := range infos {
-		newest = max(newest, Number(path.Base(in.Path)))
-	}
-	return newest, nil
 }
 
 func (l *Log) exists(ctx context.Context, p string) (bool, error) {

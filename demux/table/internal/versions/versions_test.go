@@ -64,13 +64,13 @@ func TestNewestIsFoundWhateverTheHintSays(t *testing.T) {
 		publish(t, l, n, fmt.Sprint(n))
 	}
 	for _, hint := range []string{"5", "2\n", "7", "-1", "x", "", strings.Repeat("9", 100), "99999999999"} {
-		if err := fs.Remove(t.Context(), l.hint()); err != nil {
+		if err := fs.Remove(t.Context(), l.HintPath()); err != nil {
 			t.Fatal(err)
 		}
-		storetest.Put(t, fs, l.hint(), []byte(hint))
+		storetest.Put(t, fs, l.HintPath(), []byte(hint))
 		wantNewest(t, l, 5)
 	}
-	if err := fs.Remove(t.Context(), l.hint()); err != nil {
+	if err := fs.Remove(t.Context(), l.HintPath()); err != nil {
 		t.Fatal(err)
 	}
 	wantNewest(t, l, 5)
@@ -79,7 +79,7 @@ func TestNewestIsFoundWhateverTheHintSays(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	storetest.Put(t, fs, l.hint(), []byte("3"))
+	storetest.Put(t, fs, l.HintPath(), []byte("3"))
 	wantNewest(t, l, 5)
 }
 

@@ -1,0 +1,275 @@
+package table
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"strconv"
+	"time"
+
+	iceberg "github.com/apache/iceberg-go"
+	ice "github.com/apache/iceberg-go/table"
+
+	"github.com/akupara/akupara/chunk"
+	"github.com/akupara/akupara/demux/schema"
+	"github.com/akupara/akupara/demux/table/internal/versions"
+)
+
+// attempt is one try to publish the version after base. To iceberg-go it is
+// the catalog.
+type attempt struct {
+	base    *Table
+	io      *tableIO
+	planned []schema.Column
+	shift   int64  // milliseconds by which base's times were moved back
+	next    *Table // once it is published
+}
+
+var _ ice.CatalogIO = (*attempt)(nil)
+
+func (t *Table) attempt(ctx context.Context, planned []schema.Column) (*attempt, error) {
+	base := *t
+	var err error
+	if t.version == 0 {
+		if base.meta, err = t.create(planned); err != nil {
+			return nil, err
+		}
+	}
+	shift := shiftFor(base.meta)
+	if base.meta, err = shifted(base.meta, -shift); err != nil {
+		return nil, err
+	}
+	return &attempt{base: &base, io: base.io(ctx), planned: planned, shift: shift}, nil
+}
+
+// commit runs one attempt on top of t.
+func (t *Table) commit(ctx context.Context, planned []schema.Column, stage func(*attempt, *ice.Transaction) error) (*Table, error) {
+	a, err := t.attempt(ctx, planned)
+	if err != nil {
+		return nil, err
+	}
+	txn, err := a.base.iceberg(a.io, a).NewTransactionOnBranchWithError(ice.MainBranch)
+	if err == nil {
+		err = stage(a, txn)
+	}
+	if err == nil {
+		_, err = txn.Commit(ctx)
+	}
+	if a.next != nil { // published, whatever went wrong afterwards
+		a.removeExpired(ctx)
+		return a.next, nil
+	}
+	if err == nil {
+		err = errors.New("the transaction was empty")
+	}
+	a.undo(ctx, err)
+	return nil, a.cause(ctx, err)
+}
+
+// undo removes what the attempt made, unless err says that it may have
+// succeeded.
+func (a *attempt) undo(ctx context.Context, err error) {
+	if errors.Is(err, ErrUnknown) {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+	defer cancel()
+	a.io.removeCreated(ctx)
+}
+
+// cause finds out whether damage is behind an attempt's error.
+func (a *attempt) cause(ctx context.Context, err error) error {
+	if errors.Is(err, ErrUnknown) || errors.Is(err, ErrConflict) || errors.Is(err, ErrDamaged) || ctx.Err() != nil {
+		return err
+	}
+	// iceberg-go reads the current list and manifests, too. Where they have no
+	// checksum, its error does not tell that they are at fault.
+	if whole := a.base.whole(ctx); errors.Is(whole, ErrDamaged) {
+		return fmt.Errorf("%w: %w", whole, err)
+	}
+	return a.base.judge(ctx, err)
+}
+
+// LoadTable is asked for by retries only, and there are none.
+func (a *attempt) LoadTable(context.Context, ice.Identifier) (*ice.Table, error) {
+	return nil, ErrConflict
+}
+
+// CommitTable publishes the next version if base is still the newest.
+func (a *attempt) CommitTable(ctx context.Context, _ ice.Identifier, reqs []ice.Requirement, updates []ice.Update) (ice.Metadata, string, error) {
+	if err := a.io.writeErr(); err != nil {
+		return nil, "", err
+	}
+	base := a.base
+	newest, err := base.log.Settle(ctx)
+	if err != nil {
+		return nil, "", base.missing(err)
+	}
+	if newest != base.version {
+		return nil, "", fmt.Errorf("%w: it was version %d and is %d", ErrConflict, base.version, newest)
+	}
+	if err := base.unchanged(ctx); err != nil {
+		return nil, "", err
+	}
+	for _, r := range reqs {
+		if err := r.Validate(base.meta); err != nil {
+			return nil, "", fmt.Errorf("%w: %w", ErrConflict, err)
+		}
+	}
+	next, b, err := a.make(newest+1, updates)
+	if err != nil {
+		return nil, "", err
+	}
+	if time.Since(base.opened) > maxAge {
+		return nil, "", fmt.Errorf("%w: it was opened %v ago", ErrConflict, time.Since(base.opened).Round(time.Second))
+	}
+	if err := a.publish(ctx, next, b); err != nil {
+		return nil, "", err
+	}
+	return next.meta, next.Location() + "/" + versions.Name(next.version), nil
+}
+
+// unchanged fails unless t's metadata file holds what it held when it was read.
+func (t *Table) unchanged(ctx context.Context) error {
+	if t.version == 0 {
+		return nil
+	}
+	b, err := readFile(ctx, t.fs, KindMetadata, t.MetadataPath(), versions.MaxMetadata)
+	if err != nil {
+		return t.judge(ctx, err)
+	}
+	if chunk.CRC(b) == t.crc {
+		return nil
+	}
+	if why := checkSeal(b, t.version); why != "" {
+		return damaged(KindMetadata, t.MetadataPath(), "%s", why)
+	}
+	return fmt.Errorf("%w: version %d was replaced", ErrConflict, t.version)
+}
+
+// make returns version n, which the updates make of base, and its bytes.
+func (a *attempt) make(n int, updates []ice.Update) (*Table, []byte, error) {
+	loc := ""
+	if a.base.version > 0 {
+		loc = a.base.Location() + "/" + versions.Name(a.base.version)
+	}
+	meta, err := ice.UpdateTableMetadata(a.base.meta, updates, loc)
+	if err != nil {
+		return nil, nil, fmt.Errorf("make metadata: %w", err)
+	}
+	if err := checkPlanned(meta.CurrentSchema(), a.planned); err != nil {
+		return nil, nil, err
+	}
+	known, err := a.sums(meta.CurrentSnapshot())
+	if err != nil {
+		return nil, nil, err
+	}
+	updates = append(updates[:len(updates):len(updates)], ice.NewSetPropertiesUpdate(iceberg.Properties{
+		propVersion: strconv.Itoa(n), propCRC: noCRC, propManifests: known.String(),
+	}))
+	if meta, err = ice.UpdateTableMetadata(a.base.meta, updates, loc); err != nil {
+		return nil, nil, fmt.Errorf("make metadata: %w", err)
+	}
+	b, err := encode(meta)
+	if err != nil {
+		return nil, nil, err
+	}
+	if b, err = shiftTimes(b, a.shift); err != nil {
+		return nil, nil, err
+	}
+	if err := seal(b); err != nil {
+		return nil, nil, err
+	}
+	next := *a.base
+	next.opened = time.Now()
+	if err := next.set(n, b); err != nil {
+		return nil, nil, err
+	}
+	return &next, b, nil
+}
+
+// sums returns what the files of the snapshot that will be the current one were
+// written with.
+func (a *attempt) sums(s *ice.Snapshot) (sums, error) {
+	out := sums{}
+	if s == nil {
+		return out, nil
+	}
+	if cur := a.base.meta.CurrentSnapshot(); cur != nil && cur.SnapshotID == s.SnapshotID && len(a.base.sums) > 0 {
+		return a.base.sums, nil
+	}
+	ms, err := manifestsOf(a.io, s) // what was written arrived, too
+	if err != nil {
+		return nil, err
+	}
+	uris := []string{s.ManifestList}
+	for _, m := range ms {
+		uris = append(uris, m.FilePath())
+	}
+	for _, uri := range uris {
+		p, err := a.io.rel(uri)
+		if err != nil {
+			return nil, err
+		}
+		known, ok := a.io.sum(p)
+		if !ok {
+			// A manifest of an older version. If it can't be read, the check of
+			// the table says so; this commit does not need it.
+			b, err := a.io.read(p)
+			if err != nil {
+				continue
+			}
+			known = sumOf(b)
+		}
+		out[path.Base(p)] = known
+	}
+	return out, nil
+}
+
+// publish publishes next.
+func (a *attempt) publish(ctx context.Context, next *Table, b []byte) error {
+	switch err := next.log.Publish(ctx, next.version, b); {
+	case errors.Is(err, versions.ErrLost):
+		return fmt.Errorf("%w: %w", ErrConflict, err)
+	case errors.Is(err, versions.ErrUnknown):
+		return fmt.Errorf("%w: %w", ErrUnknown, err)
+	case err != nil:
+		return err
+	}
+	a.next = next
+	return nil
+}
+
+// whole fails with ErrDamaged where the current snapshot's manifest list or a
+// manifest is damaged or missing.
+func (t *Table) whole(ctx context.Context) error {
+	if t.meta == nil || t.meta.CurrentSnapshot() == nil {
+		return nil
+	}
+	io := t.io(ctx)
+	ms, err := manifestsOf(io, t.meta.CurrentSnapshot())
+	if err != nil {
+		return t.judge(ctx, err)
+	}
+	for _, m := range ms {
+		if err := eachEntry(io, m, func(iceberg.ManifestEntry) error { return nil }); err != nil {
+			return t.judge(ctx, err)
+		}
+	}
+	return nil
+}
+
+// judge tells, after a file was not found that t names, whether t is outdated,
+// which fs.ErrNotExist stands for, or damaged.
+func (t *Table) judge(ctx context.Context, err error) error {
+	if !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	newest, newestErr := t.log.Newest(ctx)
+	if newestErr != nil || newest > t.version {
+		return err
+	}
+	return fmt.Errorf("%w: %v", ErrDamaged, err)
+}
