@@ -1,0 +1,266 @@
+package table
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"path"
+	"slices"
+	"time"
+
+	iceberg "github.com/apache/iceberg-go"
+	ice "github.com/apache/iceberg-go/table"
+	"github.com/google/uuid"
+
+	"github.com/akupara/akupara/demux/coverage"
+	"github.com/akupara/akupara/demux/schema"
+	"github.com/akupara/akupara/store"
+)
+
+// Content is all that a table will hold after a Rebuild.
+type Content struct {
+	Files    []DataFile
+	Columns  []schema.Column // with the ids that the files have
+	Coverage coverage.Set
+	Note     string // why; goes into the snapshot's summary as akupara.repaired
+}
+
+// filesPerManifest keeps manifests small enough that one can be read whole.
+const filesPerManifest = 10_000
+
+// Rebuild publishes a version with exactly this content, above every number
+// that a version or a claim has. Base is the newest version that can be read,
+// as Newest returns it; nil where there is none, and the table begins anew. Of
+// base stay the name and history that readers know it by, and the snapshots
+// that are whole. The caller must keep others from committing meanwhile.
+//
+// It fails as Commit does. What base names and the content does not is removed
+// by no one but a later RemoveOrphans, when the snapshots have expired.
+func Rebuild(ctx context.Context, fsys store.FS, baseURI, dataType string, base *Table, c Content) (*Table, error) {
+	t := base
+	if t == nil {
+		var err error
+		if t, err = New(fsys, baseURI, dataType); err != nil {
+			return nil, err
+		}
+	}
+	next, err := t.rebuild(ctx, c)
+	if err != nil {
+		return nil, fmt.Errorf("rebuild table %s: %w", dataType, err)
+	}
+	return next, nil
+}
+
+func (t *Table) rebuild(ctx context.Context, c Content) (*Table, error) {
+	top, err := t.log.Top(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if len(c.Columns) == 0 {
+		c.Columns = t.columns
+	}
+	if err := t.checkFiles(ctx, c.Files, c.Columns); err != nil {
+		return nil, err
+	}
+	a, err := t.attempt(ctx, c.Columns)
+	if err != nil {
+		return nil, err
+	}
+	updates, err := a.rebuilt(ctx, c)
+	if err == nil {
+		err = a.publishAbove(ctx, top, updates)
+	}
+	if err != nil {
+		a.undo(ctx, err)
+		return nil, err
+	}
+	return a.next, nil
+}
+
+// publishAbove publishes version top+1, if top is the highest number still.
+func (a *attempt) publishAbove(ctx context.Context, top int, updates []ice.Update) error {
+	if err := a.io.writeErr(); err != nil {
+		return err
+	}
+	next, b, err := a.make(top+1, updates)
+	if err != nil {
+		return err
+	}
+	if now, err := a.base.log.Top(ctx); err != nil || now != top {
+		return cmp.Or(err, fmt.Errorf("%w: the highest number of a version was %d and is %d", ErrConflict, top, now))
+	}
+	// A hint below a gap would lead readers to what lies below it.
+	if err := a.base.fs.Remove(ctx, a.base.log.HintPath()); err != nil {
+		return fmt.Errorf("remove version hint: %w", err)
+	}
+	return a.publish(ctx, next, b)
+}
+
+// rebuilt writes the content's manifests and coverage, and returns what makes
+// them the table's.
+func (a *attempt) rebuilt(ctx context.Context, c Content) ([]ice.Update, error) {
+	run := "repair-" + uuid.NewString()
+	set := c.Coverage.Clone()
+	set.Trim()
+	for _, st := range set {
+		if st.Seen.IsZero() {
+			st.Seen = time.Now()
+		}
+	}
+	file, err := a.writeCoverageFile("base-"+run, set)
+	if err != nil {
+		return nil, err
+	}
+	updates := []ice.Update{
+		ice.NewAddSchemaUpdate(icebergSchema(c.Columns)), ice.NewSetCurrentSchemaUpdate(-1),
+		ice.NewSetPropertiesUpdate(iceberg.Properties{
+			propCoverage: coverageFiles{file}.String(), propSinks: "", propRun: run,
+		}),
+	}
+	meta, err := ice.UpdateTableMetadata(a.base.meta, updates, "")
+	if err != nil {
+		return nil, fmt.Errorf("make metadata: %w", err)
+	}
+	s, err := a.writeSnapshot(run, meta.CurrentSchema(), c)
+	if err != nil {
+		return nil, err
+	}
+	updates = append(updates, ice.NewAddSnapshotUpdate(s),
+		ice.NewSetSnapshotRefUpdate(ice.MainBranch, s.SnapshotID, ice.BranchRef, 0, 0, 0))
+	broken, err := a.brokenSnapshots(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if len(broken) > 0 {
+		updates = append(updates, ice.NewRemoveSnapshotsUpdate(broken, false))
+	}
+	return updates, nil
+}
+
+// writeSnapshot writes a manifest list that names the content's files, all as
+// new ones, and the manifests.
+func (a *attempt) writeSnapshot(run string, sc *iceberg.Schema, c Content) (*ice.Snapshot, error) {
+	meta := a.base.meta
+	id, sequence, commit := newSnapshotID(), meta.LastSequenceNumber()+1, uuid.NewString()
+	var parent *int64
+	if cur := meta.CurrentSnapshot(); cur != nil {
+		parent = &cur.SnapshotID
+	}
+	files := slices.Clone(c.Files)
+	slices.SortFunc(files, func(x, y DataFile) int {
+		return cmp.Or(cmp.Compare(x.Hour, y.Hour), cmp.Compare(x.Path, y.Path))
+	})
+	var manifests []iceberg.ManifestFile
+	var records, size int64
+	for part := range slices.Chunk(files, filesPerManifest) {
+		name := fmt.Sprintf("%s-m%d.avro", commit, len(manifests))
+		m, err := a.writeManifest(name, id, part, sc)
+		if err != nil {
+			return nil, fmt.Errorf("write manifest: %w", err)
+		}
+		manifests = append(manifests, m)
+		for i := range part {
+			records += part[i].Stats.Records
+			size += part[i].Stats.Size
+		}
+	}
+	list := a.metadataURI(fmt.Sprintf("snap-%d-0-%s.avro", id, commit))
+	out, err := a.io.Create(list)
+	if err != nil {
+		return nil, err
+	}
+	err = iceberg.WriteManifestList(2, out, id, parent, &sequence, 0, manifests)
+	if err = errors.Join(err, out.Close()); err != nil {
+		return nil, fmt.Errorf("write manifest list: %w", err)
+	}
+	n, rows, bytes := fmt.Sprint(len(files)), fmt.Sprint(records), fmt.Sprint(size)
+	return &ice.Snapshot{
+		SnapshotID: id, ParentSnapshotID: parent, SequenceNumber: sequence, ManifestList: list,
+		TimestampMs: a.now(), SchemaID: &sc.ID,
+		Summary: &ice.Summary{Operation: ice.OpOverwrite, Properties: iceberg.Properties{
+			propRun: run, propRepaired: cmp.Or(c.Note, "rebuilt"),
+			"added-data-files": n, "added-records": rows, "added-files-size": bytes,
+			"total-data-files": n, "total-records": rows, "total-files-size": bytes,
+			"total-delete-files": "0", "total-position-deletes": "0", "total-equality-deletes": "0",
+		}},
+	}, nil
+}
+
+func (a *attempt) writeManifest(name string, snapshot int64, files []DataFile, sc *iceberg.Schema) (m iceberg.ManifestFile, err error) {
+	described, err := a.dataFiles(files)
+	if err != nil {
+		return nil, err
+	}
+	entries := make([]iceberg.ManifestEntry, len(described))
+	for i, d := range described {
+		entries[i] = iceberg.NewManifestEntry(iceberg.EntryStatusADDED, &snapshot, nil, nil, d)
+	}
+	uri := a.metadataURI(name)
+	out, err := a.io.Create(uri)
+	if err != nil {
+		return nil, err
+	}
+	m, err = iceberg.WriteManifest(uri, out, 2, a.base.meta.PartitionSpec(), sc, snapshot, entries)
+	return m, errors.Join(err, out.Close())
+}
+
+func (a *attempt) metadataURI(name string) string {
+	return a.io.uri(path.Join(dir(a.base.dataType), "metadata", name))
+}
+
+// brokenSnapshots returns the base's snapshots that have damage: they could
+// never be read again.
+func (a *attempt) brokenSnapshots(ctx context.Context) ([]int64, error) {
+	t := a.base
+	io := t.io(ctx)
+	checked := map[string]error{}
+	check := func(uri string, look func() error) error {
+		err, ok := checked[uri]
+		if ok {
+			return err
+		}
+		if err = look(); err != nil {
+			p, relErr := io.rel(uri)
+			if relErr != nil {
+				p = t.MetadataPath()
+			}
+			d, storeErr := damageOf(ctx, t.fs, kindOf(p), p, err)
+			if storeErr != nil {
+				return storeErr
+			}
+			err = &damageError{d}
+		}
+		checked[uri] = err
+		return err
+	}
+	whole := func(s *ice.Snapshot) error {
+		var ms []iceberg.ManifestFile
+		err := check(s.ManifestList, func() (err error) { ms, err = manifestsOf(io, s); return err })
+		for i := 0; i < len(ms) && err == nil; i++ {
+			err = check(ms[i].FilePath(), func() error {
+				return eachEntry(io, ms[i], func(iceberg.ManifestEntry) error { return nil })
+			})
+		}
+		return err
+	}
+	var out []int64
+	snapshots := t.meta.Snapshots()
+	for i := range snapshots {
+		if err := whole(&snapshots[i]); errors.Is(err, ErrDamaged) {
+			out = append(out, snapshots[i].SnapshotID)
+		} else if err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+// newSnapshotID returns a random positive number.
+func newSnapshotID() int64 {
+	var b [8]byte
+	_, _ = rand.Read(b[:]) // never fails
+	return int64(binary.LittleEndian.Uint64(b[:])>>1) | 1
+}

@@ -1,0 +1,198 @@
+package table
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"io/fs"
+	"slices"
+
+	iceberg "github.com/apache/iceberg-go"
+	ice "github.com/apache/iceberg-go/table"
+
+	"github.com/akupara/akupara/demux/coverage"
+	"github.com/akupara/akupara/demux/schema"
+	"github.com/akupara/akupara/store"
+)
+
+// What follows reads what is left of a damaged table, for a Rebuild.
+
+// Newest returns the newest version whose metadata file can be read, and the
+// damage for which newer ones were passed over. Where there is no such version
+// the table is nil. What the version names may be damaged: see ReadableFiles
+// and ReadableCoverage. fs.ErrNotExist says that there never was a table.
+func Newest(ctx context.Context, fsys store.FS, baseURI, dataType string) (*Table, []Damage, error) {
+	t, err := New(fsys, baseURI, dataType)
+	if err != nil {
+		return nil, nil, err
+	}
+	t, passed, err := t.newest(ctx)
+	if err != nil {
+		return nil, nil, fmt.Errorf("look for whole metadata of table %s: %w", dataType, err)
+	}
+	return t, passed, nil
+}
+
+func (t *Table) newest(ctx context.Context) (*Table, []Damage, error) {
+	// A version that is claimed is decided: publish it, if we may.
+	_, _ = t.log.Settle(ctx)
+	var passed []Damage
+	missing, err := t.log.Missing(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	if missing > 0 {
+		passed = append(passed, Damage{t.log.Path(missing), KindMetadata, "is missing, although it was published", true})
+	}
+	numbers, err := t.log.Present(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, n := range slices.Backward(numbers) {
+		err := t.load(ctx, n)
+		if err == nil {
+			return t, passed, nil
+		}
+		d, err := damageOf(ctx, t.fs, KindMetadata, t.log.Path(n), err)
+		if err != nil {
+			return nil, nil, err
+		}
+		passed = append(passed, d)
+	}
+	if len(passed) == 0 {
+		return nil, nil, fs.ErrNotExist
+	}
+	return nil, passed, nil
+}
+
+// ReadableCoverage returns what can be read of the coverage, and the damage of
+// the files that can't.
+func (t *Table) ReadableCoverage(ctx context.Context) (coverage.Set, []Damage, error) {
+	files, err := t.coverageFiles()
+	if err != nil {
+		d, err := damageOf(ctx, t.fs, KindMetadata, t.MetadataPath(), err)
+		return coverage.Set{}, []Damage{d}, err
+	}
+	set := coverage.Set{}
+	var bad []Damage
+	for _, f := range files {
+		part, err := t.readCoverage(ctx, f)
+		if err != nil {
+			d, err := damageOf(ctx, t.fs, KindCoverage, t.coveragePath(f), err)
+			if err != nil {
+				return nil, nil, fmt.Errorf("table %s: read coverage: %w", t.dataType, err)
+			}
+			bad = append(bad, d)
+			continue
+		}
+		set.Merge(part)
+	}
+	return set, bad, nil
+}
+
+// propRepaired is in the summary of a snapshot that a Rebuild made. What
+// snapshots before it name need not be in the table.
+const propRepaired = "akupara.repaired"
+
+// ReadableFiles returns the data files that whole manifests of the current
+// snapshot name, and the damage that other manifests have. Rows are only ever
+// added: where there is damage, older snapshots, back to the last rebuild, are
+// asked, too.
+func (t *Table) ReadableFiles(ctx context.Context) ([]DataFile, []Damage, error) {
+	if t.meta == nil || t.meta.CurrentSnapshot() == nil {
+		return nil, nil, nil
+	}
+	r := &reading{t: t, io: t.io(ctx), seen: map[string]bool{}, paths: map[string]bool{}}
+	snapshots := slices.Clone(t.meta.Snapshots())
+	slices.SortFunc(snapshots, func(a, b ice.Snapshot) int { return cmp.Compare(b.SequenceNumber, a.SequenceNumber) })
+	for i := range snapshots {
+		s := &snapshots[i]
+		if err := r.snapshot(ctx, s); err != nil {
+			return nil, nil, fmt.Errorf("table %s: read manifests: %w", t.dataType, err)
+		}
+		if len(r.bad) == 0 || s.Summary != nil && s.Summary.Properties[propRepaired] != "" {
+			break
+		}
+	}
+	return r.files, r.bad, nil
+}
+
+// reading collects data files of manifests.
+type reading struct {
+	t     *Table
+	io    *tableIO
+	seen  map[string]bool // manifests
+	paths map[string]bool // of files
+	files []DataFile
+	bad   []Damage
+}
+
+func (r *reading) snapshot(ctx context.Context, s *ice.Snapshot) error {
+	needed := s.SnapshotID == r.t.meta.CurrentSnapshot().SnapshotID
+	ms, err := manifestsOf(r.io, s)
+	if err != nil {
+		return r.note(ctx, s.ManifestList, needed, err)
+	}
+	for _, m := range ms {
+		if r.seen[m.FilePath()] {
+			continue
+		}
+		r.seen[m.FilePath()] = true
+		var files []DataFile
+		err := eachEntry(r.io, m, func(e iceberg.ManifestEntry) error {
+			f, err := r.t.dataFile(r.io, m, e.DataFile())
+			files = append(files, f)
+			return err
+		})
+		if err != nil {
+			if err := r.note(ctx, m.FilePath(), needed, err); err != nil {
+				return err
+			}
+			continue
+		}
+		for _, f := range files {
+			if !r.paths[f.Path] {
+				r.paths[f.Path] = true
+				r.files = append(r.files, f)
+			}
+		}
+	}
+	return nil
+}
+
+func (r *reading) note(ctx context.Context, uri string, needed bool, err error) error {
+	p, relErr := r.io.rel(uri)
+	if relErr != nil {
+		p = r.t.MetadataPath()
+	}
+	d, err := damageOf(ctx, r.t.fs, kindOf(p), p, err)
+	d.Needed = needed
+	r.bad = append(r.bad, d)
+	return err
+}
+
+// dataFile describes a data file as a commit would.
+func (t *Table) dataFile(io *tableIO, m iceberg.ManifestFile, d iceberg.DataFile) (DataFile, error) {
+	f, err := t.file(io, m, d, t.tsID())
+	if err != nil {
+		return DataFile{}, err
+	}
+	out := DataFile{Path: f.Path, Hour: f.Hour, Stats: schema.FileStats{
+		Records: f.Records, Size: f.Size, SplitOffsets: d.SplitOffsets(),
+		MinTS: f.MinTS.UnixMicro(), MaxTS: f.MaxTS.UnixMicro(),
+	}}
+	sizes, nulls, nans := d.ColumnSizes(), d.NullValueCounts(), d.NaNValueCounts()
+	lower, upper := d.LowerBoundValues(), d.UpperBoundValues()
+	values := d.ValueCounts()
+	ids := make([]int, 0, len(values))
+	for id := range values {
+		ids = append(ids, id)
+	}
+	slices.Sort(ids)
+	for _, id := range ids {
+		out.Stats.Columns = append(out.Stats.Columns, schema.ColumnStats{
+			ID: id, Size: sizes[id], Values: values[id], Nulls: nulls[id], NaNs: nans[id], Lower: lower[id], Upper: upper[id],
+		})
+	}
+	return out, nil
+}
