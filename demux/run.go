@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"strconv"
 	"time"
 
@@ -14,7 +13,6 @@ import (
 	"github.com/akupara/akupara/demux/coverage"
 	"github.com/akupara/akupara/demux/parse"
 	"github.com/akupara/akupara/demux/rows"
-	"github.com/akupara/akupara/demux/schema"
 	"github.com/akupara/akupara/demux/table"
 )
 
@@ -28,6 +26,7 @@ type run struct {
 	worker        *worker
 	rep           *Report
 	bytes, forked int64 // that became rows; of them, of forks
+	hours         hours
 	forks         []newFork
 }
 
@@ -130,7 +129,7 @@ func (r *run) parse(ctx context.Context, parser parse.Parser, b *rows.Builder) e
 			switch {
 			case blk.err != nil:
 				blk.task.file.blame(blk.task.block, blk.err.Error())
-			case r.bytes == 0 || b.Bytes() < r.worker.share(): // else left to the next run
+			case !r.full(b): // else left to the next run
 				if err := r.parseBlock(ctx, &blk, parser, b); err != nil {
 					return err
 				}
@@ -195,18 +194,27 @@ func (r *run) parseBlock(ctx context.Context, blk *block, parser parse.Parser, b
 		if !t.want[i] {
 			continue
 		}
+		if r.full(b) {
+			return nil // the next run takes the rest of the block
+		}
 		c := &blk.chunks[i]
 		shares, err := r.share(ctx, place{t.file, t.block, i}, c, parser)
 		if err != nil {
 			return err
 		}
-		r.rows(c, t.file.sink.Index.Blocks[t.block].Entries[i].CRC, shares, parser, b)
+		whole, err := r.rows(ctx, c, t.file.sink.Index.Blocks[t.block].Entries[i].CRC, shares, parser, b)
+		if err != nil {
+			return err
+		}
 		for _, s := range shares {
 			r.bytes += s.keep.Len()
 			t.file.used += s.keep.Len()
 			if coverage.Base(s.stream) != "" {
 				r.forked += s.keep.Len()
 			}
+		}
+		if !whole {
+			return nil
 		}
 	}
 	t.file.finish(t.block)
@@ -227,26 +235,46 @@ func (r *run) share(ctx context.Context, p place, c *chunk.Chunk, parser parse.P
 	return []share{{c.Stream, chunk.Ranges{c.Range()}}}, nil
 }
 
-// rows parses a chunk's shares and notes what they cover.
-func (r *run) rows(c *chunk.Chunk, crc uint32, shares []share, parser parse.Parser, b *rows.Builder) {
+// rows parses a chunk's shares and notes what they cover. A chunk whose rows are
+// too much for one run is cut: whole says that it was not; its share says where.
+func (r *run) rows(ctx context.Context, c *chunk.Chunk, crc uint32, shares []share, parser parse.Parser, b *rows.Builder) (whole bool, err error) {
 	own := c.Stream
-	for i, s := range shares {
+	defer func() { c.Stream = own }()
+	// Where its records become rows of several streams, they can't be parted by
+	// their offsets alone.
+	bounded := &bound{Context: ctx, run: r, rows: b, from: b.Len(), off: len(shares) > 1}
+	for i := range shares {
+		s := &shares[i]
 		c.Stream = s.stream
 		st := r.stream(s.stream, c.Host, c.Source, "")
-		if s.keep.Len() == c.Range().Len() {
-			parser.Parse(c, nil, b)
+		all := s.keep.Len() == c.Range().Len()
+		keep := s.keep
+		if all {
+			keep = nil
+		}
+		err := parser.Parse(bounded, c, keep, b)
+		switch {
+		case errors.Is(err, errFull):
+			s.cut(c, st, parser.Records(c), b)
+			all = false
+		case err != nil:
+			return false, fmt.Errorf("parse stream %s: %w", s.stream, err)
+		}
+		if all {
 			st.Cover(c.Range(), crc)
 			continue
 		}
-		parser.Parse(c, s.keep, b)
 		for _, k := range s.keep {
 			st.Cover(k, chunk.CRC(part(c, k)))
+		}
+		if errors.Is(err, errFull) {
+			return false, nil
 		}
 		if i == len(shares)-1 {
 			st.Vouch(c.Range(), crc)
 		}
 	}
-	c.Stream = own
+	return true, nil
 }
 
 // stream returns the run's delta of a stream, and notes when that is a new fork.
@@ -256,39 +284,4 @@ func (r *run) stream(id, host, source, cause string) *coverage.Stream {
 		r.forks = append(r.forks, newFork{id, host, source, st.Cause})
 	}
 	return st
-}
-
-func (r *run) write(ctx context.Context, b *rows.Builder, columns []schema.Column) ([]table.DataFile, error) {
-	if b.Len() == 0 {
-		return nil, nil
-	}
-	create := func(ctx context.Context, hour int64, n int) (io.WriteCloser, string, error) {
-		p := table.DataPath(r.rep.Type, int(hour), r.id, n)
-		w, err := r.fs.Create(ctx, p)
-		if err != nil {
-			return nil, p, fmt.Errorf("create data file %s: %w", p, err)
-		}
-		return w, p, nil
-	}
-	written, err := b.WriteFiles(ctx, create, columns, rows.Layout{})
-	files := make([]table.DataFile, len(written))
-	for i, f := range written {
-		files[i] = table.DataFile{Path: f.Path, Hour: int(f.Hour), Stats: f.Stats}
-	}
-	if err != nil {
-		return files, fmt.Errorf("write rows of table %s: %w", r.rep.Type, err)
-	}
-	return files, nil
-}
-
-// remove takes back the data files of a run that is definitely not committed.
-// What it can't remove is an orphan, which the sweep finds.
-func (r *run) remove(ctx context.Context, files []table.DataFile) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
-	defer cancel()
-	for _, f := range files {
-		if err := r.fs.Remove(ctx, f.Path); err != nil {
-			r.log.Warn("a data file of a run that failed could not be removed", "file", f.Path, "error", err)
-		}
-	}
 }

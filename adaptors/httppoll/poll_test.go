@@ -157,7 +157,9 @@ func TestExampleInTheReadmeScrapesAPrometheusEndpointIntoRows(t *testing.T) {
 	}
 	b := rows.NewBuilder(rows.Options{})
 	c.Type, c.Stream, c.Last = "t", "s", int64(len(c.Body))
-	p.Parse(&c, nil, b)
+	if err := p.Parse(t.Context(), &c, nil, b); err != nil {
+		t.Fatal(err)
+	}
 	if samples < 40 || b.Len() != samples || b.Failed() != 0 {
 		t.Errorf("%d rows, %d failed; want %d and none, of\n%s", b.Len(), b.Failed(), samples, c.Body)
 	}

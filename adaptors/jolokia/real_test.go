@@ -119,7 +119,9 @@ func readExample(t *testing.T, url string) {
 	}
 	b := rows.NewBuilder(rows.Options{})
 	c.Type, c.Stream, c.Last = "t", "s", int64(len(c.Body))
-	p.Parse(&c, nil, b)
+	if err := p.Parse(t.Context(), &c, nil, b); err != nil {
+		t.Fatal(err)
+	}
 	names := map[string]string{}
 	for _, col := range b.Columns() {
 		names[col.Name] = fmt.Sprint(col.Type)

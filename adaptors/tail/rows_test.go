@@ -41,7 +41,9 @@ func (r *rig) rows() []map[string]string {
 		c.Body = r.rec.Bytes(c.Stream)[c.First:c.Last]
 		held := have[c.Stream]
 		if missing := held.Missing(c.Range()); len(missing) > 0 {
-			p.Parse(&c, missing, b)
+			if err := p.Parse(r.t.Context(), &c, missing, b); err != nil {
+				r.t.Fatal(err)
+			}
 		}
 		have[c.Stream] = held.Add(c.Range())
 	}

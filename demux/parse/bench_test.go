@@ -94,7 +94,9 @@ func BenchmarkJSONToParquet(b *testing.B) {
 			}
 			c := chunks[i]
 			c.Body = buf
-			p.Parse(&c, nil, builder)
+			if err := p.Parse(b.Context(), &c, nil, builder); err != nil {
+				b.Fatal(err)
+			}
 		}
 		files, err := builder.WriteFiles(context.Background(), create, schema.Plan(nil, builder.Columns(), 0), rows.Layout{})
 		if err != nil || builder.Failed() > 0 {
@@ -141,7 +143,9 @@ func BenchmarkParse(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
 				builder.Reset()
-				p.Parse(c, nil, builder)
+				if err := p.Parse(b.Context(), c, nil, builder); err != nil {
+					b.Fatal(err)
+				}
 			}
 			b.ReportMetric(float64(builder.Len()), "rows/op")
 		})

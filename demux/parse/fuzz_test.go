@@ -60,10 +60,16 @@ func fuzz(f *testing.F, name string, seeds ...string) {
 		b.Reset()
 		n := int64(len(raw))
 		if at := int64(cut); at > 0 && at < n {
-			p.Parse(body(string(raw)), chunk.Ranges{{First: 0, Last: at}}, b)
-			p.Parse(body(string(raw)), chunk.Ranges{{First: at, Last: n}}, b)
+			if err := p.Parse(t.Context(), body(string(raw)), chunk.Ranges{{First: 0, Last: at}}, b); err != nil {
+				t.Fatal(err)
+			}
+			if err := p.Parse(t.Context(), body(string(raw)), chunk.Ranges{{First: at, Last: n}}, b); err != nil {
+				t.Fatal(err)
+			}
 		} else {
-			p.Parse(body(string(raw)), nil, b)
+			if err := p.Parse(t.Context(), body(string(raw)), nil, b); err != nil {
+				t.Fatal(err)
+			}
 		}
 		if len(b.Columns()) > 200 {
 			return // reading them back takes its time

@@ -100,7 +100,9 @@ func TestLoghub(t *testing.T) {
 				t.Fatal(err)
 			}
 			b := rows.NewBuilder(rows.Options{})
-			mustNew(t, tc.parser, Options{}).Parse(body(string(raw)), nil, b)
+			if err := mustNew(t, tc.parser, Options{}).Parse(t.Context(), body(string(raw)), nil, b); err != nil {
+				t.Fatal(err)
+			}
 			got := table(t, b)
 			if len(got) != len(truth)-1 {
 				t.Fatalf("got %d rows, want %d", len(got), len(truth)-1)

@@ -2,6 +2,7 @@
 package parse
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"slices"
@@ -33,8 +34,11 @@ type Parser interface {
 	// chunk's range that the table does not hold yet; nil means all of it. A
 	// record wholly outside keep gives no row. Of a record partly outside,
 	// each part inside becomes a row of its own, raw, marked in parse_error.
-	// What can't be parsed becomes a row with parse_error: nothing fails.
-	Parse(c *chunk.Chunk, keep chunk.Ranges, b *rows.Builder)
+	// What can't be parsed becomes a row with parse_error: no record fails.
+	//
+	// ctx.Err is asked before each record: Parse returns its error, and the rows
+	// of all records before that one are in b, whole.
+	Parse(ctx context.Context, c *chunk.Chunk, keep chunk.Ranges, b *rows.Builder) error
 	// Records returns the ranges of c's records, as Parse cuts them.
 	Records(c *chunk.Chunk) []chunk.Range
 }

@@ -85,7 +85,9 @@ func parsed(t testing.TB, name string, o Options, c *chunk.Chunk, keep chunk.Ran
 		t.Fatal(err)
 	}
 	b := rows.NewBuilder(rows.Options{})
-	mustNew(t, name, o).Parse(c, keep, b)
+	if err := mustNew(t, name, o).Parse(t.Context(), c, keep, b); err != nil {
+		t.Fatal(err)
+	}
 	return table(t, b)
 }
 
@@ -161,8 +163,12 @@ func TestEveryCutKeepsEveryByte(t *testing.T) {
 	for cut := int64(1); cut < int64(len(text)); cut++ {
 		b := rows.NewBuilder(rows.Options{})
 		p := mustNew(t, "log4j", Options{})
-		p.Parse(body(text), chunk.Ranges{{First: 0, Last: cut}}, b)
-		p.Parse(body(text), chunk.Ranges{{First: cut, Last: int64(len(text))}}, b)
+		if err := p.Parse(t.Context(), body(text), chunk.Ranges{{First: 0, Last: cut}}, b); err != nil {
+			t.Fatal(err)
+		}
+		if err := p.Parse(t.Context(), body(text), chunk.Ranges{{First: cut, Last: int64(len(text))}}, b); err != nil {
+			t.Fatal(err)
+		}
 		seen := map[string]bool{}
 		for _, r := range table(t, b) {
 			if seen[r["seq"]] {
@@ -187,7 +193,9 @@ func TestBordersAreTheRecords(t *testing.T) {
 
 func TestRawKeepsEmptyLines(t *testing.T) {
 	b := rows.NewBuilder(rows.Options{})
-	mustNew(t, "raw", Options{}).Parse(body("a\n\n\r\nb"), nil, b)
+	if err := mustNew(t, "raw", Options{}).Parse(t.Context(), body("a\n\n\r\nb"), nil, b); err != nil {
+		t.Fatal(err)
+	}
 	if b.Len() != 4 || b.Failed() != 0 {
 		t.Errorf("got %d rows, %d failed; want 4 and none", b.Len(), b.Failed())
 	}
@@ -274,7 +282,9 @@ func TestDefaults(t *testing.T) {
 func TestMetricsTablesHaveAllColumnsAtOnce(t *testing.T) {
 	b := rows.NewBuilder(rows.Options{})
 	c := body(`{"ts":"2026-03-01T11:00:00Z","load1":1,"procs_total":7}` + "\n")
-	mustNew(t, "load", Options{}).Parse(c, nil, b)
+	if err := mustNew(t, "load", Options{}).Parse(t.Context(), c, nil, b); err != nil {
+		t.Fatal(err)
+	}
 	if got := len(b.Columns()); got != 5 {
 		t.Errorf("got %d columns, want the 5 of load", got)
 	}
@@ -287,8 +297,12 @@ func TestAParserMayServeSeveralBuilders(t *testing.T) {
 	p := mustNew(t, "json", Options{})
 	x, y := rows.NewBuilder(rows.Options{}), rows.NewBuilder(rows.Options{})
 	for range 2 {
-		p.Parse(body(`{"a":1}`), nil, x)
-		p.Parse(body(`{"a":2}`), nil, y)
+		if err := p.Parse(t.Context(), body(`{"a":1}`), nil, x); err != nil {
+			t.Fatal(err)
+		}
+		if err := p.Parse(t.Context(), body(`{"a":2}`), nil, y); err != nil {
+			t.Fatal(err)
+		}
 		if a, b := table(t, x)[0]["a"], table(t, y)[0]["a"]; a != "1" || b != "2" {
 			t.Errorf("got %s and %s, want 1 and 2", a, b)
 		}

@@ -17,8 +17,12 @@ func FuzzProcess(f *testing.F)   { fuzz(f, "process", `{"pid":-1,"cpu":1e400,"na
 func TestTypesOfMetricsHoldForTheirChunk(t *testing.T) {
 	b := rows.NewBuilder(rows.Options{})
 	p := mustNew(t, "prometheus", Options{})
-	p.Parse(body("# TYPE a counter\na 1\n# TYPE a gauge\na 2\n"), nil, b)
-	p.Parse(body("b 3\na 4\n"), nil, b)
+	if err := p.Parse(t.Context(), body("# TYPE a counter\na 1\n# TYPE a gauge\na 2\n"), nil, b); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Parse(t.Context(), body("b 3\na 4\n"), nil, b); err != nil {
+		t.Fatal(err)
+	}
 	var got []string
 	for _, r := range table(t, b) {
 		got = append(got, r["metric"]+" "+r["metric_type"]+" "+r["value"])
@@ -34,8 +38,12 @@ func TestEveryCutOfAScrapeKeepsEverySample(t *testing.T) {
 	for cut := int64(1); cut < int64(len(text)); cut++ {
 		b := rows.NewBuilder(rows.Options{})
 		p := mustNew(t, "prometheus", Options{})
-		p.Parse(body(text), chunk.Ranges{{First: 0, Last: cut}}, b)
-		p.Parse(body(text), chunk.Ranges{{First: cut, Last: int64(len(text))}}, b)
+		if err := p.Parse(t.Context(), body(text), chunk.Ranges{{First: 0, Last: cut}}, b); err != nil {
+			t.Fatal(err)
+		}
+		if err := p.Parse(t.Context(), body(text), chunk.Ranges{{First: cut, Last: int64(len(text))}}, b); err != nil {
+			t.Fatal(err)
+		}
 		whole := 0
 		for _, r := range table(t, b) {
 			if r["parse_error"] == "" {
@@ -64,7 +72,9 @@ func TestSamplesOfProcessesAndHeartbeatsHaveTypedColumns(t *testing.T) {
 			t.Errorf("%s: its parser is %s, want its own", c.typ, got)
 		}
 		b := rows.NewBuilder(rows.Options{})
-		mustNew(t, c.typ, Options{}).Parse(body(c.line), nil, b)
+		if err := mustNew(t, c.typ, Options{}).Parse(t.Context(), body(c.line), nil, b); err != nil {
+			t.Fatal(err)
+		}
 		if got := len(b.Columns()); got != c.columns {
 			t.Errorf("%s: %d columns, want %d", c.typ, got, c.columns)
 		}

@@ -2,6 +2,7 @@ package parse
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"time"
 
@@ -62,9 +63,9 @@ func newReader(f format, o Options) *reader {
 var sane = time.Date(1990, 1, 1, 0, 0, 0, 0, time.UTC)
 
 // Parse implements Parser.
-func (r *reader) Parse(c *chunk.Chunk, keep chunk.Ranges, b *rows.Builder) {
+func (r *reader) Parse(ctx context.Context, c *chunk.Chunk, keep chunk.Ranges, b *rows.Builder) error {
 	if c.Kind != chunk.Data || len(c.Body) == 0 {
-		return
+		return nil
 	}
 	r.b, r.year = b, c.Time
 	r.bounds(c)
@@ -75,10 +76,14 @@ func (r *reader) Parse(c *chunk.Chunk, keep chunk.Ranges, b *rows.Builder) {
 	b.Origin(c.Host, c.Source, c.Stream, c.Tags)
 	r.begin(r)
 	for first, i := 0, 0; first < len(c.Body); i++ {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
 		last := r.last(c, first, i)
 		r.whole(c, keep, first, last)
 		first = last
 	}
+	return nil
 }
 
 // Records implements Parser.

@@ -113,7 +113,9 @@ func (s *Store) Commit(t testing.TB, parser string, chunks ...chunk.Chunk) *tabl
 			st.Tell(c.Kind, c.Range())
 			continue
 		}
-		p.Parse(c, nil, b)
+		if err := p.Parse(t.Context(), c, nil, b); err != nil {
+			t.Fatal(err)
+		}
 		st.Cover(c.Range(), chunk.CRC(c.Body))
 	}
 	s.n++

@@ -74,10 +74,12 @@ func TestTheParserTakesWhatWasTakenForItsFormat(t *testing.T) {
 		}
 		b := rows.NewBuilder(rows.Options{})
 		body := []byte(line)
-		p.Parse(&chunk.Chunk{
+		if err := p.Parse(t.Context(), &chunk.Chunk{
 			Type: "x", Stream: "s", Last: int64(len(body)), Body: body, Borders: []int64{int64(len(body))},
 			Time: time.Date(2026, 11, 22, 22, 0, 0, 0, time.UTC),
-		}, nil, b)
+		}, nil, b); err != nil {
+			t.Fatal(err)
+		}
 		if starts := regexp.MustCompile(Log4jStart).MatchString(line); format == "log4j" && !starts {
 			t.Errorf("%q is log4j, and Log4jStart does not match it", line)
 		}

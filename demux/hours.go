@@ -1,0 +1,84 @@
+package demux
+
+import (
+	"context"
+	"errors"
+	"slices"
+
+	"github.com/akupara/akupara/chunk"
+	"github.com/akupara/akupara/demux/coverage"
+	"github.com/akupara/akupara/demux/rows"
+)
+
+// maxHours is how many hours the rows of one run may lie in: each is a partition,
+// with a file of its own. What lies in more goes into the next run.
+const maxHours = 4096
+
+// hours are those that a run's rows lie in.
+type hours struct {
+	seen map[int64]struct{}
+	last int64 // the one of the row looked at last
+	rows int   // looked at
+}
+
+// grow looks at the rows that came since, and returns how many hours there are.
+func (h *hours) grow(b *rows.Builder) int {
+	if h.seen == nil {
+		h.seen = map[int64]struct{}{}
+	}
+	for ; h.rows < b.Len(); h.rows++ {
+		ts, _ := b.At(h.rows)
+		if hour := rows.Hour(ts); hour != h.last || len(h.seen) == 0 {
+			h.seen[hour], h.last = struct{}{}, hour
+		}
+	}
+	return len(h.seen)
+}
+
+// full reports whether the run is to take no more. It takes something, however
+// large.
+func (r *run) full(b *rows.Builder) bool {
+	return r.bytes > 0 && (b.Bytes() >= r.worker.share() || r.hours.grow(b) >= maxHours)
+}
+
+// errFull ends the parsing of a chunk whose rows are too much for one run.
+var errFull = errors.New("the run has as many rows as it may")
+
+// bound is the context of parsing one chunk: it ends when the run is full.
+type bound struct {
+	context.Context
+	run   *run
+	rows  *rows.Builder
+	off   bool
+	from  int // how many rows there were before the chunk
+	asked int
+}
+
+// Err is asked before each record.
+func (c *bound) Err() error {
+	if err := c.Context.Err(); err != nil || c.off || c.rows.Len() == c.from {
+		return err
+	}
+	const often = 1024 // records; memory is no matter of single ones
+	if c.asked++; c.run.hours.grow(c.rows) >= maxHours || c.asked%often == 0 && c.rows.Bytes() >= 2*c.run.worker.share() {
+		return errFull
+	}
+	return nil
+}
+
+// cut takes out of a share, and of what its stream is said to cover, the records
+// behind the one that the last row is of.
+func (s *share) cut(c *chunk.Chunk, st *coverage.Stream, records []chunk.Range, b *rows.Builder) {
+	_, seq := b.At(b.Len() - 1)
+	i, _ := slices.BinarySearchFunc(records, seq, func(r chunk.Range, n int64) int {
+		if r.Last <= n {
+			return -1
+		}
+		return 1
+	})
+	rest := chunk.Range{First: records[min(i, len(records)-1)].Last, Last: c.Last}
+	for _, k := range s.keep.Covered(rest) {
+		st.Ranges = st.Ranges.Remove(k)
+	}
+	s.keep = s.keep.Remove(rest)
+}
