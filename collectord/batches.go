@@ -35,25 +35,36 @@ func (c *Collector) routes(p *parts, health *daemon.Health) http.Handler {
 type refusal struct {
 	status    int
 	permanent bool
+	reason    wire.Reason // "" but where only one data type is refused
 	err       error
 }
 
 func (r *refusal) Error() string { return r.err.Error() }
 
 func refuse(status int, format string, args ...any) *refusal {
-	return &refusal{status, status < http.StatusInternalServerError, fmt.Errorf(format, args...)}
+	return &refusal{status: status, permanent: status < http.StatusInternalServerError, err: fmt.Errorf(format, args...)}
+}
+
+// refused is the refusal that err is or stands for: that of a data type is for
+// good, as far as the batch goes, so that agents of all versions try others.
+func refused(err error) *refusal {
+	var r *refusal
+	switch {
+	case errors.As(err, &r):
+		return r
+	case errors.Is(err, spool.ErrTooManyTypes):
+		return &refusal{status: http.StatusConflict, permanent: true, reason: wire.TooManyTypes, err: err}
+	}
+	return &refusal{status: http.StatusServiceUnavailable, err: err}
 }
 
 // answer sends what err says.
 func answer(g *gin.Context, err error) (status int) {
-	var r *refusal
-	if !errors.As(err, &r) {
-		r = &refusal{status: http.StatusServiceUnavailable, err: err}
-	}
+	r := refused(err)
 	if r.status == http.StatusServiceUnavailable {
 		g.Header("Retry-After", "1")
 	}
-	g.AbortWithStatusJSON(r.status, wire.Error{Error: r.err.Error(), Permanent: r.permanent})
+	g.AbortWithStatusJSON(r.status, wire.Error{Error: r.err.Error(), Permanent: r.permanent, Reason: r.reason})
 	return r.status
 }
 

@@ -157,19 +157,24 @@ type Status struct {
 	OldestAgeSeconds float64 `json:"oldest_age_seconds"` // since the oldest of them was opened
 	QuarantinedBytes int64   `json:"quarantined_bytes"`  // in the quarantine directory
 	LastUploadError  string  `json:"last_upload_error,omitempty"`
+	// Types have one of the places for data types (collector.max_types);
+	// RefusedTypes found none and are refused alone.
+	Types        int      `json:"types"`
+	RefusedTypes []string `json:"refused_types"`
 }
 
 // Status is what the spool holds now. It is also served at GET /v1/status.
 func (c *Collector) Status() Status {
 	p := c.parts.Load()
 	if p == nil {
-		return Status{Ready: "not started"}
+		return Status{Ready: "not started", RefusedTypes: []string{}}
 	}
 	held := p.spool.Status()
 	st := Status{
 		Collector: p.identity.ID, Ready: "ok",
 		OpenSegments: held.Open, SealedSegments: held.Sealed,
 		WaitingBytes: held.Bytes, QuarantinedBytes: held.Quarantined,
+		Types: held.Types, RefusedTypes: held.Refused,
 	}
 	if err := p.spool.Ready(); err != nil {
 		st.Ready = err.Error()

@@ -3,6 +3,7 @@ package collectord
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -286,6 +287,28 @@ func TestMetricsAndStatusTellWhatWaits(t *testing.T) {
 	}
 	if got := r.get(t, "/v1/status"); got.status != http.StatusOK || !bytes.Contains(got.body, []byte(`"open_segments":1`)) {
 		t.Errorf("GET /v1/status: %d %s", got.status, got.body)
+	}
+}
+
+func TestATypeBeyondTheBoundIsRefusedForGoodAndShown(t *testing.T) {
+	s := newSetup(t)
+	s.cfg.MaxTypes = 1
+	r := s.start(t)
+	r.mustSend(t, batch(t, "app", "s", 0, "x").Frame)
+	for range 3 {
+		_, got := r.send(t, batch(t, "other", "s", 0, "x").Frame)
+		var e wire.Error
+		if err := json.Unmarshal(got.body, &e); err != nil || got.status != http.StatusConflict || !e.Permanent || e.Reason != wire.TooManyTypes {
+			t.Errorf("a second type: %d %s, want 409, permanent, too_many_types", got.status, got.body)
+		}
+	}
+	r.mustSend(t, batch(t, "app", "s", 1, "x").Frame)
+	if got := r.get(t, "/v1/status"); !bytes.Contains(got.body, []byte(`"types":1,"refused_types":["other"]`)) {
+		t.Errorf("GET /v1/status: %s", got.body)
+	}
+	if got := string(r.get(t, "/metrics").body); !strings.Contains(got, "akupara_collector_refused_types 1\n") ||
+		!strings.Contains(got, "akupara_collector_types 1\n") || !strings.Contains(got, `akupara_collector_refused_total{status="409"} 3`) {
+		t.Errorf("metrics:\n%s", got)
 	}
 }
 

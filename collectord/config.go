@@ -17,7 +17,8 @@ type Config struct {
 	// MaxInFlight bounds the bodies that are in memory at one time. Requests
 	// beyond it wait unread, which slows their senders down.
 	MaxInFlight config.Size `config:"max_in_flight" min:"40MiB"`
-	// MaxTypes bounds the data types that have an open segment at one time.
+	// MaxTypes bounds the data types that have an open segment at one time. What
+	// comes of others is refused, theirs alone.
 	MaxTypes int `config:"max_types" min:"1" max:"4096"`
 	// Uploads is how many sink files are written at one time.
 	Uploads int `config:"uploads" min:"1" max:"16"`

@@ -32,6 +32,8 @@ func newMetrics(reg prometheus.Registerer, status func() Status) *metrics {
 	reg.MustRegister(m.refused, m.asked,
 		gauge("open_segments", "Segments that batches are appended to.", func(s Status) float64 { return float64(s.OpenSegments) }),
 		gauge("waiting_bytes", "Bytes in the spool.", func(s Status) float64 { return float64(s.WaitingBytes) }),
+		gauge("types", "Data types that have one of the places, of which there are max_types.", func(s Status) float64 { return float64(s.Types) }),
+		gauge("refused_types", "Data types that are refused as others have all the places.", func(s Status) float64 { return float64(len(s.RefusedTypes)) }),
 		gauge("oldest_age_seconds", "Age of the oldest segment in the spool.", func(s Status) float64 { return s.OldestAgeSeconds }),
 		gauge("quarantined_bytes", "Bytes in the quarantine directory.", func(s Status) float64 { return float64(s.QuarantinedBytes) }),
 	)

@@ -70,4 +70,13 @@ type Error struct {
 	// Permanent says that the same bytes will be refused again: the sender
 	// keeps them, tells people and does not send them in a tight loop.
 	Permanent bool `json:"permanent"`
+	// Reason is for programs; an agent that does not know it goes by Permanent.
+	Reason Reason `json:"reason,omitempty"`
 }
+
+// Reason is why something was refused, where the sender acts by it.
+type Reason string
+
+// TooManyTypes: the collector takes no more data types than it has. Batches of
+// the one that was refused may be taken later; those of others are taken now.
+const TooManyTypes Reason = "too_many_types"

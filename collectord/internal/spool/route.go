@@ -95,15 +95,13 @@ func (s *Spool) lockRoute(dataType string) (*route, error) {
 	for {
 		s.mu.Lock()
 		r := s.routes[dataType]
-		if r == nil {
-			if len(s.routes) >= s.MaxOpen {
-				s.mu.Unlock()
-				return nil, unavailable("%d data types have open segments, that many are allowed", s.MaxOpen)
-			}
-			r = &route{}
-			s.routes[dataType] = r
-		}
 		s.mu.Unlock()
+		if r == nil {
+			var err error
+			if r, err = s.newRoute(dataType, time.Now()); err != nil {
+				return nil, err
+			}
+		}
 		r.mu.Lock()
 		if !r.gone {
 			return r, nil
@@ -126,7 +124,9 @@ func (s *Spool) drop(dataType string, r *route) {
 func (s *Spool) detach(r *route) {
 	seg := r.open
 	s.drop(seg.Type, r)
+	keep := seg.written().Add(s.SealIdle)
 	s.mu.Lock()
+	s.places.leave(seg.Type, keep)
 	s.finishing = append(s.finishing, seg)
 	s.mu.Unlock()
 	select {

@@ -82,6 +82,13 @@ func (g *open) secured() extent {
 	return g.durable
 }
 
+// written is when the last batch was appended.
+func (g *open) written() time.Time {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.lastWrite
+}
+
 // due reports whether the segment is to be sealed now.
 func (g *open) due(now time.Time, age, idle time.Duration) bool {
 	g.mu.Lock()

@@ -40,7 +40,7 @@ type Options struct {
 	SealBytes int64
 	SealAge   time.Duration
 	SealIdle  time.Duration
-	MaxOpen   int // data types with an open segment
+	MaxOpen   int // data types that have a place at one time: see places
 	Disk      disk.Disk
 	Log       *slog.Logger
 	Metrics   *Metrics
@@ -56,6 +56,7 @@ type Spool struct {
 
 	mu        sync.Mutex
 	routes    map[string]*route // by data type, those with an open segment
+	places    places
 	open      map[key]*open
 	sealed    map[key]*Sealed
 	finishing []*open   // detached from their routes, to be sealed
@@ -76,7 +77,8 @@ type key struct {
 func (n Name) key() key { return key{n.Type, n.ID} }
 
 // ErrUnavailable says that the spool takes no data at the moment. Every error
-// of Append and of Ticket.Wait is one, and says why.
+// of Append that is not ErrTooManyTypes, and of Ticket.Wait, is one, and says
+// why.
 var ErrUnavailable = errors.New("the spool takes no data")
 
 func unavailable(format string, args ...any) error {
@@ -90,6 +92,7 @@ func Open(o Options) (*Spool, error) {
 		Options: o,
 		reserve: min(4<<20, o.MaxBytes/16),
 		routes:  map[string]*route{},
+		places:  places{left: map[string]time.Time{}, refused: map[string]refusal{}},
 		open:    map[key]*open{},
 		sealed:  map[key]*Sealed{},
 		wake:    make(chan struct{}, 1),

@@ -351,15 +351,3 @@ func TestBudgetBoundsTheSpoolAndIsGivenBack(t *testing.T) {
 	}
 	r.take(t, batch(t, "app", "s", 0, "x"))
 }
-
-func TestOpenTypesAreBounded(t *testing.T) {
-	r := start(t, options(t, t.TempDir()))
-	for i := range 4 {
-		r.take(t, batch(t, fmt.Sprint("type", i), "s", 0, "x"))
-	}
-	b := batch(t, "type4", "s", 0, "x")
-	if _, err := r.Append(&b); !errors.Is(err, spool.ErrUnavailable) {
-		t.Errorf("a fifth type: %v, want ErrUnavailable", err)
-	}
-	r.take(t, batch(t, "type0", "s", 1, "x"))
-}

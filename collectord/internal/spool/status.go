@@ -29,12 +29,16 @@ type Status struct {
 	Bytes        int64     // in both
 	Oldest       time.Time // when the oldest segment was opened; zero without one
 	Quarantined  int64     // bytes in quarantine
+	Types        int       // that have a place
+	Refused      []string  // data types that found none within RefusedFor, sorted
 }
 
 // Status looks at the spool now.
 func (s *Spool) Status() Status {
 	s.mu.Lock()
-	st := Status{Open: len(s.open), Sealed: len(s.sealed), Bytes: s.bytes}
+	now := time.Now()
+	st := Status{Open: len(s.open), Sealed: len(s.sealed), Bytes: s.bytes,
+		Types: len(s.routes) + s.places.kept(now), Refused: s.places.list(now)}
 	oldest := func(n Name) {
 		if st.Oldest.IsZero() || n.Opened.Before(st.Oldest) {
 			st.Oldest = n.Opened
