@@ -149,7 +149,7 @@ func (l *lanes) of(persona string) *lane {
 // route is of, for the supervisor.
 func (l *lanes) route(persona string) supervise.Route {
 	ln := l.of(persona)
-	return supervise.Route{Out: adaptors.Output(ln.shipper), Ledger: ln.ledger, Gate: ln.gate}
+	return supervise.Route{Out: adaptors.Output(ln.shipper), Ledger: ln.ledger, Gate: ln.gate, Barred: ln.shipper.Why}
 }
 
 // close forgets a stream in all lanes: its adaptor may have had another persona
@@ -261,6 +261,15 @@ func (l *lanes) shipped() ship.Stats {
 	return sum
 }
 
+// barred is how many data types collectors refuse.
+func (l *lanes) barred() int {
+	n := 0
+	for _, ln := range l.list() {
+		n += len(ln.shipper.Barred())
+	}
+	return n
+}
+
 func (l *lanes) accounted() ledger.Totals {
 	var sum ledger.Totals
 	for _, ln := range l.list() {
@@ -281,6 +290,9 @@ type personaView struct {
 	Sent       int64    `json:"sent_bytes"`   // before compression
 	Held       int64    `json:"buffer_bytes"` // on their way
 	Spool      int64    `json:"spool_bytes"`
+	// Refused are the data types that its collectors refuse, whatever of them is
+	// sent; all others go on.
+	Refused []ship.Barred `json:"refused_types"`
 	filter.GateState
 }
 
@@ -296,7 +308,7 @@ func (l *lanes) views(adaptors []supervise.View, spooled func(persona string) in
 		}
 		stats := ln.shipper.Stats()
 		v := personaView{Name: ln.persona, Adaptors: []string{}, Collectors: ln.asker.List.URLs(),
-			Sent: stats.Raw, Held: stats.Held, Spool: spooled(ln.persona)}
+			Sent: stats.Raw, Held: stats.Held, Spool: spooled(ln.persona), Refused: ln.shipper.Barred()}
 		if ln.gate != nil {
 			v.GateState = ln.gate.State()
 		}

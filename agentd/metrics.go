@@ -24,6 +24,7 @@ func register(reg *prometheus.Registry, p *parts, r *reloader) (unregister func(
 	counter("post_refusals_total", "Posts that a collector refused for good.", func() float64 { return float64(p.lanes.shipped().Refusals) })
 	counter("given_up_batches_total", "Refused batches that were let go for their room; their sources send them again.", func() float64 { return float64(p.lanes.shipped().GivenUp) })
 	gauge("refused_batches", "Refused batches that are kept.", func() float64 { return float64(p.lanes.shipped().Parked) })
+	gauge("refused_types", "Data types that collectors refuse, as they have as many as they may have.", func() float64 { return float64(p.lanes.barred()) })
 	gauge("buffer_bytes", "Bytes of chunks on their way.", func() float64 { return float64(p.lanes.shipped().Held) })
 	counter("settled_bytes_total", "Bytes that collectors told to be settled.", func() float64 { return float64(p.lanes.accounted().Settled) })
 	counter("resent_bytes_total", "Bytes that were sent again because nobody held them.", func() float64 { return float64(p.lanes.accounted().Resent) })

@@ -53,6 +53,9 @@ func (c *Client) Close() { c.http.CloseIdleConnections() }
 type Refused struct {
 	Status int
 	Reason string
+	// OfType says that it is not these bytes: the collector takes nothing of
+	// their data type for now, and all of others.
+	OfType bool
 }
 
 func (r *Refused) Error() string {
@@ -120,7 +123,7 @@ func statusError(status int, answer []byte) error {
 	}
 	passing := status == http.StatusRequestTimeout || status == http.StatusTooEarly || status == http.StatusTooManyRequests
 	if status >= 400 && status < 500 && !passing || e.Permanent {
-		return &Refused{status, e.Error}
+		return &Refused{Status: status, Reason: e.Error, OfType: e.Reason == wire.TooManyTypes}
 	}
 	return fmt.Errorf("status %d: %s", status, e.Error)
 }

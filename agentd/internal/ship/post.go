@@ -134,9 +134,9 @@ func (s *Shipper) deliver(ctx context.Context, b *batch) bool {
 				s.log.Info("a collector takes data again", "collector", url)
 			}
 			s.ledger.Accepted(url, b.Type, receipt, b.Entries)
-			s.mu.Lock()
-			delete(s.streak, b.dataType)
-			s.mu.Unlock()
+			if s.unbar(b.dataType) {
+				s.log.Info("a collector takes a data type again", "collector", url, "type", b.Type)
+			}
 			return true
 		case ctx.Err() != nil:
 			return false
@@ -162,7 +162,13 @@ func (s *Shipper) refuse(b *batch, url string, refused *collectors.Refused) {
 	s.streak[b.dataType]++
 	streak := s.streak[b.dataType]
 	s.mu.Unlock()
-	if b.refused == 1 && streak <= 2*maxParked {
+	switch {
+	case refused.OfType:
+		if s.bar(b.dataType, url, refused) {
+			s.log.Error("a collector refuses a data type; the agent keeps its data and tries again slowly, all others go on",
+				"collector", url, "type", b.Type, "reason", refused.Reason)
+		}
+	case b.refused == 1 && streak <= 2*maxParked:
 		e := b.Entries[0]
 		s.log.Error("a collector refused a batch; the agent keeps its data and tries again slowly",
 			"collector", url, "type", b.Type, "reason", refused.Reason, "status", refused.Status,

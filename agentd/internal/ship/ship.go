@@ -68,10 +68,11 @@ type Shipper struct {
 	open    map[string]*open // by data type
 	queue   []*batch
 	parked  []*batch
-	held    int64          // bytes of the budget that parked holds
-	refused map[string]int // parked batches by data type
-	streak  map[string]int // refusals of a type since one of its batches was taken
-	busy    int            // batches being compressed or posted
+	held    int64             // bytes of the budget that parked holds
+	refused map[string]int    // parked batches by data type
+	streak  map[string]int    // refusals of a type since one of its batches was taken
+	barred  map[string]Barred // types that collectors refuse whatever the batch holds
+	busy    int               // batches being compressed or posted
 	stopped bool
 	work    *sync.Cond    // there is something in queue, or a parked batch is due
 	room    chan struct{} // closed and replaced when a sender may go on
@@ -130,7 +131,7 @@ func New(cfg Config, poster Poster, list *collectors.List, ledger Ledger, log *s
 	}
 	s := &Shipper{cfg: cfg, log: log, poster: poster, list: list, ledger: ledger,
 		budget: semaphore.NewWeighted(maxBudget), limit: cfg.Budget, open: map[string]*open{}, refused: map[string]int{},
-		streak: map[string]int{}, room: make(chan struct{})}
+		streak: map[string]int{}, barred: map[string]Barred{}, room: make(chan struct{})}
 	s.shrunk, s.shrink = context.WithCancel(context.Background())
 	_ = s.budget.TryAcquire(maxBudget - cfg.Budget)
 	s.work = sync.NewCond(&s.mu)
@@ -321,8 +322,9 @@ func (s *Shipper) waitRoom(ctx context.Context, dataType string) error {
 	for {
 		s.mu.Lock()
 		room := s.room
+		_, barred := s.barred[dataType]
 		blocked := len(s.queue) >= maxQueued || s.refused[dataType] >= maxParked ||
-			s.refused[dataType] > 0 && s.held >= s.limit/parkShare
+			s.refused[dataType] > 0 && (barred || s.held >= s.limit/parkShare)
 		s.mu.Unlock()
 		less, full := s.ledger.Full()
 		if !blocked && !full {

@@ -15,6 +15,23 @@ type Route struct {
 	Out    adaptors.Output // takes the chunks of replayable adaptors
 	Ledger Ledger
 	Gate   *filter.Gate // nil: no bounds
+	// Barred returns why collectors refuse a data type, "" if they don't; nil:
+	// they never do.
+	Barred func(dataType string) string
+}
+
+// barred returns why a collector refuses what the unit sends, "" if it doesn't.
+func (u *unit) barred(types []string) string {
+	r := u.way()
+	if r.Barred == nil {
+		return ""
+	}
+	for _, dataType := range types {
+		if why := r.Barred(dataType); why != "" {
+			return why
+		}
+	}
+	return ""
 }
 
 // levels are the adaptors' delivery levels. They are safe for concurrent use,

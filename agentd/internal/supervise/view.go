@@ -208,16 +208,21 @@ func (u *unit) view() View {
 	}
 	v.LagSeconds = u.history.age(now, v.LagBytes).Seconds()
 	v.Rates.Bytes, v.Rates.Records = u.history.rates(now)
+	types := []string{u.spec.Type}
 	if !u.spec.Kind.Replayable {
-		var types []string
 		for _, p := range u.env.Spool.Positions(u.spec.Name) {
 			v.Position = append(v.Position, Position{p.Source, p.Stream, p.Sent, p.Settled, p.Size})
 			types = append(types, p.Type)
 		}
 		if v.Type == "" {
+			types = types[1:]
 			slices.Sort(types)
 			v.Type = strings.Join(slices.Compact(types), ",")
 		}
+	}
+	if why := u.barred(types); why != "" {
+		at := now.UTC()
+		v.LastErr, v.LastErrAt = why, &at
 	}
 	return v
 }
