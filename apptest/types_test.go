@@ -1,0 +1,87 @@
+package apptest
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// TestTypesBeyondTheBoundAreRefusedAlone sends 300 data types to a collector
+// that takes 256.
+func TestTypesBeyondTheBoundAreRefusedAlone(t *testing.T) {
+	t.Parallel()
+	const most, lines = 256, 4000
+	alone, _ := sendTypes(t, most, lines)
+	took, s := sendTypes(t, 300, lines)
+	t.Logf("%d types: %v; the same number of 300: %v", most, alone, took)
+	if took > 4*alone+20*time.Second {
+		t.Errorf("%d types beside 44 that are refused took %v, alone %v", most, took, alone)
+	}
+	st := decode[struct {
+		Types        int
+		RefusedTypes []string `json:"refused_types"`
+	}](t, do(t, "GET", "http://"+s.collectorAddr+"/v1/status", ""), 200)
+	if st.Types != most || len(st.RefusedTypes) != 44 {
+		t.Errorf("the collector shows %d types and %d refused, want %d and 44", st.Types, len(st.RefusedTypes), most)
+	}
+	personas := decode[[]struct {
+		Refused []struct{ Type, Reason string } `json:"refused_types"`
+	}](t, do(t, "GET", s.agentURL("/v1/personas"), ""), 200)
+	if len(personas) != 1 || len(personas[0].Refused) != 44 {
+		t.Errorf("the agent shows %+v, want 44 refused types", personas)
+	}
+	do(t, "GET", s.agentURL("/metrics"), "").want(t, "the agent's metrics", 200, "akupara_agent_refused_types 44\n")
+	do(t, "GET", s.agentURL("/readyz"), "").want(t, "the agent", 200)
+	for _, dataType := range st.RefusedTypes {
+		if v := s.adaptor(t, dataType); !strings.Contains(v.LastErr, dataType) || !strings.Contains(v.LastErr, "max_types") {
+			t.Errorf("adaptor %s: last error %q, want the refusal", dataType, v.LastErr)
+		}
+		for _, p := range []*proc{s.agent, s.collector} {
+			log, err := os.ReadFile(p.log.Name())
+			if n := strings.Count(string(log), "type="+dataType+" "); err != nil || n != 1 {
+				t.Errorf("%s: %d lines tell of %s, want one", p.name, n, dataType)
+			}
+		}
+	}
+	// The 256 have nothing more to send: their places become free.
+	eventually(t, 5*time.Minute, "the refused types are taken", func() bool { return len(s.settledTypes(t, lines)) == 300 })
+}
+
+// sendTypes starts a site whose agent reads a file for each of n types, and
+// returns how long it took until 256 were settled.
+func sendTypes(t *testing.T, n, lines int) (time.Duration, *site) {
+	t.Helper()
+	logs, entries := t.TempDir(), ""
+	for i := range n {
+		name := fmt.Sprintf("t%03d", i)
+		writeFile(t, filepath.Join(logs, name+".log"), numbered(name, 0, lines))
+		entries += fmt.Sprintf("    - {name: %s, kind: tail, type: %[1]s, paths: [%s/%[1]s.log]}\n", name, logs)
+	}
+	s := &site{adaptors: entries, sealAge: "4s"}
+	s.configure(t)
+	s.collector = start(t, "collector", "akupara", "collector", "--config", s.config)
+	ready(t, s.collectorAddr)
+	s.agent = start(t, "agentd", "agentd", "--config", s.config)
+	began := time.Now()
+	eventually(t, 5*time.Minute, "256 types are settled", func() bool { return len(s.settledTypes(t, lines)) >= 256 })
+	return time.Since(began), s
+}
+
+// settledTypes are the adaptors all of whose lines are settled.
+func (s *site) settledTypes(t *testing.T, lines int) []string {
+	t.Helper()
+	a := do(t, "GET", s.agentURL("/v1/adaptors"), "")
+	if a.status != 200 {
+		return nil
+	}
+	var out []string
+	for _, v := range decode[[]view](t, a, 200) {
+		if len(v.Position) == 1 && v.Position[0].Settled == int64(lines*(len(v.Name)+8)) {
+			out = append(out, v.Name)
+		}
+	}
+	return out
+}
