@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/akupara/akupara/chunk"
+	"github.com/akupara/akupara/demux/quarantine"
 	"github.com/akupara/akupara/demux/table"
 )
 
@@ -152,7 +153,7 @@ func (d *Demux) runSinks(ctx context.Context, dataType string, rep *Report) (mor
 	for _, p := range paths {
 		f, err := openSink(ctx, d.fs, p)
 		if errors.Is(err, chunk.ErrInvalid) {
-			err = d.quarantine(ctx, rep, &sinkFile{path: p, faults: []fault{{-1, -1, err.Error()}}})
+			err = d.quarantine(ctx, rep, &sinkFile{path: p, faults: []quarantine.Fault{{Block: -1, Chunk: -1, Reason: err.Error()}}})
 		}
 		if err != nil {
 			return false, err
@@ -208,7 +209,7 @@ func (d *Demux) retire(ctx context.Context, rep *Report, f *sinkFile) error {
 }
 
 func (d *Demux) quarantine(ctx context.Context, rep *Report, f *sinkFile) error {
-	if err := quarantine(ctx, d.fs, rep.Type, f.path, f.faults); err != nil {
+	if err := quarantine.Put(ctx, d.fs, rep.Type, f.path, newID(), f.faults); err != nil {
 		return err
 	}
 	rep.Quarantined++

@@ -3,7 +3,6 @@ package demux
 import (
 	"context"
 	"encoding/binary"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -13,6 +12,7 @@ import (
 	"time"
 
 	"github.com/akupara/akupara/chunk"
+	"github.com/akupara/akupara/demux/quarantine"
 	"github.com/akupara/akupara/demux/table"
 	"github.com/akupara/akupara/store"
 )
@@ -23,7 +23,7 @@ type sinkFile struct {
 	reader store.Reader
 	sink   *chunk.Sink
 	// faults say which of its blocks are damaged, and how.
-	faults []fault
+	faults []quarantine.Fault
 	used   int64 // bytes of it that became rows
 	// done are the numbers of its blocks that the table holds, or will when the
 	// run that is under way commits.
@@ -51,21 +51,14 @@ func (f *sinkFile) bytes() (n int64) {
 	return n
 }
 
-// fault is what was left out of a run.
-type fault struct {
-	Block  int    `json:"block"` // -1: the file is not whole
-	Chunk  int    `json:"chunk"` // of the block; -1: all of it, as always now
-	Reason string `json:"reason"`
-}
-
 func (f *sinkFile) blame(block int, reason string) {
 	if !f.faulty(block) {
-		f.faults = append(f.faults, fault{block, -1, reason})
+		f.faults = append(f.faults, quarantine.Fault{Block: block, Chunk: -1, Reason: reason})
 	}
 }
 
 func (f *sinkFile) faulty(block int) bool {
-	return slices.ContainsFunc(f.faults, func(x fault) bool { return x.Block == block })
+	return slices.ContainsFunc(f.faults, func(x quarantine.Fault) bool { return x.Block == block })
 }
 
 func (f *sinkFile) finish(block int) {
@@ -142,26 +135,6 @@ func openSink(ctx context.Context, st store.FS, p string) (*sinkFile, error) {
 // archive moves a sink file that the table holds out of the way.
 func archive(ctx context.Context, st store.FS, dataType, p string) error {
 	to := store.SinkPath(store.Archive, dataType, store.SegmentOf(p))
-	return moveSink(ctx, st, p, to)
-}
-
-// quarantine moves a sink file that could not be used whole to quarantine/,
-// with the reasons beside it. All that could be used of it is in the table.
-func quarantine(ctx context.Context, st store.FS, dataType, p string, faults []fault) error {
-	to := store.SinkPath(store.Quarantine, dataType, store.SegmentOf(p))
-	note, err := json.MarshalIndent(struct {
-		From   string    `json:"from"`
-		At     time.Time `json:"at"`
-		Faults []fault   `json:"faults"`
-	}{p, time.Now().UTC(), faults}, "", "  ")
-	if err != nil {
-		return fmt.Errorf("describe quarantined %s: %w", p, err)
-	}
-	// The reasons first: a file in quarantine is never without them.
-	reason := to + ".reason.json"
-	if err := store.PublishBytes(ctx, st, store.Temp(reason, newID()), reason, append(note, '\n')); err != nil {
-		return err
-	}
 	return moveSink(ctx, st, p, to)
 }
 
