@@ -13,14 +13,17 @@ import (
 // storeWriters are the functions that create or rename files of a store, beside
 // those that implement one. Each has a reason to; all else is published.
 var storeWriters = map[string]string{
-	"store.Publish":                             "the routine itself",
-	"demux.run.write":                           "data files keep the names of their run: a commit makes them visible",
-	"demux.moveSink":                            "moves a sink file that is whole already",
-	"demux/table.tableIO.Create":                "manifests and manifest lists: a commit makes them visible",
-	"demux/table/internal/versions.Log.write":   "what a committer claims a version with",
-	"demux/table/internal/versions.Log.Publish": "the claim: a directory's rename decides who wins",
-	"demux/table/internal/versions.Log.publish": "moves claimed metadata that is whole already",
-	"demux/table/internal/versions.Log.help":    "moves another's claimed metadata",
+	"store.Publish":                               "the routine itself",
+	"demux.output.begin":                          "data files keep the names of their run: a commit makes them visible",
+	"demux.moveSink":                              "moves a sink file that is whole already",
+	"demux/quarantine.Put":                        "moves a sink file to quarantine",
+	"demux/quarantine.Release":                    "moves a sink file back",
+	"demux/table.tableIO.Create":                  "manifests and manifest lists: a commit makes them visible",
+	"demux/table/internal/versions.Log.write":     "what a committer claims a version with",
+	"demux/table/internal/versions.Log.Publish":   "the claim: a directory's rename decides who wins",
+	"demux/table/internal/versions.Log.publish":   "moves claimed metadata that is whole already",
+	"demux/table/internal/versions.Log.settleGap": "moves another's claimed metadata, too",
+	"demux/table/internal/versions.Log.help":      "moves another's claimed metadata",
 }
 
 // TestFilesOfTheStoreAreMadeByPublishAlone knows store.FS's methods by the
