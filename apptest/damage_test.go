@@ -294,6 +294,13 @@ func TestADamagedSinkFileIsQuarantinedAndTheRestUsed(t *testing.T) {
 	send(frame(t, piece("tail", "tail", 1024, strings.Repeat(text, 2))))
 	eventually(t, 30*time.Second, "it is published", func() bool { return len(sinks("block")) == 1 && len(sinks("tail")) == 1 })
 	mustAkupara(t, "demux", "--once", "--config", s.config)
+	// What the third one held nobody knows, until a person says that it is elsewhere.
+	if out, code := akupara(t, "audit", "--config", s.config); code != 1 || strings.Contains(out, "in quarantine, and in no table") || !strings.Contains(out, "1 sink file can't be read") {
+		t.Errorf("audit, after it was sent again: exit code %d, %s; want 1, for the file of which nothing is known alone", code, out)
+	}
+	if err := os.Remove(files(t, filepath.Join(s.store, "quarantine", "head"), "*.avro")[0]); err != nil {
+		t.Fatal(err)
+	}
 	if rep, code := audit(t, "--config", s.config); code != 0 || rep.Records != 384 {
 		t.Errorf("audit, after it was sent again: exit code %d, %+v; want 0 and 384 records", code, rep)
 	}

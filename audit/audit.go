@@ -11,26 +11,20 @@
 // what one of them holds is no gap of the other. Forks, and what may be in a
 // table twice, are reported, and neither is an error: all records are there. What
 // the index of a file in quarantine says is known of its streams, too: what of it
-// no table holds is a gap. What is still in a collector's spool, or on its way to
+// no table holds is a gap, and listed with the reason. Runs that fail and files
+// that are damaged are told. What is still in a collector's spool, or on its way to
 // one, is a gap for as long as something behind it was published first.
 package audit
 
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
 	"maps"
-	"path"
 	"slices"
-	"sync"
-
-	"golang.org/x/sync/errgroup"
 
 	"github.com/akupara/akupara/chunk"
 	"github.com/akupara/akupara/demux/coverage"
-	"github.com/akupara/akupara/demux/table"
 	"github.com/akupara/akupara/query"
 	"github.com/akupara/akupara/store"
 )
@@ -64,6 +58,20 @@ type Report struct {
 	PerhapsDoubled      []Range `json:"perhaps_doubled"`
 	PerhapsDoubledTotal int64   `json:"perhaps_doubled_total"` // ranges
 	PerhapsDoubledBytes int64   `json:"perhaps_doubled_bytes"`
+
+	// Quarantined are records in quarantine/ that no table and no sink file in
+	// raw/ holds; at most MaxQuarantined.
+	Quarantined      []Quarantined `json:"quarantined"`
+	QuarantinedTotal int64         `json:"quarantined_total"` // ranges
+	QuarantinedBytes int64         `json:"quarantined_bytes"`
+	// Failing are the data types whose runs fail, and Aside the files that runs
+	// leave alone because they can't be used for now.
+	Failing []Failing `json:"failing"`
+	Aside   []Aside   `json:"aside"`
+	// Damaged are files that hold other bytes than were written, or are missing.
+	Damaged []Damaged `json:"damaged"`
+	// Notes say what is odd and does no harm.
+	Notes []string `json:"notes"`
 }
 
 // Bounds of what a report lists: overlaps, forks and doubtful ranges in all,
@@ -74,6 +82,8 @@ const (
 	MaxDropped  = 1000
 	MaxForks    = 1000
 	MaxDoubtful = 1000
+
+	MaxQuarantined = 1000
 )
 
 // Range is a part of a stream: [First, Last). Of a row that was written twice,
@@ -87,8 +97,12 @@ type Range struct {
 	Last   int64  `json:"last"`
 }
 
-// OK reports whether there are neither gaps nor overlaps.
-func (r *Report) OK() bool { return len(r.Gaps) == 0 && len(r.Overlaps) == 0 }
+// OK reports whether nothing is wrong: every record that is known of is in its
+// table once, or on its way there, and every file is what it should be.
+func (r *Report) OK() bool {
+	return len(r.Gaps) == 0 && len(r.Overlaps) == 0 && len(r.Quarantined) == 0 && len(r.Unreadable) == 0 &&
+		len(r.Failing) == 0 && len(r.Aside) == 0 && len(r.Damaged) == 0
+}
 
 // Run audits the store. It locks nothing and runs beside live daemons: sink
 // files are listed before the tables are read, so that one which the demux
@@ -98,6 +112,7 @@ func Run(ctx context.Context, fs store.FS, baseURI string, engine *query.Engine)
 	// Empty lists, not null, in JSON.
 	a.Gaps, a.Overlaps, a.Lost, a.Dropped, a.Unreadable = []Range{}, []Range{}, []Range{}, []Range{}, []string{}
 	a.Forks, a.PerhapsDoubled = []Fork{}, []Range{}
+	a.Quarantined, a.Failing, a.Aside, a.Damaged, a.Notes = []Quarantined{}, []Failing{}, []Aside{}, []Damaged{}, []string{}
 	if err := a.run(ctx); err != nil {
 		return Report{}, err
 	}
@@ -112,44 +127,71 @@ type auditor struct {
 }
 
 func (a *auditor) run(ctx context.Context) error {
-	published, err := a.indexes(ctx, store.Raw, take)
+	published, err := a.published(ctx)
 	if err != nil {
 		return err
 	}
-	damaged, err := a.indexes(ctx, store.Quarantine, takeDamaged)
+	aside, err := a.quarantine(ctx)
 	if err != nil {
 		return err
 	}
-	types, err := table.List(ctx, a.fs)
+	types, err := a.types(ctx)
 	if err != nil {
-		return fmt.Errorf("list tables: %w", err)
+		return err
 	}
 	for _, dataType := range types {
+		if err := a.trouble(ctx, dataType); err != nil {
+			return err
+		}
 		set, err := a.table(ctx, dataType)
 		if err != nil {
 			return err
 		}
-		set.Merge(damaged[dataType])
-		a.streams(dataType, set, published[dataType])
+		a.judge(dataType, set, published[dataType], aside[dataType])
 		delete(published, dataType)
-		delete(damaged, dataType)
-		if err := a.overlaps(ctx, dataType); err != nil {
-			return err
-		}
+		delete(aside, dataType)
 	}
 	for dataType, set := range published {
-		a.streams(dataType, damaged[dataType], set)
-		delete(damaged, dataType)
+		a.judge(dataType, coverage.Set{}, set, aside[dataType])
+		delete(aside, dataType)
 	}
-	for dataType, set := range damaged {
-		a.streams(dataType, set, nil)
+	for dataType, files := range aside {
+		a.judge(dataType, coverage.Set{}, nil, files)
 	}
+	a.sort()
+	return nil
+}
+
+// judge takes in the streams of one type: what its table holds, what published
+// sink files hold, and what is in quarantine. held is nil where it is not known:
+// then nothing can be said of them.
+func (a *auditor) judge(dataType string, held, published coverage.Set, aside []quarantined) {
+	if held == nil {
+		a.note("%s: what its table holds is not known, and was not compared with what came", dataType)
+		return
+	}
+	for i := range aside {
+		aside[i].tell(held)
+	}
+	known := a.streams(dataType, held, published)
+	for i := range aside {
+		a.missing(dataType, &aside[i], known)
+	}
+}
+
+func (a *auditor) note(format string, args ...any) {
+	a.Notes = append(a.Notes, fmt.Sprintf(format, args...))
+}
+
+func (a *auditor) sort() {
 	for _, list := range [][]Range{a.Gaps, a.Overlaps, a.Lost, a.Dropped, a.PerhapsDoubled} {
 		slices.SortFunc(list, compare)
 	}
 	a.sortForks()
 	slices.Sort(a.Unreadable)
-	return nil
+	slices.SortStableFunc(a.Quarantined, func(x, y Quarantined) int { return compare(x.Range, y.Range) })
+	a.Quarantined = a.Quarantined[:min(len(a.Quarantined), MaxQuarantined)]
+	slices.SortFunc(a.Damaged, func(x, y Damaged) int { return cmp.Or(cmp.Compare(x.Type, y.Type), cmp.Compare(x.Path, y.Path)) })
 }
 
 func compare(a, b Range) int {
@@ -157,29 +199,9 @@ func compare(a, b Range) int {
 		cmp.Compare(a.Stream, b.Stream), cmp.Compare(a.First, b.First))
 }
 
-// table takes in one table, and gives its coverage.
-func (a *auditor) table(ctx context.Context, dataType string) (coverage.Set, error) {
-	t, err := table.Open(ctx, a.fs, a.baseURI, dataType)
-	if err != nil {
-		return nil, fmt.Errorf("open table %s: %w", dataType, err)
-	}
-	files, err := t.Files(ctx, nil, nil)
-	if err != nil {
-		return nil, fmt.Errorf("plan table %s: %w", dataType, err)
-	}
-	for _, f := range files {
-		a.Records += f.Records
-	}
-	set, err := t.Coverage(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("read coverage of table %s: %w", dataType, err)
-	}
-	return set, nil
-}
-
 // streams takes in the streams of one type: what its table holds, and what
-// published sink files hold.
-func (a *auditor) streams(dataType string, held, published coverage.Set) {
+// published sink files hold. It returns both together.
+func (a *auditor) streams(dataType string, held, published coverage.Set) coverage.Set {
 	known := held
 	if len(published) > 0 {
 		known = coverage.Set{}
@@ -211,6 +233,7 @@ func (a *auditor) streams(dataType string, held, published coverage.Set) {
 		a.family(dataType, root, forks, known)
 	}
 	a.doubtful(dataType, known, held)
+	return known
 }
 
 func (a *auditor) gaps(dataType, id string, st *coverage.Stream) {
@@ -241,109 +264,4 @@ func (a *auditor) stream(dataType, id string, st *coverage.Stream, came chunk.Ra
 		listed += len(missing)
 		a.Dropped = append(a.Dropped, ranges(dataType, id, st, missing)...)
 	}
-}
-
-// sinksAtOnce is how many sink files are read at a time.
-const sinksAtOnce = 8
-
-// indexes returns what the indexes of the sink files below dir tell, by data
-// type.
-func (a *auditor) indexes(ctx context.Context, dir string, take func(coverage.Set, *chunk.Index)) (map[string]coverage.Set, error) {
-	paths, err := a.sinks(ctx, dir)
-	if err != nil {
-		return nil, err
-	}
-	out := map[string]coverage.Set{}
-	var mu sync.Mutex
-	g, gctx := errgroup.WithContext(ctx)
-	g.SetLimit(sinksAtOnce)
-	for _, p := range paths {
-		g.Go(func() error {
-			index, err := a.index(gctx, p)
-			mu.Lock()
-			defer mu.Unlock()
-			switch {
-			case errors.Is(err, fs.ErrNotExist):
-				return nil // moved by the demux meanwhile
-			case errors.Is(err, chunk.ErrInvalid):
-				a.Unreadable = append(a.Unreadable, p)
-				return nil
-			case err != nil:
-				return fmt.Errorf("read index of %s: %w", p, err)
-			}
-			if out[index.Type] == nil {
-				out[index.Type] = coverage.Set{}
-			}
-			take(out[index.Type], index)
-			return nil
-		})
-	}
-	return out, g.Wait()
-}
-
-// take adds what an index tells to a set.
-func take(set coverage.Set, index *chunk.Index) {
-	for i := range index.Blocks {
-		for _, e := range index.Blocks[i].Entries {
-			st := set.Stream(e.Stream, e.Host, e.Source)
-			if e.Kind == chunk.Data {
-				st.Ranges = st.Ranges.Add(e.Range())
-			} else {
-				st.Tell(e.Kind, e.Range())
-			}
-		}
-	}
-}
-
-// takeDamaged adds what the index of a quarantined file tells to a set: that
-// its streams go on as far as its chunks did. What could be used of them is in
-// the table, or came again since; the rest is missing, also where nothing that
-// lies behind it has come.
-func takeDamaged(set coverage.Set, index *chunk.Index) {
-	for i := range index.Blocks {
-		for _, e := range index.Blocks[i].Entries {
-			st := set.Stream(e.Stream, e.Host, e.Source)
-			if e.Kind == chunk.Data {
-				st.Tell(chunk.End, chunk.Range{First: e.Last, Last: e.Last})
-			} else {
-				st.Tell(e.Kind, e.Range())
-			}
-		}
-	}
-}
-
-func (a *auditor) index(ctx context.Context, p string) (*chunk.Index, error) {
-	r, err := a.fs.Open(ctx, p)
-	if err != nil {
-		return nil, err
-	}
-	defer r.Close()
-	sink, err := chunk.ReadSink(r, r.Size())
-	if err != nil {
-		return nil, err
-	}
-	return &sink.Index, nil
-}
-
-// sinks lists the sink files below dir.
-func (a *auditor) sinks(ctx context.Context, dir string) ([]string, error) {
-	var out []string
-	dirs := []string{dir}
-	for len(dirs) > 0 {
-		dir := dirs[0]
-		dirs = dirs[1:]
-		list, err := a.fs.List(ctx, dir)
-		if err != nil {
-			return nil, fmt.Errorf("list sink files in %s: %w", dir, err)
-		}
-		for _, info := range list {
-			switch {
-			case !info.IsDir && store.IsSink(info.Path):
-				out = append(out, info.Path)
-			case info.IsDir && path.Base(info.Path)[0] != '_':
-				dirs = append(dirs, info.Path)
-			}
-		}
-	}
-	return out, nil
 }

@@ -22,14 +22,13 @@ func (r *Report) WriteText(w io.Writer) error {
 	section(&b, r.Dropped, r.DroppedTotal, r.DroppedBytes, "dropped by a filter or a full spool")
 	section(&b, r.PerhapsDoubled, r.PerhapsDoubledTotal, r.PerhapsDoubledBytes, "perhaps doubled: what they repeat, if anything, could not be compared")
 	r.writeForks(&b)
-	if n := len(r.Unreadable); n > 0 {
-		fmt.Fprintf(&b, "\n%d sink files can't be read, and what they held is not known; those in raw/ the demux moves to quarantine:\n", n)
-		for _, p := range r.Unreadable[:min(n, maxShown)] {
-			fmt.Fprintf(&b, "  %s\n", p)
-		}
-	}
+	r.writeQuarantined(&b)
+	r.writeTroubles(&b)
 	if r.OK() {
 		b.WriteString("no gaps, no overlaps\n")
+	}
+	for _, n := range r.Notes {
+		fmt.Fprintf(&b, "note: %s\n", n)
 	}
 	_, err := io.WriteString(w, b.String())
 	return err

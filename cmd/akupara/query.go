@@ -69,9 +69,11 @@ func (a *app) audit() *cobra.Command {
 		Short: "Prove what is covered, and list what is missing",
 		Long: `Compares, stream by stream, what the tables and the sink files hold with the
 offsets known: bytes missing below the highest one are gaps, rows written twice
-are overlaps. The exit code is 1 when there is one of either. What was lost,
-dropped or sent in other bytes (forks), and what may be doubled, is listed too,
-and changes no exit code.`,
+are overlaps. It lists records in quarantine that no table holds, types whose runs
+fail, files that can't be used, and files of tables that are damaged. The exit code
+is 1 when there is one of any of these. What was lost, dropped or sent in other
+bytes (forks), what may be doubled, and harmless damage to old snapshots is listed,
+too, and changes no exit code.`,
 		Example: `  akupara audit
   akupara audit --json | jq .gaps`,
 	}

@@ -1,0 +1,172 @@
+package audit
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"slices"
+	"time"
+
+	"github.com/akupara/akupara/chunk"
+	"github.com/akupara/akupara/demux/coverage"
+	"github.com/akupara/akupara/demux/table"
+	"github.com/akupara/akupara/demux/trouble"
+	"github.com/akupara/akupara/store"
+)
+
+// Failing is a data type whose runs fail.
+type Failing struct {
+	Type string `json:"type"`
+	trouble.Failing
+}
+
+// Aside is a file that the runs of a data type leave alone for now.
+type Aside struct {
+	Type string `json:"type"`
+	trouble.Aside
+}
+
+// Damaged is a file that is not what was written.
+type Damaged struct {
+	Type string `json:"type"`
+	Path string `json:"path"` // relative to the store's root
+	Kind string `json:"kind"` // what the file is: "metadata", "data file", "sink file" …
+	Why  string `json:"why"`
+}
+
+// Kinds of damaged files, beside those that a table has.
+const (
+	kindTable   = "table"
+	kindSink    = "sink file"
+	kindTrouble = "trouble"
+)
+
+func (a *auditor) damage(dataType, p, kind string, why error) {
+	a.damaged(Damaged{dataType, p, kind, why.Error()})
+}
+
+// damaged notes a file's damage; the first to tell of a file tells enough.
+func (a *auditor) damaged(d Damaged) {
+	if !a.isDamaged(d.Path) {
+		a.Damaged = append(a.Damaged, d)
+	}
+}
+
+func (a *auditor) isDamaged(p string) bool {
+	return slices.ContainsFunc(a.Damaged, func(d Damaged) bool { return d.Path == p })
+}
+
+// types lists the data types that have a table, or whose runs are in trouble.
+func (a *auditor) types(ctx context.Context) ([]string, error) {
+	types, err := table.List(ctx, a.fs)
+	if err != nil {
+		return nil, fmt.Errorf("list tables: %w", err)
+	}
+	dirs, err := a.fs.List(ctx, store.Tables)
+	if err != nil {
+		return nil, fmt.Errorf("list %s: %w", store.Tables, err)
+	}
+	for _, d := range dirs {
+		if t := path.Base(d.Path); d.IsDir && chunk.CheckType(t) == nil && !slices.Contains(types, t) {
+			types = append(types, t)
+		}
+	}
+	slices.Sort(types)
+	return types, nil
+}
+
+// trouble takes in what keeps the runs of a data type from working.
+func (a *auditor) trouble(ctx context.Context, dataType string) error {
+	t, err := trouble.Read(ctx, a.fs, dataType)
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case err != nil:
+		a.damage(dataType, trouble.Path(dataType), kindTrouble, err)
+		return nil
+	case t == nil:
+		return nil
+	}
+	if t.Failing != nil {
+		a.Failing = append(a.Failing, Failing{dataType, *t.Failing})
+	}
+	for _, f := range t.Aside {
+		a.Aside = append(a.Aside, Aside{dataType, f})
+	}
+	return nil
+}
+
+// table takes in one table, and returns its coverage: nil where damage keeps it
+// from being known.
+func (a *auditor) table(ctx context.Context, dataType string) (coverage.Set, error) {
+	switch err := a.health(ctx, dataType); {
+	case errors.Is(err, fs.ErrNotExist):
+		return coverage.Set{}, nil // none of its runs has gone through
+	case err != nil:
+		return nil, err
+	}
+	set, err := a.rows(ctx, dataType)
+	switch {
+	case ctx.Err() != nil:
+		return nil, ctx.Err()
+	case err != nil:
+		// Damage to one table, or a file of it that the store can't read, keeps no
+		// other from being audited.
+		if !slices.ContainsFunc(a.Damaged, func(d Damaged) bool { return d.Type == dataType && d.Kind != kindSink }) {
+			a.damage(dataType, path.Join(store.Tables, dataType), kindTable, err)
+		}
+		return nil, nil
+	}
+	return set, nil
+}
+
+// health looks at all files of a table but what is in its data files.
+func (a *auditor) health(ctx context.Context, dataType string) error {
+	h, err := table.Check(ctx, a.fs, a.baseURI, dataType)
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case errors.Is(err, fs.ErrNotExist):
+		return err
+	case err != nil:
+		a.damage(dataType, path.Join(store.Tables, dataType), kindTable, err)
+		return nil
+	}
+	for _, d := range h.Damaged {
+		if d.Needed {
+			a.damaged(Damaged{dataType, d.Path, string(d.Kind), d.Why})
+		} else {
+			a.note("%s: %v; only old snapshots need it", dataType, d)
+		}
+	}
+	if h.Ahead > 0 {
+		a.note("%s: its last commit lies %v ahead of this clock", dataType, h.Ahead.Round(time.Second))
+	}
+	return nil
+}
+
+// rows takes in the rows of a table, and returns its coverage.
+func (a *auditor) rows(ctx context.Context, dataType string) (coverage.Set, error) {
+	t, err := table.Open(ctx, a.fs, a.baseURI, dataType)
+	if err != nil {
+		return nil, fmt.Errorf("open table %s: %w", dataType, err)
+	}
+	files, err := t.Files(ctx, nil, nil)
+	if err != nil {
+		return nil, fmt.Errorf("plan table %s: %w", dataType, err)
+	}
+	for _, f := range files {
+		a.Records += f.Records
+	}
+	set, err := t.Coverage(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("read coverage of table %s: %w", dataType, err)
+	}
+	if slices.ContainsFunc(a.Damaged, func(d Damaged) bool { return d.Type == dataType && d.Kind == string(table.KindDataFile) }) {
+		a.note("%s: rows written twice were not looked for, as some of its data files can't be read", dataType)
+		return set, nil
+	}
+	return set, a.overlaps(ctx, dataType)
+}
