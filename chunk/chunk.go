@@ -168,3 +168,6 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // CRC is the CRC-32C that guards bodies, blocks and headers.
 func CRC(b []byte) uint32 { return crc32.Checksum(b, castagnoli) }
+
+// AddCRC returns the CRC of the bytes that crc is of with b behind them.
+func AddCRC(crc uint32, b []byte) uint32 { return crc32.Update(crc, castagnoli, b) }

@@ -252,6 +252,7 @@ func (r *run) rows(ctx context.Context, c *chunk.Chunk, crc uint32, shares []sha
 		if all {
 			keep = nil
 		}
+		from := b.Len()
 		err := parser.Parse(bounded, c, keep, b)
 		switch {
 		case errors.Is(err, errFull):
@@ -260,6 +261,7 @@ func (r *run) rows(ctx context.Context, c *chunk.Chunk, crc uint32, shares []sha
 		case err != nil:
 			return false, fmt.Errorf("parse stream %s: %w", s.stream, err)
 		}
+		b.Covers(from, s.keep)
 		if all {
 			st.Cover(c.Range(), crc)
 			continue

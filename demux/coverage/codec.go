@@ -28,21 +28,36 @@ const (
 
 // Encode returns the bytes of a coverage file.
 func (s Set) Encode() ([]byte, error) {
-	raw := binary.AppendUvarint(nil, uint64(len(s)))
+	var e Encoder
+	return e.Encode(s)
+}
+
+// Encoder encodes one set after the other, reusing its memory. The zero value is
+// ready. It is not safe for concurrent use.
+type Encoder struct {
+	zstd *zstd.Encoder
+	raw  []byte
+}
+
+// Encode returns the bytes of a coverage file.
+func (e *Encoder) Encode(s Set) ([]byte, error) {
+	raw := binary.AppendUvarint(e.raw[:0], uint64(len(s)))
 	for _, id := range s.IDs() {
 		raw = appendStream(raw, id, s[id])
 	}
 	if len(raw) > MaxRaw {
 		return nil, fmt.Errorf("encode coverage: %d bytes, at most %d are allowed", len(raw), MaxRaw)
 	}
-	enc, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithEncoderCRC(false))
-	if err != nil {
-		return nil, fmt.Errorf("create zstd encoder: %w", err)
+	e.raw = raw
+	if e.zstd == nil {
+		var err error
+		if e.zstd, err = zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithEncoderCRC(false)); err != nil {
+			return nil, fmt.Errorf("create zstd encoder: %w", err)
+		}
 	}
-	defer enc.Close()
 	out := append([]byte(magic), make([]byte, fixed-len(magic))...)
 	binary.LittleEndian.PutUint64(out[8:], uint64(len(raw)))
-	out = enc.EncodeAll(raw, out)
+	out = e.zstd.EncodeAll(raw, out)
 	binary.LittleEndian.PutUint32(out[4:], chunk.CRC(out[8:]))
 	if len(out) > MaxCoded {
 		return nil, fmt.Errorf("encode coverage: %d bytes, at most %d are allowed", len(out), MaxCoded)

@@ -21,6 +21,7 @@ type Builder struct {
 	ts, seq vec[int64]
 	level   vec[Level]
 	runs    []run // of rows with the same origin, ascending
+	covers  []cover
 
 	origins dictionary // hosts, sources and streams
 	tagKeys dictionary
@@ -112,7 +113,7 @@ func (b *Builder) drop() {
 			c.reset()
 		}
 	}
-	b.runs, b.faults = b.runs[:0], b.faults[:0]
+	b.runs, b.covers, b.faults = b.runs[:0], b.covers[:0], b.faults[:0]
 }
 
 func (b *Builder) add(key string, c *Column) *Column {
@@ -192,13 +193,14 @@ func (b *Builder) Columns() []schema.Column {
 // before a Reset do not count until they are used again. WriteFiles takes some
 // 16 MiB beside. It costs nothing to ask.
 func (b *Builder) Bytes() int64 {
-	return b.mem.used + int64(cap(b.runs))*runSize + int64(len(b.own))*columnSize + int64(b.Len())*rowSize
+	return b.mem.used + int64(cap(b.runs))*runSize + int64(cap(b.covers))*coverSize + int64(len(b.own))*columnSize + int64(b.Len())*rowSize
 }
 
 // Sizes in bytes, about.
 const (
 	runSize    = 64
-	rowSize    = 20 // a row's place in the order, and its values' in a row group
+	coverSize  = 64
+	rowSize    = 24 // a row's place in the order, and its values' in a row group
 	columnSize = 512
 )
 

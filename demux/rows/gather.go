@@ -17,6 +17,7 @@ type gather struct {
 	b            *Builder
 	w            *parquetfile.Writer
 	order, runOf []uint32
+	spans        spans
 
 	rows            []uint32 // of the group, in order
 	minRow, maxRow  uint32   // of the group

@@ -48,6 +48,7 @@ func (b *Builder) WriteFiles(ctx context.Context, create Create, cols []schema.C
 	}
 	g := b.out
 	g.order, g.runOf = b.sort(g.order, g.runOf)
+	g.spans.set(b)
 	for at := 0; at < len(g.order); {
 		hour := Hour(b.ts.at(int(g.order[at])))
 		end := at
@@ -61,7 +62,7 @@ func (b *Builder) WriteFiles(ctx context.Context, create Create, cols []schema.C
 			}
 			files = append(files, File{Path: path, Hour: hour})
 			f := &files[len(files)-1]
-			if f.Stats, at, err = g.file(ctx, out, cols, at, end, l); err != nil {
+			if f.Stats, at, err = g.file(ctx, out, path, cols, at, end, l); err != nil {
 				return files, fmt.Errorf("write data file %s: %w", path, err)
 			}
 		}
@@ -71,7 +72,7 @@ func (b *Builder) WriteFiles(ctx context.Context, create Create, cols []schema.C
 
 // file writes the rows from at on, up to end or until the file is large
 // enough, and gives the row after its last.
-func (g *gather) file(ctx context.Context, out io.WriteCloser, cols []schema.Column, at, end int, l Layout) (st schema.FileStats, next int, err error) {
+func (g *gather) file(ctx context.Context, out io.WriteCloser, path string, cols []schema.Column, at, end int, l Layout) (st schema.FileStats, next int, err error) {
 	defer func() {
 		if e := out.Close(); err == nil && e != nil {
 			err = fmt.Errorf("close: %w", e)
@@ -96,7 +97,11 @@ func (g *gather) file(ctx context.Context, out io.WriteCloser, cols []schema.Col
 			break
 		}
 	}
-	st, err = g.w.End()
+	pairs, err := g.pairs(path, g.order[first:at])
+	if err != nil {
+		return st, at, err
+	}
+	st, err = g.w.End(pairs)
 	st.MinTS, st.MaxTS = ts(first), ts(at-1)
 	return st, at, err
 }

@@ -113,9 +113,11 @@ func (s *Store) Commit(t testing.TB, parser string, chunks ...chunk.Chunk) *tabl
 			st.Tell(c.Kind, c.Range())
 			continue
 		}
+		from := b.Len()
 		if err := p.Parse(t.Context(), c, nil, b); err != nil {
 			t.Fatal(err)
 		}
+		b.Covers(from, chunk.Ranges{c.Range()})
 		st.Cover(c.Range(), chunk.CRC(c.Body))
 	}
 	s.n++

@@ -2,6 +2,7 @@ package parquetfile
 
 import (
 	"encoding/binary"
+	"hash/crc32"
 
 	"github.com/akupara/akupara/demux/rows/internal/stride"
 	"github.com/akupara/akupara/demux/schema"
@@ -109,6 +110,7 @@ func (c *columnChunk) put(h format.PageHeader, enc format.Encoding) {
 	w.packed = w.codec.compress(w.packed[:0], w.page, c.rows, &c.way)
 	c.rows = stride.Rows{}
 	h.UncompressedPageSize, h.CompressedPageSize = int32(len(w.page)), int32(len(w.packed))
+	h.CRC = int32(crc32.ChecksumIEEE(w.packed))
 	start := w.offset
 	w.encode(&h)
 	c.meta.TotalUncompressedSize += w.offset - start + int64(len(w.page))

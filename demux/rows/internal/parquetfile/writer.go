@@ -19,6 +19,8 @@ import (
 	"fmt"
 	"io"
 
+	"github.com/akupara/akupara/chunk"
+	"github.com/akupara/akupara/demux/datafile"
 	"github.com/akupara/akupara/demux/schema"
 	"github.com/klauspost/compress/zstd"
 	"github.com/parquet-go/parquet-go/deprecated"
@@ -33,6 +35,7 @@ import (
 type Writer struct {
 	out    *bufio.Writer
 	offset int64
+	crc    uint32 // CRC-32C of what was written
 	err    error
 
 	cols   []schema.Column
@@ -70,7 +73,7 @@ func New() (*Writer, error) {
 	w := &Writer{out: bufio.NewWriterSize(nil, 256<<10)}
 	var err error
 	if w.codec.zstd, err = zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(1),
-		zstd.WithZeroFrames(true), zstd.WithEncoderCRC(false)); err != nil {
+		zstd.WithZeroFrames(true), zstd.WithEncoderCRC(true)); err != nil {
 		return nil, fmt.Errorf("create zstd encoder: %w", err)
 	}
 	return w, nil
@@ -80,7 +83,7 @@ func New() (*Writer, error) {
 func (w *Writer) Begin(out io.Writer, cols []schema.Column) {
 	w.out.Reset(out)
 	w.header.Reset(new(thrift.CompactProtocol).NewWriter(counter{w}))
-	w.offset, w.err, w.rows = 0, nil, 0
+	w.offset, w.crc, w.err, w.rows = 0, 0, nil, 0
 	w.cols, w.leaves, w.groups = cols, w.leaves[:0], nil
 	w.stats = schema.FileStats{}
 	for i := range cols {
@@ -145,16 +148,27 @@ func (w *Writer) EndGroup(n int) error {
 	return w.err
 }
 
-// End writes the file's footer and gives what is known of the file. MinTS and
-// MaxTS are left to the caller.
-func (w *Writer) End() (schema.FileStats, error) {
-	start := w.offset
-	w.encode(&format.FileMetaData{
+// End writes the file's footer, with these pairs and the checksums of all of the
+// file in its metadata, and gives what is known of the file. MinTS and MaxTS are
+// left to the caller.
+func (w *Writer) End(pairs []Pair) (schema.FileStats, error) {
+	var kv []format.KeyValue
+	for _, p := range pairs {
+		kv = append(kv, format.KeyValue(p))
+	}
+	footer, err := thrift.Marshal(new(thrift.CompactProtocol), &format.FileMetaData{
 		Version: 1, Schema: w.schemaElements(), NumRows: w.rows, RowGroups: w.groups,
-		CreatedBy: "akupara", ColumnOrders: w.orders(),
+		KeyValueMetadata: append(kv, format.KeyValue{Key: datafile.KeyCRC, Value: datafile.NoCRC}),
+		CreatedBy:        datafile.CreatedBy, ColumnOrders: w.orders(),
 	})
-	tail := binary.LittleEndian.AppendUint32(nil, uint32(w.offset-start))
-	w.write(append(tail, "PAR1"...))
+	if err == nil {
+		err = datafile.Seal(footer, w.crc)
+	}
+	if err != nil && w.err == nil {
+		w.err = fmt.Errorf("encode footer: %w", err)
+	}
+	w.write(footer)
+	w.write(append(binary.LittleEndian.AppendUint32(nil, uint32(len(footer))), "PAR1"...))
 	if w.err == nil {
 		w.err = w.out.Flush()
 	}
@@ -165,6 +179,9 @@ func (w *Writer) End() (schema.FileStats, error) {
 	w.stats.Records, w.stats.Size = w.rows, w.offset
 	return w.stats, w.err
 }
+
+// Pair is a key and a value of a file's metadata.
+type Pair struct{ Key, Value string }
 
 func (w *Writer) orders() []format.ColumnOrder {
 	o := make([]format.ColumnOrder, len(w.leaves))
@@ -218,6 +235,7 @@ func (w *Writer) write(b []byte) {
 	}
 	n, err := w.out.Write(b)
 	w.offset += int64(n)
+	w.crc = chunk.AddCRC(w.crc, b)
 	w.err = err
 }
 

@@ -11,6 +11,7 @@ import (
 	"errors"
 	"math/bits"
 
+	"github.com/cespare/xxhash/v2"
 	"github.com/klauspost/compress/huff0"
 )
 
@@ -49,8 +50,8 @@ type Encoder struct {
 // Encode appends data as one frame to dst. r must fit.
 func (e *Encoder) Encode(dst, data []byte, r Rows) []byte {
 	match := min(r.To-r.From, maxMatch)
-	// One segment, its size in four bytes, no checksum (3.1.1.1).
-	dst = append(dst, 0x28, 0xB5, 0x2F, 0xFD, 0xA0)
+	// One segment, its size in four bytes, a checksum (3.1.1.1).
+	dst = append(dst, 0x28, 0xB5, 0x2F, 0xFD, 0xA4)
 	dst = binary.LittleEndian.AppendUint32(dst, uint32(len(data)))
 
 	// The first block says how far back matches are. It ends behind the match
@@ -73,7 +74,7 @@ func (e *Encoder) Encode(dst, data []byte, r Rows) []byte {
 		}
 		dst = e.block(dst, e.lits, rows == 0, repeat, n)
 	}
-	return dst
+	return binary.LittleEndian.AppendUint32(dst, uint32(xxhash.Sum64(data)))
 }
 
 // sequence is how many literals to take, and how long a match after them, from
