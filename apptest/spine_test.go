@@ -122,10 +122,10 @@ func TestLogFileBecomesATable(t *testing.T) {
 			t.Errorf("df knows no /: %v", rows)
 		}
 	})
-	t.Run("show tables has one column", func(t *testing.T) {
+	t.Run("show tables names them with their states", func(t *testing.T) {
 		out := mustAkupara(t, "query", "--config", l.config, "--format", "csv", "show tables")
-		if !strings.HasPrefix(out, "name\napp\n") {
-			t.Errorf("got %q, want the column name and app first", out)
+		if !strings.HasPrefix(out, "name,state\napp,ok\n") {
+			t.Errorf("got %q, want the columns name and state, and app first", out)
 		}
 	})
 	t.Run("PyIceberg reads it", func(t *testing.T) {

@@ -20,6 +20,8 @@ type catalog interface {
 	// Open gives a version of a table that does not change; fs.ErrNotExist
 	// when there is none.
 	Open(ctx context.Context, name string) (snapshot, error)
+	// State says how the table is; see StateOf.
+	State(ctx context.Context, name string) (string, error)
 }
 
 // snapshot is one version of a table.
@@ -37,6 +39,10 @@ func (t icebergTables) List(ctx context.Context) ([]string, error) { return tabl
 
 func (t icebergTables) Open(ctx context.Context, name string) (snapshot, error) {
 	return table.Open(ctx, t.fs, t.baseURI, name)
+}
+
+func (t icebergTables) State(ctx context.Context, name string) (string, error) {
+	return StateOf(ctx, t.fs, t.baseURI, name)
 }
 
 // openTable opens the table of that name; it is an *Error when there is none.

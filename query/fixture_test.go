@@ -47,6 +47,8 @@ func (f *fakeTables) List(context.Context) ([]string, error) {
 	return names, nil
 }
 
+func (f *fakeTables) State(context.Context, string) (string, error) { return Fine, nil }
+
 func (f *fakeTables) Open(_ context.Context, name string) (snapshot, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -45,7 +45,7 @@ no json
 	if got, want := csv(t, e, `select count(*), count(ok), count("user.name"), sum(n) from "my-app"`), "4,1,1,3"; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
-	if got, want := csv(t, e, "show tables"), "my-app"; got != want {
+	if got, want := csv(t, e, "show tables"), "my-app,ok"; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
 	var b bytes.Buffer

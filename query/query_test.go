@@ -55,14 +55,14 @@ func TestATableWithoutFilesIsEmptyAndHasItsColumns(t *testing.T) {
 func TestShowAndDescribeAndTheirLike(t *testing.T) {
 	w := newWorld(t)
 	e := w.engine(Options{})
-	if got := ask(t, e, "csv", "show tables"); got != "name\n" {
+	if got := ask(t, e, "csv", "show tables"); got != "name,state\n" {
 		t.Errorf("without tables: got %q", got)
 	}
 	for _, name := range []string{"b-b", "a"} {
 		w.table(name, columns())
 	}
 	w.add("a", columns(), day(1, 0), 3, nil)
-	if got, want := ask(t, e, "csv", "SHOW TABLES;"), "name\na\nb-b\n"; got != want {
+	if got, want := ask(t, e, "csv", "SHOW TABLES;"), "name,state\na,ok\nb-b,ok\n"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
 	for sql, want := range map[string]string{

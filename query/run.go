@@ -152,12 +152,16 @@ func (q *session) showTables(ctx context.Context) (string, error) {
 		return "", fmt.Errorf("list tables: %w", err)
 	}
 	if len(names) == 0 {
-		return "SELECT CAST(NULL AS VARCHAR) AS name WHERE false", nil
+		return "SELECT CAST(NULL AS VARCHAR) AS name, CAST(NULL AS VARCHAR) AS state WHERE false", nil
+	}
+	states, err := q.e.states(ctx, names)
+	if err != nil {
+		return "", fmt.Errorf("look at the tables: %w", err)
 	}
 	for i, n := range names {
-		names[i] = "(" + quote(n) + ")"
+		names[i] = "(" + quote(n) + ", " + quote(states[i]) + ")"
 	}
-	return "SELECT name FROM (VALUES " + strings.Join(names, ", ") + ") t(name)", nil
+	return "SELECT name, state FROM (VALUES " + strings.Join(names, ", ") + ") t(name, state)", nil
 }
 
 // makeViews plans every table that the statement names, and makes its view.

@@ -12,10 +12,12 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"github.com/akupara/akupara/demux/table"
+	"github.com/akupara/akupara/query"
 )
 
 type tableInfo struct {
 	Name    string       `json:"name"`
+	State   string       `json:"state"` // "ok", or what is wrong with it, in words
 	Rows    int64        `json:"rows"`
 	Files   int          `json:"files"`
 	Bytes   int64        `json:"bytes"` // of the data files
@@ -33,30 +35,20 @@ type columnInfo struct {
 func (s *Server) tables(c *gin.Context) {
 	ctx := c.Request.Context()
 	out := []tableInfo{}
-	err := s.eachTable(ctx, func(name string, t *table.Table) error {
-		files, err := t.Files(ctx, nil, nil)
-		if err != nil {
+	err := s.eachTable(ctx, func(name string, t *table.Table, broken error) error {
+		info := tableInfo{Name: name, Columns: []columnInfo{}}
+		var err error
+		if info.State, err = query.StateOf(ctx, s.deps.FS, s.deps.BaseURI, name); err != nil {
 			return err
 		}
-		info := tableInfo{Name: name, Files: len(files)}
-		for _, f := range files {
-			info.Rows += f.Records
-			info.Bytes += f.Size
-			if f.Records == 0 {
-				continue
-			}
-			if lo := f.MinTS.UTC(); info.MinTS == nil || lo.Before(*info.MinTS) {
-				info.MinTS = &lo
-			}
-			if hi := f.MaxTS.UTC(); info.MaxTS == nil || hi.After(*info.MaxTS) {
-				info.MaxTS = &hi
-			}
+		if broken == nil {
+			broken = info.describe(ctx, t)
 		}
-		for _, col := range t.Columns() {
-			info.Columns = append(info.Columns, columnInfo{col.Name, col.Type.String(), col.Doc})
+		if broken != nil && info.State == query.Fine {
+			info.State = broken.Error()
 		}
 		out = append(out, info)
-		return nil
+		return ctx.Err()
 	})
 	if err != nil {
 		s.fail(c, err)
@@ -65,8 +57,35 @@ func (s *Server) tables(c *gin.Context) {
 	c.JSON(http.StatusOK, gin.H{"tables": out})
 }
 
-// eachTable calls fn with every table of the store.
-func (s *Server) eachTable(ctx context.Context, fn func(name string, t *table.Table) error) error {
+// describe takes in what the table's metadata say.
+func (info *tableInfo) describe(ctx context.Context, t *table.Table) error {
+	for _, col := range t.Columns() {
+		info.Columns = append(info.Columns, columnInfo{col.Name, col.Type.String(), col.Doc})
+	}
+	files, err := t.Files(ctx, nil, nil)
+	if err != nil {
+		return err
+	}
+	info.Files = len(files)
+	for _, f := range files {
+		info.Rows += f.Records
+		info.Bytes += f.Size
+		if f.Records == 0 {
+			continue
+		}
+		if lo := f.MinTS.UTC(); info.MinTS == nil || lo.Before(*info.MinTS) {
+			info.MinTS = &lo
+		}
+		if hi := f.MaxTS.UTC(); info.MaxTS == nil || hi.After(*info.MaxTS) {
+			info.MaxTS = &hi
+		}
+	}
+	return nil
+}
+
+// eachTable calls fn with every table of the store, and with the error of one that
+// can't be opened: it hides no other.
+func (s *Server) eachTable(ctx context.Context, fn func(name string, t *table.Table, err error) error) error {
 	names, err := table.List(ctx, s.deps.FS)
 	if err != nil {
 		return err
@@ -76,14 +95,11 @@ func (s *Server) eachTable(ctx context.Context, fn func(name string, t *table.Ta
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
-		if err == nil {
-			err = fn(name, t)
-		}
-		if err != nil {
+		if err := fn(name, t, err); err != nil {
 			return err
 		}
 	}
-	return nil
+	return ctx.Err()
 }
 
 // run is a run as a table remembers it; its keys are those of the demux's own
@@ -107,7 +123,10 @@ func (s *Server) runs(c *gin.Context) {
 		return
 	}
 	out := []run{}
-	err := s.eachTable(c.Request.Context(), func(name string, t *table.Table) error {
+	err := s.eachTable(c.Request.Context(), func(name string, t *table.Table, err error) error {
+		if err != nil {
+			return nil // the list of tables says what is wrong
+		}
 		for _, r := range t.Runs() {
 			out = append(out, run{r.ID, name, r.Time.UTC(), r.Records, r.Files, r.Bytes})
 		}

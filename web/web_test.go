@@ -194,7 +194,7 @@ func TestTablesAndRunsAreListed(t *testing.T) {
 	s.store.Commit(t, "raw", querytest.Data("my-app", "s", 8, "three\n"))
 	var tables struct {
 		Tables []struct {
-			Name         string
+			Name, State  string
 			Rows, Bytes  int64
 			Files        int
 			MinTS, MaxTS time.Time
@@ -206,7 +206,7 @@ func TestTablesAndRunsAreListed(t *testing.T) {
 		t.Fatalf("got %s, %v", body, err)
 	}
 	got := tables.Tables[0]
-	if got.Name != "my-app" || got.Rows != 3 || got.Files != 2 || got.Bytes == 0 || !got.MinTS.Equal(querytest.Start) || !got.MaxTS.Equal(querytest.Start) ||
+	if got.Name != "my-app" || got.State != "ok" || got.Rows != 3 || got.Files != 2 || got.Bytes == 0 || !got.MinTS.Equal(querytest.Start) || !got.MaxTS.Equal(querytest.Start) ||
 		len(got.Columns) < 9 || got.Columns[0].Name != "ts" || got.Columns[0].Type != "timestamp" {
 		t.Errorf("got %+v", got)
 	}

@@ -141,11 +141,11 @@ func TestUpMakesTablesOfThisMachinesLogs(t *testing.T) {
 	eventually(t, gone, time.Minute, "metrics and df are tables", func() bool {
 		stdout, _, code := call(t, dir, "query", "--format", "csv", "show tables")
 		for _, name := range []string{"cpu", "memory", "load", "disk", "network", "df"} {
-			if !slices.Contains(strings.Fields(stdout), name) {
+			if !slices.Contains(strings.Fields(stdout), name+",ok") {
 				return false
 			}
 		}
-		return code == 0 && strings.Fields(stdout)[0] == "name"
+		return code == 0 && strings.Fields(stdout)[0] == "name,state"
 	})
 	t.Run("what machines read is alone on standard output", func(t *testing.T) { machineOutput(t, dir) })
 	t.Run("cat gives the log back", func(t *testing.T) { catGivesTheLogBack(t, dir, syslog.String()) })
