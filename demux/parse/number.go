@@ -1,6 +1,7 @@
 package parse
 
 import (
+	"bytes"
 	"math"
 	"strconv"
 )
@@ -19,6 +20,11 @@ func (p *scanner) number() (kind, uint64, error) {
 		mant = mant*10 + uint64(s[i]-'0')
 	}
 	nd := i - intAt
+	if nd == 0 {
+		if k, num, ok := p.noNumber(start, i); ok {
+			return k, num, nil
+		}
+	}
 	if nd == 0 || nd > 1 && s[intAt] == '0' {
 		p.i = min(i, len(s))
 		return 0, 0, p.unexpected()
@@ -60,6 +66,21 @@ func (p *scanner) number() (kind, uint64, error) {
 		return kindDouble, math.Float64bits(f), nil
 	}
 	return p.float(start)
+}
+
+// noNumber reads NaN or, after a sign or without, Infinity at s[i:].
+func (p *scanner) noNumber(start, i int) (kind, uint64, bool) {
+	for word, v := range map[string]float64{"NaN": math.NaN(), "Infinity": math.Inf(1)} {
+		if !bytes.HasPrefix(p.s[i:], []byte(word)) || word == "NaN" && i > start {
+			continue
+		}
+		if i > start {
+			v = -v
+		}
+		p.i = i + len(word)
+		return kindDouble, math.Float64bits(v), true
+	}
+	return 0, 0, false
 }
 
 func pow10(n int) float64 {

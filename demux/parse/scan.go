@@ -11,8 +11,9 @@ import (
 )
 
 // scanner reads a JSON object (RFC 8259) in one pass and gives its values to a
-// jsonFormat, without a tree between. It is lenient in one thing: control
-// characters in strings are taken as they are.
+// jsonFormat, without a tree between. It is lenient in two things: control
+// characters in strings are taken as they are, and NaN, Infinity and -Infinity
+// are numbers, as many writers have them.
 type scanner struct {
 	s   []byte
 	i   int
@@ -23,6 +24,7 @@ type scanner struct {
 const (
 	maxDepth  = 500 // of nested values
 	maxDotted = 16  // of nested objects that become dotted columns
+	maxPrefix = 256 // bytes of the keys before a nested one: each of them repeats these
 )
 
 var errEnd = errors.New("it ends too early")
@@ -120,7 +122,7 @@ func (p *scanner) value(n *node, depth int) error {
 		}
 		p.f.add(n, kindString, v, 0)
 	case '{':
-		if depth < maxDotted && !p.emptyObject() {
+		if depth < maxDotted && len(n.name) <= maxPrefix && !p.emptyObject() {
 			return p.members(n, depth+1)
 		}
 		if err := p.skip(depth); err != nil {

@@ -289,19 +289,26 @@ func structured(s []byte) (n int, ok bool) {
 	return n, n > 0 && (n == len(s) || s[n] == ' ')
 }
 
+// maxID is the longest id of structured data that stands before its names; RFC
+// 5424 allows 32 bytes.
+const maxID = 256
+
 // pairs puts structured data, which is known to be whole, into attributes.
 func (f *syslogFormat) pairs(r *reader, s []byte) {
 	for len(s) > 1 && s[0] == '[' {
 		s = s[1:]
 		i := bytes.IndexAny(s, " ]")
-		id := string(s[:i])
+		id, prefix := string(s[:i]), string(s[:i])+"."
 		if s = s[i:]; s[0] == ']' {
 			r.b.Attr(id, nil)
+		} else if len(id) > maxID { // each name would repeat it
+			r.b.Attr(id, nil)
+			id, prefix = "", ""
 		}
 		for len(s) > 0 && s[0] != ']' {
 			s = bytes.TrimLeft(s, " ")
-			eq := bytes.IndexByte(s, '=')
-			if eq < 0 || eq+1 >= len(s) || s[eq+1] != '"' {
+			eq := bytes.IndexAny(s, " ]=")
+			if eq < 0 || s[eq] != '=' || eq+1 >= len(s) || s[eq+1] != '"' {
 				i := bytes.IndexAny(s, " ]")
 				if i <= 0 {
 					break
@@ -310,7 +317,7 @@ func (f *syslogFormat) pairs(r *reader, s []byte) {
 				s = s[i:]
 				continue
 			}
-			key := id + "." + string(s[:eq])
+			key := prefix + string(s[:eq])
 			f.buf = f.buf[:0]
 			for s = s[eq+2:]; len(s) > 0 && s[0] != '"'; s = s[1:] {
 				if s[0] == '\\' && len(s) > 1 && (s[1] == '"' || s[1] == '\\' || s[1] == ']') {

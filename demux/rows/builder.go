@@ -2,8 +2,6 @@ package rows
 
 import (
 	"slices"
-	"strings"
-	"unicode/utf8"
 
 	"github.com/akupara/akupara/demux/schema"
 )
@@ -29,8 +27,9 @@ type Builder struct {
 
 	message, parseError *Column
 	attrs               attributes
+	rowKeys             rowKeys
 
-	byName map[string]*Column // by the name in lower case
+	byName map[string]*Column // by the folded name
 	own    []*Column          // all of byName but the common ones, as asked for
 	begun  int                // own columns with a value or a fixed type
 
@@ -84,7 +83,7 @@ func (b *Builder) ResetTo(o Options) {
 	b.message = &Column{b: b, name: schema.Message, typ: schema.String, fixed: true, last: -1}
 	b.parseError = &Column{b: b, name: schema.ParseError, typ: schema.String, fixed: true, last: -1}
 	for _, c := range o.Existing {
-		key := strings.ToLower(c.Name)
+		key := schema.Fold(c.Name)
 		if _, taken := b.byName[key]; taken {
 			continue
 		}
@@ -113,6 +112,7 @@ func (b *Builder) drop() {
 			c.reset()
 		}
 	}
+	b.rowKeys = rowKeys{}
 	b.runs, b.covers, b.faults = b.runs[:0], b.covers[:0], b.faults[:0]
 }
 
@@ -136,24 +136,19 @@ func (b *Builder) Generation() *Generation { return b.gen }
 // Len is the number of rows.
 func (b *Builder) Len() int { return b.ts.len() }
 
-// maxName is the most bytes that a column's name may have.
-const maxName = 256
-
 // Column returns the column of that name for values of any type, nil when there
 // can be none: the name is a common column's or another column's in another
 // case, is no fit name, or there are too many columns. Such values go to Attr.
 // A column that never gets a value is not created.
 func (b *Builder) Column(name string) *Column {
-	key := strings.ToLower(name)
+	key := schema.Fold(name)
 	if c, ok := b.byName[key]; ok {
 		if c == nil || c.name != name {
 			return nil
 		}
 		return c
 	}
-	if name == "" || len(name) > maxName || !utf8.ValidString(name) ||
-		strings.ContainsFunc(name, func(r rune) bool { return r < ' ' }) ||
-		len(b.own)+len(schema.Common()) >= b.opts.MaxColumns {
+	if !schema.Fit(name) || len(b.own)+len(schema.Common()) >= b.opts.MaxColumns {
 		return nil
 	}
 	return b.add(key, &Column{b: b, name: name, last: -1})
@@ -164,10 +159,10 @@ func (b *Builder) Column(name string) *Column {
 // that has the column with another type, that type stays. It is never nil, if
 // name is not a common column's.
 func (b *Builder) Typed(name string, t schema.Type) *Column {
-	if c := b.byName[strings.ToLower(name)]; c != nil {
+	if c := b.byName[schema.Fold(name)]; c != nil {
 		return c
 	}
-	return b.add(strings.ToLower(name), &Column{b: b, name: name, typ: t, fixed: true, last: -1})
+	return b.add(schema.Fold(name), &Column{b: b, name: name, typ: t, fixed: true, last: -1})
 }
 
 // Columns returns the run's columns beyond the common ones that hold values or

@@ -5,7 +5,6 @@ import (
 	"math"
 	"slices"
 	"sort"
-	"strings"
 
 	"github.com/akupara/akupara/demux/rows/internal/parquetfile"
 	"github.com/akupara/akupara/demux/schema"
@@ -72,7 +71,7 @@ func (g *gather) column(c *schema.Column) error {
 	case schema.Attributes:
 		g.attributes()
 	default:
-		own := b.byName[strings.ToLower(c.Name)]
+		own := b.byName[schema.Fold(c.Name)]
 		if own == nil || own.typ == 0 || own.len() == 0 {
 			g.null(c)
 			return nil

@@ -86,30 +86,70 @@ func (b *Builder) Attr(key string, v []byte) {
 }
 
 func (b *Builder) attr(key string, v []byte) {
-	row := uint32(b.Len() - 1)
 	k := append(b.key[:0], key...)
 	if !utf8.Valid(k) {
 		k = escape(nil, k)
 	}
-	n := len(k)
-	for i := 2; b.hasAttr(row, k); i++ {
-		k = strconv.AppendInt(append(k[:n], '#'), int64(i), 10)
-	}
+	k = b.rowKeys.add(&b.attrs, b.Len()-1, k)
 	b.key = k
 	a := &b.attrs
-	a.rows.add(b.mem, &b.mem.ids, row)
+	a.rows.add(b.mem, &b.mem.ids, uint32(b.Len()-1))
 	a.keys.add(b.mem, k)
 	a.vals.add(b.mem, v)
 }
 
-func (b *Builder) hasAttr(row uint32, key []byte) bool {
-	a := &b.attrs
-	for i := a.rows.len() - 1; i >= 0 && a.rows.at(i) == row; i-- {
-		if string(a.keys.get(a.keys.entry(i))) == string(key) {
-			return true
+// rowKeys finds a free key for each pair of one row: by a look at all of them
+// while they are few, by a set when they are many.
+type rowKeys struct {
+	row   int            // whose keys these are
+	first int            // its first pair in attributes
+	next  map[string]int // of each key, the least number that may be free; nil while they are few
+}
+
+const fewKeys = 16
+
+// add returns key, with a number behind it if the row has it already.
+func (r *rowKeys) add(a *attributes, row int, key []byte) []byte {
+	end := a.rows.len()
+	if r.row != row || end < r.first || end == 0 {
+		*r = rowKeys{row: row, first: end}
+	}
+	if r.next == nil && end-r.first >= fewKeys {
+		r.next = make(map[string]int, 4*fewKeys)
+		for i := r.first; i < end; i++ {
+			r.next[string(a.keys.get(a.keys.entry(i)))] = 2
 		}
 	}
-	return false
+	n := len(key)
+	i, taken := r.number(a, end, key)
+	if taken {
+		for repeated := true; repeated; i++ {
+			key = strconv.AppendInt(append(key[:n], '#'), int64(i), 10)
+			_, repeated = r.number(a, end, key)
+		}
+	}
+	if r.next != nil {
+		if taken {
+			r.next[string(key[:n])] = i
+		}
+		r.next[string(key)] = 2
+	}
+	return key
+}
+
+// number reports whether the row has the key, and from which number on one may be
+// free then.
+func (r *rowKeys) number(a *attributes, end int, key []byte) (n int, taken bool) {
+	if r.next != nil {
+		n, taken = r.next[string(key)]
+		return n, taken
+	}
+	for i := end - 1; i >= r.first; i-- {
+		if string(a.keys.get(a.keys.entry(i))) == string(key) {
+			return 2, true
+		}
+	}
+	return 0, false
 }
 
 // clean makes v valid UTF-8, and says so in parse_error where it was not.

@@ -86,9 +86,9 @@ func Find(cols []Column, name string) int {
 // be written with these. existing are the table's columns, with ids, or none
 // when there is no table yet. What exists stays as it is, first and in its
 // order: a wanted column of the same name (whatever its case) adds nothing,
-// also when its type differs; nor does one without a name, or named like the
-// part of a map ("tags.key"). A new table gets the common columns first. Added
-// columns are never required: the rows that are there have no value.
+// also when its type differs; nor does one whose name is not Fit. A new table
+// gets the common columns first. Added columns are never required: the rows that
+// are there have no value.
 //
 // maxID is the highest field id the table ever gave (0 when there is none):
 // ids are not used again.
@@ -99,11 +99,11 @@ func Plan(existing, wanted []Column, maxID int) []Column {
 	}
 	taken := make(map[string]bool, len(out)+len(wanted))
 	for i := range out {
-		take(taken, &out[i])
+		taken[Fold(out[i].Name)] = true
 	}
 	for _, c := range wanted {
-		if c.Name != "" && !taken[strings.ToLower(c.Name)] {
-			take(taken, &c)
+		if Fit(c.Name) && !taken[Fold(c.Name)] {
+			taken[Fold(c.Name)] = true
 			c.ID, c.KeyID, c.ValueID, c.Required = 0, 0, 0, false
 			out = append(out, c)
 		}
@@ -122,14 +122,4 @@ func Plan(existing, wanted []Column, maxID int) []Column {
 		}
 	}
 	return out
-}
-
-// take marks the names that c takes: Iceberg knows a map's keys and values by
-// names of their own.
-func take(taken map[string]bool, c *Column) {
-	name := strings.ToLower(c.Name)
-	taken[name] = true
-	if c.Type == Map {
-		taken[name+".key"], taken[name+".value"] = true, true
-	}
 }

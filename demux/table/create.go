@@ -18,7 +18,7 @@ func (t *Table) create(cols []schema.Column) (ice.Metadata, error) {
 		return nil, fmt.Errorf("make metadata: there is no column %s", schema.TS)
 	}
 	spec := iceberg.NewPartitionSpec(iceberg.PartitionField{
-		SourceIDs: []int{cols[ts].ID}, FieldID: hourField, Name: "ts_hour", Transform: iceberg.HourTransform{},
+		SourceIDs: []int{cols[ts].ID}, FieldID: hourField, Name: schema.HourPartition, Transform: iceberg.HourTransform{},
 	})
 	order, err := ice.NewSortOrder(sortByTS, []ice.SortField{{
 		SourceIDs: []int{cols[ts].ID}, Transform: iceberg.IdentityTransform{},

@@ -1,0 +1,143 @@
+package parse
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/akupara/akupara/demux/rows"
+)
+
+// odd are records that cost more than their bytes are worth where a parser looks
+// at what it has seen again and again.
+func odd() map[string]func(n int) string {
+	fill := func(n int, head, foot string, part func(i int) string) string {
+		var b strings.Builder
+		b.WriteString(head)
+		for i := 0; b.Len() < n; i++ {
+			if i > 0 {
+				b.WriteString(",")
+			}
+			b.WriteString(part(i))
+		}
+		b.WriteString(foot)
+		return b.String()
+	}
+	long := func(n int) string { return strings.Repeat("k", n/2) }
+	m := map[string]func(n int) string{
+		"one key":     func(n int) string { return fill(n, "{", "}", func(int) string { return `"a":1` }) },
+		"one bad key": func(n int) string { return fill(n, "{", "}", func(int) string { return `"a\u0001":1` }) },
+		"many keys":   func(n int) string { return fill(n, "{", "}", func(i int) string { return fmt.Sprintf(`"k%d":1`, i) }) },
+		"many bad keys": func(n int) string {
+			return fill(n, "{", "}", func(i int) string { return fmt.Sprintf(`"\u0001%d":1`, i) })
+		},
+		"numbered keys": func(n int) string {
+			return fill(n, "{", "}", func(i int) string { return [...]string{fmt.Sprintf(`"ts_hour#%d":1`, i), `"ts_hour":2`}[i%2] })
+		},
+		"under a long key": func(n int) string {
+			return fill(n, `{"`+long(n)+`":{`, "}}", func(i int) string { return fmt.Sprintf(`"%d":1`, i) })
+		},
+		"deep":       func(n int) string { return strings.Repeat(`{"a":`, n/6) + "1" + strings.Repeat("}", n/6) },
+		"deep lists": func(n int) string { return `{"a":` + strings.Repeat(`[`, n/2) + strings.Repeat("]", n/2) + "}" },
+		"deep and wide": func(n int) string {
+			return fill(n, "{", "}", func(i int) string { return fmt.Sprintf(`"%d":{"b":{"c":{"d":{"e":{}}}}}`, i) })
+		},
+		"many times": func(n int) string {
+			return fill(n, "{", "}", func(int) string { return `"time":"x","level":"y","msg":1` })
+		},
+		"escapes":      func(n int) string { return `{"a":"` + strings.Repeat(`\u00e9\\`, n/8) + `"}` },
+		"bad escapes":  func(n int) string { return `{"a":"` + strings.Repeat(`\ud800`, n/6) + `"}` },
+		"spaces":       func(n int) string { return "{" + strings.Repeat(" ", n) + "}" },
+		"nested space": func(n int) string { return strings.Repeat(`{"a":`+strings.Repeat(" ", 100), n/106) },
+		"bytes":        func(n int) string { return strings.Repeat("\xff", n) },
+		"backslashes":  func(n int) string { return strings.Repeat(`\`, n) },
+		"quotes":       func(n int) string { return strings.Repeat(`"`, n) },
+		"brackets":     func(n int) string { return strings.Repeat("[", n) },
+		"words":        func(n int) string { return strings.Repeat("a ", n/2) },
+		"digits":       func(n int) string { return strings.Repeat("9", n) },
+		"colons":       func(n int) string { return strings.Repeat("1:", n/2) },
+		"sd names":     func(n int) string { return "<13>1 - - - - - [a" + strings.Repeat(" b", n/2) + "] x" },
+		"sd one pair":  func(n int) string { return "<13>1 - - - - - [a" + strings.Repeat(` b="c"`, n/6) + "] x" },
+		"sd long id":   func(n int) string { return "<13>1 - - - - - [" + long(n) + strings.Repeat(` b="c"`, n/12) + "] x" },
+		"sd elements":  func(n int) string { return "<13>1 - - - - - " + strings.Repeat(`[a b="c"]`, n/9) + " x" },
+		"labels": func(n int) string {
+			return fill(n, "m{", "} 1", func(i int) string { return fmt.Sprintf(`l%d="x"`, i) })
+		},
+		"one label": func(n int) string { return fill(n, "m{", "} 1", func(int) string { return `l="x"` }) },
+		"access": func(n int) string {
+			return `1.1.1.1 - - [10/Oct/2000:13:55:36 -0700] "` + strings.Repeat(`GET \"`, n/6) + `" 200 1 "-" "-"`
+		},
+		"forwarded": func(n int) string {
+			return strings.Repeat("1.1.1.1, ", n/9) + `- - [10/Oct/2000:13:55:36 -0700] "GET / HTTP/1.1" 200 1`
+		},
+		"log4j":     func(n int) string { return "2024-05-01 10:00:00,000 INFO " + strings.Repeat("[a] ", n/4) },
+		"cut lines": func(n int) string { return "2024-05-01 10:00:00,000 INFO a: x\n" + strings.Repeat("\tat b\n", n/6) },
+	}
+	for name, make := range m {
+		if len(make(100)) > 2 && make(100)[0] == '{' {
+			m[name+" in a container"] = func(n int) string { return "2024-05-01T10:00:00Z stdout F " + make(n) }
+			m[name+" in the journal"] = func(n int) string { return `{"__REALTIME_TIMESTAMP":"1","MESSAGE":` + strconv.Quote(make(n)) + "}" }
+		}
+	}
+	return m
+}
+
+// cost is how long a parser takes for a record, at best.
+func cost(t *testing.T, p Parser, b *rows.Builder, record string) time.Duration {
+	t.Helper()
+	best := time.Duration(1 << 62)
+	for range 3 {
+		b.Reset()
+		start := time.Now()
+		if err := p.Parse(t.Context(), body(record+"\n"), nil, b); err != nil {
+			t.Fatal(err)
+		}
+		best = min(best, time.Since(start))
+	}
+	return best
+}
+
+// Whatever a record holds, its cost is linear in its bytes: eight times as many
+// take about eight times as long, not 64 times. What is short is not weighed.
+func TestCostIsLinearInARecordsBytes(t *testing.T) {
+	const n, more = 16 << 10, 8
+	for _, name := range Names() {
+		p := mustNew(t, name, Options{})
+		b := rows.NewBuilder(rows.Options{})
+		for kind, record := range odd() {
+			small, large := record(n), record(more*n)
+			var worst time.Duration
+			// A machine that is busy with other things measures too much, never too
+			// little: one good measurement is enough.
+			for range 8 {
+				s, l := cost(t, p, b, small), cost(t, p, b, large)
+				worst = l - 3*more*s
+				if worst < 20*time.Millisecond {
+					break
+				}
+			}
+			if worst >= 20*time.Millisecond {
+				t.Errorf("%s, %s: %d bytes take %v, %d times as many %v", name, kind, len(small), cost(t, p, b, small), more, cost(t, p, b, large))
+			}
+		}
+	}
+}
+
+// NaN and Infinity are values as others are; what is none of a long's is kept.
+func TestJSONTakesNumbersThatAreNone(t *testing.T) {
+	b := rows.NewBuilder(rows.Options{})
+	p := mustNew(t, "json", Options{})
+	in := `{"f":NaN,"g":-Infinity,"h":[NaN,Infinity],"ts":NaN,"msg":"x"}` + "\n" + `{"f":1.5,"msg":"y"}` + "\n" + `{"f":-NaN}` + "\n" + `{"f":Inf}` + "\n"
+	if err := p.Parse(t.Context(), body(in), nil, b); err != nil {
+		t.Fatal(err)
+	}
+	got := table(t, b)
+	if len(got) != 4 || b.Failed() != 2 {
+		t.Fatalf("%d rows, %d failed", len(got), b.Failed())
+	}
+	if r := got[0]; r["f"] != "NaN" || r["g"] != "-Inf" || r["h"] != "[NaN,Infinity]" || r["message"] != "x" || r["attributes"] != "ts=NaN " {
+		t.Errorf("got %v", r)
+	}
+}

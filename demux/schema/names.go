@@ -1,0 +1,48 @@
+package schema
+
+import (
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// HourPartition is the name of the partition field. It is no column, and no column
+// may be called like it.
+const HourPartition = "ts_hour"
+
+// maxName is the most bytes that a column's name may have.
+const maxName = 256
+
+// Fit reports whether a record's key can be the name of a column: one that is
+// neither another thing's in Iceberg, Parquet and the engines that read the table,
+// nor made of what they can't show. Values under other keys go to attributes.
+func Fit(name string) bool {
+	return name != "" && len(name) <= maxName && utf8.ValidString(name) &&
+		!strings.ContainsFunc(name, func(r rune) bool { return !unicode.IsPrint(r) }) && !reserved(Fold(name))
+}
+
+// Fold returns the same for names that engines which ignore case take for one.
+// The way over upper case makes one of letters that are only alike there.
+func Fold(name string) string { return strings.ToLower(strings.ToUpper(name)) }
+
+// reserved reports whether a folded name has a meaning of its own.
+func reserved(folded string) bool {
+	switch folded {
+	case HourPartition:
+		return true
+	// Iceberg's metadata columns (table spec, "Reserved Field IDs"), Spark's own.
+	case "_file", "_pos", "_deleted", "_spec_id", "_partition", "_row_id", "_last_updated_sequence_number",
+		"_change_type", "_change_ordinal", "_commit_snapshot_id", "_index", "_metadata":
+		return true
+	}
+	// The parts of the maps, as Iceberg and Parquet name them.
+	for _, m := range [...]string{Tags, Attributes} {
+		if part, ok := strings.CutPrefix(folded, m+"."); ok {
+			switch part {
+			case "key", "value", "key_value", "key_value.key", "key_value.value", "map", "map.key", "map.value", "entries":
+				return true
+			}
+		}
+	}
+	return false
+}
