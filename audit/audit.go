@@ -70,6 +70,13 @@ type Report struct {
 	Aside   []Aside   `json:"aside"`
 	// Damaged are files that hold other bytes than were written, or are missing.
 	Damaged []Damaged `json:"damaged"`
+	// Hidden are parts that a table's coverage says it holds, and none of its data
+	// files has rows of. Uncovered are parts that data files have rows of, and the
+	// coverage knows nothing of: they would be taken again. At most MaxOverlaps.
+	Hidden         []Range `json:"hidden"`
+	HiddenTotal    int64   `json:"hidden_total"` // ranges
+	Uncovered      []Range `json:"uncovered"`
+	UncoveredTotal int64   `json:"uncovered_total"` // ranges
 	// Notes say what is odd and does no harm.
 	Notes []string `json:"notes"`
 }
@@ -101,18 +108,26 @@ type Range struct {
 // table once, or on its way there, and every file is what it should be.
 func (r *Report) OK() bool {
 	return len(r.Gaps) == 0 && len(r.Overlaps) == 0 && len(r.Quarantined) == 0 && len(r.Unreadable) == 0 &&
+		len(r.Hidden) == 0 && len(r.Uncovered) == 0 &&
 		len(r.Failing) == 0 && len(r.Aside) == 0 && len(r.Damaged) == 0
+}
+
+// Options are how an audit is made.
+type Options struct {
+	// CacheDir is where it remembers what data files said that were looked at;
+	// empty: nowhere, and all are asked each time.
+	CacheDir string
 }
 
 // Run audits the store. It locks nothing and runs beside live daemons: sink
 // files are listed before the tables are read, so that one which the demux
 // takes in meanwhile is seen in one place at least.
-func Run(ctx context.Context, fs store.FS, baseURI string, engine *query.Engine) (Report, error) {
-	a := auditor{fs: fs, baseURI: baseURI, engine: engine}
+func Run(ctx context.Context, fs store.FS, baseURI string, engine *query.Engine, opts Options) (Report, error) {
+	a := auditor{fs: fs, baseURI: baseURI, engine: engine, opts: opts}
 	// Empty lists, not null, in JSON.
 	a.Gaps, a.Overlaps, a.Lost, a.Dropped, a.Unreadable = []Range{}, []Range{}, []Range{}, []Range{}, []string{}
 	a.Forks, a.PerhapsDoubled = []Fork{}, []Range{}
-	a.Quarantined, a.Failing, a.Aside, a.Damaged, a.Notes = []Quarantined{}, []Failing{}, []Aside{}, []Damaged{}, []string{}
+	a.Quarantined, a.Failing, a.Aside, a.Damaged, a.Hidden, a.Uncovered, a.Notes = []Quarantined{}, []Failing{}, []Aside{}, []Damaged{}, []Range{}, []Range{}, []string{}
 	if err := a.run(ctx); err != nil {
 		return Report{}, err
 	}
@@ -124,6 +139,7 @@ type auditor struct {
 	fs      store.FS
 	baseURI string
 	engine  *query.Engine
+	opts    Options
 }
 
 func (a *auditor) run(ctx context.Context) error {
@@ -184,9 +200,11 @@ func (a *auditor) note(format string, args ...any) {
 }
 
 func (a *auditor) sort() {
-	for _, list := range [][]Range{a.Gaps, a.Overlaps, a.Lost, a.Dropped, a.PerhapsDoubled} {
+	for _, list := range [][]Range{a.Gaps, a.Overlaps, a.Lost, a.Dropped, a.PerhapsDoubled, a.Hidden, a.Uncovered} {
 		slices.SortFunc(list, compare)
 	}
+	a.HiddenTotal, a.UncoveredTotal = int64(len(a.Hidden)), int64(len(a.Uncovered))
+	a.Hidden, a.Uncovered = a.Hidden[:min(len(a.Hidden), MaxOverlaps)], a.Uncovered[:min(len(a.Uncovered), MaxOverlaps)]
 	a.sortForks()
 	slices.Sort(a.Unreadable)
 	slices.SortStableFunc(a.Quarantined, func(x, y Quarantined) int { return compare(x.Range, y.Range) })

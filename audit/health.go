@@ -164,9 +164,11 @@ func (a *auditor) rows(ctx context.Context, dataType string) (coverage.Set, erro
 	if err != nil {
 		return nil, fmt.Errorf("read coverage of table %s: %w", dataType, err)
 	}
-	if slices.ContainsFunc(a.Damaged, func(d Damaged) bool { return d.Type == dataType && d.Kind == string(table.KindDataFile) }) {
-		a.note("%s: rows written twice were not looked for, as some of its data files can't be read", dataType)
-		return set, nil
+	if err := a.overlaps(ctx, dataType, files, set); err != nil {
+		if ctx.Err() != nil {
+			return nil, err
+		}
+		a.damage(dataType, path.Join(store.Tables, dataType), kindTable, err)
 	}
-	return set, a.overlaps(ctx, dataType)
+	return set, nil
 }

@@ -18,6 +18,8 @@ func (r *Report) WriteText(w io.Writer) error {
 	}
 	section(&b, r.Gaps, int64(len(r.Gaps)), length(r.Gaps), "missing: no table, no sink file holds them, and nothing explains it")
 	section(&b, r.Overlaps, r.OverlapsTotal, length(r.Overlaps), "written twice")
+	section(&b, r.Hidden, r.HiddenTotal, length(r.Hidden), "counted as held, and no data file has rows of them; \"akupara repair TYPE\" shows what can be mended")
+	section(&b, r.Uncovered, r.UncoveredTotal, length(r.Uncovered), "in data files, and not counted as held: what comes again of them would be written twice; \"akupara repair TYPE\" shows what can be mended")
 	section(&b, r.Lost, int64(len(r.Lost)), length(r.Lost), "lost: the source destroyed them before they could be read")
 	section(&b, r.Dropped, r.DroppedTotal, r.DroppedBytes, "dropped by a filter or a full spool")
 	section(&b, r.PerhapsDoubled, r.PerhapsDoubledTotal, r.PerhapsDoubledBytes, "perhaps doubled: what they repeat, if anything, could not be compared")

@@ -59,6 +59,10 @@ func (r *run) do(ctx context.Context) (*table.Table, error) {
 	}
 	for _, s := range delta {
 		s.Seen = now.Truncate(time.Second)
+		if b.Len() == 0 {
+			// No data file tells of bytes that are no record: blank lines.
+			s.Dropped = s.Dropped.AddAll(s.Ranges)
+		}
 	}
 	columns := r.table.PlanColumns(b.Columns())
 	files, err := r.write(ctx, b, columns)

@@ -94,7 +94,7 @@ func TestTablesOnHDFSAreFetchedQueriedAndAudited(t *testing.T) {
 			t.Errorf("time %d: got %q with %d files fetched, %v; want %d", i, b.String(), sum.Fetched, err, want)
 		}
 	}
-	r, err := audit.Run(t.Context(), fs, uri, e)
+	r, err := audit.Run(t.Context(), fs, uri, e, audit.Options{})
 	if err != nil || r.Records != 2 || r.Streams != 2 || r.Unpublished != 2 || len(r.Gaps) != 1 || r.Gaps[0].Stream != "s2" {
 		t.Errorf("audit: got %+v, %v", r, err)
 	}

@@ -216,19 +216,24 @@ func (e *Engine) Close() error {
 // the result may have been written.
 func (e *Engine) Query(ctx context.Context, sql, format string, w io.Writer) (Summary, error) {
 	if format == "parquet" {
-		return e.run(ctx, sql, &parquetSink{w: w})
+		return e.run(ctx, sql, nil, &parquetSink{w: w})
 	}
 	out, err := output.New(format, w)
 	if err != nil {
 		return Summary{}, refuse("%v; these are: %s", err, strings.Join(Formats[:], ", "))
 	}
-	return e.run(ctx, sql, &rowSink{out: out})
+	return e.run(ctx, sql, nil, &rowSink{out: out})
 }
 
 // Each runs one statement and calls fn with every row, in order. The row is
 // valid until fn returns; an error of fn ends the query and is returned.
 func (e *Engine) Each(ctx context.Context, sql string, fn func(cols []Column, row []Cell) error) (Summary, error) {
-	return e.run(ctx, sql, &rowSink{out: &each{fn: fn}})
+	return e.EachIn(ctx, nil, sql, fn)
+}
+
+// EachIn is Each over those data files alone of whose paths among reports true.
+func (e *Engine) EachIn(ctx context.Context, among func(path string) bool, sql string, fn func(cols []Column, row []Cell) error) (Summary, error) {
+	return e.run(ctx, sql, among, &rowSink{out: &each{fn: fn}})
 }
 
 type each struct {

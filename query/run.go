@@ -15,6 +15,7 @@ import (
 
 	"github.com/duckdb/duckdb-go/v2/mapping"
 
+	"github.com/akupara/akupara/demux/table"
 	"github.com/akupara/akupara/query/internal/cache"
 	"github.com/akupara/akupara/query/internal/duck"
 	"github.com/akupara/akupara/query/internal/stmt"
@@ -31,16 +32,16 @@ type sink interface {
 
 // run runs a statement; once more when the files of its plan were removed by
 // the table's maintenance before they were read.
-func (e *Engine) run(ctx context.Context, sql string, out sink) (Summary, error) {
+func (e *Engine) run(ctx context.Context, sql string, among func(path string) bool, out sink) (Summary, error) {
 	start := time.Now()
 	if e.opts.Timeout > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeoutCause(ctx, e.opts.Timeout, fmt.Errorf("the query took longer than %v: %w", e.opts.Timeout, context.DeadlineExceeded))
 		defer cancel()
 	}
-	sum, err := e.once(ctx, sql, out)
+	sum, err := e.once(ctx, sql, among, out)
 	if err != nil && filesGone(err) && !out.touched() && ctx.Err() == nil {
-		sum, err = e.once(ctx, sql, out)
+		sum, err = e.once(ctx, sql, among, out)
 	}
 	sum.Elapsed = time.Since(start)
 	if err != nil && ctx.Err() != nil && errors.Is(err, ctx.Err()) {
@@ -89,15 +90,17 @@ type session struct {
 	e    *Engine
 	conn *duck.Conn
 	use  *cache.Use // nil until something needs it
-	sum  Summary
+	// among says of which data files rows are seen; nil: of all.
+	among func(path string) bool
+	sum   Summary
 }
 
-func (e *Engine) once(ctx context.Context, sql string, out sink) (Summary, error) {
+func (e *Engine) once(ctx context.Context, sql string, among func(path string) bool, out sink) (Summary, error) {
 	conn, err := e.db.Connect()
 	if err != nil {
 		return Summary{}, err
 	}
-	q := &session{e: e, conn: conn}
+	q := &session{e: e, conn: conn, among: among}
 	err = q.run(ctx, sql, out)
 	conn.Close()
 	if q.use != nil {
@@ -210,6 +213,9 @@ func (q *session) files(ctx context.Context, name string, snap snapshot, s span)
 	list, err := snap.Files(ctx, s.from, s.to)
 	if err != nil {
 		return nil, fmt.Errorf("plan table %s: %w", name, err)
+	}
+	if q.among != nil {
+		list = slices.DeleteFunc(list, func(f table.File) bool { return !q.among(f.Path) })
 	}
 	q.sum.Files += len(list)
 	if len(list) == 0 {

@@ -191,7 +191,7 @@ func (s *Server) audit(c *gin.Context) {
 		return
 	}
 	defer s.give()
-	report, err := audit.Run(c.Request.Context(), s.deps.FS, s.deps.BaseURI, s.deps.Engine)
+	report, err := audit.Run(c.Request.Context(), s.deps.FS, s.deps.BaseURI, s.deps.Engine, audit.Options{CacheDir: s.deps.CacheDir})
 	if err != nil {
 		s.fail(c, err)
 		return

@@ -42,6 +42,7 @@ type Deps struct {
 	FS       store.FS
 	BaseURI  string        // of the store, as other engines name it
 	Engine   *query.Engine // the caller closes it after Run
+	CacheDir string        // where audits remember what they looked at; empty: nowhere
 	Log      *slog.Logger
 	Registry *prometheus.Registry // nil: the web part makes its own
 }

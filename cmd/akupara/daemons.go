@@ -318,7 +318,7 @@ func (p parts) addWeb(g *daemon.Group, cfg web.Config) {
 		}
 		defer engine.Close()
 		s, err := web.New(cfg, web.Deps{
-			FS: p.fs, BaseURI: p.Store.V.String(), Engine: engine,
+			FS: p.fs, BaseURI: p.Store.V.String(), Engine: engine, CacheDir: p.cacheDir(),
 			Log: p.log.With("daemon", "web"), Registry: daemon.NewRegistry(),
 		})
 		if err != nil {

@@ -80,7 +80,7 @@ too, and changes no exit code.`,
 	c.Flags().BoolVar(&asJSON, "json", false, "print one JSON object")
 	return a.command(c, func(ctx context.Context, _ []string) error {
 		return a.withEngine(ctx, func(ctx context.Context, p parts, e *query.Engine) error {
-			report, err := audit.Run(ctx, p.fs, p.Store.V.String(), e)
+			report, err := audit.Run(ctx, p.fs, p.Store.V.String(), e, audit.Options{CacheDir: p.cacheDir()})
 			if err != nil {
 				return err
 			}
