@@ -157,7 +157,7 @@ func TestTheJSONFormHasItsKeysAndNoNulls(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := `{"streams":0,"records":0,"bytes":0,"gaps":[],"overlaps":[],"unpublished":0,"overlaps_total":0,"lost":[],"dropped":[],"unreadable":[],"dropped_total":0,"dropped_bytes":0,"forks":[],"forks_total":0,"perhaps_doubled":[],"perhaps_doubled_total":0,"perhaps_doubled_bytes":0,"quarantined":[],"quarantined_total":0,"quarantined_bytes":0,"failing":[],"aside":[],"damaged":[],"hidden":[],"hidden_total":0,"uncovered":[],"uncovered_total":0,"notes":[]}`
+	want := `{"streams":0,"records":0,"bytes":0,"gaps":[],"overlaps":[],"unpublished":0,"overlaps_total":0,"lost":[],"dropped":[],"unreadable":[],"dropped_total":0,"dropped_bytes":0,"forks":[],"forks_total":0,"perhaps_doubled":[],"perhaps_doubled_total":0,"perhaps_doubled_bytes":0,"quarantined":[],"quarantined_total":0,"quarantined_bytes":0,"failing":[],"aside":[],"damaged":[],"hidden":[],"hidden_total":0,"uncovered":[],"uncovered_total":0,"checked_files":0,"checked_bytes":0,"notes":[]}`
 	if string(b) != want {
 		t.Errorf("got  %s\nwant %s", b, want)
 	}

@@ -20,7 +20,10 @@ const maxAsked = 1000
 // read but its footer, and that once; rows are only looked at where files don't
 // say, or say that they have the same.
 func (a *auditor) overlaps(ctx context.Context, dataType string, files []table.File, covered coverage.Set) error {
-	h := a.recall(dataType, files)
+	h := newHeld()
+	if !a.opts.Deep {
+		h = a.recall(dataType, files)
+	}
 	damaged := len(a.Damaged)
 	whole := true
 	var fresh []table.File
@@ -32,7 +35,13 @@ func (a *auditor) overlaps(ctx context.Context, dataType string, files []table.F
 			fresh = append(fresh, f)
 		}
 	}
-	plain, err := a.footers(ctx, dataType, fresh, h)
+	var plain bool
+	var err error
+	if a.opts.Deep {
+		plain, err = a.deepTable(ctx, dataType, fresh, h)
+	} else {
+		plain, err = a.footers(ctx, dataType, fresh, h, a.readFooter)
+	}
 	if err != nil {
 		return err
 	}

@@ -95,12 +95,19 @@ func (h *held) knows(f table.File) bool {
 	return known && size == f.Size
 }
 
+// readFooter is how an audit looks at a data file that it has not seen.
+func (a *auditor) readFooter(ctx context.Context, f table.File) (*datafile.Info, error) {
+	return datafile.Read(ctx, a.fs, f.Path)
+}
+
 // footersAtOnce is how many data files are looked at at a time.
 const footersAtOnce = 8
 
 // footers reads what these files say of themselves, and reports whether some of
 // them don't say what their rows cover. What is damaged is told, and left out.
-func (a *auditor) footers(ctx context.Context, dataType string, files []table.File, h *held) (plain bool, err error) {
+func (a *auditor) footers(ctx context.Context, dataType string, files []table.File, h *held,
+	read func(context.Context, table.File) (*datafile.Info, error),
+) (plain bool, err error) {
 	// In the order they were written, ranges join soon.
 	slices.SortFunc(files, func(x, y table.File) int { return cmp.Compare(path.Base(x.Path), path.Base(y.Path)) })
 	var mu sync.Mutex
@@ -108,7 +115,7 @@ func (a *auditor) footers(ctx context.Context, dataType string, files []table.Fi
 	g.SetLimit(footersAtOnce)
 	for _, f := range files {
 		g.Go(func() error {
-			info, err := datafile.Read(gctx, a.fs, f.Path)
+			info, err := read(gctx, f)
 			mu.Lock()
 			defer mu.Unlock()
 			switch {

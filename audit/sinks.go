@@ -21,7 +21,7 @@ const sinksAtOnce = 8
 // published returns what the indexes of the sink files in raw/ tell, by data type.
 // One that can't be read is told, and hides no other.
 func (a *auditor) published(ctx context.Context) (map[string]coverage.Set, error) {
-	paths, err := sinks(ctx, a.fs, store.Raw)
+	files, err := sinks(ctx, a.fs, store.Raw)
 	if err != nil {
 		return nil, err
 	}
@@ -29,7 +29,8 @@ func (a *auditor) published(ctx context.Context) (map[string]coverage.Set, error
 	var mu sync.Mutex
 	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(sinksAtOnce)
-	for _, p := range paths {
+	for _, f := range files {
+		p := f.Path
 		g.Go(func() error {
 			index, err := readIndex(gctx, a.fs, p)
 			mu.Lock()
@@ -87,8 +88,8 @@ func readIndex(ctx context.Context, st store.FS, p string) (*chunk.Index, error)
 }
 
 // sinks lists the sink files below dir.
-func sinks(ctx context.Context, st store.FS, dir string) ([]string, error) {
-	var out []string
+func sinks(ctx context.Context, st store.FS, dir string) ([]store.Info, error) {
+	var out []store.Info
 	dirs := []string{dir}
 	for len(dirs) > 0 {
 		dir := dirs[0]
@@ -100,7 +101,7 @@ func sinks(ctx context.Context, st store.FS, dir string) ([]string, error) {
 		for _, info := range list {
 			switch {
 			case store.IsSink(info.Path): // also what is a folder of that name
-				out = append(out, info.Path)
+				out = append(out, info)
 			case info.IsDir && path.Base(info.Path)[0] != '_':
 				dirs = append(dirs, info.Path)
 			}

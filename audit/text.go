@@ -13,6 +13,9 @@ const maxShown = 50
 func (r *Report) WriteText(w io.Writer) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%d streams, %d records, %s in the tables\n", r.Streams, r.Records, size(r.Bytes))
+	if r.CheckedFiles > 0 {
+		fmt.Fprintf(&b, "all bytes of %s (%s) were read\n", count(r.CheckedFiles, "file"), size(r.CheckedBytes))
+	}
 	if r.Unpublished > 0 {
 		fmt.Fprintf(&b, "%s are in sink files that no table holds yet; the next demux run takes them in\n", size(r.Unpublished))
 	}

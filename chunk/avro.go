@@ -2,6 +2,7 @@ package chunk
 
 import (
 	"encoding/binary"
+	"strings"
 	"time"
 )
 
@@ -22,6 +23,9 @@ const Schema = `{"type":"record","name":"Chunk","namespace":"akupara","doc":"a p
 	`{"name":"borders","type":["null",{"type":"array","items":"long"}]},` +
 	`{"name":"reason","type":"string"},` +
 	`{"name":"body","type":"bytes"}]}`
+
+// firstSchema is that of files from before there were doubtful ranges.
+var firstSchema = strings.Replace(Schema, `,"doubtful"`, "", 1)
 
 // appendChunk serialises a chunk that has passed Check.
 func appendChunk(b []byte, c *Chunk) []byte {

@@ -226,6 +226,7 @@ type Sink struct {
 	// file has the length that its index implies.
 	Damage error
 	r      io.ReaderAt
+	schema string
 	data   int64 // offset of the first block
 	sync   [syncLen]byte
 }
@@ -254,7 +255,7 @@ func ReadSink(r io.ReaderAt, size int64) (*Sink, error) {
 	if got, want := CRC(packed[4:]), binary.LittleEndian.Uint32(packed); got != want {
 		return nil, invalidf("the index's CRC is %08x, it says %08x", got, want)
 	}
-	s.data = header.n
+	s.data, s.schema = header.n, string(meta[metaSchema])
 	s.Index.Type, s.Index.Segment = string(meta[metaType]), string(meta[metaSegment])
 	if err := CheckType(s.Index.Type); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrInvalid, err)
@@ -275,6 +276,15 @@ func ReadSink(r io.ReaderAt, size int64) (*Sink, error) {
 		s.Damage = invalidf("the file has %d bytes, its index implies %d", size, want)
 	}
 	return s, nil
+}
+
+// CheckSchema returns an error that is ErrInvalid where the header's schema is none
+// that any version wrote. It is for other readers: here nothing needs it.
+func (s *Sink) CheckSchema() error {
+	if s.schema != Schema && s.schema != firstSchema {
+		return invalidf("the schema in its header is damaged")
+	}
+	return nil
 }
 
 // headerReader reads an object container file's header and counts its bytes.

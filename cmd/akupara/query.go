@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -13,6 +14,7 @@ import (
 	"time"
 
 	"github.com/akupara/akupara/audit"
+	"github.com/akupara/akupara/cmd/akupara/internal/show"
 	"github.com/akupara/akupara/daemon"
 	"github.com/akupara/akupara/query"
 	"github.com/akupara/akupara/store"
@@ -63,7 +65,7 @@ ts keep it from reading the files that can't match. "show tables" and
 }
 
 func (a *app) audit() *cobra.Command {
-	var asJSON bool
+	var asJSON, deep bool
 	c := &cobra.Command{
 		Use:   "audit",
 		Short: "Prove what is covered, and list what is missing",
@@ -73,14 +75,21 @@ are overlaps. It lists records in quarantine that no table holds, types whose ru
 fail, files that can't be used, and files of tables that are damaged. The exit code
 is 1 when there is one of any of these. What was lost, dropped or sent in other
 bytes (forks), what may be doubled, and harmless damage to old snapshots is listed,
-too, and changes no exit code.`,
+too, and changes no exit code.
+
+Of data files it reads the footers, each once: --deep reads all bytes of all files,
+and all rows, and says which files are damaged.`,
 		Example: `  akupara audit
+  akupara audit --deep
   akupara audit --json | jq .gaps`,
 	}
 	c.Flags().BoolVar(&asJSON, "json", false, "print one JSON object")
+	c.Flags().BoolVar(&deep, "deep", false, "read all files whole, and all rows; says on standard error how far it is")
 	return a.command(c, func(ctx context.Context, _ []string) error {
 		return a.withEngine(ctx, func(ctx context.Context, p parts, e *query.Engine) error {
-			report, err := audit.Run(ctx, p.fs, p.Store.V.String(), e, audit.Options{CacheDir: p.cacheDir()})
+			report, err := audit.Run(ctx, p.fs, p.Store.V.String(), e, audit.Options{
+				CacheDir: p.cacheDir(), Deep: deep, Progress: sayProgress(a.stderr, time.Now),
+			})
 			if err != nil {
 				return err
 			}
@@ -100,6 +109,19 @@ too, and changes no exit code.`,
 			return nil
 		})
 	})
+}
+
+// sayProgress says how far a deep audit is, once in a while.
+func sayProgress(w io.Writer, now func() time.Time) func(what string, done, total int64) {
+	const every = 2 * time.Second
+	next := now().Add(every)
+	return func(what string, done, total int64) {
+		if now().Before(next) {
+			return
+		}
+		next = now().Add(every)
+		fmt.Fprintf(w, "read %s of %s in %s\n", show.Bytes(float64(done)), show.Bytes(float64(total)), what)
+	}
 }
 
 // withEngine opens a query engine on the site; SIGINT cancels what it does.
