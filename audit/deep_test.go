@@ -35,14 +35,14 @@ func TestADeepAuditFindsEachFlippedBit(t *testing.T) {
 		t.Fatalf("got %+v", r)
 	}
 	for _, p := range []string{dataFile(t, s), raw, archived} {
-		whole, err := os.ReadFile(local(s, p))
+		whole, err := os.ReadFile(onDisk(s, p))
 		if err != nil {
 			t.Fatal(err)
 		}
 		for _, at := range []int{0, 9, len(whole) / 3, len(whole) / 2, len(whole) - 20, len(whole) - 5} {
 			b := append([]byte{}, whole...)
 			b[at] ^= 1 << (at % 8)
-			if err := os.WriteFile(local(s, p), b, 0o644); err != nil {
+			if err := os.WriteFile(onDisk(s, p), b, 0o644); err != nil {
 				t.Fatal(err)
 			}
 			r := runIn(t, s, deep)
@@ -51,15 +51,15 @@ func TestADeepAuditFindsEachFlippedBit(t *testing.T) {
 				t.Errorf("%s, byte %d: got %+v %v", path.Base(p), at, r.Damaged, r.Unreadable)
 			}
 		}
-		if err := os.WriteFile(local(s, p), whole, 0o644); err != nil {
+		if err := os.WriteFile(onDisk(s, p), whole, 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
 	// A whole file in another's place.
 	other := strings.Replace(archived, "-c1-", "-c2-", 1)
-	b, err := os.ReadFile(local(s, archived))
+	b, err := os.ReadFile(onDisk(s, archived))
 	if err == nil {
-		err = os.WriteFile(local(s, other), b, 0o644)
+		err = os.WriteFile(onDisk(s, other), b, 0o644)
 	}
 	if err != nil {
 		t.Fatal(err)

@@ -32,8 +32,8 @@ func forms(t *testing.T, r audit.Report) (asJSON, text string) {
 	return string(j), b.String()
 }
 
-// local is a file of the store on the disk.
-func local(s *querytest.Store, p string) string {
+// onDisk is a file of the store on the disk.
+func onDisk(s *querytest.Store, p string) string {
 	return filepath.Join(strings.TrimPrefix(s.URI, "file://"), filepath.FromSlash(p))
 }
 
@@ -78,18 +78,18 @@ func TestEachThingWrongIsNamedAndFails(t *testing.T) {
 	}
 	remove := func(t *testing.T, s *querytest.Store, p string) {
 		t.Helper()
-		if err := os.Remove(local(s, p)); err != nil {
+		if err := os.Remove(onDisk(s, p)); err != nil {
 			t.Fatal(err)
 		}
 	}
 	flip := func(t *testing.T, s *querytest.Store, p string) {
 		t.Helper()
-		b, err := os.ReadFile(local(s, p))
+		b, err := os.ReadFile(onDisk(s, p))
 		if err != nil {
 			t.Fatal(err)
 		}
 		b[len(b)/2] ^= 4
-		if err := os.WriteFile(local(s, p), b, 0o644); err != nil {
+		if err := os.WriteFile(onDisk(s, p), b, 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -129,7 +129,7 @@ func TestEachThingWrongIsNamedAndFails(t *testing.T) {
 			func(t *testing.T, s *querytest.Store) {
 				setAside(t, s, "it is odd", data("s", 0, 3))
 				p := newest(t, s, newest(t, s, "quarantine/app", ""), store.SinkExt)
-				if err := os.WriteFile(local(s, p), []byte("garbage"), 0o644); err != nil {
+				if err := os.WriteFile(onDisk(s, p), []byte("garbage"), 0o644); err != nil {
 					t.Fatal(err)
 				}
 			},
@@ -155,7 +155,7 @@ func TestEachThingWrongIsNamedAndFails(t *testing.T) {
 		},
 		"trouble that can't be read": {
 			func(t *testing.T, s *querytest.Store) {
-				if err := os.WriteFile(local(s, trouble.Path("app")), []byte("{"), 0o644); err != nil {
+				if err := os.WriteFile(onDisk(s, trouble.Path("app")), []byte("{"), 0o644); err != nil {
 					t.Fatal(err)
 				}
 			},
@@ -171,7 +171,7 @@ func TestEachThingWrongIsNamedAndFails(t *testing.T) {
 		},
 		"a data file that was cut": {
 			func(t *testing.T, s *querytest.Store) {
-				if err := os.Truncate(local(s, dataFile(t, s)), 100); err != nil {
+				if err := os.Truncate(onDisk(s, dataFile(t, s)), 100); err != nil {
 					t.Fatal(err)
 				}
 			},
@@ -195,7 +195,7 @@ func TestEachThingWrongIsNamedAndFails(t *testing.T) {
 		},
 		"a folder in a sink file's place": {
 			func(t *testing.T, s *querytest.Store) {
-				if err := os.MkdirAll(local(s, "raw/app/2026-03-01/20260301T100000.000000Z-c1-000077.avro"), 0o755); err != nil {
+				if err := os.MkdirAll(onDisk(s, "raw/app/2026-03-01/20260301T100000.000000Z-c1-000077.avro"), 0o755); err != nil {
 					t.Fatal(err)
 				}
 			},

@@ -99,11 +99,11 @@ func TestDataFilesAreAskedOnce(t *testing.T) {
 	}
 	// A footer that can't be read any more is not seen: the file was looked at.
 	p := dataFile(t, s)
-	whole, err := os.ReadFile(local(s, p))
+	whole, err := os.ReadFile(onDisk(s, p))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(local(s, p), make([]byte, len(whole)), 0o644); err != nil {
+	if err := os.WriteFile(onDisk(s, p), make([]byte, len(whole)), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	if r := runIn(t, s, opts); !r.OK() {
@@ -136,7 +136,7 @@ func TestDataFilesAreAskedOnce(t *testing.T) {
 		}
 	}
 	// A table that has other files is asked anew.
-	if err := os.WriteFile(local(s, p), whole, 0o644); err != nil {
+	if err := os.WriteFile(onDisk(s, p), whole, 0o644); err != nil {
 		t.Fatal(err)
 	}
 	s.Commit(t, "raw", data("s", 30, 1))
