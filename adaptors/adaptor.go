@@ -120,8 +120,8 @@ type Streams interface {
 	Sent(id string, end int64, fingerprint uint64) error
 	// Forget drops a stream for good: nothing of it will be asked for again.
 	Forget(id string) error
-	// Fresh reports whether the agent's state began with this start of the
-	// agent: nothing is known of what was sent before.
+	// Fresh reports whether the agent's state began with this start of the agent,
+	// or was damaged then: more may have been sent before than is known.
 	Fresh() bool
 }
 

@@ -32,7 +32,7 @@ func register(reg *prometheus.Registry, p *parts, r *reloader) (unregister func(
 	gauge("spool_bytes", "Bytes in the agent's spool.", func() float64 { return float64(p.spool.Stats().Bytes) })
 	counter("spool_dropped_bytes_total", "Bytes that the full spool dropped.", func() float64 { return float64(p.spool.Stats().Dropped) })
 	counter("spool_quarantined_bytes_total", "Damaged bytes that were moved to quarantine.", func() float64 { return float64(p.spool.Stats().Quarantined) })
-	gauge("checkpoints_damaged", "Checkpoint files that were quarantined at the start.", func() float64 { return float64(p.checkpoints.Damaged()) })
+	gauge("checkpoints_damaged", "Checkpoint files, and parts of them, that were damaged or missing at the start.", func() float64 { return float64(p.checkpoints.Damaged()) })
 	gauge("data_dir_whole", "1 while the data directory is the one that the agent writes to, 0 while it was removed or replaced.", func() float64 {
 		if p.dataDir.whole() != nil {
 			return 0

@@ -112,8 +112,8 @@ type Store struct {
 	appended    int64       // number of the last record written
 	rollAt      int64       // bytes of journal at which a new generation is due
 	closed      bool
-	fresh       bool      // nothing was known at the start
-	damaged     int       // files and tails that were quarantined at the start
+	fresh       bool      // something may be unknown since the start: see Fresh
+	damaged     int       // files and parts of files, at the start
 	rollAgain   time.Time // when a roll that failed may be tried again
 }
 
@@ -129,11 +129,13 @@ func Open(dir string, log *slog.Logger) (*Store, error) {
 // AgentID is the agent's id: made at the first start on this machine.
 func (s *Store) AgentID() string { return s.ids.agent }
 
-// Damaged is how many files and tails of files were quarantined at the start.
+// Damaged is how many files and parts of files were damaged or missing at the
+// start.
 func (s *Store) Damaged() int { return s.damaged }
 
-// Fresh reports whether nothing was known when the store was opened: it was new,
-// or no snapshot in it was whole.
+// Fresh reports whether more may have been sent than was known when the store
+// was opened: it was new, no snapshot in it was whole, or a journal had damage
+// that no crash leaves.
 func (s *Store) Fresh() bool { return s.fresh }
 
 // Streams returns an adaptor's streams in the order they were opened. The

@@ -321,7 +321,11 @@ func TestJournalTornAtEveryByteKeepsTheWholeRecords(t *testing.T) {
 			t.Fatalf("cut at %d: %d streams, want at least the %d there were before", cut, got, last)
 		}
 		last = got
-		if s.Damaged() > 0 {
+		if cut == 0 {
+			if s.Damaged() != 1 || !s.Fresh() {
+				t.Errorf("an empty journal: %d damaged, fresh %t; want 1, true", s.Damaged(), s.Fresh())
+			}
+		} else if s.Damaged() > 0 {
 			kept, err := os.ReadDir(filepath.Join(dir, quarantineDir))
 			if err != nil || len(kept) != s.Damaged() {
 				t.Fatalf("cut at %d: quarantine holds %v (%v), want %d", cut, kept, err, s.Damaged())

@@ -1,7 +1,6 @@
 package checkpoints
 
 import (
-	"bytes"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base32"
@@ -17,6 +16,7 @@ import (
 	"sync/atomic"
 
 	"github.com/akupara/akupara/disk"
+	"golang.org/x/sys/unix"
 )
 
 const machineIDPath = "/etc/machine-id"
@@ -48,12 +48,16 @@ func (s *Store) recover(machine string) error {
 	}
 	s.fresh = h.agent == ""
 	base := s.gen
+	if h.agent != "" && !slices.Contains(journals, base) {
+		s.damaged++
+		s.lossy("a journal of the checkpoints is missing", "file", filepath.Join(s.dir, fileName(journalFile, base)))
+	}
 	for _, gen := range journals {
 		s.gen = max(s.gen, gen)
 		if gen < base {
 			continue
 		}
-		jh, err := s.readJournal(gen)
+		jh, err := s.readJournal(gen, base)
 		if err != nil {
 			return err
 		}
@@ -100,10 +104,14 @@ func (s *Store) readSnapshots(gens []uint64) (head, error) {
 	for _, gen := range slices.Backward(gens) {
 		name := fileName(snapshotFile, gen)
 		data, err := os.ReadFile(filepath.Join(s.dir, name))
-		if err != nil {
+		if err != nil && !errors.Is(err, unix.EISDIR) {
 			return head{}, fmt.Errorf("read snapshot: %w", err)
 		}
-		st, h, err := readSnapshot(data)
+		var st state
+		var h head
+		if err == nil {
+			st, h, err = readSnapshot(data)
+		}
 		if err == nil && h.gen != gen {
 			err = fmt.Errorf("%w: it says that it is generation %d", errTorn, h.gen)
 		}
@@ -125,45 +133,6 @@ func (s *Store) readSnapshots(gens []uint64) (head, error) {
 	return head{}, nil
 }
 
-// readJournal applies what a journal holds; its torn tail goes to quarantine.
-func (s *Store) readJournal(gen uint64) (head, error) {
-	name := fileName(journalFile, gen)
-	data, err := os.ReadFile(filepath.Join(s.dir, name))
-	if err != nil {
-		return head{}, fmt.Errorf("read journal: %w", err)
-	}
-	h, rest, err := readHead(data)
-	if errors.Is(err, errNewer) {
-		return h, fmt.Errorf("%s: %w; use that version, or another directory", name, err)
-	}
-	unknown := 0
-	for err == nil && len(rest) > 0 {
-		body, after, frameErr := nextFrame(rest)
-		if err = frameErr; err != nil {
-			break
-		}
-		var r record
-		if r, err = decode(body); err != nil {
-			break
-		}
-		if s.st.apply(&r) != nil {
-			unknown++
-		}
-		rest = after
-	}
-	if unknown > 0 {
-		s.log.Error("a journal of checkpoints speaks of streams that nothing opened; they were skipped",
-			"file", filepath.Join(s.dir, name), "records", unknown)
-	}
-	if err == nil {
-		return h, nil
-	}
-	if len(data) == 0 {
-		return h, nil // a crash between creating the file and writing its header
-	}
-	return h, s.quarantineTail(name, rest, len(data)-len(rest))
-}
-
 // quarantine moves a damaged file away.
 func (s *Store) quarantine(name string, why error) error {
 	s.damaged++
@@ -173,20 +142,6 @@ func (s *Store) quarantine(name string, why error) error {
 	}
 	s.log.Error("a damaged checkpoint file was moved to quarantine; going on with what came before it",
 		"file", filepath.Join(s.dir, name), "to", to, "error", why)
-	return nil
-}
-
-// quarantineTail copies what follows the last whole record of a journal. The
-// journal itself is left as it is until its generation is removed.
-func (s *Store) quarantineTail(name string, tail []byte, at int) error {
-	s.damaged++
-	to := s.freeName(fmt.Sprintf("%s.tail-%d", name, at))
-	if err := disk.Write(s.disk, to, bytes.NewReader(tail), fileMode); err != nil {
-		_ = s.disk.Remove(to) // the tail is where it was, and copied at the next start
-		return fmt.Errorf("quarantine the tail of %s: %w", name, err)
-	}
-	s.log.Warn("a journal of checkpoints ends in a torn record, as after a crash; it was cut there",
-		"file", filepath.Join(s.dir, name), "at", at, "bytes", len(tail), "kept_in", to)
 	return nil
 }
 
