@@ -42,7 +42,7 @@ func (r *Report) writeTroubles(b *strings.Builder) {
 		})
 	}
 	if n := len(r.Damaged); n > 0 {
-		fmt.Fprintf(b, "\n%s damaged; \"akupara repair TYPE\" shows what can be mended of a table\n", count(int64(n), "file"))
+		fmt.Fprintf(b, "\n%s damaged, missing or not to be read; \"akupara repair TYPE\" shows what can be mended of a table\n", count(int64(n), "file"))
 		list(b, n, func(i int) {
 			d := &r.Damaged[i]
 			fmt.Fprintf(b, "  %s  %s %s: %s\n", d.Type, d.Kind, d.Path, d.Why)
