@@ -18,6 +18,7 @@ var storeWriters = map[string]string{
 	"demux.moveSink":                              "moves a sink file that is whole already",
 	"demux/quarantine.Put":                        "moves a sink file to quarantine",
 	"demux/quarantine.Release":                    "moves a sink file back",
+	"demux/repair.Plan.Apply":                     "moves damaged files aside, and sink files that are whole back",
 	"demux/table.tableIO.Create":                  "manifests and manifest lists: a commit makes them visible",
 	"demux/table/internal/versions.Log.write":     "what a committer claims a version with",
 	"demux/table/internal/versions.Log.Publish":   "the claim: a directory's rename decides who wins",

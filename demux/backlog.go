@@ -42,9 +42,7 @@ func (d *Demux) runType(ctx context.Context, dataType string) (rep Report, err e
 		return rep, err
 	}
 	defer release()
-	if err := d.sweep(ctx, dataType); err != nil {
-		return rep, err
-	}
+	d.tidy(ctx, dataType)
 	defer func() {
 		if err != nil {
 			d.swept.forget(dataType) // the failed run may have left files
@@ -77,13 +75,22 @@ func (d *Demux) idle(ctx context.Context, dataType string) (bool, error) {
 	return len(paths) == 0, err
 }
 
+// tidy sweeps now and then. What keeps it from that keeps no run from its work:
+// the next time is soon enough.
+func (d *Demux) tidy(ctx context.Context, dataType string) {
+	if !d.swept.due(dataType, sweepEvery) {
+		return
+	}
+	if err := d.sweep(ctx, dataType); err != nil && ctx.Err() == nil {
+		d.log.Warn("what is no longer needed could not be removed, all of it", "type", dataType, "error", err)
+	}
+	d.swept.note(dataType)
+}
+
 // sweep removes what runs that died left behind, and the archive's days that
 // have expired. It needs the lease: it would make the run of another process
 // fail.
 func (d *Demux) sweep(ctx context.Context, dataType string) error {
-	if !d.swept.due(dataType, sweepEvery) {
-		return nil
-	}
 	days, err := expireArchive(ctx, d.fs, dataType, d.cfg.KeepArchive.Std(), time.Now())
 	if err != nil {
 		return err
@@ -93,21 +100,16 @@ func (d *Demux) sweep(ctx context.Context, dataType string) error {
 	}
 	t, err := d.open(ctx, dataType)
 	if errors.Is(err, fs.ErrNotExist) {
-		d.swept.note(dataType)
 		return nil
 	}
 	if err != nil {
 		return err
 	}
 	n, err := t.RemoveOrphans(ctx, 0)
-	if err != nil {
-		return err
-	}
 	if n > 0 {
 		d.log.Info("removed what dead runs left behind", "type", dataType, "files", n)
 	}
-	d.swept.note(dataType)
-	return nil
+	return err
 }
 
 func (d *Demux) open(ctx context.Context, dataType string) (*table.Table, error) {

@@ -125,6 +125,20 @@ func (d *Demux) RunOnce(ctx context.Context, only string, wait time.Duration, do
 	return errors.Join(failed...)
 }
 
+// Hold takes the lease of a data type's table, so that no demux works on it until
+// release is called. It waits up to wait, then fails with ErrHeld.
+func (d *Demux) Hold(ctx context.Context, dataType string, wait time.Duration) (release func(), err error) {
+	for until := time.Now().Add(wait); ; {
+		release, err = d.leases.take(ctx, dataType)
+		if !errors.Is(err, ErrHeld) || time.Now().After(until) {
+			return release, err
+		}
+		if err := daemon.Sleep(ctx, time.Second/2); err != nil {
+			return nil, err
+		}
+	}
+}
+
 // keyed is a lock for each name.
 type keyed struct {
 	mu    sync.Mutex

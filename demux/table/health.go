@@ -3,6 +3,7 @@ package table
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -169,7 +170,11 @@ func (c *checkup) oldVersions(ctx context.Context) error {
 		g.Go(func() error {
 			b, err := readFile(gctx, c.t.fs, KindMetadata, p, versions.MaxMetadata)
 			if err == nil {
-				if why := checkSeal(b, versions.Number(path.Base(p))); why != "" {
+				why := checkSeal(b, versions.Number(path.Base(p)))
+				if why == "" && !json.Valid(b) {
+					why = "is no JSON"
+				}
+				if why != "" {
 					err = damaged(KindMetadata, p, "%s", why)
 				}
 			}

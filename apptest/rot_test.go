@@ -1,0 +1,317 @@
+package apptest
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/akupara/akupara/chunk"
+)
+
+// rot is a store of which one file after the other is damaged.
+type rot struct {
+	site
+	whole string // a copy of the store
+	rows  int    // that "app" has in the end
+}
+
+// newRot makes a store with a table of several commits, each with several data
+// files, facts and a fork, with archived sink files and ones that wait.
+func newRot(t *testing.T) *rot {
+	r := &rot{}
+	r.configure(t)
+	r.collector = start(t, "collector", "akupara", "collector", "--config", r.config)
+	ready(t, r.collectorAddr)
+	send := func(chunks ...chunk.Chunk) {
+		t.Helper()
+		do(t, "POST", "http://"+r.collectorAddr+"/v1/batches", frame(t, chunks...)).want(t, "a batch", 200)
+	}
+	published := func() {
+		t.Helper()
+		eventually(t, 60*time.Second, "all is published", func() bool { return r.collectorStatus(t).WaitingBytes == 0 })
+	}
+	at := time.Now().Add(-10 * time.Hour)
+	lines := func(stream string, first int64, n int, hour int) chunk.Chunk {
+		c := piece("app", stream, first, numbered(stream, int(first/numberedLen(stream)), int(first/numberedLen(stream))+n))
+		c.Time = at.Add(time.Duration(hour) * time.Hour)
+		return c
+	}
+	const n = waiting
+	for i := range 5 {
+		a, b := lines("a", int64(i)*n*numberedLen("a"), n, i), lines("b", int64(i)*n*numberedLen("b"), n, i+1)
+		send(fact("app", "a", chunk.Begin, 0, 0), a, b)
+		r.rows += 2 * n
+		if i == 2 { // a log that lost its end and went on
+			c := piece("app", "a", 0, strings.Repeat("x", int(numberedLen("a"))-1)+"\n")
+			c.Time = at
+			send(c)
+			r.rows++
+		}
+		if i == 4 {
+			send(fact("app", "b", chunk.End, 5*n*numberedLen("b"), 5*n*numberedLen("b")))
+		}
+		published()
+		mustAkupara(t, "demux", "--once", "--config", r.config)
+	}
+	// One file of each of two types waits.
+	send(lines("a", 5*n*numberedLen("a"), n, 7))
+	send(piece("other", "o", 0, "one\n"))
+	r.rows += n
+	published()
+	r.collector.stop()
+	r.whole = filepath.Join(r.dir, "whole")
+	copyTree(t, r.store, r.whole)
+	return r
+}
+
+// waiting is how many lines of "app" are in a sink file that waits.
+const waiting = 40
+
+// numberedLen is the length of a line of numbered.
+func numberedLen(prefix string) int64 { return int64(len(numbered(prefix, 0, 1))) }
+
+func copyTree(t testing.TB, from, to string) {
+	t.Helper()
+	if out, err := exec.Command("cp", "-a", from, to).CombinedOutput(); err != nil {
+		t.Fatalf("copy %s: %v: %s", from, err, out)
+	}
+}
+
+func (r *rot) restore(t testing.TB) {
+	t.Helper()
+	if err := os.RemoveAll(r.store); err != nil {
+		t.Fatal(err)
+	}
+	copyTree(t, r.whole, r.store)
+}
+
+// rotting kinds of files.
+const (
+	rotMetadata    = "metadata"
+	rotOldMetadata = "old metadata"
+	rotHint        = "hint"
+	rotList        = "manifest list"
+	rotOldList     = "old manifest list"
+	rotManifest    = "manifest"
+	rotCoverage    = "coverage"
+	rotData        = "data file"
+	rotArchived    = "archived sink file"
+	rotRaw         = "sink file"
+)
+
+// kinds sorts all files of the store by what they are. A file of a kind that is
+// not known fails the test: think of what its damage does.
+func (r *rot) kinds(t *testing.T) map[string][]string {
+	t.Helper()
+	hint := strings.TrimSpace(mustRead(t, filepath.Join(r.whole, "tables/app/metadata/version-hint.text")))
+	var meta struct {
+		Current   int64 `json:"current-snapshot-id"`
+		Snapshots []struct {
+			ID   int64  `json:"snapshot-id"`
+			List string `json:"manifest-list"`
+		}
+	}
+	newest := "v" + hint + ".metadata.json"
+	if err := json.Unmarshal([]byte(mustRead(t, filepath.Join(r.whole, "tables/app/metadata", newest))), &meta); err != nil {
+		t.Fatal(err)
+	}
+	list := ""
+	for _, s := range meta.Snapshots {
+		if s.ID == meta.Current {
+			list = filepath.Base(s.List)
+		}
+	}
+	out := map[string][]string{}
+	err := filepath.WalkDir(r.whole, func(p string, d os.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		rel, base := strings.TrimPrefix(p, r.whole+"/"), filepath.Base(p)
+		area, _, _ := strings.Cut(rel, "/")
+		kind := ""
+		switch {
+		case area == "raw":
+			kind = rotRaw
+		case area == "archive":
+			kind = rotArchived
+		case base == newest:
+			kind = rotMetadata
+		case strings.HasSuffix(base, ".metadata.json"):
+			kind = rotOldMetadata
+		case base == "version-hint.text":
+			kind = rotHint
+		case base == list:
+			kind = rotList
+		case strings.HasPrefix(base, "snap-"):
+			kind = rotOldList
+		case strings.HasSuffix(base, ".avro"):
+			kind = rotManifest
+		case strings.HasSuffix(base, ".cov"):
+			kind = rotCoverage
+		case strings.HasSuffix(base, ".parquet"):
+			kind = rotData
+		case base == "README.md":
+			return nil // for people; it is written anew
+		default:
+			t.Errorf("%s is of no kind that this test knows", rel)
+		}
+		if !strings.HasPrefix(rel, "raw/other") {
+			out[kind] = append(out[kind], rel)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, list := range out {
+		slices.Sort(list)
+	}
+	return out
+}
+
+// damages are what befalls a file. other is another of its kind.
+func damages() map[string]func(t *testing.T, p, other string) {
+	must := func(t *testing.T, err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	return map[string]func(t *testing.T, p, other string){
+		"a flipped bit": func(t *testing.T, p, _ string) {
+			b := []byte(mustRead(t, p))
+			b[len(b)/2] ^= 1
+			must(t, os.WriteFile(p, b, 0o644))
+		},
+		"cut off": func(t *testing.T, p, _ string) { must(t, os.Truncate(p, int64(len(mustRead(t, p))/2))) },
+		"empty":   func(t *testing.T, p, _ string) { must(t, os.Truncate(p, 0)) },
+		"missing": func(t *testing.T, p, _ string) { must(t, os.Remove(p)) },
+		"another in its place": func(t *testing.T, p, other string) {
+			must(t, os.WriteFile(p, []byte(mustRead(t, other)), 0o644))
+		},
+		"a folder in its place": func(t *testing.T, p, _ string) {
+			must(t, os.Remove(p))
+			must(t, os.Mkdir(p, 0o755))
+		},
+		"no rights": func(t *testing.T, p, _ string) { must(t, os.Chmod(p, 0)) },
+	}
+}
+
+// akupara runs a command as a user whom rights bind, root or not.
+func (r *rot) akupara(t *testing.T, args ...string) (string, int) {
+	t.Helper()
+	args = append(args, "--config", r.config)
+	if os.Getuid() != 0 {
+		return akupara(t, args...)
+	}
+	cmd := exec.Command("setpriv", append([]string{"--bounding-set=-dac_override,-dac_read_search", filepath.Join(bin, "akupara")}, args...)...)
+	out, err := cmd.CombinedOutput()
+	if cmd.ProcessState == nil {
+		t.Fatalf("setpriv: %v", err)
+	}
+	return string(out), cmd.ProcessState.ExitCode()
+}
+
+func (r *rot) count(t *testing.T) string {
+	t.Helper()
+	out, _ := r.akupara(t, "query", "--format", "csv", "select count(*) || ' ' || count(distinct (stream, seq)) as n from app")
+	for _, line := range strings.Split(out, "\n") {
+		if len(line) > 0 && line[0] >= '0' && line[0] <= '9' {
+			return line
+		}
+	}
+	return out
+}
+
+// Every file of a store, damaged in every way: it is told by name, other types go
+// on, so does this one where it can, a repair mends what can be mended, and then
+// each record is in the table once.
+func TestEachDamageOfAStoreIsToldContainedAndRepaired(t *testing.T) {
+	t.Parallel()
+	r := newRot(t)
+	kinds := r.kinds(t)
+	harmless := []string{rotHint, rotOldMetadata, rotOldList}
+	for _, kind := range []string{rotMetadata, rotOldMetadata, rotHint, rotList, rotOldList, rotManifest, rotCoverage, rotData, rotArchived, rotRaw} {
+		list := kinds[kind]
+		if len(list) == 0 {
+			t.Errorf("the store has no %s", kind)
+			continue
+		}
+		for how, damage := range damages() {
+			t.Run(kind+"/"+how, func(t *testing.T) {
+				r.restore(t)
+				victim, other := list[len(list)-1], list[0]
+				switch {
+				case how == "another in its place" && kind == rotMetadata:
+					other = kinds[rotOldMetadata][0]
+				case how == "another in its place" && kind == rotList:
+					other = kinds[rotOldList][0]
+				case how == "another in its place" && kind == rotRaw:
+					other = kinds[rotArchived][0]
+				case how == "another in its place" && other == victim:
+					t.Skip("there is one file of that kind")
+				}
+				damage(t, filepath.Join(r.store, victim), filepath.Join(r.store, other))
+				said, code := r.akupara(t, "audit", "--deep")
+				// What is gone without a trace, or was never asked for its bytes, can't be told.
+				toldOf := kind != rotOldList && kind != rotHint && !(kind == rotRaw && (how == "missing" || how == "a folder in its place")) && !(kind == rotArchived && (how == "missing" || how == "a folder in its place" || how == "another in its place"))
+				if toldOf && !strings.Contains(said, filepath.Base(victim)) {
+					t.Errorf("audit --deep does not name %s (exit code %d):\n%s", victim, code, said)
+				}
+				needed := !slices.Contains(harmless, kind) && kind != rotArchived && kind != rotRaw
+				if needed && code != 1 {
+					t.Errorf("audit --deep: exit code %d, want 1", code)
+				}
+				ran, _ := r.akupara(t, "demux", "--once")
+				if got, _ := r.akupara(t, "query", "--format", "csv", "select count(*) as n from other"); !strings.Contains(got, "\n1\n") {
+					t.Errorf("the other type did not go on: %s\n%s", got, ran)
+				}
+				if needed {
+					plan, code := r.akupara(t, "repair", "app", "--deep")
+					if code != 1 || !strings.Contains(plan, filepath.Base(victim)) || !strings.Contains(plan, "--apply") {
+						t.Errorf("repair: exit code %d, want 1 and a plan that names %s:\n%s", code, victim, plan)
+					}
+					if done, code := r.akupara(t, "repair", "app", "--deep", "--apply"); code != 0 {
+						t.Fatalf("repair --apply: exit code %d\n%s", code, done)
+					}
+					if ran, code = r.akupara(t, "demux", "--once"); code != 0 {
+						t.Errorf("demux --once after the repair: exit code %d\n%s", code, ran)
+					}
+				}
+				want := fmt.Sprintf("%d %[1]d", r.rows)
+				got := r.count(t)
+				said, code = r.akupara(t, "audit", "--deep")
+				if kind == rotRaw && got != want {
+					want = fmt.Sprintf("%d %[1]d", r.rows-waiting) // its source has them still
+					if code != 1 && how != "missing" && how != "a folder in its place" {
+						t.Errorf("audit --deep: exit code %d, want 1\n%s", code, said)
+					}
+				}
+				if got != want {
+					t.Errorf("rows, and different ones: got %s, want %s\n%s", got, want, ran)
+				}
+				clean := kind != rotArchived && kind != rotRaw && !slices.Contains(harmless, kind)
+				if clean && (code != 0 || !strings.Contains(said, "no gaps, no overlaps")) {
+					t.Errorf("audit --deep after the repair: exit code %d\n%s", code, said)
+				}
+			})
+		}
+	}
+	// Readers outside the project read a table that was repaired.
+	r.restore(t)
+	damages()["empty"](t, filepath.Join(r.store, kinds[rotMetadata][0]), "")
+	if out, code := r.akupara(t, "repair", "app", "--apply"); code != 0 {
+		t.Fatalf("repair --apply: exit code %d\n%s", code, out)
+	}
+	mustAkupara(t, "demux", "--once", "--config", r.config)
+	rows := readTable(t, "file://"+filepath.Join(r.store, "tables/app"), "", "select count(*), count(distinct (stream, seq)) from t")
+	if got := fmt.Sprint(rows); got != fmt.Sprintf("[[%d %[1]d]]", r.rows) {
+		t.Errorf("PyIceberg reads %s, want %d rows", got, r.rows)
+	}
+}
