@@ -13,31 +13,33 @@ import (
 )
 
 // readJournal applies what a journal holds. What is damaged in it goes to
-// quarantine, and the whole records behind that count: one flipped bit costs
-// one record. base is the generation of the snapshot that the state begins with.
-func (s *Store) readJournal(gen, base uint64) (head, error) {
+// quarantine, and the whole records behind that are applied: one flipped bit
+// costs one record. It returns how many records there are behind the header.
+// base is the generation of the snapshot that the state begins with.
+func (s *Store) readJournal(gen, base uint64) (h head, records int, err error) {
 	name := fileName(journalFile, gen)
 	data, err := os.ReadFile(filepath.Join(s.dir, name))
 	switch {
 	case errors.Is(err, unix.EISDIR):
 		s.lossy("a folder is in the place of a journal of the checkpoints", "file", filepath.Join(s.dir, name))
-		return head{}, s.quarantine(name, err)
+		return h, 0, s.quarantine(name, err)
 	case err != nil:
-		return head{}, fmt.Errorf("read journal: %w", err)
+		return h, 0, fmt.Errorf("read journal: %w", err)
 	case len(data) == 0 && gen > base:
-		return head{}, nil // a crash between creating the file and writing its header
+		return h, 0, nil // a crash between creating the file and writing its header
 	case len(data) == 0:
 		s.damaged++
 		s.lossy("a journal of the checkpoints is empty", "file", filepath.Join(s.dir, name))
-		return head{}, nil
+		return h, 0, nil
 	}
-	h, rest, err := readHead(data)
+	var rest []byte
+	h, rest, err = readHead(data)
 	switch {
 	case errors.Is(err, errNewer):
-		return h, fmt.Errorf("%s: %w; use that version, or another directory", name, err)
+		return h, 0, fmt.Errorf("%s: %w; use that version, or another directory", name, err)
 	case err == nil && h.gen != gen:
 		s.lossy("a journal of the checkpoints is another one's copy", "file", filepath.Join(s.dir, name), "generation", h.gen)
-		return head{}, s.quarantine(name, fmt.Errorf("%w: it says that it is generation %d", errTorn, h.gen))
+		return head{}, 0, s.quarantine(name, fmt.Errorf("%w: it says that it is generation %d", errTorn, h.gen))
 	case err != nil:
 		h, rest = head{}, data
 	}
@@ -48,7 +50,7 @@ func (s *Store) readJournal(gen, base uint64) (head, error) {
 			at := len(data) - len(rest)
 			skip := resync(rest)
 			if err := s.quarantinePart(name, rest[:skip], at); err != nil {
-				return h, err
+				return h, records, err
 			}
 			if skip < len(rest) || at == 0 || isWhole(rest) {
 				s.lossy("a journal of the checkpoints is damaged", "file", filepath.Join(s.dir, name), "at", at, "bytes", skip)
@@ -59,13 +61,14 @@ func (s *Store) readJournal(gen, base uint64) (head, error) {
 		if s.st.apply(&r) != nil {
 			unknown++
 		}
+		records++
 		rest = after
 	}
 	if unknown > 0 {
 		s.lossy("a journal of checkpoints speaks of streams that nothing opened; they were skipped",
 			"file", filepath.Join(s.dir, name), "records", unknown)
 	}
-	return h, nil
+	return h, records, nil
 }
 
 // lossy notes that something is gone that the state held for sure: of files

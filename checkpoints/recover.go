@@ -57,9 +57,14 @@ func (s *Store) recover(machine string) error {
 		if gen < base {
 			continue
 		}
-		jh, err := s.readJournal(gen, base)
+		jh, records, err := s.readJournal(gen, base)
 		if err != nil {
 			return err
+		}
+		if records > 0 && !slices.Contains(snapshots, gen) { // it is published before the journal's first record
+			s.damaged++
+			s.log.Error("a snapshot of the checkpoints is missing; going on with what was kept before it, and all journals",
+				"file", filepath.Join(s.dir, fileName(snapshotFile, gen)))
 		}
 		if h.agent == "" {
 			h = jh
