@@ -35,7 +35,7 @@ func (s *Spool) recover() error {
 		if !a.IsDir() || a.Name() == quarantineDir {
 			continue
 		}
-		types, err := os.ReadDir(filepath.Join(s.cfg.Dir, a.Name()))
+		types, err := s.readDir(filepath.Join(s.cfg.Dir, a.Name()))
 		if err != nil {
 			return err
 		}
@@ -54,7 +54,7 @@ func (s *Spool) recover() error {
 
 func (s *Spool) recoverQueue(k Key) error {
 	dir := filepath.Join(s.cfg.Dir, k.Adaptor, k.folder())
-	entries, err := os.ReadDir(dir) // by name: by stream's age, then by offset
+	entries, err := s.readDir(dir) // by name: by stream's age, then by offset
 	if err != nil {
 		return err
 	}
@@ -73,6 +73,10 @@ func (s *Spool) recoverQueue(k Key) error {
 	}
 	for _, e := range entries {
 		path := filepath.Join(dir, e.Name())
+		if err := usable(path); err != nil {
+			s.log.Error("a file in the agent's spool can't be read; it is left alone, and the next start tries again", "path", path, "error", err)
+			continue
+		}
 		if m := segmentRE.FindStringSubmatch(e.Name()); m != nil {
 			info, err := e.Info()
 			if err != nil {
@@ -110,6 +114,34 @@ func (s *Spool) recoverQueue(k Key) error {
 		return false
 	})
 	return err
+}
+
+// readDir lists a folder, by name. One that can't be read for want of rights is
+// left alone, and holds up no other.
+func (s *Spool) readDir(dir string) ([]os.DirEntry, error) {
+	entries, err := os.ReadDir(dir)
+	if errors.Is(err, os.ErrPermission) {
+		s.log.Error("a folder in the agent's spool can't be read; it is left alone, and the next start tries again", "path", dir, "error", err)
+		return nil, nil
+	}
+	return entries, err
+}
+
+// usable returns why a file can't be read: it is none, or there are no rights.
+// Any other failure is met where it is read.
+func usable(path string) error {
+	info, err := os.Lstat(path)
+	if err == nil && !info.Mode().IsRegular() {
+		return errors.New("it is no file")
+	}
+	f, err := os.Open(path)
+	if err == nil {
+		return f.Close()
+	}
+	if errors.Is(err, os.ErrPermission) {
+		return err
+	}
+	return nil
 }
 
 func (s *Spool) recoverStream(st *stream) error {
