@@ -62,6 +62,12 @@ func Next(d disk.Disk, dir, machineID string) (id Identity, changed string, err 
 	raw, err := os.ReadFile(filepath.Join(dir, fileName))
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
+	case errors.Is(err, syscall.EISDIR), errors.Is(err, fs.ErrPermission):
+		// A new id costs nothing: segments keep the names they have.
+		changed = fmt.Sprintf("the identity file can't be read (%v); it was set aside", err)
+		if err := setAside(d, dir); err != nil {
+			return Identity{}, "", fmt.Errorf("set the identity aside: %w", err)
+		}
 	case err != nil:
 		return Identity{}, "", fmt.Errorf("read identity: %w", err)
 	default:
@@ -92,6 +98,17 @@ func Next(d disk.Disk, dir, machineID string) (id Identity, changed string, err 
 		return Identity{}, "", fmt.Errorf("store identity: %w", err)
 	}
 	return Identity{ID: s.ID, Starts: s.Starts}, changed, nil
+}
+
+// setAside gives what is in the identity's place a name that nothing has.
+func setAside(d disk.Disk, dir string) error {
+	from := filepath.Join(dir, fileName)
+	for n := 1; ; n++ {
+		to := fmt.Sprintf("%s.%d.damaged", from, n)
+		if _, err := os.Lstat(to); errors.Is(err, fs.ErrNotExist) {
+			return d.Rename(from, to)
+		}
+	}
 }
 
 func write(d disk.Disk, dir string, s stored) error {

@@ -4,6 +4,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/akupara/akupara/disk"
@@ -85,5 +86,28 @@ func TestNoStartIsRepeatedWhenThePowerFails(t *testing.T) {
 				seen[id.Instance()] = true
 			}
 		}
+	}
+}
+
+func TestAFolderInTheIdentitysPlaceIsSetAside(t *testing.T) {
+	dir := t.TempDir()
+	for i := range 2 {
+		if err := os.RemoveAll(filepath.Join(dir, fileName)); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Mkdir(filepath.Join(dir, fileName), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		id, changed, err := Next(disk.Local{}, dir, "m")
+		if err != nil || id.Starts != 1 || !strings.Contains(changed, "set aside") {
+			t.Errorf("start %d: %+v %q %v; want a new id and why", i, id, changed, err)
+		}
+		again, changed, err := Next(disk.Local{}, dir, "m")
+		if err != nil || again.ID != id.ID || again.Starts != 2 || changed != "" {
+			t.Errorf("start %d: %+v %q %v; want %s again", i, again, changed, err, id.ID)
+		}
+	}
+	if kept, _ := filepath.Glob(filepath.Join(dir, "*.damaged")); len(kept) != 2 {
+		t.Errorf("set aside: %v, want both", kept)
 	}
 }

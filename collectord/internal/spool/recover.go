@@ -1,6 +1,7 @@
 package spool
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -38,6 +39,10 @@ func (s *Spool) recover() error {
 func (s *Spool) recoverType(dataType string) error {
 	dir := filepath.Join(s.root(), dataType)
 	files, err := os.ReadDir(dir)
+	if errors.Is(err, fs.ErrPermission) { // the other types go on
+		s.Log.Error("left alone: a folder of the spool can't be read; the next start tries again", "path", dir, "error", err)
+		return nil
+	}
 	if err != nil {
 		return err
 	}
