@@ -50,9 +50,9 @@ func (m *machine) dataDirFiles(t *testing.T) map[string][]string {
 	return out
 }
 
-// damages are what happens to a file; before is the same file some time ago,
+// dataDirDamages are what happens to a file; before is the same file some time ago,
 // nil if there was none.
-var damages = map[string]func(t *testing.T, path string, before []byte){
+var dataDirDamages = map[string]func(t *testing.T, path string, before []byte){
 	"flipped":   func(t *testing.T, path string, _ []byte) { flip(t, path, 1, 2) },
 	"early":     func(t *testing.T, path string, _ []byte) { flip(t, path, 1, 20) },
 	"truncated": func(t *testing.T, path string, _ []byte) { tear(t, path, int64(len(mustRead(t, path)))/3) },
@@ -85,13 +85,13 @@ func flip(t *testing.T, path string, part, of int) {
 	writeFile(t, path, string(data))
 }
 
-// TestDamagedAgentsDataDir damages each kind of file of an agent's data
+// TestDamagedAgentsDataDir dataDirDamages each kind of file of an agent's data
 // directory while the agent is down. No line is lost and none is doubled that
 // nobody tells of, and the agent says what is wrong.
 func TestDamagedAgentsDataDir(t *testing.T) {
 	t.Parallel()
 	w := newTown(t, "")
-	for damage, apply := range damages {
+	for damage, apply := range dataDirDamages {
 		for _, kind := range []string{"snapshot", "journal"} {
 			t.Run(kind+"/"+damage, func(t *testing.T) {
 				t.Parallel()
