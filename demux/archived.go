@@ -91,7 +91,7 @@ func (x *past) deepen(ctx context.Context, root string) (more bool, err error) {
 		g.Go(func() error {
 			f, err := openSink(gctx, x.fs, at)
 			if err != nil {
-				return gone(err)
+				return x.lost(at, err)
 			}
 			defer f.close()
 			var roots []uint32

@@ -11,6 +11,7 @@ import (
 	"github.com/akupara/akupara/chunk"
 	"github.com/akupara/akupara/demux/quarantine"
 	"github.com/akupara/akupara/demux/table"
+	"github.com/akupara/akupara/store"
 )
 
 const (
@@ -28,6 +29,9 @@ func (d *Demux) runType(ctx context.Context, dataType string) (rep Report, err e
 		rep.Took = time.Since(rep.Started)
 		if n := rep.Forks - maxForksTold; n > 0 {
 			d.log.Warn("more streams were forked; the audit lists them", "type", dataType, "forks", n)
+		}
+		if errors.Is(err, table.ErrDamaged) {
+			err = fmt.Errorf("%w (akupara repair %s shows what would mend it)", err, dataType)
 		}
 		if err != nil {
 			rep.Error = err.Error()
@@ -55,6 +59,8 @@ func (d *Demux) runType(ctx context.Context, dataType string) (rep Report, err e
 			// The table moved: everything is planned anew from what it is now.
 			conflicts++
 			d.log.Info("another commit came first, planning anew", "type", dataType)
+		case errors.Is(err, errAgain):
+			d.log.Debug("planning anew without what is in the way", "type", dataType, "because", err)
 		case err != nil:
 			return rep, err
 		case !more:
@@ -91,6 +97,12 @@ func (d *Demux) tidy(ctx context.Context, dataType string) {
 // have expired. It needs the lease: it would make the run of another process
 // fail.
 func (d *Demux) sweep(ctx context.Context, dataType string) error {
+	if err := d.clock(ctx, dataType); err != nil {
+		return err
+	}
+	if err := d.checkup(ctx, dataType); err != nil {
+		return err
+	}
 	days, err := expireArchive(ctx, d.fs, dataType, d.cfg.KeepArchive.Std(), time.Now())
 	if err != nil {
 		return err
@@ -132,6 +144,13 @@ func (d *Demux) runSinks(ctx context.Context, dataType string, rep *Report) (mor
 	if err != nil || len(paths) == 0 {
 		return false, err
 	}
+	now := time.Now()
+	s := d.states.of(dataType)
+	s.aside.keep(paths, now)
+	paths = slices.DeleteFunc(paths, func(p string) bool { return s.aside.waits(p, now) })
+	if len(paths) == 0 {
+		return false, nil
+	}
 	if more = len(paths) > maxSinks; more {
 		paths = paths[:maxSinks]
 	}
@@ -142,6 +161,7 @@ func (d *Demux) runSinks(ctx context.Context, dataType string, rep *Report) (mor
 	if err != nil {
 		return false, err
 	}
+	s.ahead = t.Ahead()
 	covered, err := t.Coverage(ctx)
 	if err != nil {
 		return false, fmt.Errorf("read coverage of table %s: %w", dataType, err)
@@ -150,24 +170,49 @@ func (d *Demux) runSinks(ctx context.Context, dataType string, rep *Report) (mor
 	if err != nil {
 		return false, err
 	}
-	b := newBacklog(covered)
+	b := newBacklog(covered, &s.isolation)
 	defer b.close()
 	for _, p := range paths {
 		f, err := openSink(ctx, d.fs, p)
-		if errors.Is(err, chunk.ErrInvalid) {
-			err = d.quarantine(ctx, rep, &sinkFile{path: p, faults: []quarantine.Fault{{Block: -1, Chunk: -1, Reason: err.Error()}}})
+		if err == nil {
+			if why := misplaced(f, dataType); why != "" {
+				f.close()
+				f, err = nil, fmt.Errorf("%w: %s", chunk.ErrInvalid, why)
+			}
 		}
-		if err != nil {
-			return false, err
-		}
-		if f != nil {
+		switch {
+		case err == nil:
 			f.recall(sinks)
+			f.faults = append(f.faults, s.isolation.blamed[p]...)
 			b.files = append(b.files, f)
 			rep.Sinks++
+		case errors.Is(err, chunk.ErrInvalid):
+			if err := d.quarantine(ctx, rep, &sinkFile{path: p, faults: []quarantine.Fault{{Block: -1, Chunk: -1, Reason: err.Error()}}}); err != nil {
+				return false, err
+			}
+		case ctx.Err() != nil:
+			return false, err
+		default: // the table could be read: it is not the whole store that is away
+			d.setAside(dataType, p, err, nil)
 		}
 	}
-	b.past = &past{fs: d.fs, log: d.log, dataType: dataType, archive: d.archived.of(dataType), families: b.families, files: slices.Clone(b.files), near: d.near}
+	b.past = &past{
+		fs: d.fs, log: d.log, dataType: dataType, archive: d.archived.of(dataType), families: b.families, files: slices.Clone(b.files), near: d.near,
+		gone: func(p string) bool { return s.aside.gone(p, time.Now()) },
+	}
 	return more, d.runBacklog(ctx, t, b, rep)
+}
+
+// misplaced returns what is wrong with the place of a sink file, "" for nothing.
+func misplaced(f *sinkFile, dataType string) string {
+	x := &f.sink.Index
+	switch {
+	case x.Type != dataType:
+		return fmt.Sprintf("it holds data of type %s", x.Type)
+	case x.Segment != "" && x.Segment != string(store.SegmentOf(f.path)):
+		return fmt.Sprintf("it is the sink file of segment %s", x.Segment)
+	}
+	return ""
 }
 
 // runBacklog plans, runs and commits until nothing of the backlog is left, and
@@ -185,10 +230,12 @@ func (d *Demux) runBacklog(ctx context.Context, t *table.Table, b *backlog, rep 
 			return nil
 		}
 		r := &run{Demux: d, backlog: b, id: newRunID(t), table: t, plan: p, rep: rep}
+		failures := d.fs.failures(rep.Type)
 		next, err := r.do(ctx)
 		if err != nil {
-			return err
+			return d.failed(ctx, r, err, d.fs.failures(rep.Type) > failures)
 		}
+		b.isolation.committed(p.spots)
 		t = next
 		b.families.commit()
 	}
@@ -199,6 +246,9 @@ func (d *Demux) runBacklog(ctx context.Context, t *table.Table, b *backlog, rep 
 func newRunID(t *table.Table) string { return fmt.Sprintf("%08d-%s", t.Version()+1, newID()) }
 
 func (d *Demux) retire(ctx context.Context, rep *Report, f *sinkFile) error {
+	s := d.states.of(rep.Type)
+	s.isolation.forget(f.path)
+	delete(s.aside, f.path)
 	if len(f.faults) > 0 {
 		return d.quarantine(ctx, rep, f)
 	}

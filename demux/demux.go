@@ -16,6 +16,7 @@ import (
 
 	"github.com/akupara/akupara/chunk"
 	"github.com/akupara/akupara/daemon"
+	"github.com/akupara/akupara/demux/parse"
 	"github.com/akupara/akupara/store"
 	"github.com/prometheus/client_golang/prometheus"
 )
@@ -24,7 +25,7 @@ import (
 // concurrent use; any number of them, in any number of processes, may share a
 // store.
 type Demux struct {
-	fs      store.FS
+	fs      *watched
 	baseURI string
 	cfg     Config
 	log     *slog.Logger
@@ -43,6 +44,9 @@ type Demux struct {
 	swept    times // when each table was last swept
 	archived archiveIndexes
 	history  history
+	states   states
+	// parser makes the parser of a type.
+	parser func(dataType string, now time.Time) (parse.Parser, error)
 }
 
 // New makes a Demux. baseURI is the store's root as other engines name it.
@@ -51,11 +55,13 @@ func New(cfg Config, st store.FS, baseURI string, log *slog.Logger, reg promethe
 	if err != nil {
 		host = "unknown"
 	}
-	return &Demux{
-		fs: st, baseURI: baseURI, cfg: cfg, log: log, metrics: newMetrics(reg),
+	d := &Demux{
+		fs: watch(st), baseURI: baseURI, cfg: cfg, log: log, metrics: newMetrics(reg),
 		leases: newLeases(st, host, os.Getpid()), patience: 30 * time.Second, near: maxPast,
 		looking: make(slots, maxLooking), workers: newWorkers(),
 	}
+	d.parser = d.cfg.parser
+	return d
 }
 
 // Types returns the data types that have sink files to be looked at.
@@ -83,6 +89,7 @@ func (d *Demux) RunType(ctx context.Context, dataType string) (Report, error) {
 	}
 	defer unlock()
 	rep, err := d.runType(ctx, dataType)
+	d.tell(ctx, dataType, &rep, err)
 	d.metrics.count(rep)
 	if err != nil || rep.Commits > 0 || rep.Quarantined > 0 {
 		d.history.add(rep)
@@ -217,6 +224,7 @@ type metrics struct {
 	runs                                               *prometheus.CounterVec
 	records, bytes, repeated, parseErrors, quarantined *prometheus.CounterVec
 	forks, forkedBytes                                 *prometheus.CounterVec
+	failing, aside, damaged, behind                    *prometheus.GaugeVec
 	seconds                                            *prometheus.HistogramVec
 }
 
@@ -240,6 +248,15 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 			Buckets: prometheus.ExponentialBuckets(0.01, 4, 8),
 		}, []string{"type"}),
 	}
+	gauge := func(name, help string) *prometheus.GaugeVec {
+		g := prometheus.NewGaugeVec(prometheus.GaugeOpts{Namespace: "akupara", Subsystem: "demux", Name: name, Help: help}, []string{"type"})
+		reg.MustRegister(g)
+		return g
+	}
+	m.failing = gauge("failing", "How many runs have failed since the last one that did not.")
+	m.aside = gauge("set_aside_sink_files", "Sink files that can't be read for now; all else goes on.")
+	m.damaged = gauge("damaged_files", "Damaged files that the table needs, as of the last look, an hour ago at most.")
+	m.behind = gauge("clock_behind_seconds", "How far the clock is behind the table's last commit, where that is over a minute.")
 	reg.MustRegister(m.seconds)
 	return m
 }

@@ -29,6 +29,7 @@ type past struct {
 	older    []string               // paths of the others, newest first
 	deep     map[string]bool        // roots for which those were looked through
 	bodies   bodies
+	gone     func(path string) bool // whether a file could not be read for so long that it counts as gone
 }
 
 // Bounds on what is looked through: files at once, files for a family that needs
@@ -153,7 +154,7 @@ func (x *past) read(ctx context.Context, e pastChunk) (*block, error) {
 	if f == nil || f.reader == nil { // finished, and by now in the archive
 		var err error
 		if f, err = openSink(ctx, x.fs, e.path); err != nil {
-			return nil, gone(err)
+			return nil, x.lost(e.path, err)
 		}
 		defer f.close()
 		if e.block >= len(f.sink.Index.Blocks) || e.chunk >= len(f.sink.Index.Blocks[e.block].Entries) {
@@ -162,7 +163,7 @@ func (x *past) read(ctx context.Context, e pastChunk) (*block, error) {
 	}
 	blk := &block{}
 	if err := blk.read(task{file: f, block: e.block}); err != nil {
-		return nil, err
+		return nil, x.lost(e.path, err)
 	}
 	blk.data = nil
 	return blk, nil
@@ -197,10 +198,10 @@ func (x *past) load(ctx context.Context) error {
 		if !known {
 			f, err := openSink(ctx, x.fs, at)
 			if err != nil {
-				if gone(err) == nil {
-					continue
+				if err := x.lost(at, err); err != nil {
+					return err
 				}
-				return err
+				continue
 			}
 			list = pastChunks(f, nil)
 			f.close()
@@ -233,10 +234,11 @@ func pastChunks(f, open *sinkFile) (list []pastChunk) {
 	return list
 }
 
-// gone makes nothing of the error of a file that expired or is damaged.
-func gone(err error) error {
-	if errors.Is(err, chunk.ErrInvalid) || errors.Is(err, fs.ErrNotExist) {
+// lost makes nothing of the error of a file that expired, is damaged, or could not
+// be read for long; another one names the file.
+func (x *past) lost(path string, err error) error {
+	if errors.Is(err, chunk.ErrInvalid) || errors.Is(err, fs.ErrNotExist) || x.gone != nil && x.gone(path) {
 		return nil
 	}
-	return err
+	return &fileError{path, err}
 }

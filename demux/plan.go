@@ -12,12 +12,15 @@ import (
 // backlog is what the sink files of one data type hold, beside what its table
 // holds. Plans are cut from it, one a run.
 type backlog struct {
-	files    []*sinkFile
-	families *families
-	past     *past
+	files     []*sinkFile
+	families  *families
+	past      *past
+	isolation *isolation
 }
 
-func newBacklog(covered coverage.Set) *backlog { return &backlog{families: newFamilies(covered)} }
+func newBacklog(covered coverage.Set, s *isolation) *backlog {
+	return &backlog{families: newFamilies(covered), isolation: s}
+}
 
 // task is one block to be read.
 type task struct {
@@ -26,12 +29,15 @@ type task struct {
 	// want says which of the block's chunks are to be looked at: those that may
 	// hold something that the table does not.
 	want []bool
+	// rest says that some of the block is left to other runs, or left out.
+	rest bool
 }
 
 // plan is what one run takes.
 type plan struct {
 	tasks []task
 	facts []chunk.Entry
+	spots []spot // of all that is taken
 	// finished are the files of which nothing is left to do: all of it is in
 	// the table, told or damaged.
 	finished []*sinkFile
@@ -49,7 +55,19 @@ type taken struct {
 // (but one at least). What a chunk holds beyond the table is decided when its
 // bytes are there; a chunk of which a checksum says that the table or the plan
 // has it is not read.
+//
+// What is suspected of making runs fail is taken when nothing else is left, and
+// each alone.
 func (b *backlog) plan(maxRaw int64) *plan {
+	p := b.cut(maxRaw, false)
+	if p.empty() && len(b.isolation.suspects) > 0 {
+		return b.cut(maxRaw, true)
+	}
+	return p
+}
+
+// cut makes a plan of what is not suspected, or of one that is.
+func (b *backlog) cut(maxRaw int64, suspect bool) *plan {
 	p := &plan{}
 	streams := map[string]*taken{}
 	raw := int64(0)
@@ -59,7 +77,8 @@ func (b *backlog) plan(maxRaw int64) *plan {
 			if f.faulty(i) || f.isDone(i) {
 				continue
 			}
-			want, left := b.want(p, f, i, streams)
+			before := len(p.spots)
+			want, left, rest := b.want(p, f, i, streams, suspect)
 			if left {
 				finished = false
 			}
@@ -68,10 +87,14 @@ func (b *backlog) plan(maxRaw int64) *plan {
 			}
 			blk := &f.sink.Index.Blocks[i]
 			if len(p.tasks) > 0 && raw+int64(blk.RawLen) > maxRaw {
+				// Of the block, its facts alone are taken.
+				p.spots = append(p.spots[:before], slices.DeleteFunc(p.spots[before:], func(at spot) bool {
+					return blk.Entries[at.chunk].Kind == chunk.Data
+				})...)
 				return p
 			}
 			raw += int64(blk.RawLen)
-			p.tasks = append(p.tasks, task{file: f, block: i, want: want})
+			p.tasks = append(p.tasks, task{file: f, block: i, want: want, rest: rest})
 		}
 		if finished {
 			p.finished = append(p.finished, f)
@@ -83,22 +106,29 @@ func (b *backlog) plan(maxRaw int64) *plan {
 // want selects the chunks of a block that are to be read, nil when there are
 // none. The block's facts go to the plan. left reports whether something of the
 // block is not known to be in the table yet, by this block or by another that
-// repeats it.
-func (b *backlog) want(p *plan, f *sinkFile, block int, streams map[string]*taken) (want []bool, left bool) {
+// repeats it; rest whether some of it is not taken, though it might have been.
+func (b *backlog) want(p *plan, f *sinkFile, block int, streams map[string]*taken, suspect bool) (want []bool, left, rest bool) {
 	entries := f.sink.Index.Blocks[block].Entries
 	for j := range entries {
 		e := &entries[j]
+		at := spot{f.path, block, j}
 		switch {
-		case e.Kind != chunk.Data:
-			if !b.told(e) {
-				p.facts = append(p.facts, *e)
-				left = true
-			}
+		case f.blamed(block, j):
+			rest = true
 			continue
-		case e.Range().Empty() || b.repeats(e):
+		case e.Kind != chunk.Data && b.told(e), e.Kind == chunk.Data && (e.Range().Empty() || b.repeats(e)):
 			continue
 		}
 		left = true
+		if !b.isolation.allows(at, len(p.spots), suspect) {
+			rest = true
+			continue
+		}
+		if e.Kind != chunk.Data {
+			p.facts = append(p.facts, *e)
+			p.spots = append(p.spots, at)
+			continue
+		}
 		s := streams[e.Stream]
 		if s == nil {
 			s = &taken{sums: map[coverage.Sum]struct{}{}}
@@ -116,8 +146,9 @@ func (b *backlog) want(p *plan, f *sinkFile, block int, streams map[string]*take
 			want = make([]bool, len(entries))
 		}
 		want[j] = true
+		p.spots = append(p.spots, at)
 	}
-	return want, left
+	return want, left, rest
 }
 
 // repeats reports whether the table holds exactly the chunk's bytes, as far as

@@ -29,7 +29,7 @@ func data(stream string, first, last int64) chunk.Entry {
 }
 
 func backlogOf(files ...*sinkFile) *backlog {
-	b := newBacklog(coverage.Set{})
+	b := newBacklog(coverage.Set{}, &isolation{})
 	b.files = files
 	return b
 }

@@ -21,5 +21,8 @@ type Report struct {
 	ForkedBytes int64         `json:"forked_bytes"` // of Bytes, of forks
 	Files       int           `json:"files"`        // data files added
 	FileBytes   int64         `json:"file_bytes"`
+	Isolated    int           `json:"isolated"` // chunks that made runs fail, and were left out
+	Aside       int           `json:"aside"`    // sink files that can't be read for now
+	Failing     int           `json:"failing"`  // runs that failed since the last one that did not
 	Error       string        `json:"error,omitempty"`
 }

@@ -28,6 +28,7 @@ type run struct {
 	bytes, forked int64 // that became rows; of them, of forks
 	hours         hours
 	forks         []newFork
+	stage         stage
 }
 
 // newFork is a fork that begins with the run.
@@ -40,15 +41,17 @@ func (r *run) do(ctx context.Context) (*table.Table, error) {
 	}
 	defer r.worker.done()
 	now := time.Now().UTC()
-	parser, err := r.cfg.parser(r.rep.Type, now)
+	parser, err := r.Demux.parser(r.rep.Type, now)
 	if err != nil {
 		return nil, err
 	}
 	b := r.worker.builder
 	b.ResetTo(rows.Options{Existing: r.table.Columns()})
 	if err := r.parse(ctx, parser, b); err != nil {
+		r.worker.broken = true
 		return nil, err
 	}
+	r.stage = writing
 	for i := range r.plan.facts {
 		f := &r.plan.facts[i]
 		r.stream(f.Stream, f.Host, f.Source, "").Tell(f.Kind, f.Range())
@@ -65,11 +68,17 @@ func (r *run) do(ctx context.Context) (*table.Table, error) {
 		}
 	}
 	columns := r.table.PlanColumns(b.Columns())
-	files, err := r.write(ctx, b, columns)
+	var files []table.DataFile
+	err = guard(func() (err error) {
+		files, err = r.write(ctx, b, columns)
+		return err
+	})
 	if err != nil {
+		r.worker.broken = true
 		r.remove(ctx, files)
 		return nil, err
 	}
+	r.stage = committing
 	next, err := r.table.Commit(ctx, table.Commit{
 		RunID: r.id, Columns: columns, Files: files, Delta: delta, Sinks: r.sinks(),
 		Summary: map[string]string{
@@ -166,7 +175,7 @@ func (r *run) readAhead(ctx context.Context, free <-chan block, out chan<- block
 			return ctx.Err()
 		}
 		if err := blk.read(t); err != nil {
-			return fmt.Errorf("read %s: %w", t.file.path, err)
+			return &fileError{t.file.path, fmt.Errorf("read %s: %w", t.file.path, err)}
 		}
 		select {
 		case out <- blk:
@@ -206,9 +215,13 @@ func (r *run) parseBlock(ctx context.Context, blk *block, parser parse.Parser, b
 		if err != nil {
 			return err
 		}
-		whole, err := r.rows(ctx, c, t.file.sink.Index.Blocks[t.block].Entries[i].CRC, shares, parser, b)
-		if err != nil {
+		var whole bool
+		err = guard(func() (err error) {
+			whole, err = r.rows(ctx, c, t.file.sink.Index.Blocks[t.block].Entries[i].CRC, shares, parser, b)
 			return err
+		})
+		if err != nil {
+			return &inputError{at: &spot{t.file.path, t.block, i}, stage: parsing, err: err}
 		}
 		for _, s := range shares {
 			r.bytes += s.keep.Len()
@@ -221,7 +234,9 @@ func (r *run) parseBlock(ctx context.Context, blk *block, parser parse.Parser, b
 			return nil
 		}
 	}
-	t.file.finish(t.block)
+	if !t.rest {
+		t.file.finish(t.block)
+	}
 	return nil
 }
 

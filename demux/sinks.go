@@ -58,7 +58,12 @@ func (f *sinkFile) blame(block int, reason string) {
 }
 
 func (f *sinkFile) faulty(block int) bool {
-	return slices.ContainsFunc(f.faults, func(x quarantine.Fault) bool { return x.Block == block })
+	return slices.ContainsFunc(f.faults, func(x quarantine.Fault) bool { return x.Block == block && x.Chunk < 0 })
+}
+
+// blamed reports whether one chunk or fact is left out.
+func (f *sinkFile) blamed(block, at int) bool {
+	return slices.ContainsFunc(f.faults, func(x quarantine.Fault) bool { return x.Block == block && x.Chunk == at })
 }
 
 func (f *sinkFile) finish(block int) {
