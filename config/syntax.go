@@ -241,6 +241,6 @@ func (s *Schedule) UnmarshalText(text []byte) (err error) {
 	if parsed.Next(time.Now()).IsZero() {
 		return fmt.Errorf("it is never due")
 	}
-	s.Schedule, s.text = parsed, string(text)
+	s.Schedule, s.text = inZone(parsed), string(text)
 	return nil
 }
