@@ -101,6 +101,59 @@ func TestDamagedAgentsDataDir(t *testing.T) {
 	}
 }
 
+// TestAgentsDataDirWithoutRights takes the rights on a file of the data
+// directory: the agent names it and ends, rather than to forget what it can't
+// read; with the rights back nothing is doubled or lost.
+func TestAgentsDataDirWithoutRights(t *testing.T) {
+	t.Parallel()
+	if os.Getuid() == 0 {
+		if _, err := os.Stat(setpriv); err != nil {
+			t.Skipf("SKIPPED: root needs setpriv to be without rights: %v", err)
+		}
+	}
+	w := newTown(t, "")
+	for _, kind := range []string{"lock", "snapshot", "journal"} {
+		m := w.machine(t, "rights-"+kind)
+		m.configure(t, m.tail("logs", "logs/*.log*"))
+		m.write(t, 100, "logs/a.log", "logs/b.log")
+		m.start(t)
+		m.arrives(t)
+		m.agent.kill()
+		paths := m.dataDirFiles(t)[kind]
+		path := paths[len(paths)-1]
+		if err := os.Chmod(path, 0); err != nil {
+			t.Fatal(err)
+		}
+		m.write(t, 10, "logs/a.log")
+		name, args := m.agent.name, m.agent.args
+		if os.Getuid() == 0 {
+			m.agent.name, m.agent.args = setpriv, append([]string{"--bounding-set=-dac_override,-dac_read_search", filepath.Join(bin, name)}, args...)
+		}
+		m.agent.start()
+		eventually(t, slow, "the agent ends", func() bool {
+			select {
+			case <-m.agent.done:
+				return true
+			default:
+				return false
+			}
+		})
+		if log, code := mustRead(t, m.agent.log.Name()), m.agent.cmd.ProcessState.ExitCode(); code != 1 || !strings.Contains(log, path) || !strings.Contains(log, "permission denied") {
+			t.Errorf("%s: exit code %d, want 1 with its name and why", kind, code)
+		}
+		if err := os.Chmod(path, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		m.agent.name, m.agent.args = name, args
+		m.start(t)
+		m.write(t, 10, "logs/a.log", "logs/b.log")
+		m.arrives(t)
+		m.clean(t)
+	}
+}
+
+const setpriv = "/usr/bin/setpriv"
+
 func damagedDataDir(t *testing.T, w *town, kind, damage string, apply func(*testing.T, string, []byte)) {
 	m := w.machine(t, kind+"-"+damage)
 	m.configure(t, m.tail("logs", "logs/*.log*"), "{name: said, kind: command, type: said, command: [echo, hello], every: 1h}")
