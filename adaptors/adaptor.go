@@ -101,7 +101,9 @@ type Streams interface {
 	// Take makes a stream of Others, or one that the adaptor has released, the
 	// adaptor's own, which holds it from then on. It returns the stream as it is
 	// stored now. A HeldError, which is ErrHeld, says which adaptor holds it:
-	// the source is that one's, until Claims.Version changes.
+	// the source is that one's, until Claims.Version changes. ErrNoStream says
+	// that the stream is gone; after any other error it is as it was, and may be
+	// taken later.
 	Take(id string) (Stream, error)
 	// Release lets others take a stream whose source the adaptor does not find.
 	// The stream stays the adaptor's until another takes it; the adaptor sends
@@ -124,6 +126,9 @@ type Streams interface {
 	// or was damaged then: more may have been sent before than is known.
 	Fresh() bool
 }
+
+// ErrNoStream says that a stream is not stored any more.
+var ErrNoStream = errors.New("no such stream")
 
 // ErrHeld says that another adaptor holds the stream.
 var ErrHeld = errors.New("another adaptor holds the stream")

@@ -37,6 +37,7 @@ type Recorder struct {
 	chunks   []chunk.Chunk // without bodies, in the order taken
 	refuse   func(c *chunk.Chunk) error
 	openErr  error
+	takes    error // what Take fails with
 }
 
 // recorded is what came of one stream.

@@ -63,11 +63,22 @@ func (l *link) Take(id string) (adaptors.Stream, error) {
 		if o.adaptor != l.adaptor && !o.released && l.r.held[o.adaptor] {
 			return fmt.Errorf("take stream %q: %w", id, adaptors.HeldError{Adaptor: o.adaptor})
 		}
+		if o.adaptor != l.adaptor && l.r.takes != nil {
+			return l.r.takes
+		}
 		o.adaptor, o.released = l.adaptor, false
 		out = o.Stream
 		return nil
 	})
 	return out, err
+}
+
+// FailTakes lets streams of other adaptors not be taken, as where that can't be
+// stored; nil: they are again.
+func (r *Recorder) FailTakes(err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.takes = err
 }
 
 // Release implements adaptors.Streams.
@@ -127,7 +138,7 @@ func (l *link) change(id string, f func(o *owned) error) error {
 	}
 	o := r.known[id]
 	if o == nil {
-		return fmt.Errorf("stream %q: no such stream", id)
+		return fmt.Errorf("stream %q: %w", id, adaptors.ErrNoStream)
 	}
 	if err := f(o); err != nil {
 		return err

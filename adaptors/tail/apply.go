@@ -26,7 +26,10 @@ func (r *run) decideBy(judge func() (verdict, bool), c *candidate) bool {
 			return false
 		}
 		if v.is >= own && v.of != nil && v.of.released {
-			r.take(v.of)
+			if _, err := r.take(v.of); err != nil {
+				r.skip(c.path, "its stream can't be gone on with yet: "+err.Error())
+				return true
+			}
 			continue // whoever has it now
 		}
 		if v.is == fresh && r.leaveCopy(c) {

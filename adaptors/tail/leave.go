@@ -215,9 +215,11 @@ func (r *run) missing(s *stream, now time.Time) {
 		return
 	}
 	if s.released {
-		if s = r.take(s); s == nil {
-			return // another adaptor has found it
+		own, err := r.take(s)
+		if err != nil || own == nil {
+			return // it is tried again, or another adaptor has found it
 		}
+		s = own
 	}
 	if s.ident.Gone == 0 {
 		id := s.ident

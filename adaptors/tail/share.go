@@ -169,32 +169,34 @@ func (r *run) askOthers() {
 
 // take makes a stream that was released, by this adaptor or another, the run's
 // own again, as it is stored now. It returns nil if another adaptor has it, or
-// it is forgotten.
-func (r *run) take(s *stream) *stream {
+// it is forgotten; after an error the stream is as it was.
+func (r *run) take(s *stream) (*stream, error) {
 	k, err := r.env.Streams.Take(s.out.ID())
 	var held adaptors.HeldError
 	switch {
 	case errors.As(err, &held) && r.files.others.has(s):
 		s.holder = held.Adaptor
-		return nil
+		return nil, nil
+	case err != nil && !errors.As(err, &held) && !errors.Is(err, adaptors.ErrNoStream):
+		return nil, err
 	case err != nil:
 		r.files.others.remove(s)
 		r.files.forget(s)
 		r.board.Hide(s.out)
-		return nil
+		return nil, nil
 	case r.files.lost.has(s) && k.Sent == s.out.Sent() && bytes.Equal(k.Identity, s.out.Identity()): // nobody took it meanwhile
 		s.released = false
-		return s
+		return s, nil
 	}
 	r.files.others.remove(s)
 	r.files.forget(s)
 	id, err := ident.Decode(k.Identity)
 	if err != nil {
-		return nil // it was decoded before
+		return nil, nil // it was decoded before
 	}
 	own := restore(&r.env, k, id, s.lostAt)
 	own.told = s.told
 	r.files.byID[k.ID] = own
 	r.files.lost.add(own)
-	return own
+	return own, nil
 }

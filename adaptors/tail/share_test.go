@@ -1,9 +1,11 @@
 package tail
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/akupara/akupara/chunk"
@@ -65,6 +67,31 @@ func TestFilesGoOnUnderAnotherAdaptorsName(t *testing.T) {
 		r.until("the streams are not the other's", func() bool {
 			return len(r.rec.KnownOf("other")) == 1+5+3 && len(r.rec.KnownOf("test")) == 1
 		})
+	})
+}
+
+// A stream that can't be taken over, on a full disk for instance, is not one that
+// is gone: the file would be read twice.
+func TestAFileWaitsWhileItsStreamCannotBeTakenOver(t *testing.T) {
+	each(t, func(t *testing.T, watch string) {
+		r := newRig(t).with(watch)
+		r.write("a.log", r.lines(40))
+		r.start()
+		r.arrived()
+		r.rec.Settle(r.a)
+		r.leave()
+		r.write("a.log", r.lines(1))
+		r.rec.FailTakes(errors.New("no space left on device"))
+		o := r.another()
+		o.start()
+		o.until("it is not said why the file is not read", func() bool {
+			return strings.Contains(skippedReason(o.a.Status(), o.path("a.log")), "no space left on device")
+		})
+		r.rec.FailTakes(nil)
+		r.a = o.a
+		r.exactly()
+		r.until("the stream is not the other's", func() bool { return len(r.rec.KnownOf("other")) == 2 })
+		o.until("it is still listed as skipped", func() bool { return len(o.a.Status().Skipped) == 0 })
 	})
 }
 

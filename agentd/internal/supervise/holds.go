@@ -1,6 +1,7 @@
 package supervise
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -51,7 +52,7 @@ func (h *holds) take(id string, by checkpoints.Owner) (st checkpoints.Stream, fr
 	defer h.mu.Unlock()
 	was, ok := h.store.Owned(id)
 	if !ok || was.Of.Kind != by.Kind {
-		return st, "", fmt.Errorf("take stream %q: %w", id, checkpoints.ErrUnknown)
+		return st, "", fmt.Errorf("take stream %q: %w", id, adaptors.ErrNoStream)
 	}
 	from = was.Of.Adaptor
 	if !was.Of.Is(by) {
@@ -59,12 +60,15 @@ func (h *holds) take(id string, by checkpoints.Owner) (st checkpoints.Stream, fr
 			return st, from, fmt.Errorf("take stream %q: %w", id, adaptors.HeldError{Adaptor: from})
 		}
 		if err := h.move(was, by); err != nil {
+			if errors.Is(err, checkpoints.ErrUnknown) {
+				err = adaptors.ErrNoStream // forgotten just now
+			}
 			return st, from, fmt.Errorf("take stream %q of adaptor %q: %w", id, from, err)
 		}
 	}
 	delete(h.released, id)
 	if st, ok = h.store.Stream(id); !ok {
-		return st, from, fmt.Errorf("take stream %q: %w", id, checkpoints.ErrUnknown)
+		return st, from, fmt.Errorf("take stream %q: %w", id, adaptors.ErrNoStream)
 	}
 	return st, from, nil
 }
