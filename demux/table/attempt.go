@@ -87,7 +87,7 @@ func (a *attempt) cause(ctx context.Context, err error) error {
 	// iceberg-go reads the current list and manifests, too. Where they have no
 	// checksum, its error does not tell that they are at fault.
 	if whole := a.base.whole(ctx); errors.Is(whole, ErrDamaged) {
-		return fmt.Errorf("%w: %w", whole, err)
+		return whole
 	}
 	return a.base.judge(ctx, err)
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"path"
 	"slices"
 	"sync"
@@ -87,8 +88,9 @@ func checkOnce(ctx context.Context, fsys store.FS, baseURI, dataType string) (He
 
 // checkup is one Check of one version.
 type checkup struct {
-	t *Table
-	h Health
+	t     *Table
+	h     Health
+	known sums // of manifests and lists, also of old ones
 
 	mu    sync.Mutex // over h and files
 	files []File     // that whole manifests of the current snapshot name
@@ -157,31 +159,62 @@ func (c *checkup) versions(ctx context.Context) (bool, error) {
 	return false, c.note(ctx, KindMetadata, log.Path(newest), true, err)
 }
 
-// oldVersions checks the metadata files before the newest.
+// oldVersions checks the metadata files before the newest, which also tell what
+// old snapshots' files were written with.
 func (c *checkup) oldVersions(ctx context.Context) error {
+	var err error
+	c.known, err = c.t.history(ctx, func(p string, err error) error {
+		return c.note(ctx, KindMetadata, p, false, err)
+	})
+	return err
+}
+
+// history returns what the manifests and lists were written with that t and
+// the versions before it name, as far as these are there. It calls bad, from
+// several goroutines, with those that are damaged or can't be read.
+func (t *Table) history(ctx context.Context, bad func(p string, err error) error) (sums, error) {
+	io := t.io(ctx)
+	out := maps.Clone(t.sums)
+	var mu sync.Mutex // over out
 	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(8)
-	io := c.t.io(ctx)
-	for prev := range c.t.meta.PreviousFiles() {
+	for prev := range t.meta.PreviousFiles() {
 		p, err := io.rel(prev.MetadataFile)
 		if err != nil {
 			continue
 		}
 		g.Go(func() error {
-			b, err := readFile(gctx, c.t.fs, KindMetadata, p, versions.MaxMetadata)
-			if err == nil {
-				why := checkSeal(b, versions.Number(path.Base(p)))
-				if why == "" && !json.Valid(b) {
-					why = "is no JSON"
-				}
-				if why != "" {
-					err = damaged(KindMetadata, p, "%s", why)
-				}
+			known, err := readSums(gctx, t.fs, p)
+			if err != nil {
+				return bad(p, err)
 			}
-			return c.note(gctx, KindMetadata, p, false, err)
+			mu.Lock()
+			defer mu.Unlock()
+			maps.Copy(out, known)
+			return nil
 		})
 	}
-	return g.Wait()
+	return out, g.Wait()
+}
+
+// readSums reads a metadata file for what it says of manifests alone.
+func readSums(ctx context.Context, fsys store.FS, p string) (sums, error) {
+	b, err := readFile(ctx, fsys, KindMetadata, p, versions.MaxMetadata)
+	if err != nil {
+		return nil, err
+	}
+	if why := checkSeal(b, versions.Number(path.Base(p))); why != "" {
+		return nil, damaged(KindMetadata, p, "%s", why)
+	}
+	var doc struct{ Properties map[string]string }
+	if err := json.Unmarshal(b, &doc); err != nil {
+		return nil, damaged(KindMetadata, p, "can't be parsed: %v", err)
+	}
+	known, err := parseSums(doc.Properties[propManifests])
+	if err != nil {
+		return nil, damaged(KindMetadata, p, "is wrong: %v", err)
+	}
+	return known, nil
 }
 
 // snapshots checks the lists and manifests of all snapshots, the current one's
@@ -208,6 +241,7 @@ func (c *checkup) snapshots(ctx context.Context) error {
 
 func (c *checkup) snapshot(ctx context.Context, s *ice.Snapshot, needed bool, seen map[string]bool) error {
 	io := c.t.io(ctx)
+	io.known = c.known
 	ms, err := manifestsOf(io, s)
 	if err != nil {
 		p, relErr := io.rel(s.ManifestList)

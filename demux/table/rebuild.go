@@ -216,6 +216,10 @@ func (a *attempt) metadataURI(name string) string {
 func (a *attempt) brokenSnapshots(ctx context.Context) ([]int64, error) {
 	t := a.base
 	io := t.io(ctx)
+	var err error
+	if io.known, err = t.history(ctx, func(string, error) error { return nil }); err != nil {
+		return nil, err
+	}
 	checked := map[string]error{}
 	check := func(uri string, look func() error) error {
 		err, ok := checked[uri]

@@ -110,6 +110,12 @@ func (t *Table) ReadableFiles(ctx context.Context) ([]DataFile, []Damage, error)
 		if err := r.snapshot(ctx, s); err != nil {
 			return nil, nil, fmt.Errorf("table %s: read manifests: %w", t.dataType, err)
 		}
+		if i == 0 && len(r.bad) > 0 { // more than the current snapshot is needed
+			var err error
+			if r.io.known, err = t.history(ctx, func(string, error) error { return nil }); err != nil {
+				return nil, nil, err
+			}
+		}
 		if len(r.bad) == 0 || s.Summary != nil && s.Summary.Properties[propRepaired] != "" {
 			break
 		}
