@@ -136,6 +136,11 @@ type names struct {
 func (t *Table) named(ctx context.Context) (names, error) {
 	io := t.io(ctx)
 	out := names{paths: map[string]bool{t.MetadataPath(): true}}
+	// A manifest with a flipped bit may name another file than it should.
+	var err error
+	if io.known, err = t.history(ctx, func(string, error) error { return nil }); err != nil {
+		return out, err
+	}
 	name := func(uri string) {
 		if p, err := io.rel(uri); err == nil {
 			out.paths[p] = true
