@@ -75,10 +75,10 @@ func odd() map[string]func(n int) string {
 		"log4j":     func(n int) string { return "2024-05-01 10:00:00,000 INFO " + strings.Repeat("[a] ", n/4) },
 		"cut lines": func(n int) string { return "2024-05-01 10:00:00,000 INFO a: x\n" + strings.Repeat("\tat b\n", n/6) },
 	}
-	for name, make := range m {
-		if len(make(100)) > 2 && make(100)[0] == '{' {
-			m[name+" in a container"] = func(n int) string { return "2024-05-01T10:00:00Z stdout F " + make(n) }
-			m[name+" in the journal"] = func(n int) string { return `{"__REALTIME_TIMESTAMP":"1","MESSAGE":` + strconv.Quote(make(n)) + "}" }
+	for name, record := range m {
+		if len(record(100)) > 2 && record(100)[0] == '{' {
+			m[name+" in a container"] = func(n int) string { return "2024-05-01T10:00:00Z stdout F " + record(n) }
+			m[name+" in the journal"] = func(n int) string { return `{"__REALTIME_TIMESTAMP":"1","MESSAGE":` + strconv.Quote(record(n)) + "}" }
 		}
 	}
 	return m
