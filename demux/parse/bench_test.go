@@ -94,9 +94,11 @@ func BenchmarkJSONToParquet(b *testing.B) {
 			}
 			c := chunks[i]
 			c.Body = buf
+			from := builder.Len()
 			if err := p.Parse(b.Context(), &c, nil, builder); err != nil {
 				b.Fatal(err)
 			}
+			builder.Covers(from, chunk.Ranges{c.Range()})
 		}
 		files, err := builder.WriteFiles(context.Background(), create, schema.Plan(nil, builder.Columns(), 0), rows.Layout{})
 		if err != nil || builder.Failed() > 0 {

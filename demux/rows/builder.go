@@ -195,7 +195,7 @@ func (b *Builder) Bytes() int64 {
 const (
 	runSize    = 64
 	coverSize  = 64
-	rowSize    = 24 // a row's place in the order, and its values' in a row group
+	rowSize    = 20 // a row's place in the order, and its values' in a row group
 	columnSize = 512
 )
 

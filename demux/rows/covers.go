@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/base64"
 	"fmt"
+	"math/bits"
 	"slices"
 
 	"github.com/akupara/akupara/chunk"
@@ -45,27 +46,23 @@ type span struct {
 // WriteFiles to the next.
 type spans struct {
 	b       *Builder
-	all     []span
-	of      []uint32 // of each row, plus one; 0: none
-	rowless []span   // that no file has told of yet
+	all     []span // ascending by rows
+	rowless []span // that no file has told of yet
+	file    []uint64
 	enc     coverage.Encoder
 }
 
 func (s *spans) set(b *Builder) {
 	s.b, s.all, s.rowless = b, s.all[:0], s.rowless[:0]
-	n := b.Len()
-	s.of = slices.Grow(s.of[:0], n)[:n]
-	clear(s.of)
 	for i := range b.covers {
 		c := &b.covers[i]
-		row, end := c.firstRow, n
+		row, end := c.firstRow, b.Len()
 		if i+1 < len(b.covers) {
 			end = b.covers[i+1].firstRow
 		}
 		for _, r := range c.ranges {
 			sp := span{Range: r, run: c.run, firstRow: row}
 			for row < end && b.seq.at(row) < r.Last {
-				s.of[row] = uint32(len(s.all)) + 1
 				row++
 			}
 			sp.endRow = row
@@ -78,30 +75,13 @@ func (s *spans) set(b *Builder) {
 	}
 }
 
-// covered returns the bytes of its stream that a row covers.
-func (s *spans) covered(row int) (r chunk.Range, run int) {
-	at := s.of[row]
-	if at == 0 {
-		return chunk.Range{}, 0
-	}
-	sp := &s.all[at-1]
-	r = sp.Range
-	if row > sp.firstRow {
-		r.First = s.b.seq.at(row)
-	}
-	if row+1 < sp.endRow {
-		r.Last = s.b.seq.at(row + 1)
-	}
-	return r, sp.run
-}
-
 // coverage returns what these rows cover. What no row covers is told by the
 // first file.
 func (s *spans) coverage(rows []uint32) coverage.Set {
 	lists := map[uint32]*list{} // by stream
 	var now *list
 	add := func(r chunk.Range, run int) {
-		if r.Empty() || r.First > r.Last {
+		if r.Empty() {
 			return
 		}
 		if now == nil || now.run != run {
@@ -114,9 +94,7 @@ func (s *spans) coverage(rows []uint32) coverage.Set {
 		}
 		now.add(r)
 	}
-	for _, row := range rows {
-		add(s.covered(int(row)))
-	}
+	s.covered(rows, add)
 	for _, sp := range s.rowless {
 		add(sp.Range, sp.run)
 	}
@@ -128,6 +106,54 @@ func (s *spans) coverage(rows []uint32) coverage.Set {
 		st.Ranges = l.join()
 	}
 	return set
+}
+
+// covered adds what each of these rows covers. A file has its rows in the order
+// of their times; taken in the order they came in, most follow on each other.
+func (s *spans) covered(rows []uint32, add func(r chunk.Range, run int)) {
+	low, top := int(slices.Min(rows)), int(slices.Max(rows))
+	words := (top-low)/64 + 1
+	s.file = slices.Grow(s.file[:0], words)[:words]
+	clear(s.file)
+	for _, row := range rows {
+		at := int(row) - low
+		s.file[at/64] |= 1 << (at % 64)
+	}
+	has := func(row int) bool { return row <= top && s.file[(row-low)/64]>>((row-low)%64)&1 == 1 }
+	next := func(row int) int { // that the file has, from row on
+		for row <= top {
+			if w := s.file[(row-low)/64] >> ((row - low) % 64); w != 0 {
+				return row + bits.TrailingZeros64(w)
+			}
+			row += 64 - (row-low)%64
+		}
+		return row
+	}
+	all := s.all
+	for row := low; row <= top; row = next(row) {
+		if len(all) > 0 && all[0].endRow <= row {
+			n, _ := slices.BinarySearchFunc(all, row, func(sp span, row int) int { return cmp.Compare(sp.endRow, row+1) })
+			all = all[n:]
+		}
+		if len(all) == 0 {
+			return
+		}
+		sp := &all[0]
+		if row < sp.firstRow {
+			row = sp.firstRow // nothing is said of the rows before
+			continue
+		}
+		r := sp.Range
+		if row > sp.firstRow {
+			r.First = s.b.seq.at(row)
+		}
+		for row++; row < sp.endRow && has(row); row++ {
+		}
+		if row < sp.endRow {
+			r.Last = s.b.seq.at(row)
+		}
+		add(r, sp.run)
+	}
 }
 
 func (s *spans) origin(id uint32) string { return string(s.b.origins.get(int(id))) }
