@@ -10,7 +10,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"path"
 	"strings"
 
@@ -66,8 +65,8 @@ func Read(ctx context.Context, files store.FS, p string) (*Info, error) {
 }
 
 // Verify is Read, and compares all bytes of the file with its checksums. What an
-// older version wrote has none: its pages are decoded, which does not find all
-// damage. Memory is bounded.
+// older version wrote has none: its pages are decompressed, which does not find
+// all damage. Memory is bounded.
 func Verify(ctx context.Context, files store.FS, p string) (*Info, error) {
 	f, err := open(ctx, files, p)
 	if err != nil {
@@ -77,7 +76,7 @@ func Verify(ctx context.Context, files store.FS, p string) (*Info, error) {
 	if f.sealed {
 		err = f.sum(ctx)
 	} else {
-		err = f.decode(ctx)
+		err = f.decompress(ctx)
 	}
 	if err != nil {
 		return nil, err
@@ -88,7 +87,7 @@ func Verify(ctx context.Context, files store.FS, p string) (*Info, error) {
 // file is an open data file whose footer was read.
 type file struct {
 	path   string
-	r      store.Reader
+	r      *reader
 	footer []byte
 	start  int64 // where the footer starts
 	body   uint32
@@ -100,7 +99,7 @@ func open(ctx context.Context, files store.FS, p string) (*file, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open data file %s: %w", p, err)
 	}
-	f := &file{path: p, r: r}
+	f := &file{path: p, r: &reader{Reader: r}}
 	if err := f.readFooter(); err != nil {
 		f.close()
 		return nil, err
@@ -175,63 +174,27 @@ func (f *file) sum(ctx context.Context) error {
 	return nil
 }
 
-// decode reads all values of a file that has no checksums.
-func (f *file) decode(ctx context.Context) (err error) {
-	defer func() {
-		if r := recover(); r != nil { // the decoders trust their input
-			err = f.damaged("it can't be decoded: %v", r)
-		}
-	}()
-	p, err := f.parquet()
-	if err != nil {
-		return err
-	}
-	values := make([]parquet.Value, 1024)
-	for _, g := range p.RowGroups() {
-		for _, c := range g.ColumnChunks() {
-			if err := f.column(ctx, c, values); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-func (f *file) column(ctx context.Context, c parquet.ColumnChunk, buf []parquet.Value) error {
-	pages := c.Pages()
-	defer pages.Close()
-	for {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		p, err := pages.ReadPage()
-		if errors.Is(err, io.EOF) {
-			return nil
-		}
-		if err != nil {
-			return f.undecoded(err)
-		}
-		for r := p.Values(); ; {
-			_, err := r.ReadValues(buf)
-			if errors.Is(err, io.EOF) {
-				break
-			}
-			if err != nil {
-				parquet.Release(p)
-				return f.undecoded(err)
-			}
-		}
-		parquet.Release(p)
-	}
-}
-
 // undecoded tells damage from a store that fails.
 func (f *file) undecoded(err error) error {
-	var pe *fs.PathError
-	if errors.As(err, &pe) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
-		return fmt.Errorf("read data file %s: %w", f.path, err)
+	if f.r.failed != nil {
+		return fmt.Errorf("read data file %s: %w", f.path, f.r.failed)
 	}
 	return f.damaged("it can't be decoded: %v", err)
+}
+
+// reader remembers the store's first error, which decoders may hide behind their
+// own. One goroutine reads.
+type reader struct {
+	store.Reader
+	failed error // other than the file's end
+}
+
+func (r *reader) ReadAt(b []byte, offset int64) (int, error) {
+	n, err := r.Reader.ReadAt(b, offset)
+	if err != nil && !errors.Is(err, io.EOF) && r.failed == nil {
+		r.failed = err
+	}
+	return n, err
 }
 
 func (f *file) parquet() (*parquet.File, error) {

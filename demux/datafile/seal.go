@@ -5,6 +5,9 @@ import (
 	"encoding/binary"
 	"fmt"
 
+	"github.com/parquet-go/parquet-go/encoding/thrift"
+	"github.com/parquet-go/parquet-go/format"
+
 	"github.com/akupara/akupara/chunk"
 )
 
@@ -40,9 +43,12 @@ func Seal(footer []byte, body uint32) error {
 	if string(footer[at:min(at+len(NoCRC), len(footer))]) != NoCRC {
 		return fmt.Errorf("seal footer: %s is not %s", KeyCRC, NoCRC)
 	}
-	copy(footer[at:], fmt.Appendf(nil, "%08x-%08x", body, chunk.CRC(footer)))
+	copy(footer[at:], value(body, chunk.CRC(footer)))
 	return nil
 }
+
+// value is KeyCRC's.
+func value(body, footer uint32) string { return fmt.Sprintf("%08x-%08x", body, footer) }
 
 // checkSeal returns the CRC of the bytes before the footer, as the footer says.
 // sealed is false where it has no checksums: it is of an older version. reason is
@@ -50,8 +56,8 @@ func Seal(footer []byte, body uint32) error {
 func checkSeal(footer []byte) (body uint32, sealed bool, reason string) {
 	at := bytes.LastIndex(footer, crcField())
 	if at < 0 {
-		if bytes.Contains(footer, []byte(CreatedBy)) || bytes.Contains(footer, []byte(KeyCRC)) || bytes.Contains(footer, []byte(KeyFile)) {
-			return 0, true, "its footer has lost its checksums"
+		if reason = unsealed(footer); reason != "" {
+			return 0, true, reason
 		}
 		return 0, false, ""
 	}
@@ -63,13 +69,37 @@ func checkSeal(footer []byte) (body uint32, sealed bool, reason string) {
 	zeroed := bytes.Clone(footer)
 	copy(zeroed[at:], NoCRC)
 	var foot uint32
-	if n, err := fmt.Sscanf(said, "%08x-%08x", &body, &foot); err != nil || n != 2 {
+	if n, err := fmt.Sscanf(said, "%08x-%08x", &body, &foot); err != nil || n != 2 || said != value(body, foot) {
 		return 0, true, fmt.Sprintf("its footer's checksums are %q", said)
 	}
 	if got := chunk.CRC(zeroed); got != foot {
 		return 0, true, fmt.Sprintf("its footer has other bytes than were written: their CRC is %08x, should be %08x", got, foot)
 	}
 	return body, true, ""
+}
+
+// unsealed returns what is wrong with a footer that has no checksums, empty where
+// it never had any. It is decoded, as values of an older file may read like keys.
+func unsealed(footer []byte) (reason string) {
+	const lost = "its footer has lost its checksums"
+	defer func() {
+		if r := recover(); r != nil { // the decoder trusts its input
+			reason = fmt.Sprintf("its footer can't be read: %v", r)
+		}
+	}()
+	var m format.FileMetaData
+	if err := thrift.Unmarshal(new(thrift.CompactProtocol), footer, &m); err != nil {
+		return fmt.Sprintf("its footer can't be read: %v", err)
+	}
+	if m.CreatedBy == CreatedBy {
+		return lost
+	}
+	for _, kv := range m.KeyValueMetadata {
+		if kv.Key == KeyCRC || kv.Key == KeyFile || kv.Key == KeyRanges {
+			return lost
+		}
+	}
+	return ""
 }
 
 // tail returns the length of the footer that ends with these 8 bytes, or what is
