@@ -143,8 +143,9 @@ func (t *Table) unchanged(ctx context.Context) error {
 	if chunk.CRC(b) == t.crc {
 		return nil
 	}
-	if why := checkSeal(b, t.version); why != "" {
-		return damaged(KindMetadata, t.MetadataPath(), "%s", why)
+	other := *t
+	if err := other.set(t.version, b); err != nil {
+		return err
 	}
 	return fmt.Errorf("%w: version %d was replaced", ErrConflict, t.version)
 }
