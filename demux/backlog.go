@@ -47,11 +47,6 @@ func (d *Demux) runType(ctx context.Context, dataType string) (rep Report, err e
 	}
 	defer release()
 	d.tidy(ctx, dataType)
-	defer func() {
-		if err != nil {
-			d.swept.forget(dataType) // the failed run may have left files
-		}
-	}()
 	for conflicts := 0; ; {
 		more, err := d.runSinks(ctx, dataType, &rep)
 		switch {
@@ -87,6 +82,12 @@ func (d *Demux) tidy(ctx context.Context, dataType string) {
 	if !d.swept.due(dataType, sweepEvery) {
 		return
 	}
+	// A process of a single run does not pay for a look at all files.
+	if again := d.swept.noted(dataType); again {
+		if err := d.checkup(ctx, dataType); err != nil && ctx.Err() == nil {
+			d.log.Warn("the table's files could not be looked at", "type", dataType, "error", err)
+		}
+	}
 	if err := d.sweep(ctx, dataType); err != nil && ctx.Err() == nil {
 		d.log.Warn("what is no longer needed could not be removed, all of it", "type", dataType, "error", err)
 	}
@@ -98,9 +99,6 @@ func (d *Demux) tidy(ctx context.Context, dataType string) {
 // fail.
 func (d *Demux) sweep(ctx context.Context, dataType string) error {
 	if err := d.clock(ctx, dataType); err != nil {
-		return err
-	}
-	if err := d.checkup(ctx, dataType); err != nil {
 		return err
 	}
 	days, err := expireArchive(ctx, d.fs, dataType, d.cfg.KeepArchive.Std(), time.Now())

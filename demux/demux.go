@@ -179,6 +179,14 @@ func (t *times) due(name string, every time.Duration) bool {
 	return !ok || time.Since(last) >= every
 }
 
+// noted reports whether it was ever done, or was due at once again since.
+func (t *times) noted(name string) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	_, ok := t.last[name]
+	return ok
+}
+
 func (t *times) note(name string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -104,6 +104,13 @@ func (o *output) Close() error {
 	return nil
 }
 
+// takeBack removes the files of a failed run; what is left is swept before the next.
+func (r *run) takeBack(ctx context.Context, files []table.DataFile) {
+	if !r.remove(ctx, files) {
+		r.swept.forget(r.rep.Type)
+	}
+}
+
 // remove takes back the data files of a run that is definitely not committed,
 // also when ctx is done, and reports whether all are gone. What it can't remove
 // is an orphan, which the sweep finds.

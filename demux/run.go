@@ -75,7 +75,7 @@ func (r *run) do(ctx context.Context) (*table.Table, error) {
 	})
 	if err != nil {
 		r.worker.broken = true
-		r.remove(ctx, files)
+		r.takeBack(ctx, files)
 		return nil, err
 	}
 	r.stage = committing
@@ -88,7 +88,7 @@ func (r *run) do(ctx context.Context) (*table.Table, error) {
 	})
 	if err != nil {
 		if !errors.Is(err, table.ErrUnknown) {
-			r.remove(ctx, files)
+			r.takeBack(ctx, files)
 		}
 		return nil, fmt.Errorf("commit run %s of table %s: %w", r.id, r.rep.Type, err)
 	}

@@ -272,5 +272,5 @@ func (t *Table) judge(ctx context.Context, err error) error {
 	if newestErr != nil || newest > t.version {
 		return err
 	}
-	return fmt.Errorf("%w: %v", ErrDamaged, err)
+	return fmt.Errorf("%w: %v", ErrDamaged, err) //nolint:errorlint // it is fs.ErrNotExist no more
 }
