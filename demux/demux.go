@@ -88,7 +88,15 @@ func (d *Demux) RunType(ctx context.Context, dataType string) (Report, error) {
 		return Report{Type: dataType}, err
 	}
 	defer unlock()
-	rep, err := d.runType(ctx, dataType)
+	rep := Report{Type: dataType, Started: time.Now().UTC()}
+	err = guard(func() (err error) {
+		rep, err = d.runType(ctx, dataType)
+		return err
+	})
+	if p := (*panicked)(nil); errors.As(err, &p) && rep.Error == "" {
+		rep.Took, rep.Error = time.Since(rep.Started), err.Error()
+		d.log.Error("a run met a fault of the program", "type", dataType, "error", err, "stack", string(p.stack))
+	}
 	d.tell(ctx, dataType, &rep, err)
 	d.metrics.count(rep)
 	if err != nil || rep.Commits > 0 || rep.Quarantined > 0 {

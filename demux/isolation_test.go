@@ -214,3 +214,44 @@ func TestASinkFileThatCannotBeReadStopsNothing(t *testing.T) {
 		})
 	}
 }
+
+// unparted is a parser that fails on where the records of some chunks are.
+type unparted struct{ parse.Parser }
+
+func (p unparted) Records(c *chunk.Chunk) []chunk.Range {
+	if bytes.Contains(c.Body, []byte("h no")) {
+		panic("index out of range")
+	}
+	return p.Parser.Records(c)
+}
+
+// A chunk that makes the comparison with what the table has panic is left out, too.
+func TestAPanicInAComparisonIsOfOneChunk(t *testing.T) {
+	st := testStore(t)
+	publish(t, st, []chunk.Chunk{lines2("h", 0, 10)})
+	runOnce(t, testDemux(t, st, nil))
+	publish(t, st, []chunk.Chunk{other(" no ", lines2("h", 0, 10)), lines2("b", 0, 10)})
+	d := testDemux(t, st, nil)
+	d.parser = func(dataType string, now time.Time) (parse.Parser, error) {
+		p, err := d.cfg.parser(dataType, now)
+		return unparted{p}, err
+	}
+	if rep := succeed(t, d, "app"); rep.Isolated != 1 || len(tableRows(t, st)) != 20 {
+		t.Errorf("%d chunks left out, %d rows; want 1 and 20", rep.Isolated, len(tableRows(t, st)))
+	}
+}
+
+// What panics elsewhere fails the run, and no more.
+func TestAPanicFailsARunAndNoMore(t *testing.T) {
+	st := testStore(t)
+	publish(t, st, []chunk.Chunk{lines2("h", 0, 10)})
+	d := testDemux(t, st, nil)
+	d.parser = func(string, time.Time) (parse.Parser, error) { panic("no parser") }
+	if rep, err := d.RunType(t.Context(), "app"); err == nil || rep.Error == "" {
+		t.Errorf("got %+v, %v", rep, err)
+	}
+	d.parser = d.cfg.parser
+	if runOnce(t, d); len(tableRows(t, st)) != 10 {
+		t.Errorf("%d rows, want 10", len(tableRows(t, st)))
+	}
+}

@@ -211,7 +211,15 @@ func (r *run) parseBlock(ctx context.Context, blk *block, parser parse.Parser, b
 			return nil // the next run takes the rest of the block
 		}
 		c := &blk.chunks[i]
-		shares, err := r.share(ctx, place{t.file, t.block, i}, c, parser)
+		at := spot{t.file.path, t.block, i}
+		var shares []share
+		err := guard(func() (err error) {
+			shares, err = r.share(ctx, place{t.file, t.block, i}, c, parser)
+			return err
+		})
+		if p := (*panicked)(nil); errors.As(err, &p) {
+			return &inputError{at: &at, stage: parsing, err: err}
+		}
 		if err != nil {
 			return err
 		}
@@ -221,7 +229,7 @@ func (r *run) parseBlock(ctx context.Context, blk *block, parser parse.Parser, b
 			return err
 		})
 		if err != nil {
-			return &inputError{at: &spot{t.file.path, t.block, i}, stage: parsing, err: err}
+			return &inputError{at: &at, stage: parsing, err: err}
 		}
 		for _, s := range shares {
 			r.bytes += s.keep.Len()
