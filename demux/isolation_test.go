@@ -215,6 +215,30 @@ func TestASinkFileThatCannotBeReadStopsNothing(t *testing.T) {
 	}
 }
 
+// What came again in other pieces is in the table: beside a chunk that is left out,
+// it is looked at once.
+func TestARepetitionBesideAChunkThatIsLeftOutEnds(t *testing.T) {
+	st := testStore(t)
+	publish(t, st, []chunk.Chunk{lines2("a", 0, 10)})
+	runOnce(t, testDemux(t, st, nil))
+	publish(t, st, []chunk.Chunk{lines2("a", 2, 5), lines2("h", 0, 10)}, []chunk.Chunk{lines2("b", 0, 10)})
+	d := testDemux(t, st, nil)
+	failOn(d, "h at", func() error { return errors.New("no such column") })
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	for range 10 {
+		if _, err := d.RunType(ctx, "app"); err == nil || ctx.Err() != nil {
+			break
+		}
+	}
+	if ctx.Err() != nil {
+		t.Fatal("a run never ends")
+	}
+	if rows := tableRows(t, st); len(rows) != 20 {
+		t.Errorf("%d rows, want 20", len(rows))
+	}
+}
+
 // unparted is a parser that fails on where the records of some chunks are.
 type unparted struct{ parse.Parser }
 

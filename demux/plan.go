@@ -116,7 +116,7 @@ func (b *backlog) want(p *plan, f *sinkFile, block int, streams map[string]*take
 		case f.blamed(block, j):
 			rest = true
 			continue
-		case e.Kind != chunk.Data && b.told(e), e.Kind == chunk.Data && (e.Range().Empty() || b.repeats(e)):
+		case e.Kind != chunk.Data && b.told(e), e.Kind == chunk.Data && (e.Range().Empty() || f.repeated[at] || b.repeats(e)):
 			continue
 		}
 		left = true

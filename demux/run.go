@@ -241,6 +241,9 @@ func (r *run) parseBlock(ctx context.Context, blk *block, parser parse.Parser, b
 		if !whole {
 			return nil
 		}
+		if t.rest && len(shares) == 0 {
+			t.file.repeats(t.block, i) // no commit tells the next plan of it
+		}
 	}
 	if !t.rest {
 		t.file.finish(t.block)

@@ -28,6 +28,9 @@ type sinkFile struct {
 	// done are the numbers of its blocks that the table holds, or will when the
 	// run that is under way commits.
 	done chunk.Ranges
+	// repeated are chunks that turned out to be in the table, of blocks of which
+	// some is left to other runs, or left out.
+	repeated map[spot]bool
 }
 
 // crc tells the file from any other of its name.
@@ -68,6 +71,14 @@ func (f *sinkFile) blamed(block, at int) bool {
 
 func (f *sinkFile) finish(block int) {
 	f.done = f.done.Add(chunk.Range{First: int64(block), Last: int64(block) + 1})
+}
+
+// repeats marks a chunk of a block that can't be finished yet as in the table.
+func (f *sinkFile) repeats(block, at int) {
+	if f.repeated == nil {
+		f.repeated = map[spot]bool{}
+	}
+	f.repeated[spot{f.path, block, at}] = true
 }
 
 func (f *sinkFile) isDone(block int) bool {
