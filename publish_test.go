@@ -15,6 +15,8 @@ import (
 var storeWriters = map[string]string{
 	"store.Publish":                               "the routine itself",
 	"demux.output.begin":                          "data files keep the names of their run: a commit makes them visible",
+	"demux.watched.Create":                        "passes on what others do, and counts what fails",
+	"demux.watched.Rename":                        "passes on what others do, too",
 	"demux.moveSink":                              "moves a sink file that is whole already",
 	"demux/quarantine.Put":                        "moves a sink file to quarantine",
 	"demux/quarantine.Release":                    "moves a sink file back",
