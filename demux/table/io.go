@@ -55,7 +55,12 @@ func (o *tableIO) rel(uri string) (string, error) {
 	if !ok {
 		return "", &fs.PathError{Op: "open", Path: uri, Err: fs.ErrInvalid}
 	}
-	return path.Join(o.dir, rest), nil
+	// A damaged name may be one that no file has.
+	p, err := store.Clean(o.dir + "/" + rest)
+	if err != nil {
+		return "", fmt.Errorf("open %q: %w", uri, err)
+	}
+	return p, nil
 }
 
 func (o *tableIO) uri(rel string) string { return o.location + strings.TrimPrefix(rel, o.dir) }
