@@ -4,11 +4,12 @@
 // Apply changes anything, and it deletes nothing.
 //
 // What a damaged file held comes back in one of three ways. Coverage is made anew
-// from the ranges that the data files tell, with the facts that the archive's
-// indexes have. A whole data file that no readable metadata names any more is
-// taken back, where its ranges fill a hole. What is missing then is taken in
-// again: the archived sink files that hold it go back to raw/, and the next run of
-// the demux takes of them what the table does not have.
+// from the ranges that the data files tell (where older ones don't, from where their
+// rows start), with the facts that the archive's indexes have. A whole data file
+// that no readable metadata names any more is taken back, where it holds what no
+// other does. What is missing then is taken in again: the archived sink files that
+// hold it go back to raw/, and the next run of the demux takes of them what the
+// table does not have.
 package repair
 
 import (
@@ -51,7 +52,7 @@ type Plan struct {
 	Kept    int            `json:"kept"`    // data files that stay
 	Records int64          `json:"records"` // in them, and in those taken back
 	Adopted []string       `json:"adopted"` // data files that are taken back
-	SetBy   []string       `json:"set_by"`  // damaged files that go to _damaged/
+	SetBy   []string       `json:"set_by"`  // files that go to _damaged/: damaged ones, and those that can't be taken back
 	Redone  []string       `json:"redone"`  // archived sink files that go back to raw/
 	Missing []Missing      `json:"missing"` // at most MaxMissing
 	Lost    int64          `json:"lost"`    // bytes of Missing, all of them
@@ -112,7 +113,10 @@ func (p *Plan) Apply(ctx context.Context, done func(step string)) error {
 	}
 	move := func(from, to string) error {
 		err := p.fs.Rename(ctx, from, to)
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil // it is gone by now
+		}
+		if err != nil {
 			return fmt.Errorf("move %s to %s: %w", from, to, err)
 		}
 		done(fmt.Sprintf("moved %s to %s", from, to))

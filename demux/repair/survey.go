@@ -12,7 +12,6 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"github.com/akupara/akupara/chunk"
 	"github.com/akupara/akupara/demux/coverage"
 	"github.com/akupara/akupara/demux/datafile"
 	"github.com/akupara/akupara/demux/table"
@@ -36,18 +35,17 @@ type survey struct {
 	plan     *Plan
 
 	known   coverage.Set // what can be read of the coverage
-	held    coverage.Set // what the good files tell that they hold
+	partial bool         // known is not all of the coverage
+	held    coverage.Set // what the good files hold, as far as they tell
+	silent  offsets      // rows of the good files that do not tell
 	good    []found
-	archive []archived
+	archive []sink
+	raw     []sink // these may be in the table, too: wholly, partly, not at all
 	// rowsLost reports whether data files are damaged or unknown: what no file
 	// holds may have had rows.
 	rowsLost bool
-}
-
-// archived is an archived sink file and what its index tells.
-type archived struct {
-	path string
-	set  coverage.Set // Ranges of all data, facts, checksums
+	// rowsHidden reports whether the coverage counts what no data file has.
+	rowsHidden bool
 }
 
 func (s *survey) run(ctx context.Context, baseURI string) error {
@@ -57,6 +55,7 @@ func (s *survey) run(ctx context.Context, baseURI string) error {
 	}
 	s.damage(passed...)
 	s.plan.base = base
+	s.partial = s.plan.Needed() // a newer version's coverage is lost
 	var named []table.DataFile
 	if base != nil {
 		var bad []table.Damage
@@ -68,22 +67,29 @@ func (s *survey) run(ctx context.Context, baseURI string) error {
 			return err
 		}
 		s.damage(bad...)
+		s.partial = s.partial || len(bad) > 0
 	}
 	unnamed := s.plan.Needed() // some files' names may be lost
 	if err := s.read(ctx, named); err != nil {
 		return err
 	}
-	if !s.plan.Needed() {
-		return nil
-	}
 	s.held = coverage.Set{}
 	for _, f := range s.good {
 		addRanges(s.held, f.info.Ranges)
 	}
-	if s.archive, err = s.readArchive(ctx); err != nil {
+	if s.compare(); !s.plan.Needed() {
+		return nil
+	}
+	if s.archive, err = s.readSinks(ctx, store.Archive); err != nil {
 		return err
 	}
-	if unnamed {
+	if s.raw, err = s.readSinks(ctx, store.Raw); err != nil {
+		return err
+	}
+	if err := s.readSilent(ctx); err != nil {
+		return err
+	}
+	if unnamed || s.rowsHidden {
 		if err := s.adopt(ctx, named); err != nil {
 			return err
 		}
@@ -92,14 +98,37 @@ func (s *survey) run(ctx context.Context, baseURI string) error {
 	return nil
 }
 
+// compare looks for what a whole coverage and whole data files tell differently:
+// each of them has its checksums, and still one is wrong.
+func (s *survey) compare() {
+	if s.plan.Needed() || s.plan.Unsure > 0 {
+		return
+	}
+	hidden, uncovered := missing(withRows(s.known), s.held), missing(s.held, s.known)
+	note := func(format string, of coverage.Set) {
+		if len(of) > 0 {
+			s.plan.Damaged = append(s.plan.Damaged, table.Damage{
+				Path: s.plan.base.MetadataPath(), Kind: table.KindCoverage, Why: fmt.Sprintf(format, lenOf(of), len(of)), Needed: true,
+			})
+		}
+	}
+	note("counts %d bytes of %d streams as held that no data file holds", hidden)
+	note("does not count %d bytes of %d streams that data files hold", uncovered)
+	s.rowsHidden = len(hidden) > 0
+	s.rowsLost = s.rowsHidden
+}
+
+// damage notes damage; a file that the table needs goes to _damaged/.
 func (s *survey) damage(list ...table.Damage) {
 	s.plan.Damaged = append(s.plan.Damaged, list...)
 	for _, d := range list {
-		if d.Needed && d.Why != missingFile {
-			s.plan.SetBy = append(s.plan.SetBy, d.Path)
+		if d.Needed && !strings.HasPrefix(d.Why, missingFile) {
+			s.setAside(d.Path)
 		}
 	}
 }
+
+func (s *survey) setAside(p string) { s.plan.SetBy = append(s.plan.SetBy, p) }
 
 const missingFile = "is missing"
 
@@ -172,7 +201,6 @@ func (s *survey) read(ctx context.Context, named []table.DataFile) error {
 		}
 		if info.Ranges == nil {
 			s.plan.Unsure++
-			info.Ranges = coverage.Set{}
 		}
 		s.good = append(s.good, found{named[i], info})
 	}
@@ -180,33 +208,29 @@ func (s *survey) read(ctx context.Context, named []table.DataFile) error {
 }
 
 // adopt takes back whole data files that no readable metadata names, where they
-// hold what no other does. Of tries of one run that held the same, one is taken:
-// each is as good.
+// hold what no other does: their rows are true, whether they were committed or
+// not, and the demux takes no more of the same bytes. Of tries of one run that held
+// the same, one is taken. What can't be taken goes to _damaged/, unless the table
+// has all of it: a sweep would remove it.
 func (s *survey) adopt(ctx context.Context, named []table.DataFile) error {
 	have := map[string]bool{}
 	for _, f := range named {
 		have[f.Path] = true
 	}
-	var paths []string
-	folders, err := s.fs.List(ctx, path.Join(tableDir(s.dataType), "data"))
+	paths, err := s.filesBelow(ctx, path.Join(tableDir(s.dataType), "data"), func(p string) bool {
+		return strings.HasSuffix(p, ".parquet") && !have[p]
+	})
 	if err != nil {
 		return fmt.Errorf("list data files: %w", err)
 	}
-	for _, d := range folders {
-		list, err := s.fs.List(ctx, d.Path)
-		if err != nil {
-			return fmt.Errorf("list data files: %w", err)
-		}
-		for _, f := range list {
-			if !f.IsDir && strings.HasSuffix(f.Path, ".parquet") && !have[f.Path] {
-				paths = append(paths, f.Path)
-			}
-		}
-	}
 	infos := make([]*datafile.Info, len(paths))
+	rows := make([]offsets, len(paths))
 	err = s.each(ctx, paths, func(ctx context.Context, i int) error {
 		info, err := datafile.Verify(ctx, s.fs, paths[i])
-		if err == nil && info.Ranges != nil && info.Stats.Records > 0 {
+		if err == nil && info.Ranges == nil {
+			rows[i], err = offsetsOf(ctx, s.fs, paths[i])
+		}
+		if err == nil {
 			infos[i] = info
 		}
 		return ctx.Err() // what can't be read can't be taken back
@@ -214,191 +238,78 @@ func (s *survey) adopt(ctx context.Context, named []table.DataFile) error {
 	if err != nil {
 		return err
 	}
-	// What was once settled: by the coverage, or by an archived file.
-	settled := coverage.Set{}
-	addRanges(settled, s.known)
-	for _, a := range s.archive {
-		addRanges(settled, a.set)
-	}
-	slices.SortFunc(paths, strings.Compare)
 	for i, info := range infos {
-		if info == nil || overlaps(s.held, info.Ranges) || !contains(settled, rooted(settled, info.Ranges)) {
+		if info == nil {
+			s.setAside(paths[i])
 			continue
 		}
-		hour := table.HourOf(info.Stats.MinTS)
-		if hour != table.HourOf(info.Stats.MaxTS) {
+		if info.Ranges == nil {
+			s.adoptSilent(paths[i], info, rows[i])
 			continue
 		}
-		s.good = append(s.good, found{table.DataFile{Path: paths[i], Hour: hour, Stats: info.Stats}, info})
-		s.plan.Adopted = append(s.plan.Adopted, paths[i])
-		addRanges(s.held, info.Ranges)
+		if !s.partial && !contains(s.known, info.Ranges) {
+			continue // a try that failed
+		}
+		hour, ok := hourOf(info)
+		switch {
+		case contains(s.held, info.Ranges):
+		case !ok || overlaps(s.held, info.Ranges) || s.silent.within(info.Ranges):
+			s.setAside(paths[i])
+		default:
+			s.take(paths[i], hour, info)
+			addRanges(s.held, info.Ranges)
+		}
 	}
 	return nil
 }
 
-// rooted returns the ranges of a file under the streams by which the settled ones
-// know them: a fork that the demux made is known to the archive by its root.
-func rooted(settled, ranges coverage.Set) coverage.Set {
-	out := coverage.Set{}
-	for id, st := range ranges {
-		if settled[id] == nil {
-			id = coverage.Root(id)
-		}
-		to := out.Stream(id, st.Host, st.Source)
-		to.Ranges = to.Ranges.AddAll(st.Ranges)
+// adoptSilent is adopt for one file that does not say what its rows cover.
+func (s *survey) adoptSilent(p string, info *datafile.Info, rows offsets) {
+	hour, ok := hourOf(info)
+	if ok && !rows.within(s.held) && !rows.overlap(s.silent) {
+		s.take(p, hour, info)
+		s.plan.Unsure++
+		s.silent.add(rows)
+	} else if !s.silent.contains(rows) {
+		s.setAside(p)
 	}
-	return out
 }
 
-// readArchive reads the indexes of the type's archived sink files. One that can't
-// be read holds nothing that could be taken from it.
-func (s *survey) readArchive(ctx context.Context) ([]archived, error) {
-	days, err := s.fs.List(ctx, path.Join(store.Archive, s.dataType))
-	if err != nil {
-		return nil, fmt.Errorf("list archive: %w", err)
+func (s *survey) take(p string, hour int, info *datafile.Info) {
+	s.good = append(s.good, found{table.DataFile{Path: p, Hour: hour, Stats: info.Stats}, info})
+	s.plan.Adopted = append(s.plan.Adopted, p)
+}
+
+// hourOf returns the partition that a file's rows belong to, if it has rows of one.
+func hourOf(info *datafile.Info) (hour int, ok bool) {
+	hour = table.HourOf(info.Stats.MinTS)
+	return hour, info.Stats.Records > 0 && hour == table.HourOf(info.Stats.MaxTS)
+}
+
+// filesBelow lists the files in the folders of dir, sorted. No dir is an empty one.
+func (s *survey) filesBelow(ctx context.Context, dir string, wanted func(p string) bool) ([]string, error) {
+	folders, err := s.fs.List(ctx, dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
 	}
-	var paths []string
-	for _, d := range days {
-		list, err := s.fs.List(ctx, d.Path)
-		if err != nil {
-			return nil, fmt.Errorf("list archive: %w", err)
-		}
-		for _, f := range list {
-			if !f.IsDir && store.IsSink(f.Path) {
-				paths = append(paths, f.Path)
-			}
-		}
-	}
-	sets := make([]coverage.Set, len(paths))
-	err = s.each(ctx, paths, func(ctx context.Context, i int) error {
-		r, err := s.fs.Open(ctx, paths[i])
-		if err != nil {
-			return ctx.Err()
-		}
-		defer r.Close()
-		sink, err := chunk.ReadSink(r, r.Size())
-		if err != nil || sink.Damage != nil || sink.Index.Type != s.dataType {
-			return ctx.Err()
-		}
-		sets[i] = setOf(&sink.Index)
-		return nil
-	})
 	if err != nil {
 		return nil, err
 	}
-	var out []archived
-	for i, set := range sets {
-		if set != nil {
-			out = append(out, archived{paths[i], set})
+	var out []string
+	for _, d := range folders {
+		if !d.IsDir {
+			continue
+		}
+		list, err := s.fs.List(ctx, d.Path)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, err
+		}
+		for _, f := range list {
+			if !f.IsDir && wanted(f.Path) {
+				out = append(out, f.Path)
+			}
 		}
 	}
+	slices.Sort(out)
 	return out, nil
-}
-
-// setOf returns what an index tells, as coverage.
-func setOf(index *chunk.Index) coverage.Set {
-	set := coverage.Set{}
-	for i := range index.Blocks {
-		for _, e := range index.Blocks[i].Entries {
-			st := set.Stream(e.Stream, e.Host, e.Source)
-			if e.Kind == chunk.Data {
-				st.Cover(e.Range(), e.CRC)
-			} else {
-				st.Tell(e.Kind, e.Range())
-			}
-		}
-	}
-	return set
-}
-
-// decide makes the table's new content, and says what is to be taken in again.
-func (s *survey) decide() {
-	p := s.plan
-	for _, d := range p.Damaged {
-		if d.Kind == table.KindManifest || d.Kind == table.KindManifestList {
-			s.rowsLost = true
-		}
-	}
-	set := coverage.Set{}
-	addRanges(set, s.held)
-	lost := coverage.Set{} // what the table had, and its files have not
-	if s.rowsLost && p.Unsure == 0 {
-		lost = missing(s.known, s.held)
-	} else {
-		// All files are there, or some do not tell what they hold: what no file
-		// tells of had no rows, or is in these.
-		addRanges(set, s.known)
-	}
-	s.facts(set)
-	s.redo(set, lost)
-	for id, st := range lost {
-		for _, r := range st.Ranges {
-			p.Lost += r.Len()
-			if len(p.Missing) < MaxMissing {
-				p.Missing = append(p.Missing, Missing{st.Host, st.Source, id, r.First, r.Last})
-			}
-		}
-	}
-	for _, f := range s.good {
-		p.content.Files = append(p.content.Files, f.DataFile)
-		p.Records += f.Stats.Records
-	}
-	p.Kept = len(s.good) - len(p.Adopted)
-	p.content.Coverage = set
-	if p.base != nil {
-		p.content.Columns = p.base.Columns()
-	}
-	p.content.Columns = columnsOf(p.content.Columns, s.good)
-	p.content.Note = fmt.Sprintf("%d damaged files", len(p.SetBy))
-}
-
-// facts adds what is known of the streams beside their ranges.
-func (s *survey) facts(set coverage.Set) {
-	told := func(from coverage.Set) {
-		for id, st := range from {
-			ranges := set.Stream(id, st.Host, st.Source).Ranges
-			facts := st.Clone()
-			facts.Ranges = nil
-			// Bytes are vouched for where they are in the table.
-			facts.Sums = slices.DeleteFunc(facts.Sums, func(x coverage.Sum) bool {
-				return !ranges.Contains(chunk.Range{First: x.First, Last: x.Last})
-			})
-			set.Merge(coverage.Set{id: facts})
-		}
-	}
-	for _, a := range s.archive {
-		told(a.set)
-	}
-	told(s.known) // the newest checksums last
-}
-
-// redo selects the archived files that hold what the table has not, and takes what
-// they hold out of lost.
-func (s *survey) redo(set, lost coverage.Set) {
-	families := map[string]chunk.Ranges{} // what the family's streams hold, by root
-	for id, st := range set {
-		root := coverage.Root(id)
-		families[root] = families[root].AddAll(st.Ranges)
-	}
-	for _, a := range s.archive {
-		wanted := false
-		for id, st := range a.set {
-			root := coverage.Root(id)
-			for _, r := range st.Ranges {
-				if !families[root].Contains(r) {
-					wanted = true
-				}
-				for of, l := range lost {
-					if coverage.Root(of) != root || !l.Ranges.Overlaps(r) {
-						continue
-					}
-					wanted = true
-					l.Ranges = l.Ranges.Remove(r)
-				}
-			}
-		}
-		if wanted {
-			s.plan.Redone = append(s.plan.Redone, a.path)
-		}
-	}
 }

@@ -1,0 +1,167 @@
+package repair
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/akupara/akupara/chunk"
+	"github.com/akupara/akupara/demux/coverage"
+	"github.com/akupara/akupara/demux/table"
+)
+
+// decide makes the table's new content, and says what is to be taken in again.
+func (s *survey) decide() {
+	p := s.plan
+	for _, d := range p.Damaged {
+		if d.Kind == table.KindManifest || d.Kind == table.KindManifestList {
+			s.rowsLost = true
+		}
+	}
+	s.coverSilent()
+	lost := coverage.Set{} // what the table had, and its files have not
+	if s.rowsLost {
+		lost = missing(withRows(s.known), s.held)
+		if p.Unsure > 0 {
+			// Rows that are there without their neighbours don't tell how far they
+			// reach: gone for sure are only chunks of which no row is there.
+			lost = common(lost, s.archive)
+		}
+	}
+	set := missing(s.known, lost)
+	addRanges(set, s.held)
+	s.facts(set)
+	s.redo(set, lost)
+	for _, k := range s.raw {
+		takeOut(lost, k.set) // it comes by itself
+	}
+	for _, id := range lost.IDs() {
+		st := lost[id]
+		for _, r := range st.Ranges {
+			p.Lost += r.Len()
+			if len(p.Missing) < MaxMissing {
+				p.Missing = append(p.Missing, Missing{st.Host, st.Source, id, r.First, r.Last})
+			}
+		}
+	}
+	for _, f := range s.good {
+		p.content.Files = append(p.content.Files, f.DataFile)
+		p.Records += f.Stats.Records
+	}
+	p.Kept = len(s.good) - len(p.Adopted)
+	p.content.Coverage = set
+	if p.base != nil {
+		p.content.Columns = p.base.Columns()
+	}
+	p.content.Columns = columnsOf(p.content.Columns, s.good)
+	p.content.Note = fmt.Sprintf("%d damaged files", len(p.SetBy))
+}
+
+// facts adds what is known of the streams beside their ranges.
+func (s *survey) facts(set coverage.Set) {
+	add := func(from coverage.Set) {
+		for id, st := range from {
+			ranges := set.Stream(id, st.Host, st.Source).Ranges
+			facts := st.Clone()
+			facts.Ranges = nil
+			// Bytes are vouched for where they are in the table.
+			facts.Sums = slices.DeleteFunc(facts.Sums, func(x coverage.Sum) bool {
+				return !ranges.Contains(chunk.Range{First: x.First, Last: x.Last})
+			})
+			set.Merge(coverage.Set{id: facts})
+		}
+	}
+	for _, k := range s.archive {
+		add(k.set)
+	}
+	add(s.known) // the newest checksums last
+}
+
+// redo selects the archived files that hold what the table has not, and takes what
+// they hold out of lost.
+func (s *survey) redo(set, lost coverage.Set) {
+	families := map[string]chunk.Ranges{} // what the family's streams hold, by root
+	for id, st := range set {
+		root := coverage.Root(id)
+		families[root] = families[root].AddAll(st.Ranges)
+	}
+	for _, k := range s.archive {
+		wanted := takeOut(lost, k.set)
+		for id, st := range k.set {
+			for _, r := range st.Ranges {
+				wanted = wanted || !families[coverage.Root(id)].Contains(r)
+			}
+		}
+		if wanted {
+			s.plan.Redone = append(s.plan.Redone, k.path)
+		}
+	}
+}
+
+// takeOut removes what a sink file holds, and reports whether there was any of it.
+func takeOut(of, sink coverage.Set) bool {
+	some := false
+	for id, st := range of {
+		for _, has := range told(sink, id) {
+			for _, r := range has.Ranges {
+				if st.Ranges.Overlaps(r) {
+					st.Ranges, some = st.Ranges.Remove(r), true
+				}
+			}
+		}
+	}
+	return some
+}
+
+// common returns what of a set's ranges lies in chunks of these sink files.
+func common(of coverage.Set, sinks []sink) coverage.Set {
+	out := coverage.Set{}
+	for id, st := range of {
+		var ranges chunk.Ranges
+		for _, k := range sinks {
+			for _, has := range told(k.set, id) {
+				for _, r := range st.Ranges {
+					ranges = ranges.AddAll(has.Ranges.Covered(r))
+				}
+			}
+		}
+		if len(ranges) > 0 {
+			out.Stream(id, st.Host, st.Source).Ranges = ranges
+		}
+	}
+	return out
+}
+
+// told returns what a sink file tells of a stream, and of those that it is a fork
+// of: forks that the demux made are not known to sink files.
+func told(sink coverage.Set, id string) []*coverage.Stream {
+	var out []*coverage.Stream
+	for ; id != ""; id = coverage.Base(id) {
+		if st := sink[id]; st != nil {
+			out = append(out, st)
+		}
+	}
+	return out
+}
+
+// withRows returns the ranges that have rows: what counts as held and as dropped
+// had no record in it.
+func withRows(set coverage.Set) coverage.Set {
+	out := coverage.Set{}
+	for id, st := range set {
+		ranges := st.Ranges
+		for _, r := range st.Dropped {
+			ranges = ranges.Remove(r)
+		}
+		if len(ranges) > 0 {
+			out.Stream(id, st.Host, st.Source).Ranges = ranges
+		}
+	}
+	return out
+}
+
+func lenOf(set coverage.Set) (n int64) {
+	for _, st := range set {
+		n += st.Ranges.Len()
+	}
+	return n
+}

@@ -1,0 +1,73 @@
+package repair
+
+import (
+	"context"
+	"fmt"
+	"path"
+
+	"github.com/akupara/akupara/chunk"
+	"github.com/akupara/akupara/demux/coverage"
+	"github.com/akupara/akupara/store"
+)
+
+// sink is a sink file and what its index tells.
+type sink struct {
+	path   string
+	set    coverage.Set // Ranges of all data, facts, checksums
+	chunks []piece      // its data
+}
+
+// piece is the range of one chunk.
+type piece struct {
+	stream string
+	chunk.Range
+}
+
+// readSinks reads the indexes of the type's sink files in an area. One that can't
+// be read holds nothing that could be taken from it.
+func (s *survey) readSinks(ctx context.Context, area string) ([]sink, error) {
+	paths, err := s.filesBelow(ctx, path.Join(area, s.dataType), store.IsSink)
+	if err != nil {
+		return nil, fmt.Errorf("list %s: %w", area, err)
+	}
+	sinks := make([]sink, len(paths))
+	err = s.each(ctx, paths, func(ctx context.Context, i int) error {
+		r, err := s.fs.Open(ctx, paths[i])
+		if err != nil {
+			return ctx.Err()
+		}
+		defer r.Close()
+		read, err := chunk.ReadSink(r, r.Size())
+		if err != nil || read.Damage != nil || read.Index.Type != s.dataType || read.Index.Segment != string(store.SegmentOf(paths[i])) {
+			return ctx.Err()
+		}
+		sinks[i] = sinkOf(paths[i], &read.Index)
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	var out []sink
+	for _, k := range sinks {
+		if k.set != nil {
+			out = append(out, k)
+		}
+	}
+	return out, nil
+}
+
+func sinkOf(p string, index *chunk.Index) sink {
+	k := sink{path: p, set: coverage.Set{}}
+	for i := range index.Blocks {
+		for _, e := range index.Blocks[i].Entries {
+			st := k.set.Stream(e.Stream, e.Host, e.Source)
+			if e.Kind == chunk.Data {
+				st.Cover(e.Range(), e.CRC)
+				k.chunks = append(k.chunks, piece{e.Stream, e.Range()})
+			} else {
+				st.Tell(e.Kind, e.Range())
+			}
+		}
+	}
+	return k
+}
