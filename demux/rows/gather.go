@@ -39,15 +39,16 @@ func (g *gather) group(cols []schema.Column, rows []uint32) error {
 	}
 	g.w.BeginGroup()
 	for i := range cols {
-		if err := g.column(&cols[i]); err != nil {
+		if err := g.column(cols, i); err != nil {
 			return err
 		}
 	}
 	return g.w.EndGroup(len(rows))
 }
 
-func (g *gather) column(c *schema.Column) error {
-	b := g.b
+// column writes the i-th column of the row group.
+func (g *gather) column(cols []schema.Column, i int) error {
+	b, c := g.b, &cols[i]
 	all := parquetfile.Levels{N: len(g.rows)}
 	switch c.Name {
 	case schema.TS:
@@ -72,7 +73,7 @@ func (g *gather) column(c *schema.Column) error {
 		g.attributes()
 	default:
 		own := b.byName[schema.Fold(c.Name)]
-		if own == nil || own.typ == 0 || own.len() == 0 {
+		if own == nil || own.typ == 0 || own.len() == 0 || own.name != c.Name && has(cols, own.name) {
 			g.null(c)
 			return nil
 		}
@@ -82,6 +83,12 @@ func (g *gather) column(c *schema.Column) error {
 		g.values(own, true)
 	}
 	return nil
+}
+
+// has reports whether a column is called so. Tables may have several columns whose
+// names are folded alike: the values are those of one.
+func has(cols []schema.Column, name string) bool {
+	return slices.ContainsFunc(cols, func(c schema.Column) bool { return c.Name == name })
 }
 
 // null writes a column that no row has a value of.

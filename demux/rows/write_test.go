@@ -115,6 +115,30 @@ func atoi(s string) int64 {
 	return n
 }
 
+// A table may have columns whose names are folded alike, from before they were:
+// what is in one does not go to the other, nor does the other's type stop the run.
+func TestColumnsThatAreFoldedAlikeKeepTheirOwn(t *testing.T) {
+	for _, names := range [][2]string{{"s", "\u017f"}, {"\u017f", "s"}} {
+		cols := schema.Plan(nil, nil, 0)
+		for i, n := range names {
+			cols = append(cols, schema.Column{ID: 100 + i, Name: n, Type: [...]schema.Type{schema.Long, schema.String}[i]})
+		}
+		b := NewBuilder(Options{Existing: cols})
+		b.Origin("h", "/s", "x", nil)
+		b.Row(0, 0)
+		b.Column(names[0]).Long(7)
+		if b.Column(names[1]) != nil {
+			t.Errorf("%q has a column beside %q", names[1], names[0])
+		}
+		b.Attr(names[1], []byte("v"))
+		_, mem := writeAll(t, b, schema.Plan(cols, b.Columns(), 101), Layout{})
+		got := read(t, mem[0])[0]
+		if got[names[0]] != "7" || got[names[1]] != "<null>" || got["attributes"] != names[1]+"=v " {
+			t.Errorf("%q: got %v", names, got)
+		}
+	}
+}
+
 func TestEveryLeafCarriesItsFieldID(t *testing.T) {
 	b := NewBuilder(Options{})
 	b.Origin("h", "s", "x", nil)
