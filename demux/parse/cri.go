@@ -22,6 +22,7 @@ type criFormat struct {
 	group     grouper // inner, where its records may be several lines
 	multiline bool    // lines of one output in a record are one message
 	units     []unit
+	lasts     map[string]int // where each output's last message is in units
 }
 
 // unit is one message of a record.
@@ -35,7 +36,7 @@ type unit struct {
 }
 
 func newCRI(inner format) *criFormat {
-	f := &criFormat{inner: inner}
+	f := &criFormat{inner: inner, lasts: map[string]int{}}
 	f.group, _ = inner.(grouper)
 	return f
 }
@@ -68,6 +69,10 @@ func (f *criFormat) record(r *reader, rec []byte) {
 		return
 	}
 	f.units = f.units[:0]
+	if len(f.lasts) > 16 { // clearing costs what the map ever held
+		f.lasts = map[string]int{}
+	}
+	clear(f.lasts)
 	for at := 0; at < len(rec); {
 		n := bytes.IndexByte(rec[at:], '\n') + 1
 		if n == 0 {
@@ -91,14 +96,9 @@ func (f *criFormat) record(r *reader, rec []byte) {
 // add adds a line to the message that it belongs to.
 func (f *criFormat) add(at int, line []byte) {
 	l, ok := criLine(line)
-	for i := len(f.units) - 1; i >= 0 && ok; i-- {
-		u := &f.units[i]
-		if !bytes.Equal(u.output, l.output) {
-			continue
-		}
-		if !u.open && !f.multiline {
-			break
-		}
+	last, seen := f.lasts[string(l.output)]
+	if ok && seen && (f.units[last].open || f.multiline) {
+		u := &f.units[last]
 		if len(u.own) == 0 {
 			u.own = append(u.own, u.text...)
 		}
@@ -121,6 +121,7 @@ func (f *criFormat) add(at int, line []byte) {
 	*u = unit{at: at, text: line, own: u.own[:0]}
 	if ok {
 		u.output, u.time, u.text, u.open = l.output, l.time, l.text, l.partial
+		f.lasts[string(l.output)] = len(f.units) - 1
 	}
 }
 
