@@ -140,6 +140,7 @@ func tableRows(t testing.TB, st store.FS) []row {
 		}
 		rows = append(rows, got...)
 	}
+	filesCover(t, st, tab, files)
 	slices.SortFunc(rows, func(a, b row) int {
 		if c := strings.Compare(a.Stream, b.Stream); c != 0 {
 			return c
