@@ -58,22 +58,31 @@ func (s *survey) decide() {
 
 // facts adds what is known of the streams beside their ranges.
 func (s *survey) facts(set coverage.Set) {
-	add := func(from coverage.Set) {
+	forked := map[string]bool{} // families, by root
+	for _, of := range []coverage.Set{set, s.known} {
+		for id := range of {
+			if coverage.Base(id) != "" {
+				forked[coverage.Root(id)] = true
+			}
+		}
+	}
+	add := func(from coverage.Set, archived bool) {
 		for id, st := range from {
 			ranges := set.Stream(id, st.Host, st.Source).Ranges
 			facts := st.Clone()
 			facts.Ranges = nil
-			// Bytes are vouched for where they are in the table.
+			// Bytes are vouched for where they are in the table. Of a family with
+			// forks the archive does not say of which stream they became rows.
 			facts.Sums = slices.DeleteFunc(facts.Sums, func(x coverage.Sum) bool {
-				return !ranges.Contains(chunk.Range{First: x.First, Last: x.Last})
+				return archived && forked[coverage.Root(id)] || !ranges.Contains(chunk.Range{First: x.First, Last: x.Last})
 			})
 			set.Merge(coverage.Set{id: facts})
 		}
 	}
 	for _, k := range s.archive {
-		add(k.set)
+		add(k.set, true)
 	}
-	add(s.known) // the newest checksums last
+	add(s.known, false) // the newest checksums last
 }
 
 // redo selects the archived files that hold what the table has not, and takes what
@@ -84,8 +93,11 @@ func (s *survey) redo(set, lost coverage.Set) {
 		root := coverage.Root(id)
 		families[root] = families[root].AddAll(st.Ranges)
 	}
+	had := lost.Clone()
 	for _, k := range s.archive {
-		wanted := takeOut(lost, k.set)
+		// Several may have chunks of a range: a fork's are known by its root.
+		wanted := sharesAny(had, k.set)
+		takeOut(lost, k.set)
 		for id, st := range k.set {
 			for _, r := range st.Ranges {
 				wanted = wanted || !families[coverage.Root(id)].Contains(r)
@@ -97,19 +109,31 @@ func (s *survey) redo(set, lost coverage.Set) {
 	}
 }
 
-// takeOut removes what a sink file holds, and reports whether there was any of it.
-func takeOut(of, sink coverage.Set) bool {
-	some := false
+// sharesAny reports whether a sink file holds any of a set's ranges.
+func sharesAny(of, sink coverage.Set) bool {
 	for id, st := range of {
 		for _, has := range told(sink, id) {
 			for _, r := range has.Ranges {
 				if st.Ranges.Overlaps(r) {
-					st.Ranges, some = st.Ranges.Remove(r), true
+					return true
 				}
 			}
 		}
 	}
-	return some
+	return false
+}
+
+// takeOut removes what a sink file holds.
+func takeOut(of, sink coverage.Set) {
+	for id, st := range of {
+		for _, has := range told(sink, id) {
+			for _, r := range has.Ranges {
+				if st.Ranges.Overlaps(r) {
+					st.Ranges = st.Ranges.Remove(r)
+				}
+			}
+		}
+	}
 }
 
 // common returns what of a set's ranges lies in chunks of these sink files.
