@@ -279,3 +279,18 @@ func TestAPanicFailsARunAndNoMore(t *testing.T) {
 		t.Errorf("%d rows, want 10", len(tableRows(t, st)))
 	}
 }
+
+// A chunk that can't be parsed is left out, also while some file of the store can't
+// be read.
+func TestAFileThatCannotBeReadKeepsNoChunkFromBeingLeftOut(t *testing.T) {
+	st := testStore(t)
+	publish(t, st, []chunk.Chunk{lines2("h", 0, 10), lines2("b", 0, 10)})
+	d := testDemux(t, st, nil)
+	failOn(d, "h at", func() error {
+		_ = d.fs.note("archive/app/2026-01-01/a.avro", errBlocks)
+		return errors.New("no such column")
+	})
+	if rep := succeed(t, d, "app"); rep.Isolated != 1 || len(tableRows(t, st)) != 10 {
+		t.Errorf("%d chunks left out, %d rows; want 1 and 10", rep.Isolated, len(tableRows(t, st)))
+	}
+}

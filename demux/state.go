@@ -73,11 +73,12 @@ func (d *Demux) failed(ctx context.Context, r *run, err error, store bool) error
 		d.setAside(dataType, file.path, err, nil) // of the archive: it counts as gone some day
 		return err
 	}
-	if store {
+	var input *inputError
+	known := errors.As(err, &input)
+	if store && !known {
 		return err
 	}
-	var input *inputError
-	if !errors.As(err, &input) {
+	if !known {
 		input = &inputError{stage: r.stage, err: err}
 	}
 	var p *panicked
