@@ -14,6 +14,7 @@ import (
 
 	"github.com/akupara/akupara/demux/coverage"
 	"github.com/akupara/akupara/demux/datafile"
+	"github.com/akupara/akupara/demux/schema"
 	"github.com/akupara/akupara/demux/table"
 	"github.com/akupara/akupara/store"
 )
@@ -238,8 +239,10 @@ func (s *survey) adopt(ctx context.Context, named []table.DataFile) error {
 	if err != nil {
 		return err
 	}
+	agreed := s.agreed()
 	for i, info := range infos {
-		if info == nil {
+		// A failed try may have numbered its columns as others were numbered later.
+		if info == nil || !agreed.with(info.Columns) {
 			s.setAside(paths[i])
 			continue
 		}
@@ -273,6 +276,40 @@ func (s *survey) adoptSilent(p string, info *datafile.Info, rows offsets) {
 	} else if !s.silent.contains(rows) {
 		s.setAside(p)
 	}
+}
+
+// agreed returns the columns of the table, and of the files that it names.
+func (s *survey) agreed() agreement {
+	a := agreement{map[int]schema.Column{}, map[string]int{}}
+	if s.plan.base != nil {
+		a.with(s.plan.base.Columns())
+	}
+	for _, f := range s.good {
+		a.with(f.info.Columns)
+	}
+	return a
+}
+
+// agreement is which column has which id.
+type agreement struct {
+	byID map[int]schema.Column
+	ids  map[string]int // by folded name
+}
+
+// with takes in a file's columns, if they are the same as those so far: it reports
+// whether they are.
+func (a agreement) with(cols []schema.Column) bool {
+	for _, c := range cols {
+		has, known := a.byID[c.ID]
+		id, named := a.ids[schema.Fold(c.Name)]
+		if known && (has.Type != c.Type || schema.Fold(has.Name) != schema.Fold(c.Name)) || named && id != c.ID {
+			return false
+		}
+	}
+	for _, c := range cols {
+		a.byID[c.ID], a.ids[schema.Fold(c.Name)] = c, c.ID
+	}
+	return true
 }
 
 func (s *survey) take(p string, hour int, info *datafile.Info) {
