@@ -42,8 +42,8 @@ type Report struct {
 	OverlapsTotal int64   `json:"overlaps_total"`
 	Lost          []Range `json:"lost"`    // destroyed by the source before they could be read
 	Dropped       []Range `json:"dropped"` // by a filter or a full spool; at most MaxDropped of each stream
-	// Unreadable are sink files whose header is damaged: what they held is not
-	// known. Those in raw/ the demux will move to quarantine.
+	// Unreadable are sink files whose header is damaged, or another file's: what
+	// they held is not known. Those in raw/ the demux will move to quarantine.
 	Unreadable []string `json:"unreadable"`
 
 	DroppedTotal int64 `json:"dropped_total"` // ranges

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"path"
 	"slices"
 	"strings"
 	"testing"
@@ -147,6 +148,24 @@ func TestUnreadableSinkFilesAreListed(t *testing.T) {
 	r := run(t, s)
 	if len(r.Unreadable) != 1 || !strings.HasSuffix(r.Unreadable[0], "-000099.avro") || r.Unpublished != 10 {
 		t.Errorf("got %+v", r)
+	}
+}
+
+// All that a file in another's place holds may be in the tables: what the other one
+// held is not known.
+func TestAFileInQuarantineInAnothersPlaceIsUnreadable(t *testing.T) {
+	s := querytest.New(t)
+	p := s.Publish(t, data("s", 0, 1))
+	s.Commit(t, "raw", data("s", 0, 1))
+	for want, segment := range []string{path.Base(p), "20260301T100000.000000Z-c1-000099.avro"} {
+		to := "quarantine/app/2026-03-01/" + segment
+		if err := s.FS.Rename(t.Context(), p, to); err != nil {
+			t.Fatal(err)
+		}
+		p = to
+		if r := run(t, s); len(r.Unreadable) != want || r.OK() != (want == 0) {
+			t.Errorf("%s: unreadable: %v, want %d; OK: %v", segment, r.Unreadable, want, r.OK())
+		}
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"github.com/akupara/akupara/chunk"
 	"github.com/akupara/akupara/demux/coverage"
 	"github.com/akupara/akupara/demux/quarantine"
+	"github.com/akupara/akupara/store"
 )
 
 // Quarantined is a part of a stream that is in a quarantined file, and that
@@ -48,6 +49,10 @@ func (a *auditor) quarantine(ctx context.Context) (map[string][]quarantined, err
 		case err != nil:
 			a.damage(e.Type, e.Path, kindSink, err)
 		default:
+			if index.Segment != "" && index.Segment != string(store.SegmentOf(e.Path)) {
+				// It took another's place: what that one held is not known.
+				a.Unreadable = append(a.Unreadable, e.Path)
+			}
 			out[index.Type] = append(out[index.Type], quarantined{e, parts, index})
 		}
 	}
