@@ -137,23 +137,38 @@ func (l *leases) write(ctx context.Context, p string, beat int) error {
 	return store.PublishBytes(ctx, l.fs, store.Temp(p, newID()), p, data)
 }
 
-// read returns nil when there is no lease that can be read.
+// read returns nil when there is no lease that can be read. What takes its place,
+// such as a folder or a file without rights, is nobody's, and stops nobody.
 func (l *leases) read(ctx context.Context, p string) (*leaseState, error) {
-	r, err := l.fs.Open(ctx, p)
+	data, err := l.content(ctx, p)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("read lease: %w", err)
-	}
-	defer r.Close()
-	data, err := io.ReadAll(io.NewSectionReader(r, 0, min(r.Size(), leaseMax)))
-	if err != nil {
-		return nil, fmt.Errorf("read lease: %w", err)
+		info, statErr := l.fs.Stat(ctx, p)
+		if statErr != nil {
+			return nil, fmt.Errorf("read lease: %w", err) // the store fails
+		}
+		if info.IsDir {
+			// It would be in the way of the file.
+			if err := l.fs.Remove(ctx, p); err != nil {
+				return nil, fmt.Errorf("remove the folder in the lease's place: %w", err)
+			}
+		}
+		return nil, nil
 	}
 	var state leaseState
 	if json.Unmarshal(data, &state) != nil {
 		return nil, nil // damaged: nobody's
 	}
 	return &state, nil
+}
+
+func (l *leases) content(ctx context.Context, p string) ([]byte, error) {
+	r, err := l.fs.Open(ctx, p)
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	return io.ReadAll(io.NewSectionReader(r, 0, min(r.Size(), leaseMax)))
 }
