@@ -59,8 +59,36 @@ func newRot(t *testing.T) *rot {
 		published()
 		mustAkupara(t, "demux", "--once", "--config", r.config)
 	}
+	// What was in a sink file that was damaged came again since.
+	for _, broken := range []bool{true, false} {
+		send(lines("a", 5*n*numberedLen("a"), n, 6))
+		published()
+		if broken {
+			raw, err := filepath.Glob(filepath.Join(r.store, "raw/app/*/*.avro"))
+			if err != nil || len(raw) != 1 {
+				t.Fatalf("waiting sink files: %v, %v; want one", raw, err)
+			}
+			b := []byte(mustRead(t, raw[0]))
+			b[len(b)-30] ^= 1
+			if err := os.WriteFile(raw[0], b, 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		mustAkupara(t, "demux", "--once", "--config", r.config)
+	}
+	r.rows += n
+	// The lease of a demux that was killed.
+	host, err := os.Hostname()
+	if err != nil {
+		t.Fatal(err)
+	}
+	const noProcess = 1 << 30
+	lease := fmt.Sprintf(`{"holder":"0a0b0c0d0e0f","host":%q,"pid":%d,"beat":3}`, host, noProcess)
+	if err := os.WriteFile(filepath.Join(r.store, "tables/app/_lease"), []byte(lease), 0o644); err != nil {
+		t.Fatal(err)
+	}
 	// One file of each of two types waits.
-	send(lines("a", 5*n*numberedLen("a"), n, 7))
+	send(lines("a", 6*n*numberedLen("a"), n, 7))
 	send(piece("other", "o", 0, "one\n"))
 	r.rows += n
 	published()
@@ -103,6 +131,9 @@ const (
 	rotData        = "data file"
 	rotArchived    = "archived sink file"
 	rotRaw         = "sink file"
+	rotQuarantined = "quarantined sink file"
+	rotNote        = "reasons of a quarantined sink file"
+	rotLease       = "lease"
 )
 
 // kinds sorts all files of the store by what they are. A file of a kind that is
@@ -140,6 +171,12 @@ func (r *rot) kinds(t *testing.T) map[string][]string {
 			kind = rotRaw
 		case area == "archive":
 			kind = rotArchived
+		case area == "quarantine" && strings.HasSuffix(base, ".avro"):
+			kind = rotQuarantined
+		case area == "quarantine" && strings.HasSuffix(base, ".reason.json"):
+			kind = rotNote
+		case base == "_lease":
+			kind = rotLease
 		case base == newest:
 			kind = rotMetadata
 		case strings.HasSuffix(base, ".metadata.json"):
@@ -236,8 +273,9 @@ func TestEachDamageOfAStoreIsToldContainedAndRepaired(t *testing.T) {
 	t.Parallel()
 	r := newRot(t)
 	kinds := r.kinds(t)
-	harmless := []string{rotHint, rotOldMetadata, rotOldList}
-	for _, kind := range []string{rotMetadata, rotOldMetadata, rotHint, rotList, rotOldList, rotManifest, rotCoverage, rotData, rotArchived, rotRaw} {
+	// These need no repair.
+	notOurs := []string{rotHint, rotOldMetadata, rotOldList, rotArchived, rotRaw, rotQuarantined, rotNote, rotLease}
+	for _, kind := range []string{rotMetadata, rotOldMetadata, rotHint, rotList, rotOldList, rotManifest, rotCoverage, rotData, rotArchived, rotRaw, rotQuarantined, rotNote, rotLease} {
 		list := kinds[kind]
 		if len(list) == 0 {
 			t.Errorf("the store has no %s", kind)
@@ -254,17 +292,32 @@ func TestEachDamageOfAStoreIsToldContainedAndRepaired(t *testing.T) {
 					other = kinds[rotOldList][0]
 				case how == "another in its place" && kind == rotRaw:
 					other = kinds[rotArchived][0]
+				case how == "another in its place" && kind == rotQuarantined:
+					other = kinds[rotArchived][len(kinds[rotArchived])-1]
 				case how == "another in its place" && other == victim:
 					t.Skip("there is one file of that kind")
 				}
 				damage(t, filepath.Join(r.store, victim), filepath.Join(r.store, other))
 				said, code := r.akupara(t, "audit", "--deep")
 				// What is gone without a trace, or was never asked for its bytes, can't be told.
-				toldOf := kind != rotOldList && kind != rotHint && !(kind == rotRaw && (how == "missing" || how == "a folder in its place")) && !(kind == rotArchived && (how == "missing" || how == "a folder in its place" || how == "another in its place"))
+				toldOf := true
+				switch kind {
+				case rotOldList, rotHint, rotNote, rotLease:
+					toldOf = false
+				case rotRaw:
+					toldOf = how != "missing" && how != "a folder in its place"
+				case rotArchived:
+					toldOf = how != "missing" && how != "a folder in its place" && how != "another in its place"
+				case rotQuarantined: // its damage is known; only its index matters
+					toldOf = how == "empty" || how == "another in its place" || how == "no rights"
+				}
+				if !strings.Contains(said, " in the tables") {
+					t.Errorf("audit --deep does not get to its end (exit code %d):\n%s", code, said)
+				}
 				if toldOf && !strings.Contains(said, filepath.Base(victim)) {
 					t.Errorf("audit --deep does not name %s (exit code %d):\n%s", victim, code, said)
 				}
-				needed := !slices.Contains(harmless, kind) && kind != rotArchived && kind != rotRaw
+				needed := !slices.Contains(notOurs, kind)
 				if needed && code != 1 {
 					t.Errorf("audit --deep: exit code %d, want 1", code)
 				}
@@ -296,8 +349,7 @@ func TestEachDamageOfAStoreIsToldContainedAndRepaired(t *testing.T) {
 				if got != want {
 					t.Errorf("rows, and different ones: got %s, want %s\n%s", got, want, ran)
 				}
-				clean := kind != rotArchived && kind != rotRaw && !slices.Contains(harmless, kind)
-				if clean && (code != 0 || !strings.Contains(said, "no gaps, no overlaps")) {
+				if needed && (code != 0 || !strings.Contains(said, "no gaps, no overlaps")) {
 					t.Errorf("audit --deep after the repair: exit code %d\n%s", code, said)
 				}
 			})
