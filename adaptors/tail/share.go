@@ -183,7 +183,7 @@ func (r *run) take(s *stream) (*stream, error) {
 		r.files.others.remove(s)
 		r.files.forget(s)
 		r.board.Hide(s.out)
-		return nil, nil
+		return nil, nil //nolint:nilerr // it is another's, or nobody's
 	case r.files.lost.has(s) && k.Sent == s.out.Sent() && bytes.Equal(k.Identity, s.out.Identity()): // nobody took it meanwhile
 		s.released = false
 		return s, nil
@@ -192,7 +192,7 @@ func (r *run) take(s *stream) (*stream, error) {
 	r.files.forget(s)
 	id, err := ident.Decode(k.Identity)
 	if err != nil {
-		return nil, nil // it was decoded before
+		return nil, nil //nolint:nilerr // it was decoded before
 	}
 	own := restore(&r.env, k, id, s.lostAt)
 	own.told = s.told

@@ -77,6 +77,7 @@ type Error struct {
 // Reason is why something was refused, where the sender acts by it.
 type Reason string
 
-// TooManyTypes: the collector takes no more data types than it has. Batches of
-// the one that was refused may be taken later; those of others are taken now.
+// TooManyTypes says that the collector takes no more data types than it has.
+// Batches of the one that was refused may be taken later; those of others are
+// taken now.
 const TooManyTypes Reason = "too_many_types"
