@@ -31,9 +31,6 @@ func (s *survey) decide() {
 	addRanges(set, s.held)
 	s.facts(set)
 	s.redo(set, lost)
-	for _, k := range s.raw {
-		takeOut(lost, k.set) // it comes by itself
-	}
 	for _, id := range lost.IDs() {
 		st := lost[id]
 		for _, r := range st.Ranges {
@@ -93,11 +90,11 @@ func (s *survey) redo(set, lost coverage.Set) {
 		root := coverage.Root(id)
 		families[root] = families[root].AddAll(st.Ranges)
 	}
-	had := lost.Clone()
+	had, heirs := lost.Clone(), heirs(lost)
 	for _, k := range s.archive {
 		// Several may have chunks of a range: a fork's are known by its root.
-		wanted := sharesAny(had, k.set)
-		takeOut(lost, k.set)
+		wanted := sharesAny(had, heirs, k.set)
+		takeOut(lost, heirs, k.set)
 		for id, st := range k.set {
 			for _, r := range st.Ranges {
 				wanted = wanted || !families[coverage.Root(id)].Contains(r)
@@ -107,26 +104,40 @@ func (s *survey) redo(set, lost coverage.Set) {
 			s.plan.Redone = append(s.plan.Redone, k.path)
 		}
 	}
+	for _, k := range s.raw {
+		takeOut(lost, heirs, k.set) // it comes by itself
+	}
 }
 
-// sharesAny reports whether a sink file holds any of a set's ranges.
-func sharesAny(of, sink coverage.Set) bool {
-	for id, st := range of {
-		for _, has := range told(sink, id) {
-			for _, r := range has.Ranges {
-				if st.Ranges.Overlaps(r) {
-					return true
-				}
+// heirs maps each stream to those of the set that have bytes of its sink files: to
+// itself, and to its forks, which sink files don't know when the demux made them.
+func heirs(set coverage.Set) map[string][]string {
+	out := map[string][]string{}
+	for id := range set {
+		for of := id; of != ""; of = coverage.Base(of) {
+			out[of] = append(out[of], id)
+		}
+	}
+	return out
+}
+
+// sharesAny reports whether a sink file holds any ranges of a set with these heirs.
+func sharesAny(set coverage.Set, heirs map[string][]string, sink coverage.Set) bool {
+	for of, has := range sink {
+		for _, id := range heirs[of] {
+			if slices.ContainsFunc(has.Ranges, set[id].Ranges.Overlaps) {
+				return true
 			}
 		}
 	}
 	return false
 }
 
-// takeOut removes what a sink file holds.
-func takeOut(of, sink coverage.Set) {
-	for id, st := range of {
-		for _, has := range told(sink, id) {
+// takeOut removes what a sink file holds from a set with these heirs.
+func takeOut(from coverage.Set, heirs map[string][]string, sink coverage.Set) {
+	for of, has := range sink {
+		for _, id := range heirs[of] {
+			st := from[id]
 			for _, r := range has.Ranges {
 				if st.Ranges.Overlaps(r) {
 					st.Ranges = st.Ranges.Remove(r)
@@ -137,31 +148,20 @@ func takeOut(of, sink coverage.Set) {
 }
 
 // common returns what of a set's ranges lies in chunks of these sink files.
-func common(of coverage.Set, sinks []sink) coverage.Set {
+func common(set coverage.Set, sinks []sink) coverage.Set {
 	out := coverage.Set{}
-	for id, st := range of {
-		var ranges chunk.Ranges
-		for _, k := range sinks {
-			for _, has := range told(k.set, id) {
-				for _, r := range st.Ranges {
-					ranges = ranges.AddAll(has.Ranges.Covered(r))
+	heirs := heirs(set)
+	for _, k := range sinks {
+		for of, has := range k.set {
+			for _, id := range heirs[of] {
+				st := set[id]
+				for _, r := range has.Ranges {
+					if c := st.Ranges.Covered(r); len(c) > 0 {
+						to := out.Stream(id, st.Host, st.Source)
+						to.Ranges = to.Ranges.AddAll(c)
+					}
 				}
 			}
-		}
-		if len(ranges) > 0 {
-			out.Stream(id, st.Host, st.Source).Ranges = ranges
-		}
-	}
-	return out
-}
-
-// told returns what a sink file tells of a stream, and of those that it is a fork
-// of: forks that the demux made are not known to sink files.
-func told(sink coverage.Set, id string) []*coverage.Stream {
-	var out []*coverage.Stream
-	for ; id != ""; id = coverage.Base(id) {
-		if st := sink[id]; st != nil {
-			out = append(out, st)
 		}
 	}
 	return out

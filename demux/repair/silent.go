@@ -3,6 +3,7 @@ package repair
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"sort"
 	"sync"
@@ -118,7 +119,9 @@ func (s *survey) coverSilent() {
 	}
 	pieces := map[string][]chunk.Range{} // of sink files, by stream
 	borders := map[string]chunk.Ranges{}
+	whose := coverage.Set{}
 	for _, k := range slices.Concat(s.archive, s.raw) {
+		maps.Copy(whose, k.set)
 		for _, c := range k.chunks {
 			pieces[c.stream] = append(pieces[c.stream], c.Range)
 			borders[c.stream] = borders[c.stream].Add(c.Range)
@@ -154,20 +157,10 @@ func (s *survey) coverSilent() {
 			}
 			covered = covered.Add(r)
 		}
-		if st := firstSink(s, from); st != nil && source == "" {
+		if st := whose[from]; st != nil && source == "" {
 			host, source = st.Host, st.Source
 		}
 		to := s.held.Stream(id, host, source)
 		to.Ranges = to.Ranges.AddAll(covered)
 	}
-}
-
-// firstSink returns what any sink file tells of a stream.
-func firstSink(s *survey, id string) *coverage.Stream {
-	for _, k := range slices.Concat(s.archive, s.raw) {
-		if st := k.set[id]; st != nil {
-			return st
-		}
-	}
-	return nil
 }
