@@ -2,6 +2,7 @@ package parse
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -146,13 +147,12 @@ func TestCostIsLinearInARecordsBytes(t *testing.T) {
 // FuzzCost looks for a record whose cost is not: a head, a part that is repeated,
 // with its number where there is a 0, and a foot.
 func FuzzCost(f *testing.F) {
-	for _, s := range [][3]string{
-		{"{", `"a":1,`, `"b":0}`}, {"{", `"k0":1,`, `"b":0}`}, {`{"a":`, "[", "]}"}, {"<13>1 - - - - - [a", ` b="c"`, "] x"},
-		{"m{", `l0="x",`, "} 1"}, {"", `{"log":"x","stream":"0","time":""}` + "\n", ""}, {"2024-05-01 10:00:00,000 INFO ", "[a] ", ""},
+	for _, s := range [][4]string{
+		{"json", "{", `"a":1,`, `"b":0}`}, {"json", "{", `"k0":1,`, `"b":0}`}, {"cpu", `{"a":`, "[", "]}"},
+		{"syslog", "<13>1 - - - - - [a", ` b="c"`, "] x"}, {"prometheus", "m{", `l0="x",`, "} 1"},
+		{"cri", "", `{"log":"x","stream":"0","time":""}` + "\n", ""}, {"log4j", "2024-05-01 10:00:00,000 INFO ", "[a] ", ""},
 	} {
-		for i := range Names() {
-			f.Add(uint8(i), s[0], s[1], s[2])
-		}
+		f.Add(uint8(slices.Index(Names(), s[0])), s[1], s[2], s[3])
 	}
 	b := rows.NewBuilder(rows.Options{})
 	f.Fuzz(func(t *testing.T, parser uint8, head, part, foot string) {
