@@ -124,8 +124,9 @@ func sayProgress(w io.Writer, now func() time.Time) func(what string, done, tota
 	}
 }
 
-// withEngine opens a query engine on the site; SIGINT cancels what it does.
-func (a *app) withEngine(ctx context.Context, use func(ctx context.Context, p parts, e *query.Engine) error) error {
+// withStore opens the store of the site, which must be there; SIGINT cancels what
+// is done with it.
+func (a *app) withStore(ctx context.Context, use func(ctx context.Context, p parts) error) error {
 	p, err := a.parts(slog.LevelWarn)
 	if err != nil {
 		return err
@@ -135,6 +136,15 @@ func (a *app) withEngine(ctx context.Context, use func(ctx context.Context, p pa
 	}
 	ctx, stop := daemon.Signals(ctx, p.log, func() { os.Exit(exitFailed) })
 	defer stop()
+	return use(ctx, p)
+}
+
+// withEngine is withStore with a query engine on it.
+func (a *app) withEngine(ctx context.Context, use func(ctx context.Context, p parts, e *query.Engine) error) error {
+	return a.withStore(ctx, func(ctx context.Context, p parts) error { return a.engine(ctx, p, use) })
+}
+
+func (a *app) engine(ctx context.Context, p parts, use func(ctx context.Context, p parts, e *query.Engine) error) error {
 	e, err := openEngine(p.fs, p.Store.V.String(), query.Options{CacheDir: p.cacheDir()})
 	if err != nil {
 		return err

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
-	"os"
 	"path"
 	"time"
 
@@ -45,63 +44,56 @@ mended.`,
 	c.Flags().BoolVar(&apply, "apply", false, "do it")
 	c.Flags().BoolVar(&asJSON, "json", false, "print one JSON object")
 	return a.command(c, func(ctx context.Context, args []string) error {
-		p, err := a.parts(slog.LevelWarn)
-		if err != nil {
-			return err
-		}
-		if err := p.mustExist(); err != nil {
-			return err
-		}
-		ctx, stop := daemon.Signals(ctx, p.log, func() { os.Exit(exitFailed) })
-		defer stop()
-		none := fmt.Errorf("there is no table %s", args[0])
-		if chunk.CheckType(args[0]) != nil {
-			return none
-		}
-		if _, err := p.fs.Stat(ctx, path.Join(store.Tables, args[0])); errors.Is(err, fs.ErrNotExist) {
-			return none
-		}
-		if apply {
-			// Runs would commit on what is being replaced.
-			d := demux.New(demux.DefaultConfig(), p.fs, p.Store.V.String(), p.log, daemon.NewRegistry())
-			release, err := d.Hold(ctx, args[0], holdWait)
+		return a.withStore(ctx, func(ctx context.Context, p parts) error {
+			none := fmt.Errorf("there is no table %s", args[0])
+			if chunk.CheckType(args[0]) != nil {
+				return none
+			}
+			if _, err := p.fs.Stat(ctx, path.Join(store.Tables, args[0])); errors.Is(err, fs.ErrNotExist) {
+				return none
+			}
+			if apply {
+				// Runs would commit on what is being replaced.
+				d := demux.New(demux.DefaultConfig(), p.fs, p.Store.V.String(), p.log, daemon.NewRegistry())
+				release, err := d.Hold(ctx, args[0], holdWait)
+				if err != nil {
+					return err
+				}
+				defer release()
+			}
+			plan, err := repair.Survey(ctx, p.fs, p.Store.V.String(), args[0], repair.Options{Deep: deep, Progress: a.progress()})
+			if errors.Is(err, fs.ErrNotExist) {
+				return none
+			}
 			if err != nil {
 				return err
 			}
-			defer release()
-		}
-		plan, err := repair.Survey(ctx, p.fs, p.Store.V.String(), args[0], repair.Options{Deep: deep, Progress: a.progress()})
-		if errors.Is(err, fs.ErrNotExist) {
-			return none
-		}
-		if err != nil {
-			return err
-		}
-		if asJSON {
-			if err := a.printJSON(plan); err != nil {
+			if asJSON {
+				if err := a.printJSON(plan); err != nil {
+					return err
+				}
+			} else {
+				a.printPlan(plan, apply)
+			}
+			if !plan.Needed() {
+				return nil
+			}
+			if !apply {
+				return errFound
+			}
+			err = plan.Apply(ctx, func(step string) {
+				if !asJSON {
+					fmt.Fprintf(a.stdout, "  %s\n", step)
+				}
+			})
+			if err != nil {
 				return err
 			}
-		} else {
-			a.printPlan(plan, apply)
-		}
-		if !plan.Needed() {
-			return nil
-		}
-		if !apply {
-			return errFound
-		}
-		err = plan.Apply(ctx, func(step string) {
-			if !asJSON {
-				fmt.Fprintf(a.stdout, "  %s\n", step)
+			if len(plan.Redone) > 0 && !asJSON {
+				fmt.Fprintf(a.stdout, "the next run of the demux takes in %d sink files again (akupara demux --once)\n", len(plan.Redone))
 			}
+			return nil
 		})
-		if err != nil {
-			return err
-		}
-		if len(plan.Redone) > 0 && !asJSON {
-			fmt.Fprintf(a.stdout, "the next run of the demux takes in %d sink files again (akupara demux --once)\n", len(plan.Redone))
-		}
-		return nil
 	})
 }
 

@@ -50,7 +50,7 @@ func (s *survey) decide() {
 		p.content.Columns = p.base.Columns()
 	}
 	p.content.Columns = columnsOf(p.content.Columns, s.good)
-	p.content.Note = fmt.Sprintf("%d damaged files", len(p.SetBy))
+	p.content.Note = fmt.Sprintf("%d damaged files", len(p.SetAside))
 }
 
 // facts adds what is known of the streams beside their ranges.

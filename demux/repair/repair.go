@@ -47,16 +47,16 @@ type Missing struct {
 
 // Plan is what a survey found, and what Apply does about it.
 type Plan struct {
-	Type    string         `json:"type"`
-	Damaged []table.Damage `json:"damaged"`
-	Kept    int            `json:"kept"`    // data files that stay
-	Records int64          `json:"records"` // in them, and in those taken back
-	Adopted []string       `json:"adopted"` // data files that are taken back
-	SetBy   []string       `json:"set_by"`  // files that go to _damaged/: damaged ones, and those that can't be taken back
-	Redone  []string       `json:"redone"`  // archived sink files that go back to raw/
-	Missing []Missing      `json:"missing"` // at most MaxMissing
-	Lost    int64          `json:"lost"`    // bytes of Missing, all of them
-	Unsure  int            `json:"unsure"`  // data files of older versions, which do not tell what they hold
+	Type     string         `json:"type"`
+	Damaged  []table.Damage `json:"damaged"`
+	Kept     int            `json:"kept"`      // data files that stay
+	Records  int64          `json:"records"`   // in them, and in those taken back
+	Adopted  []string       `json:"adopted"`   // data files that are taken back
+	SetAside []string       `json:"set_aside"` // files that go to _damaged/: damaged ones, and those that can't be taken back
+	Redone   []string       `json:"redone"`    // archived sink files that go back to raw/
+	Missing  []Missing      `json:"missing"`   // at most MaxMissing
+	Lost     int64          `json:"lost"`      // bytes of Missing, all of them
+	Unsure   int            `json:"unsure"`    // data files of older versions, which do not tell what they hold
 
 	fs      store.FS
 	baseURI string
@@ -77,7 +77,7 @@ func (p *Plan) Needed() bool {
 func Survey(ctx context.Context, files store.FS, baseURI, dataType string, o Options) (*Plan, error) {
 	s := &survey{
 		fs: files, opts: o, dataType: dataType, known: coverage.Set{},
-		plan: &Plan{Type: dataType, Damaged: []table.Damage{}, Adopted: []string{}, SetBy: []string{}, Redone: []string{}, Missing: []Missing{}, fs: files, baseURI: baseURI},
+		plan: &Plan{Type: dataType, Damaged: []table.Damage{}, Adopted: []string{}, SetAside: []string{}, Redone: []string{}, Missing: []Missing{}, fs: files, baseURI: baseURI},
 	}
 	if err := s.run(ctx, baseURI); err != nil {
 		return nil, fmt.Errorf("survey table %s: %w", dataType, err)
@@ -92,8 +92,8 @@ func (p *Plan) Steps() []string {
 	}
 	var out []string
 	step := func(format string, args ...any) { out = append(out, fmt.Sprintf(format, args...)) }
-	for _, f := range p.SetBy {
-		step("move %s to %s", f, setBy(p.Type, f))
+	for _, f := range p.SetAside {
+		step("move %s to %s", f, asideOf(p.Type, f))
 	}
 	for _, f := range p.Redone {
 		step("move %s back to %s: the next run of the demux takes in what the table lacks", f, rawOf(p.Type, f))
@@ -122,8 +122,8 @@ func (p *Plan) Apply(ctx context.Context, done func(step string)) error {
 		done(fmt.Sprintf("moved %s to %s", from, to))
 		return nil
 	}
-	for _, f := range p.SetBy {
-		if err := move(f, setBy(p.Type, f)); err != nil {
+	for _, f := range p.SetAside {
+		if err := move(f, asideOf(p.Type, f)); err != nil {
 			return err
 		}
 	}
@@ -142,8 +142,8 @@ func (p *Plan) Apply(ctx context.Context, done func(step string)) error {
 
 func tableDir(dataType string) string { return path.Join(store.Tables, dataType) }
 
-// setBy is where a damaged file goes. Nothing sweeps there.
-func setBy(dataType, p string) string {
+// asideOf is where a damaged file goes. Nothing sweeps there.
+func asideOf(dataType, p string) string {
 	return path.Join(tableDir(dataType), "_damaged", strings.TrimPrefix(p, tableDir(dataType)+"/"))
 }
 

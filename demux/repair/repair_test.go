@@ -219,9 +219,9 @@ func TestWhatIsLeftOfATableIsPutTogether(t *testing.T) {
 				for _, i := range c.redone {
 					redone = append(redone, d.sinks[i])
 				}
-				if !slices.Equal(p.Redone, redone) || len(p.Adopted) != c.adopted || len(p.SetBy) != c.setBy || p.Lost != 0 {
+				if !slices.Equal(p.Redone, redone) || len(p.Adopted) != c.adopted || len(p.SetAside) != c.setBy || p.Lost != 0 {
 					t.Errorf("redone %v, want %v; adopted %v, want %d; set by %v, want %d; lost %d bytes, want none",
-						p.Redone, redone, p.Adopted, c.adopted, p.SetBy, c.setBy, p.Lost)
+						p.Redone, redone, p.Adopted, c.adopted, p.SetAside, c.setBy, p.Lost)
 				}
 				if err := p.Apply(t.Context(), func(string) {}); err != nil {
 					t.Fatal(err)
@@ -309,8 +309,8 @@ func TestCoverageAndDataFilesThatDisagreeAreMadeToAgree(t *testing.T) {
 			d := newDamaged(t, false)
 			d.change(t, change)
 			p := d.survey(t)
-			if !p.Needed() || len(p.Redone) > 0 || len(p.SetBy) > 0 {
-				t.Errorf("needed %v, redone %v, set by %v", p.Needed(), p.Redone, p.SetBy)
+			if !p.Needed() || len(p.Redone) > 0 || len(p.SetAside) > 0 {
+				t.Errorf("needed %v, redone %v, set by %v", p.Needed(), p.Redone, p.SetAside)
 			}
 			if err := p.Apply(t.Context(), func(string) {}); err != nil {
 				t.Fatal(err)

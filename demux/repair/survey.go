@@ -129,7 +129,7 @@ func (s *survey) damage(list ...table.Damage) {
 	}
 }
 
-func (s *survey) setAside(p string) { s.plan.SetBy = append(s.plan.SetBy, p) }
+func (s *survey) setAside(p string) { s.plan.SetAside = append(s.plan.SetAside, p) }
 
 const missingFile = "is missing"
 
