@@ -24,7 +24,11 @@ const (
 func proxied(t *testing.T) (s *hdfs.FS, p *storetest.Proxy, nameNode string, dataNodes []string) {
 	t.Helper()
 	t.Parallel() // they wait for time-outs most of the time
-	uri := storetest.SharedCluster(t)
+	return proxiedAt(t, storetest.SharedCluster(t))
+}
+
+func proxiedAt(t *testing.T, uri string) (s *hdfs.FS, p *storetest.Proxy, nameNode string, dataNodes []string) {
+	t.Helper()
 	u, err := url.Parse(uri)
 	if err != nil {
 		t.Fatal(err)
@@ -153,9 +157,12 @@ func TestReadGoesOnFromAnotherReplica(t *testing.T) {
 		"silent":  (*storetest.Proxy).StallReplies,
 	} {
 		t.Run(name, func(t *testing.T) {
-			s, p, _, dataNodes := proxied(t)
+			t.Parallel() // as in proxied
+			uri := storetest.SharedCluster(t)
+			s, p, _, dataNodes := proxiedAt(t, uri)
 			want := body(3 * mib)
 			storetest.Put(t, s, "f", want)
+			storetest.AwaitReplicas(t, uri+"/f")
 			r, err := s.Open(t.Context(), "f")
 			if err != nil {
 				t.Fatal(err)

@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -147,6 +148,61 @@ func (c *Cluster) AwaitReady() {
 		case <-time.After(100 * time.Millisecond):
 		}
 	}
+}
+
+// AwaitReplicas waits until the shared cluster's NameNode knows of a replica of
+// each block of a file on each DataNode, at most a minute: DataNodes report new
+// replicas some time after a file was closed.
+func AwaitReplicas(t testing.TB, file string) {
+	t.Helper()
+	c := &Cluster{t: t}
+	p := strings.TrimPrefix(file, c.URI())
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	for {
+		err := c.replicated(ctx, p)
+		if err == nil {
+			return
+		}
+		select {
+		case <-ctx.Done():
+			t.Fatalf("%s is not replicated after a minute: %v", file, err)
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+}
+
+func (c *Cluster) replicated(ctx context.Context, path string) error {
+	u := c.WebHDFS() + (&url.URL{Path: path}).EscapedPath() + "?op=GETFILEBLOCKLOCATIONS&user.name=akupara"
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u, nil)
+	if err != nil {
+		return err
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	var found struct {
+		BlockLocations struct {
+			BlockLocation []struct {
+				Names []string `json:"names"`
+			}
+		}
+	}
+	if err := json.NewDecoder(io.LimitReader(resp.Body, 1<<20)).Decode(&found); err != nil {
+		return fmt.Errorf("%s: %w", resp.Status, err)
+	}
+	blocks := found.BlockLocations.BlockLocation
+	for i, b := range blocks {
+		if len(b.Names) < DataNodes {
+			return fmt.Errorf("block %d has %d replicas", i, len(b.Names))
+		}
+	}
+	if len(blocks) == 0 {
+		return errors.New("it has no blocks")
+	}
+	return nil
 }
 
 // SetSpaceQuota limits the bytes below dir, an absolute path, all replicas
