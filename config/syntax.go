@@ -8,10 +8,8 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/bmatcuk/doublestar/v4"
-	"github.com/robfig/cron/v3"
 )
 
 // maxPattern bounds regexes and globs, in bytes.
@@ -183,64 +181,5 @@ func (u *URL) UnmarshalText(text []byte) error {
 	}
 	v.Path = strings.TrimSuffix(v.Path, "/")
 	u.URL = v
-	return nil
-}
-
-// Schedule is when something is due: five cron fields, or a descriptor such
-// as "@every 1m" or "@hourly", in UTC unless it starts with CRON_TZ=ZONE.
-type Schedule struct {
-	cron.Schedule
-	text string
-}
-
-// NewSchedule parses a schedule.
-func NewSchedule(text string) (Schedule, error) {
-	var s Schedule
-	err := s.UnmarshalText([]byte(text))
-	return s, err
-}
-
-func (s Schedule) String() string { return s.text }
-
-// Want implements Wanter.
-func (Schedule) Want() string { return `a schedule, such as "@every 1m", "@hourly" or "*/5 * * * *"` }
-
-// MarshalText implements encoding.TextMarshaler.
-func (s Schedule) MarshalText() ([]byte, error) { return []byte(s.text), nil }
-
-// UnmarshalText implements encoding.TextUnmarshaler.
-func (s *Schedule) UnmarshalText(text []byte) (err error) {
-	spec := strings.TrimSpace(string(text))
-	if len(spec) > 200 {
-		return fmt.Errorf("it has %d bytes; at most 200 are allowed", len(spec))
-	}
-	full := spec
-	if strings.HasPrefix(spec, "TZ=") || strings.HasPrefix(spec, "CRON_TZ=") {
-		// The parser panics where nothing follows the zone.
-		zone, rest, ok := strings.Cut(spec, " ")
-		if spec = strings.TrimSpace(rest); !ok || spec == "" {
-			return fmt.Errorf("nothing follows %s", zone)
-		}
-	} else {
-		full = "CRON_TZ=UTC " + spec
-	}
-	if every, ok := strings.CutPrefix(spec, "@every "); ok {
-		if d, err := time.ParseDuration(every); err == nil && (d < time.Second || d%time.Second != 0) {
-			return fmt.Errorf("@every takes whole seconds, at least 1s")
-		}
-	}
-	defer func() {
-		if r := recover(); r != nil {
-			err = fmt.Errorf("%v", r)
-		}
-	}()
-	parsed, err := cron.ParseStandard(full)
-	if err != nil {
-		return err
-	}
-	if parsed.Next(time.Now()).IsZero() {
-		return fmt.Errorf("it is never due")
-	}
-	s.Schedule, s.text = inZone(parsed), string(text)
 	return nil
 }

@@ -30,7 +30,7 @@ func (v *Value[T]) place(p Pos) reflect.Value {
 }
 
 // Duration is a time.Duration that is written in Go's syntax, and may start
-// with days: 200ms, 60s, 1h30m, 7d, 1d12h. It is never negative.
+// with weeks and days: 200ms, 60s, 1h30m, 7d, 1d12h, 2w. It is never negative.
 type Duration time.Duration
 
 // Std is the duration as Go's own type.
@@ -51,12 +51,22 @@ func (d *Duration) UnmarshalText(text []byte) error {
 		return fmt.Errorf("the unit is missing")
 	}
 	var days time.Duration
-	if head, rest, ok := strings.Cut(s, "d"); ok {
+	for _, u := range []struct {
+		mark, name string
+		long       time.Duration
+	}{{"w", "weeks", 7 * 24 * time.Hour}, {"d", "days", 24 * time.Hour}} {
+		head, rest, ok := strings.Cut(s, u.mark)
+		if !ok {
+			continue
+		}
 		n, err := strconv.ParseUint(head, 10, 16)
 		if err != nil {
-			return fmt.Errorf("%q is no number of days from 0 to 65535", head)
+			return fmt.Errorf("%q is no number of %s from 0 to 65535", head, u.name)
 		}
-		days, s = time.Duration(n)*24*time.Hour, rest
+		if time.Duration(n) > (math.MaxInt64-days)/u.long {
+			return fmt.Errorf("it is too long")
+		}
+		days, s = days+time.Duration(n)*u.long, rest
 		if s == "" {
 			s = "0"
 		}
