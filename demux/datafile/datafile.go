@@ -14,6 +14,7 @@ import (
 	"strings"
 
 	"github.com/parquet-go/parquet-go"
+	"github.com/parquet-go/parquet-go/format"
 
 	"github.com/akupara/akupara/chunk"
 	"github.com/akupara/akupara/demux/coverage"
@@ -61,7 +62,8 @@ func Read(ctx context.Context, files store.FS, p string) (*Info, error) {
 		return nil, err
 	}
 	defer f.close()
-	return f.info()
+	info, _, err := f.info()
+	return info, err
 }
 
 // Verify is Read, and compares all bytes of the file with its checksums. What an
@@ -73,15 +75,19 @@ func Verify(ctx context.Context, files store.FS, p string) (*Info, error) {
 		return nil, err
 	}
 	defer f.close()
-	if f.sealed {
-		err = f.sum(ctx)
-	} else {
-		err = f.decompress(ctx)
-	}
-	if err != nil {
+	if err := f.verify(ctx); err != nil {
 		return nil, err
 	}
-	return f.info()
+	info, _, err := f.info()
+	return info, err
+}
+
+// verify compares all bytes of the file with its checksums, as far as it has any.
+func (f *file) verify(ctx context.Context) error {
+	if f.sealed {
+		return f.sum(ctx)
+	}
+	return f.decompress(ctx)
 }
 
 // file is an open data file whose footer was read.
@@ -206,7 +212,7 @@ func (f *file) parquet() (*parquet.File, error) {
 }
 
 // info takes what the footer tells.
-func (f *file) info() (info *Info, err error) {
+func (f *file) info() (info *Info, meta *format.FileMetaData, err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			err = f.damaged("its footer can't be read: %v", r)
@@ -214,14 +220,14 @@ func (f *file) info() (info *Info, err error) {
 	}()
 	p, err := f.parquet()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	info = &Info{Run: RunOf(f.path), Sealed: f.sealed}
 	for _, kv := range p.Metadata().KeyValueMetadata {
 		switch kv.Key {
 		case KeyFile:
 			if kv.Value != Name(f.path) {
-				return nil, f.damaged("it is %s in another's place", kv.Value)
+				return nil, nil, f.damaged("it is %s in another's place", kv.Value)
 			}
 		case KeyRanges:
 			b, err := base64.StdEncoding.DecodeString(kv.Value)
@@ -229,14 +235,14 @@ func (f *file) info() (info *Info, err error) {
 				info.Ranges, err = coverage.Decode(b)
 			}
 			if err != nil {
-				return nil, f.damaged("its ranges can't be read: %v", err)
+				return nil, nil, f.damaged("its ranges can't be read: %v", err)
 			}
 		}
 	}
 	if info.Columns, err = columns(p); err != nil {
-		return nil, f.damaged("%v", err)
+		return nil, nil, f.damaged("%v", err)
 	}
 	info.Stats = stats(p, info.Columns)
 	info.Stats.Size = f.r.Size()
-	return info, nil
+	return info, p.Metadata(), nil
 }

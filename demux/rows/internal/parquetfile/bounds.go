@@ -42,8 +42,8 @@ func (b *bounds) double(v float64) {
 	b.minF, b.maxF = min(b.minF, v), max(b.maxF, v)
 }
 
-// str keeps v: it must not change before the file's end, or be copied. Most
-// values are told from the bounds by their first bytes.
+// str copies what it keeps of v. Most values are told from the bounds by their
+// first bytes.
 func (b *bounds) str(v []byte) {
 	h := head(v)
 	if h > b.minHead && h < b.maxHead && b.any {
@@ -55,11 +55,11 @@ func (b *bounds) str(v []byte) {
 func (b *bounds) strSlow(v []byte, h uint64) {
 	switch {
 	case !b.any:
-		b.any, b.minStr, b.maxStr, b.minHead, b.maxHead = true, v, v, h, h
+		b.any, b.minStr, b.maxStr, b.minHead, b.maxHead = true, bytes.Clone(v), bytes.Clone(v), h, h
 	case bytes.Compare(v, b.minStr) < 0:
-		b.minStr, b.minHead = v, h
+		b.minStr, b.minHead = append(b.minStr[:0], v...), h
 	case bytes.Compare(v, b.maxStr) > 0:
-		b.maxStr, b.maxHead = v, h
+		b.maxStr, b.maxHead = append(b.maxStr[:0], v...), h
 	}
 }
 

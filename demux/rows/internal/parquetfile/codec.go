@@ -70,18 +70,21 @@ func numberRows(vals []uint64, head int) stride.Rows {
 // likeness finds out whether strings have the same length, and how far they
 // begin alike.
 type likeness struct {
-	first  []byte
+	first  [maxCommon]byte // of the first one, as far as they may be alike
+	length int             // of each
 	common int
 	any    bool
 	differ bool
 }
 
+func (l *likeness) reset() { l.any, l.differ = false, false }
+
 func (l *likeness) add(v []byte) {
 	switch {
 	case l.differ:
 	case !l.any:
-		l.any, l.first, l.common = true, v, min(len(v), maxCommon)
-	case len(v) != len(l.first):
+		l.any, l.length, l.common = true, len(v), copy(l.first[:], v)
+	case len(v) != l.length:
 		l.differ = true
 	default:
 		for l.common > 0 && string(v[:l.common]) != string(l.first[:l.common]) {
@@ -100,7 +103,7 @@ func (l *likeness) rows(head int) stride.Rows {
 	if !l.any || l.differ {
 		return stride.Rows{}
 	}
-	return stride.Rows{Head: head, Width: lengthBytes + len(l.first), From: 0, To: lengthBytes + l.common}
+	return stride.Rows{Head: head, Width: lengthBytes + l.length, From: 0, To: lengthBytes + l.common}
 }
 
 // appendPlain appends numbers in PLAIN encoding.

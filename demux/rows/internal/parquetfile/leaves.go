@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"math"
 
+	"github.com/cespare/xxhash/v2"
 	"github.com/parquet-go/parquet-go/format"
 )
 
@@ -26,6 +27,18 @@ func (w *Writer) Longs(lv Levels, vals []uint64) {
 		b.num(int64(v))
 	}
 	w.numbers(lv, vals, b)
+}
+
+// LongsWithBloom is Longs, and gives the leaf a bloom filter.
+func (w *Writer) LongsWithBloom(lv Levels, vals []uint64) {
+	hashes := make([]uint64, len(vals))
+	var word [8]byte
+	for i, v := range vals {
+		binary.LittleEndian.PutUint64(word[:], v)
+		hashes[i] = xxhash.Sum64(word[:])
+	}
+	w.filter(len(w.group.Columns), hashes, WithBloom)
+	w.Longs(lv, vals)
 }
 
 // Doubles writes a leaf of Doubles, given as their bits.
@@ -74,7 +87,7 @@ func (w *Writer) Bools(lv Levels, vals []uint64) {
 }
 
 // Dictionary writes a leaf of Strings: dict(0), dict(1), … up to size, and for
-// each value its index there. What dict gives must stay as it is until End.
+// each value its index there.
 func (w *Writer) Dictionary(lv Levels, idx []int32, size int, dict func(i int) []byte) {
 	var b bounds
 	w.page = w.page[:0]
@@ -101,8 +114,7 @@ const batchLen = 256
 // Strings writes a leaf of Strings as they are: n values. fill gives those
 // from the from-th on to dst; at most batchLen at a time, so that the memory
 // where they are is asked for at once and each is looked at only while it is
-// near. What fill gives must stay as it is until End, if bounded: then the
-// leaf gets bounds.
+// near. If bounded, the leaf gets bounds.
 func (w *Writer) Strings(lv Levels, n int, bounded bool, fill func(dst [][]byte, from int)) {
 	c := w.begin(lv, n, bounds{unknown: !bounded})
 	var batch [][]byte // the values that are next
@@ -124,7 +136,7 @@ func (w *Writer) Strings(lv Levels, n int, bounded bool, fill func(dst [][]byte,
 				vals = append(vals, v...)
 				like.add(v)
 				if bounded {
-					c.b.str(v)
+					c.page.str(v)
 				}
 			}
 			level++

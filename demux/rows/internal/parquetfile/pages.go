@@ -13,19 +13,21 @@ import (
 
 // columnChunk is a leaf's part of a row group while it is being written.
 type columnChunk struct {
-	w    *Writer
-	leaf *leaf
-	b    bounds
-	meta format.ColumnMetaData
-	rows stride.Rows // of the page buffer, where it has such
-	way  way         // that such pages are compressed
+	w     *Writer
+	leaf  *leaf
+	b     bounds // of the pages so far
+	page  bounds // of the next one
+	meta  format.ColumnMetaData
+	index chunkIndex
+	rows  stride.Rows // of the page buffer, where it has such
+	way   way         // that such pages are compressed
 }
 
+// begin starts the next leaf. b are the bounds of its first page, if they are known.
 func (w *Writer) begin(lv Levels, values int, b bounds) *columnChunk {
 	l := &w.leaves[w.next]
 	w.next++
-	b.values, b.nulls = int64(lv.N), int64(lv.N-values)
-	return &columnChunk{w: w, leaf: l, b: b, meta: format.ColumnMetaData{
+	return &columnChunk{w: w, leaf: l, page: b, b: bounds{unknown: b.unknown, values: int64(lv.N), nulls: int64(lv.N - values)}, meta: format.ColumnMetaData{
 		Type: l.typ, PathInSchema: l.path, Codec: format.Zstd, NumValues: int64(lv.N),
 		Encoding: []format.Encoding{format.Plain, format.RLE},
 	}}
@@ -59,6 +61,7 @@ func (c *columnChunk) indexes(lv Levels, idx []int32) {
 
 // levels starts a data page with the levels from i to j.
 func (c *columnChunk) levels(lv Levels, i, j int) {
+	c.index.next = rowsOf(lv, i, j)
 	p := c.w.page[:0]
 	if c.leaf.maxRep > 0 {
 		p = appendLevels(p, lv.Rep, i, j, c.leaf.maxRep)
@@ -93,28 +96,55 @@ func appendLevels(p, levels []byte, i, j int, highest byte) []byte {
 
 // data writes the data page of n levels that the page buffer holds.
 func (c *columnChunk) data(n, nulls int, enc format.Encoding) {
-	if c.meta.DataPageOffset == 0 {
-		c.meta.DataPageOffset = c.w.offset
-	}
-	c.put(format.PageHeader{
+	start := c.w.offset
+	c.put(dataHeader(n, nulls, enc), enc)
+	c.noted(start, n, nulls)
+}
+
+func dataHeader(n, nulls int, enc format.Encoding) format.PageHeader {
+	return format.PageHeader{
 		Type: format.DataPage,
 		DataPageHeader: thrift.New(format.DataPageHeader{
 			NumValues: int32(n), Encoding: enc, DefinitionLevelEncoding: format.RLE, RepetitionLevelEncoding: format.RLE,
 			Statistics: format.Statistics{NullCount: int64(nulls)},
 		}),
-	}, enc)
+	}
+}
+
+// copied writes another file's data page as it is.
+func (c *columnChunk) copied(p *Page) {
+	start := c.w.offset
+	h := dataHeader(p.Values, int(p.nulls), format.Plain)
+	c.send(&h, p.packed, p.Size, format.Plain)
+	c.noted(start, p.Values, int(p.nulls))
+}
+
+// noted is called after each data page.
+func (c *columnChunk) noted(start int64, n, nulls int) {
+	if c.meta.DataPageOffset == 0 {
+		c.meta.DataPageOffset = start
+	}
+	c.note(start, n, nulls)
+	c.b.merge(&c.page)
+	c.page = bounds{unknown: c.page.unknown}
 }
 
 func (c *columnChunk) put(h format.PageHeader, enc format.Encoding) {
 	w := c.w
 	w.packed = w.codec.compress(w.packed[:0], w.page, c.rows, &c.way)
 	c.rows = stride.Rows{}
-	h.UncompressedPageSize, h.CompressedPageSize = int32(len(w.page)), int32(len(w.packed))
-	h.CRC = int32(crc32.ChecksumIEEE(w.packed))
+	c.send(&h, w.packed, len(w.page), enc)
+}
+
+// send writes a compressed page.
+func (c *columnChunk) send(h *format.PageHeader, packed []byte, size int, enc format.Encoding) {
+	w := c.w
+	h.UncompressedPageSize, h.CompressedPageSize = int32(size), int32(len(packed))
+	h.CRC = int32(crc32.ChecksumIEEE(packed))
 	start := w.offset
-	w.encode(&h)
-	c.meta.TotalUncompressedSize += w.offset - start + int64(len(w.page))
-	w.write(w.packed)
+	w.encode(h)
+	c.meta.TotalUncompressedSize += w.offset - start + int64(size)
+	w.write(packed)
 	c.meta.TotalCompressedSize += w.offset - start
 	for i := range c.meta.EncodingStats {
 		if s := &c.meta.EncodingStats[i]; s.PageType == h.Type && s.Encoding == enc {
@@ -132,5 +162,9 @@ func (c *columnChunk) end() {
 		c.meta.Statistics.MinValue, c.meta.Statistics.MaxValue = nil, nil
 	}
 	c.leaf.bounds.merge(&c.b)
+	if c.w.Indexes {
+		g := len(c.w.indexes) - 1
+		c.w.indexes[g] = append(c.w.indexes[g], c.index)
+	}
 	c.w.group.Columns = append(c.w.group.Columns, format.ColumnChunk{MetaData: c.meta})
 }

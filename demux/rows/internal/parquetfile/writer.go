@@ -47,6 +47,13 @@ type Writer struct {
 	groups []format.RowGroup
 	rows   int64
 
+	// Indexes says whether files get column and offset indexes.
+	Indexes bool
+	indexes [][]chunkIndex // by row group and leaf
+	filters []filter       // of the row group
+	seen    []uint64
+	texts   Texts
+
 	header thrift.Encoder
 	page   []byte // a page as encoded
 	vals   []byte // its values, before its levels are known
@@ -85,6 +92,7 @@ func (w *Writer) Begin(out io.Writer, cols []schema.Column) {
 	w.header.Reset(new(thrift.CompactProtocol).NewWriter(counter{w}))
 	w.offset, w.crc, w.err, w.rows = 0, 0, nil, 0
 	w.cols, w.leaves, w.groups = cols, w.leaves[:0], nil
+	w.indexes, w.filters = nil, w.filters[:0]
 	w.stats = schema.FileStats{}
 	for i := range cols {
 		w.addLeaves(&cols[i])
@@ -131,6 +139,9 @@ func (w *Writer) BeginGroup() {
 		Columns: make([]format.ColumnChunk, 0, len(w.leaves)), FileOffset: w.offset, Ordinal: int16(len(w.groups)),
 	}
 	w.stats.SplitOffsets = append(w.stats.SplitOffsets, w.offset)
+	if w.Indexes {
+		w.indexes = append(w.indexes, make([]chunkIndex, 0, len(w.leaves)))
+	}
 }
 
 // EndGroup ends a row group of n rows.
@@ -139,6 +150,7 @@ func (w *Writer) EndGroup(n int) error {
 		w.err = fmt.Errorf("end row group: %d of %d leaves are written", w.next, len(w.leaves))
 	}
 	w.group.NumRows = int64(n)
+	w.writeFilters()
 	for i := range w.group.Columns {
 		w.group.TotalByteSize += w.group.Columns[i].MetaData.TotalUncompressedSize
 		w.group.TotalCompressedSize += w.group.Columns[i].MetaData.TotalCompressedSize
@@ -152,6 +164,7 @@ func (w *Writer) EndGroup(n int) error {
 // file in its metadata, and gives what is known of the file. MinTS and MaxTS are
 // left to the caller.
 func (w *Writer) End(pairs []Pair) (schema.FileStats, error) {
+	w.writeIndexes()
 	var kv []format.KeyValue
 	for _, p := range pairs {
 		kv = append(kv, format.KeyValue(p))
