@@ -34,7 +34,7 @@ func (r *run) write(ctx context.Context, b *rows.Builder, columns []schema.Colum
 	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(filesAtOnce)
 	create := func(_ context.Context, hour int64, n int) (io.WriteCloser, string, error) {
-		p := table.DataPath(r.rep.Type, int(hour), r.id, n)
+		p := table.DataPath(r.rep.Type, table.Partition{N: int(hour)}, r.id, n)
 		return &output{ctx: gctx, fs: r.fs, path: p, behind: g}, p, gctx.Err()
 	}
 	written, err := b.WriteFiles(gctx, create, columns, rows.Layout{})
@@ -43,7 +43,7 @@ func (r *run) write(ctx context.Context, b *rows.Builder, columns []schema.Colum
 	}
 	files := make([]table.DataFile, len(written))
 	for i, f := range written {
-		files[i] = table.DataFile{Path: f.Path, Hour: int(f.Hour), Stats: f.Stats}
+		files[i] = table.DataFile{Path: f.Path, Partition: table.Partition{N: int(f.Hour)}, Stats: f.Stats}
 	}
 	if err != nil {
 		return files, fmt.Errorf("write rows of table %s: %w", r.rep.Type, err)

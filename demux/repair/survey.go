@@ -253,13 +253,13 @@ func (s *survey) adopt(ctx context.Context, named []table.DataFile) error {
 		if !s.partial && !contains(s.known, info.Ranges) {
 			continue // a try that failed
 		}
-		hour, ok := hourOf(info)
+		part, ok := partitionOf(info)
 		switch {
 		case contains(s.held, info.Ranges):
 		case !ok || overlaps(s.held, info.Ranges) || s.silent.within(info.Ranges):
 			s.setAside(paths[i])
 		default:
-			s.take(paths[i], hour, info)
+			s.take(paths[i], part, info)
 			addRanges(s.held, info.Ranges)
 		}
 	}
@@ -268,9 +268,9 @@ func (s *survey) adopt(ctx context.Context, named []table.DataFile) error {
 
 // adoptSilent is adopt for one file that does not say what its rows cover.
 func (s *survey) adoptSilent(p string, info *datafile.Info, rows offsets) {
-	hour, ok := hourOf(info)
+	part, ok := partitionOf(info)
 	if ok && !rows.within(s.held) && !rows.overlap(s.silent) {
-		s.take(p, hour, info)
+		s.take(p, part, info)
 		s.plan.Unsure++
 		s.silent.add(rows)
 	} else if !s.silent.contains(rows) {
@@ -312,15 +312,19 @@ func (a agreement) with(cols []schema.Column) bool {
 	return true
 }
 
-func (s *survey) take(p string, hour int, info *datafile.Info) {
-	s.good = append(s.good, found{table.DataFile{Path: p, Hour: hour, Stats: info.Stats}, info})
+func (s *survey) take(p string, part table.Partition, info *datafile.Info) {
+	s.good = append(s.good, found{table.DataFile{Path: p, Partition: part, Stats: info.Stats}, info})
 	s.plan.Adopted = append(s.plan.Adopted, p)
 }
 
-// hourOf returns the partition that a file's rows belong to, if it has rows of one.
-func hourOf(info *datafile.Info) (hour int, ok bool) {
-	hour = table.HourOf(info.Stats.MinTS)
-	return hour, info.Stats.Records > 0 && hour == table.HourOf(info.Stats.MaxTS)
+// partitionOf returns the partition that a file's rows belong to, if it has rows
+// of one: an hour, else a day.
+func partitionOf(info *datafile.Info) (part table.Partition, ok bool) {
+	part = table.HourPartition(info.Stats.MinTS)
+	if !part.Holds(info.Stats.MaxTS) {
+		part = table.DayPartition(info.Stats.MinTS)
+	}
+	return part, info.Stats.Records > 0 && part.Holds(info.Stats.MaxTS)
 }
 
 // filesBelow lists the files in the folders of dir, sorted. No dir is an empty one.

@@ -6,9 +6,13 @@ import (
 	"unicode/utf8"
 )
 
-// HourPartition is the name of the partition field. It is no column, and no column
-// may be called like it.
-const HourPartition = "ts_hour"
+// HourPartition and DayPartition are the names of the partition fields. They are
+// no columns, and no column may be called like them. Where a table of an older
+// version has a column of that name, the field's has underscores behind it.
+const (
+	HourPartition = "ts_hour"
+	DayPartition  = "ts_day"
+)
 
 // maxName is the most bytes that a column's name may have.
 const maxName = 256
@@ -27,9 +31,11 @@ func Fold(name string) string { return strings.ToLower(strings.ToUpper(name)) }
 
 // reserved reports whether a folded name has a meaning of its own.
 func reserved(folded string) bool {
-	switch folded {
-	case HourPartition:
+	switch strings.TrimRight(folded, "_") {
+	case HourPartition, DayPartition:
 		return true
+	}
+	switch folded {
 	// Iceberg's metadata columns (table spec, "Reserved Field IDs"), Spark's own.
 	case "_file", "_pos", "_deleted", "_spec_id", "_partition", "_row_id", "_last_updated_sequence_number",
 		"_change_type", "_change_ordinal", "_commit_snapshot_id", "_index", "_metadata":

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
+	"slices"
 	"strconv"
 	"time"
 
@@ -17,17 +18,15 @@ import (
 	"github.com/akupara/akupara/demux/table/internal/versions"
 )
 
-// attempt is one try to publish the version after base. To iceberg-go it is
-// the catalog.
+// attempt is one try to publish the version after base.
 type attempt struct {
 	base    *Table
 	io      *tableIO
 	planned []schema.Column
-	shift   int64  // milliseconds by which base's times were moved back
+	shift   int64 // milliseconds by which base's times were moved back
+	updates []ice.Update
 	next    *Table // once it is published
 }
-
-var _ ice.CatalogIO = (*attempt)(nil)
 
 func (t *Table) attempt(ctx context.Context, planned []schema.Column) (*attempt, error) {
 	base := *t
@@ -44,28 +43,60 @@ func (t *Table) attempt(ctx context.Context, planned []schema.Column) (*attempt,
 	return &attempt{base: &base, io: base.io(ctx), planned: planned, shift: shift}, nil
 }
 
-// commit runs one attempt on top of t.
-func (t *Table) commit(ctx context.Context, planned []schema.Column, stage func(*attempt, *ice.Transaction) error) (*Table, error) {
+// commit publishes what stage makes of t as the next version.
+func (t *Table) commit(ctx context.Context, planned []schema.Column, stage func(*attempt) error) (*Table, error) {
 	a, err := t.attempt(ctx, planned)
 	if err != nil {
 		return nil, err
 	}
-	txn, err := a.base.iceberg(a.io, a).NewTransactionOnBranchWithError(ice.MainBranch)
+	a.addColumns()
+	err = stage(a)
 	if err == nil {
-		err = stage(a, txn)
-	}
-	if err == nil {
-		_, err = txn.Commit(ctx)
+		err = a.publishNext(ctx)
 	}
 	if a.next != nil { // published, whatever went wrong afterwards
 		a.removeExpired(ctx)
 		return a.next, nil
 	}
-	if err == nil {
-		err = errors.New("the transaction was empty")
-	}
 	a.undo(ctx, err)
 	return nil, a.cause(ctx, err)
+}
+
+func (a *attempt) update(u ...ice.Update) { a.updates = append(a.updates, u...) }
+
+// addColumns makes the planned columns the current schema.
+func (a *attempt) addColumns() {
+	if a.base.version > 0 && len(a.planned) > len(a.base.columns) {
+		a.update(ice.NewAddSchemaUpdate(icebergSchema(a.planned)), ice.NewSetCurrentSchemaUpdate(-1))
+	}
+}
+
+// change adds a snapshot, and takes old ones out where there are many.
+func (a *attempt) change(c change) error {
+	if specsOf(a.base.meta).day == nil && slices.ContainsFunc(c.add, func(f DataFile) bool { return f.Partition.Day }) {
+		spec, err := newDaySpec(a.planned)
+		if err != nil {
+			return fmt.Errorf("make partition spec of days: %w", err)
+		}
+		a.update(ice.NewAddPartitionSpecUpdate(&spec, false))
+	}
+	meta, err := ice.UpdateTableMetadata(a.base.meta, a.updates, "")
+	if err != nil {
+		return fmt.Errorf("make metadata: %w", err)
+	}
+	s, err := a.newProducer(meta, c).snapshot()
+	if err != nil {
+		return err
+	}
+	a.update(ice.NewAddSnapshotUpdate(s), ice.NewSetSnapshotRefUpdate(ice.MainBranch, s.SnapshotID, ice.BranchRef, 0, 0, 0))
+	if old := a.base.meta.Snapshots(); len(old) >= a.base.keep+expireBatch {
+		var ids []int64
+		for i := range old[:len(old)+1-a.base.keep] {
+			ids = append(ids, old[i].SnapshotID)
+		}
+		a.update(ice.NewRemoveSnapshotsUpdate(ids, false))
+	}
+	return nil
 }
 
 // undo removes what the attempt made, unless err says that it may have
@@ -92,43 +123,30 @@ func (a *attempt) cause(ctx context.Context, err error) error {
 	return a.base.judge(ctx, err)
 }
 
-// LoadTable is asked for by retries only, and there are none.
-func (a *attempt) LoadTable(context.Context, ice.Identifier) (*ice.Table, error) {
-	return nil, ErrConflict
-}
-
-// CommitTable publishes the next version if base is still the newest.
-func (a *attempt) CommitTable(ctx context.Context, _ ice.Identifier, reqs []ice.Requirement, updates []ice.Update) (ice.Metadata, string, error) {
+// publishNext publishes the next version if base is still the newest.
+func (a *attempt) publishNext(ctx context.Context) error {
 	if err := a.io.writeErr(); err != nil {
-		return nil, "", err
+		return err
 	}
 	base := a.base
 	newest, err := base.log.Settle(ctx)
 	if err != nil {
-		return nil, "", base.missing(err)
+		return base.missing(err)
 	}
 	if newest != base.version {
-		return nil, "", fmt.Errorf("%w: it was version %d and is %d", ErrConflict, base.version, newest)
+		return fmt.Errorf("%w: it was version %d and is %d", ErrConflict, base.version, newest)
 	}
 	if err := base.unchanged(ctx); err != nil {
-		return nil, "", err
+		return err
 	}
-	for _, r := range reqs {
-		if err := r.Validate(base.meta); err != nil {
-			return nil, "", fmt.Errorf("%w: %w", ErrConflict, err)
-		}
-	}
-	next, b, err := a.make(newest+1, updates)
+	next, b, err := a.make(newest + 1)
 	if err != nil {
-		return nil, "", err
+		return err
 	}
 	if time.Since(base.opened) > maxAge {
-		return nil, "", fmt.Errorf("%w: it was opened %v ago", ErrConflict, time.Since(base.opened).Round(time.Second))
+		return fmt.Errorf("%w: it was opened %v ago", ErrConflict, time.Since(base.opened).Round(time.Second))
 	}
-	if err := a.publish(ctx, next, b); err != nil {
-		return nil, "", err
-	}
-	return next.meta, next.Location() + "/" + versions.Name(next.version), nil
+	return a.publish(ctx, next, b)
 }
 
 // unchanged fails unless t's metadata file holds what it held when it was read.
@@ -151,7 +169,8 @@ func (t *Table) unchanged(ctx context.Context) error {
 }
 
 // make returns version n, which the updates make of base, and its bytes.
-func (a *attempt) make(n int, updates []ice.Update) (*Table, []byte, error) {
+func (a *attempt) make(n int) (*Table, []byte, error) {
+	updates := a.updates
 	loc := ""
 	if a.base.version > 0 {
 		loc = a.base.Location() + "/" + versions.Name(a.base.version)

@@ -61,8 +61,9 @@ func TestCommitsFollowOneByAClockThatWasAhead(t *testing.T) {
 				t.Fatal(err)
 			}
 			wantRising(t, tbl)
-			tbl, err = tbl.commit(t.Context(), tbl.columns, func(_ *attempt, txn *ice.Transaction) error {
-				return txn.SetProperties(iceberg.Properties{propSwept: "now"})
+			tbl, err = tbl.commit(t.Context(), tbl.columns, func(a *attempt) error {
+				a.update(ice.NewSetPropertiesUpdate(iceberg.Properties{propSwept: "now"}))
+				return nil
 			})
 			if err != nil {
 				t.Fatal(err)

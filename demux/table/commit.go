@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"path"
 	"regexp"
 	"time"
 
@@ -34,27 +33,9 @@ var runRE = regexp.MustCompile(`^[A-Za-z0-9_.-]{1,100}$`)
 // DataFile is a Parquet file to be added, written and closed, its rows sorted
 // by ts. It must carry the field ids of PlanColumns.
 type DataFile struct {
-	Path  string // relative to the store's root; as DataPath gives it
-	Hour  int    // HourOf every row's ts
-	Stats schema.FileStats
-}
-
-// HourOf returns the partition of a ts in microseconds: whole hours since 1970.
-func HourOf(ts int64) int {
-	const hour = int64(time.Hour / time.Microsecond)
-	h := ts / hour
-	if ts%hour < 0 {
-		h--
-	}
-	return int(h)
-}
-
-// DataPath is where a run writes its n-th data file. The run's id must be used
-// by one attempt only, or name must tell attempts apart: files are never
-// written twice.
-func DataPath(dataType string, hour int, run string, n int) string {
-	at := time.Unix(int64(hour)*3600, 0).UTC()
-	return path.Join(dir(dataType), "data", "ts_hour="+at.Format("2006-01-02-15"), fmt.Sprintf("%s-%05d.parquet", run, n))
+	Path      string // relative to the store's root; as DataPath gives it
+	Partition Partition
+	Stats     schema.FileStats
 }
 
 // Commit is one atomic change of a table: all of it, or nothing.
@@ -81,58 +62,42 @@ func (t *Table) Commit(ctx context.Context, c Commit) (*Table, error) {
 	if len(c.Files) == 0 && len(c.Delta) == 0 && len(planned) == len(t.columns) {
 		return t, nil
 	}
-	if err := t.check(ctx, &c, planned); err != nil {
+	if err := t.check(ctx, c.RunID, c.Files, planned); err != nil {
 		return nil, fmt.Errorf("commit run %s to table %s: %w", c.RunID, t.dataType, err)
 	}
-	next, err := t.commit(ctx, planned, func(a *attempt, txn *ice.Transaction) error {
-		return a.stage(ctx, txn, &c)
-	})
+	next, err := t.commit(ctx, planned, func(a *attempt) error { return a.stage(ctx, &c) })
 	if err != nil {
 		return nil, fmt.Errorf("commit run %s to table %s: %w", c.RunID, t.dataType, err)
 	}
 	return next, nil
 }
 
-// stage puts the commit's parts into the transaction.
-func (a *attempt) stage(ctx context.Context, txn *ice.Transaction, c *Commit) error {
-	if added := a.planned[len(a.base.columns):]; a.base.version > 0 && len(added) > 0 {
-		update := txn.UpdateSchema(true, false)
-		for i := range added {
-			update.AddColumn([]string{added[i].Name}, icebergType(&added[i]), added[i].Doc, false, nil)
-		}
-		if err := update.Commit(); err != nil {
-			return fmt.Errorf("add columns: %w", err)
-		}
-	}
-	props := iceberg.Properties{propRun: c.RunID, propSinks: formatSinks(c.Sinks)}
-	if len(c.Delta) > 0 {
-		files, err := a.writeCoverage(ctx, c.RunID, c.Delta)
-		if err != nil {
-			return err
-		}
-		props[propCoverage] = files.String()
-	}
-	if err := txn.SetProperties(props); err != nil {
-		return fmt.Errorf("set properties: %w", err)
+// stage makes the commit's parts the attempt's.
+func (a *attempt) stage(ctx context.Context, c *Commit) error {
+	a.update(ice.NewSetPropertiesUpdate(iceberg.Properties{propRun: c.RunID, propSinks: formatSinks(c.Sinks)}))
+	if err := a.cover(ctx, c.RunID, c.Delta); err != nil {
+		return err
 	}
 	if len(c.Files) == 0 {
 		return nil
 	}
-	files, err := a.dataFiles(c.Files)
+	summary := maps.Clone(c.Summary)
+	if summary == nil {
+		summary = map[string]string{}
+	}
+	summary[propRun] = c.RunID
+	return a.change(change{op: ice.OpAppend, add: c.Files, summary: summary})
+}
+
+// cover adds to the coverage.
+func (a *attempt) cover(ctx context.Context, run string, delta coverage.Set) error {
+	if len(delta) == 0 {
+		return nil
+	}
+	files, err := a.writeCoverage(ctx, run, delta)
 	if err != nil {
 		return err
 	}
-	summary := iceberg.Properties{}
-	maps.Copy(summary, c.Summary)
-	summary[propRun] = c.RunID
-	if err := txn.AddDataFiles(ctx, files, summary, ice.WithoutDuplicateCheck(), ice.WithoutAutoNameMapping()); err != nil {
-		return fmt.Errorf("add data files: %w", err)
-	}
-	if len(a.base.meta.Snapshots()) >= a.base.keep+expireBatch {
-		err := txn.ExpireSnapshots(ice.WithRetainLast(a.base.keep), ice.WithOlderThan(0), ice.WithPostCommit(false))
-		if err != nil {
-			return fmt.Errorf("expire snapshots: %w", err)
-		}
-	}
+	a.update(ice.NewSetPropertiesUpdate(iceberg.Properties{propCoverage: files.String()}))
 	return nil
 }

@@ -21,7 +21,7 @@ func TestCommitOnAnOldVersionConflictsAndLeavesNothing(t *testing.T) {
 	cur := mustCommit(t, w, old, "run-2", 1)
 	before := storetest.Tree(t, w, "")
 	at := start.Add(time.Hour)
-	f := rows(t, w, DataPath(typ, HourOf(at.UnixMicro()), "run-3", 0), old.Columns(), at, 10, "s", 300)
+	f := rows(t, w, DataPath(typ, HourPartition(at.UnixMicro()), "run-3", 0), old.Columns(), at, 10, "s", 300)
 	_, err := old.Commit(t.Context(), Commit{RunID: "run-3", Files: []DataFile{f}, Delta: delta("s", 300, 400)})
 	if !errors.Is(err, ErrConflict) {
 		t.Fatalf("commit on the old version: got %v, want ErrConflict", err)
@@ -63,7 +63,7 @@ func TestSecondCreatorOfATableConflicts(t *testing.T) {
 func TestWrongCommitsAreRefused(t *testing.T) {
 	w := openLocal(t)
 	tbl := mustCommit(t, w, w.open(t, w), "run-1", 0)
-	good := rows(t, w, DataPath(typ, HourOf(start.UnixMicro()), "run-2", 0), tbl.Columns(), start, 10, "s", 100)
+	good := rows(t, w, DataPath(typ, HourPartition(start.UnixMicro()), "run-2", 0), tbl.Columns(), start, 10, "s", 100)
 	for name, change := range map[string]func(*Commit, *DataFile){
 		"run id":        func(c *Commit, _ *DataFile) { c.RunID = "a/b" },
 		"missing file":  func(_ *Commit, f *DataFile) { f.Path += "x" },
@@ -71,7 +71,7 @@ func TestWrongCommitsAreRefused(t *testing.T) {
 		"outside":       func(_ *Commit, f *DataFile) { f.Path = "raw/x.parquet" },
 		"climbing":      func(_ *Commit, f *DataFile) { f.Path = "tables/hadoop/data/../../x.parquet" },
 		"no records":    func(_ *Commit, f *DataFile) { f.Stats.Records = 0 },
-		"other hour":    func(_ *Commit, f *DataFile) { f.Hour++ },
+		"other hour":    func(_ *Commit, f *DataFile) { f.Partition.N++ },
 		"two hours":     func(_ *Commit, f *DataFile) { f.Stats.MaxTS += 3600e6 },
 		"unknown field": func(_ *Commit, f *DataFile) { f.Stats.Columns = []schema.ColumnStats{{ID: 99}} },
 		"twice":         func(c *Commit, f *DataFile) { c.Files = append(c.Files, *f) },
@@ -144,7 +144,7 @@ func TestCrashAtEveryWriteOfACommit(t *testing.T) {
 // tbl's own file system.
 func commitOnly(t *testing.T, w warehouse, tbl *Table, run string, i int) (*Table, error) {
 	at := start.Add(time.Duration(i) * 10 * time.Minute)
-	f := rows(t, w, DataPath(typ, HourOf(at.UnixMicro()), run+"-crashed", i), tbl.Columns(), at, 10, "s", int64(i)*100)
+	f := rows(t, w, DataPath(typ, HourPartition(at.UnixMicro()), run+"-crashed", i), tbl.Columns(), at, 10, "s", int64(i)*100)
 	return tbl.Commit(t.Context(), Commit{RunID: run, Files: []DataFile{f}, Delta: delta("s", int64(i)*100, int64(i+1)*100)})
 }
 

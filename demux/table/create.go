@@ -64,10 +64,7 @@ func (t *Table) create(cols []schema.Column) (ice.Metadata, error) {
 	return meta, nil
 }
 
-const (
-	hourField = 1000 // partition field ids start here (Iceberg table spec, "Partitioning")
-	sortByTS  = 1    // sort order ids; 0 is unsorted
-)
+const sortByTS = 1 // sort order ids; 0 is unsorted
 
 // encode returns the bytes of a metadata file.
 func encode(meta ice.Metadata) ([]byte, error) {

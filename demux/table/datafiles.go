@@ -13,50 +13,49 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-func (a *attempt) dataFiles(files []DataFile) ([]iceberg.DataFile, error) {
-	spec := a.base.meta.PartitionSpec()
-	out := make([]iceberg.DataFile, len(files))
-	for i := range files {
-		f := &files[i]
-		b, err := iceberg.NewDataFileBuilder(spec, iceberg.EntryContentData, a.io.uri(f.Path), iceberg.ParquetFile,
-			map[int]any{hourField: int32(f.Hour)}, nil, nil, f.Stats.Records, f.Stats.Size)
-		if err != nil {
-			return nil, fmt.Errorf("describe data file: %w", err)
-		}
-		sizes, values, nulls, nans := map[int]int64{}, map[int]int64{}, map[int]int64{}, map[int]int64{}
-		lower, upper := map[int][]byte{}, map[int][]byte{}
-		for _, c := range f.Stats.Columns {
-			sizes[c.ID], values[c.ID], nulls[c.ID] = c.Size, c.Values, c.Nulls
-			if c.NaNs > 0 {
-				nans[c.ID] = c.NaNs
-			}
-			if c.Lower != nil {
-				lower[c.ID] = c.Lower
-			}
-			if c.Upper != nil {
-				upper[c.ID] = c.Upper
-			}
-		}
-		b.ColumnSizes(sizes).ValueCounts(values).NullValueCounts(nulls).NaNValueCounts(nans)
-		b.LowerBoundValues(lower).UpperBoundValues(upper).SortOrderID(sortByTS)
-		if len(f.Stats.SplitOffsets) > 0 {
-			b.SplitOffsets(f.Stats.SplitOffsets)
-		}
-		out[i] = b.Build()
+// dataFile describes a data file as Iceberg does.
+func (a *attempt) dataFile(spec iceberg.PartitionSpec, f *DataFile) (iceberg.DataFile, error) {
+	b, err := iceberg.NewDataFileBuilder(spec, iceberg.EntryContentData, a.io.uri(f.Path), iceberg.ParquetFile,
+		f.Partition.value(spec), nil, nil, f.Stats.Records, f.Stats.Size)
+	if err != nil {
+		return nil, fmt.Errorf("describe data file: %w", err)
 	}
-	return out, nil
+	sizes, values, nulls, nans := map[int]int64{}, map[int]int64{}, map[int]int64{}, map[int]int64{}
+	lower, upper := map[int][]byte{}, map[int][]byte{}
+	for _, c := range f.Stats.Columns {
+		sizes[c.ID], values[c.ID], nulls[c.ID] = c.Size, c.Values, c.Nulls
+		if c.NaNs > 0 {
+			nans[c.ID] = c.NaNs
+		}
+		if c.Lower != nil {
+			lower[c.ID] = c.Lower
+		}
+		if c.Upper != nil {
+			upper[c.ID] = c.Upper
+		}
+	}
+	b.ColumnSizes(sizes).ValueCounts(values).NullValueCounts(nulls).NaNValueCounts(nans)
+	b.LowerBoundValues(lower).UpperBoundValues(upper).SortOrderID(sortByTS)
+	if len(f.Stats.SplitOffsets) > 0 {
+		b.SplitOffsets(f.Stats.SplitOffsets)
+	}
+	return b.Build(), nil
 }
 
 // check refuses what would make the table wrong or unreadable: what it names
 // can't be taken back once it is committed.
-func (t *Table) check(ctx context.Context, c *Commit, planned []schema.Column) error {
-	if !runRE.MatchString(c.RunID) {
-		return fmt.Errorf("run id %q: must match %s", c.RunID, runRE)
+func (t *Table) check(ctx context.Context, runID string, files []DataFile, planned []schema.Column) error {
+	if !runRE.MatchString(runID) {
+		return fmt.Errorf("run id %q: must match %s", runID, runRE)
 	}
-	if len(c.Files) > maxDataFiles {
-		return fmt.Errorf("%d data files, at most %d are allowed", len(c.Files), maxDataFiles)
+	if len(files) > maxDataFiles {
+		return fmt.Errorf("%d data files, at most %d are allowed", len(files), maxDataFiles)
 	}
-	return t.checkFiles(ctx, c.Files, planned)
+	// Its files are being removed, as are those of all runs of its time.
+	if n, ok := runNumber(runID); ok && n <= t.swept() {
+		return fmt.Errorf("%w: what runs up to number %d left has been removed", ErrConflict, t.swept())
+	}
+	return t.checkFiles(ctx, files, planned)
 }
 
 func (t *Table) checkFiles(ctx context.Context, files []DataFile, planned []schema.Column) error {
@@ -107,8 +106,8 @@ func (t *Table) checkFile(f *DataFile, leaves map[int]bool) error {
 	if s.Records <= 0 || s.Size <= 0 {
 		return fmt.Errorf("%d records and %d bytes", s.Records, s.Size)
 	}
-	if HourOf(s.MinTS) != f.Hour || HourOf(s.MaxTS) != f.Hour || s.MinTS > s.MaxTS {
-		return fmt.Errorf("ts from %d to %d µs are not of the hour %d", s.MinTS, s.MaxTS, f.Hour)
+	if !f.Partition.Holds(s.MinTS) || !f.Partition.Holds(s.MaxTS) || s.MinTS > s.MaxTS {
+		return fmt.Errorf("ts from %d to %d µs are not of %s", s.MinTS, s.MaxTS, f.Partition)
 	}
 	for _, c := range s.Columns {
 		if !leaves[c.ID] {

@@ -21,7 +21,7 @@ type File struct {
 	Path         string // relative to the store's root
 	Size         int64  // bytes
 	Records      int64
-	Hour         int       // the partition: hours since 1970
+	Partition    Partition
 	MinTS, MaxTS time.Time // both inclusive
 }
 
@@ -50,7 +50,7 @@ func (t *Table) Files(ctx context.Context, from, to *time.Time) ([]File, error) 
 	g, _ := errgroup.WithContext(ctx)
 	g.SetLimit(8)
 	for i, m := range manifests {
-		if !p.manifest(m) {
+		if !p.manifest(t.specs, m) {
 			continue
 		}
 		g.Go(func() error {
@@ -84,19 +84,28 @@ func (t *Table) Files(ctx context.Context, from, to *time.Time) ([]File, error) 
 type pruner struct{ from, to int64 }
 
 // manifest reports whether the manifest may name a file that is wanted, by
-// the hours in its summary.
-func (p pruner) manifest(m iceberg.ManifestFile) bool {
+// the partitions in its summary.
+func (p pruner) manifest(specs specs, m iceberg.ManifestFile) bool {
 	if m.ManifestContent() != iceberg.ManifestContentData {
 		return false
 	}
+	lo, hi, ok := partitionsOf(specs, m)
+	return !ok || p.from < hi.End().UnixMicro() && p.to > lo.Start().UnixMicro()
+}
+
+// partitionsOf returns the first and the last partition that a manifest's
+// summary names, if it does.
+func partitionsOf(specs specs, m iceberg.ManifestFile) (lo, hi Partition, ok bool) {
+	spec, known := specs.byID(m.PartitionSpecID())
 	parts := m.Partitions()
-	if len(parts) == 0 || parts[0].LowerBound == nil || parts[0].UpperBound == nil ||
+	if !known || len(parts) != 1 || parts[0].LowerBound == nil || parts[0].UpperBound == nil ||
 		len(*parts[0].LowerBound) != 4 || len(*parts[0].UpperBound) != 4 {
-		return true
+		return lo, hi, false
 	}
-	lo := int32(binary.LittleEndian.Uint32(*parts[0].LowerBound))
-	hi := int32(binary.LittleEndian.Uint32(*parts[0].UpperBound))
-	return HourOf(p.from) <= int(hi) && HourOf(p.to-1) >= int(lo)
+	number := func(b []byte) int { return int(int32(binary.LittleEndian.Uint32(b))) }
+	lo = Partition{Day: isDay(spec), N: number(*parts[0].LowerBound)}
+	hi = Partition{Day: isDay(spec), N: number(*parts[0].UpperBound)}
+	return lo, hi, true
 }
 
 // tsID is the field id of ts, 0 for none.
@@ -108,7 +117,7 @@ func (t *Table) tsID() int {
 }
 
 // file describes a data file that m names; where it has no bounds of ts, its
-// hour tells.
+// partition tells.
 func (t *Table) file(io *tableIO, m iceberg.ManifestFile, d iceberg.DataFile, ts int) (File, error) {
 	bad := func(why string, args ...any) (File, error) {
 		p, err := io.rel(m.FilePath())
@@ -121,12 +130,15 @@ func (t *Table) file(io *tableIO, m iceberg.ManifestFile, d iceberg.DataFile, ts
 	if err != nil {
 		return bad("names a data file outside of the table: %s", d.FilePath())
 	}
-	hour, ok := d.Partition()[hourField].(int32)
+	spec, ok := t.specs.byID(m.PartitionSpecID())
 	if !ok {
-		return bad("has no hour for %s", path.Base(rel))
+		return bad("has a partition spec %d that is none of ours", m.PartitionSpecID())
 	}
-	const perHour = int64(time.Hour / time.Microsecond)
-	lo, hi := int64(hour)*perHour, (int64(hour)+1)*perHour-1
+	part, ok := partitionOf(spec, d.Partition())
+	if !ok {
+		return bad("has no partition for %s", path.Base(rel))
+	}
+	lo, hi := part.Start().UnixMicro(), part.End().UnixMicro()-1
 	if b := d.LowerBoundValues()[ts]; len(b) == 8 {
 		lo = int64(binary.LittleEndian.Uint64(b))
 	}
@@ -134,7 +146,7 @@ func (t *Table) file(io *tableIO, m iceberg.ManifestFile, d iceberg.DataFile, ts
 		hi = int64(binary.LittleEndian.Uint64(b))
 	}
 	return File{
-		Path: rel, Size: d.FileSizeBytes(), Records: d.Count(), Hour: int(hour),
+		Path: rel, Size: d.FileSizeBytes(), Records: d.Count(), Partition: part,
 		MinTS: time.UnixMicro(lo).UTC(), MaxTS: time.UnixMicro(hi).UTC(),
 	}, nil
 }

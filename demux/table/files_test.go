@@ -43,15 +43,32 @@ func TestFilesAreSelectedByTime(t *testing.T) {
 		}
 	}
 	if got, err := tbl.Files(t.Context(), at(0, 0), at(5, 0)); err != nil || !got[0].MinTS.Equal(start) ||
-		!got[0].MaxTS.Equal(start.Add(9*time.Second)) || got[0].Records != 10 || got[0].Hour != HourOf(start.UnixMicro()) {
+		!got[0].MaxTS.Equal(start.Add(9*time.Second)) || got[0].Records != 10 || got[0].Partition != HourPartition(start.UnixMicro()) {
 		t.Errorf("first file: got %+v, %v", got, err)
 	}
 }
 
-func TestHourOf(t *testing.T) {
-	for ts, want := range map[int64]int{0: 0, 3600e6 - 1: 0, 3600e6: 1, -1: -1, -3600e6: -1, -3600e6 - 1: -2} {
-		if got := HourOf(ts); got != want {
-			t.Errorf("hour of %d µs: got %d, want %d", ts, got, want)
+func TestPartitions(t *testing.T) {
+	for ts, want := range map[int64][2]int{
+		0: {0, 0}, 3600e6 - 1: {0, 0}, 3600e6: {1, 0}, -1: {-1, -1}, -3600e6: {-1, -1}, -3600e6 - 1: {-2, -1},
+		24*3600e6 - 1: {23, 0}, 24 * 3600e6: {24, 1}, -24*3600e6 - 1: {-25, -2},
+	} {
+		hour, day := HourPartition(ts), DayPartition(ts)
+		if hour != (Partition{N: want[0]}) || day != (Partition{Day: true, N: want[1]}) {
+			t.Errorf("partitions of %d µs: got %+v, %+v, want %v", ts, hour, day, want)
+		}
+		for _, p := range []Partition{hour, day} {
+			if !p.Holds(ts) || p.Holds(p.Start().UnixMicro()-1) || p.Holds(p.End().UnixMicro()) {
+				t.Errorf("%s, from %v to %v, and %d µs do not fit", p, p.Start(), p.End(), ts)
+			}
+			if got, ok := folderPartition(p.String()); !ok || got != p {
+				t.Errorf("folder %s: got %v, %v", p, got, ok)
+			}
+		}
+	}
+	for _, name := range []string{"", "ts_hour=", "ts_day=2026-03-01-10", "ts_hour=2026-03-01", "x=2026-03-01"} {
+		if got, ok := folderPartition(name); ok {
+			t.Errorf("folder %q: got %v, want none", name, got)
 		}
 	}
 }

@@ -90,7 +90,7 @@ func rows(t testing.TB, fsys store.FS, path string, cols []schema.Column, at tim
 		}
 		stats.Columns = append(stats.Columns, s)
 	}
-	return DataFile{Path: path, Hour: HourOf(stats.MinTS), Stats: stats}
+	return DataFile{Path: path, Partition: HourPartition(stats.MinTS), Stats: stats}
 }
 
 // parquetOf encodes the rows.
@@ -188,7 +188,7 @@ func delta(stream string, first, last int64) coverage.Set {
 func commitRows(t testing.TB, fsys store.FS, tbl *Table, run string, i int, want ...schema.Column) (*Table, error) {
 	t.Helper()
 	at := start.Add(time.Duration(i) * 10 * time.Minute)
-	path := DataPath(typ, HourOf(at.UnixMicro()), fmt.Sprintf("%s-%d", run, time.Now().UnixNano()), i)
+	path := DataPath(typ, HourPartition(at.UnixMicro()), fmt.Sprintf("%s-%d", run, time.Now().UnixNano()), i)
 	f := rows(t, fsys, path, tbl.PlanColumns(want), at, 10, "s", int64(i)*100)
 	return tbl.Commit(t.Context(), Commit{
 		RunID: run, Columns: want, Files: []DataFile{f}, Delta: delta("s", int64(i)*100, int64(i+1)*100),

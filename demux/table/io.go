@@ -18,8 +18,8 @@ import (
 	"github.com/akupara/akupara/store"
 )
 
-// maxManifest bounds what is read of a manifest or a list of them, in bytes.
-const maxManifest = 256 << 20
+// maxRead bounds what is read of a manifest or a list of them, in bytes.
+const maxRead = 256 << 20
 
 // tableIO is iceberg-go's view of one table's files, for one operation: its
 // methods take no context. It remembers what was created and whether all of it
@@ -97,7 +97,7 @@ func (o *tableIO) Open(name string) (iceio.File, error) {
 // read returns a manifest's or a list's bytes. Where it is known what was
 // written, other bytes are ErrDamaged.
 func (o *tableIO) read(p string) ([]byte, error) {
-	b, err := readFile(o.ctx, o.fs, kindOf(p), p, maxManifest)
+	b, err := readFile(o.ctx, o.fs, kindOf(p), p, maxRead)
 	if err != nil {
 		return nil, err
 	}

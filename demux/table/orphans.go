@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"path"
+	"strconv"
 	"strings"
 	"time"
 
@@ -15,11 +16,13 @@ import (
 	"github.com/akupara/akupara/demux/table/internal/versions"
 )
 
-// removeExpired removes the manifest lists of the snapshots that this commit
-// expired, and the manifests that only they named. Rows are only ever added,
-// so a manifest that the oldest snapshot kept does not name is named by none.
-// What fails here is left to RemoveOrphans.
+// removeExpired removes the metadata files that this commit dropped, the
+// manifest lists of the snapshots that it expired, and the manifests that only
+// they named. A manifest that left the table never comes back, so one that the
+// oldest snapshot kept does not name is named by none. What fails here is left
+// to RemoveOrphans, as are data files that were replaced.
 func (a *attempt) removeExpired(ctx context.Context) {
+	a.removeOldMetadata()
 	kept := a.next.meta.Snapshots()
 	if len(kept) == 0 {
 		return
@@ -52,6 +55,18 @@ func (a *attempt) removeExpired(ctx context.Context) {
 			}
 		}
 		_ = a.io.Remove(expired[i].ManifestList)
+	}
+}
+
+func (a *attempt) removeOldMetadata() {
+	kept := map[string]bool{}
+	for e := range a.next.meta.PreviousFiles() {
+		kept[e.MetadataFile] = true
+	}
+	for e := range a.base.meta.PreviousFiles() {
+		if !kept[e.MetadataFile] {
+			_ = a.io.Remove(e.MetadataFile)
+		}
 	}
 }
 
@@ -97,8 +112,9 @@ func (t *Table) removeOrphans(ctx context.Context, olderThan time.Duration) (int
 	}
 	removed := 0
 	if len(orphans) > 0 {
-		_, err := t.commit(ctx, t.columns, func(_ *attempt, txn *ice.Transaction) error {
-			return txn.SetProperties(iceberg.Properties{propSwept: time.Now().UTC().Format(time.RFC3339Nano)})
+		_, err := t.commit(ctx, t.columns, func(a *attempt) error {
+			a.update(ice.NewSetPropertiesUpdate(iceberg.Properties{propSwept: strconv.Itoa(t.version + 1)}))
+			return nil
 		})
 		if err != nil {
 			return 0, err
@@ -234,9 +250,11 @@ func (t *Table) unnamed(ctx context.Context, named names, limit time.Time) ([]st
 		n := versions.Number(base)
 		return named.unread == nil && has(".avro")(base) || n > 0 && n < t.version
 	}
-	data := has(".parquet", ".tmp")
-	if named.unread != nil {
-		data = has(".tmp")
+	// What a run of a higher number left is of one that is still at work, or it
+	// is left to a later sweep.
+	data := func(base string) bool {
+		n, _ := runNumber(base)
+		return n <= t.version+1 && (has(".tmp")(base) || has(".parquet")(base) && named.unread == nil)
 	}
 	for _, d := range []struct {
 		name string

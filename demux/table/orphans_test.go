@@ -59,7 +59,7 @@ func TestOrphansAreRemovedAndNothingElse(t *testing.T) {
 	tbl := mustCommit(t, w, w.open(t, w), "run-1", 0)
 	tbl = mustCommit(t, w, tbl, "run-2", 1)
 	orphans := []string{
-		DataPath(typ, 5, "dead", 1), "tables/" + typ + "/metadata/x-m0.avro", "tables/" + typ + "/_coverage/delta-dead.cov",
+		DataPath(typ, Partition{N: 5}, "dead", 1), "tables/" + typ + "/metadata/x-m0.avro", "tables/" + typ + "/_coverage/delta-dead.cov",
 	}
 	for _, p := range orphans {
 		storetest.Put(t, w, p, []byte("x"))

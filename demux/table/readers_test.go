@@ -158,6 +158,50 @@ func TestOtherReadersReadARebuiltTable(t *testing.T) {
 	}
 }
 
+// A table whose old hours were compacted into files of hours and of a day, which
+// is in a partition spec of its own, is read as any other.
+func TestOtherReadersReadHoursAndDays(t *testing.T) {
+	py := python(t)
+	w := openLocal(t)
+	fsys := parquetStore{w}
+	tbl := w.open(t, w)
+	const n = 14
+	added := []schema.Column{{Name: "ok", Type: schema.Boolean}}
+	for i := range n {
+		tbl = mustCommit(t, fsys, tbl, runName(i), i, added...)
+	}
+	for _, r := range []struct {
+		day   bool
+		first int
+		last  int
+	}{{false, 6, 11}, {true, 0, 11}} {
+		var err error
+		if tbl, err = tbl.Replace(t.Context(), compacted(t, fsys, tbl, r.day, r.first, r.last)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	tbl = mustCommit(t, fsys, tbl, runName(n), n, added...)
+	const rows = 10 * (n + 1)
+	sum := 0
+	for i := range n + 1 {
+		for j := range 10 {
+			sum += i*100 + j*10
+		}
+	}
+	got := readByOthers(t, py, w, tbl)
+	for key, want := range map[string]any{
+		"rows": rows, "files": 4, "pruned": 0, "prunedByStream": 0, "format": 2, "old": 10, "partition": "[ts_hour:hour]",
+		"duckdb": fmt.Sprintf("[%d %[1]d %d %[1]d 0 1 %[3]d host 990]", rows, sum, start.UnixMicro()),
+	} {
+		if fmt.Sprint(got[key]) != fmt.Sprint(want) {
+			t.Errorf("%s: got %v, want %v", key, got[key], want)
+		}
+	}
+	if got, want := sparkReads(t, py, w), fmt.Sprintf("[[%d %[1]d %d]]", rows, sum); got != want {
+		t.Errorf("Spark: got %v, want %v", got, want)
+	}
+}
+
 const sparkScript = `
 import sys
 from pyspark.sql import SparkSession

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"path"
-	"slices"
 	"time"
 
 	iceberg "github.com/apache/iceberg-go"
@@ -27,9 +26,6 @@ type Content struct {
 	Coverage coverage.Set
 	Note     string // why; goes into the snapshot's summary as akupara.repaired
 }
-
-// filesPerManifest keeps manifests small enough that one can be read whole.
-const filesPerManifest = 10_000
 
 // Rebuild publishes a version with exactly this content, above every number
 // that a version or a claim has. Base is the newest version that can be read,
@@ -69,9 +65,9 @@ func (t *Table) rebuild(ctx context.Context, c Content) (*Table, error) {
 	if err != nil {
 		return nil, err
 	}
-	updates, err := a.rebuilt(ctx, c)
+	err = a.rebuilt(ctx, c)
 	if err == nil {
-		err = a.publishAbove(ctx, top, updates)
+		err = a.publishAbove(ctx, top)
 	}
 	if err != nil {
 		a.undo(ctx, err)
@@ -81,11 +77,11 @@ func (t *Table) rebuild(ctx context.Context, c Content) (*Table, error) {
 }
 
 // publishAbove publishes version top+1, if top is the highest number still.
-func (a *attempt) publishAbove(ctx context.Context, top int, updates []ice.Update) error {
+func (a *attempt) publishAbove(ctx context.Context, top int) error {
 	if err := a.io.writeErr(); err != nil {
 		return err
 	}
-	next, b, err := a.make(top+1, updates)
+	next, b, err := a.make(top + 1)
 	if err != nil {
 		return err
 	}
@@ -99,9 +95,9 @@ func (a *attempt) publishAbove(ctx context.Context, top int, updates []ice.Updat
 	return a.publish(ctx, next, b)
 }
 
-// rebuilt writes the content's manifests and coverage, and returns what makes
-// them the table's.
-func (a *attempt) rebuilt(ctx context.Context, c Content) ([]ice.Update, error) {
+// rebuilt writes the content's manifests and coverage, and makes them the
+// attempt's.
+func (a *attempt) rebuilt(ctx context.Context, c Content) error {
 	run := "repair-" + uuid.NewString()
 	set := c.Coverage.Clone()
 	set.Trim()
@@ -112,99 +108,26 @@ func (a *attempt) rebuilt(ctx context.Context, c Content) ([]ice.Update, error) 
 	}
 	file, err := a.writeCoverageFile("base-"+run, set)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	updates := []ice.Update{
-		ice.NewAddSchemaUpdate(icebergSchema(c.Columns)), ice.NewSetCurrentSchemaUpdate(-1),
+	a.update(ice.NewAddSchemaUpdate(icebergSchema(c.Columns)), ice.NewSetCurrentSchemaUpdate(-1),
 		ice.NewSetPropertiesUpdate(iceberg.Properties{
 			propCoverage: coverageFiles{file}.String(), propSinks: "", propRun: run,
-		}),
-	}
-	meta, err := ice.UpdateTableMetadata(a.base.meta, updates, "")
+		}))
+	err = a.change(change{op: ice.OpOverwrite, add: c.Files, fresh: true, summary: map[string]string{
+		propRun: run, propRepaired: cmp.Or(c.Note, "rebuilt"),
+	}})
 	if err != nil {
-		return nil, fmt.Errorf("make metadata: %w", err)
+		return err
 	}
-	s, err := a.writeSnapshot(run, meta.CurrentSchema(), c)
-	if err != nil {
-		return nil, err
-	}
-	updates = append(updates, ice.NewAddSnapshotUpdate(s),
-		ice.NewSetSnapshotRefUpdate(ice.MainBranch, s.SnapshotID, ice.BranchRef, 0, 0, 0))
 	broken, err := a.brokenSnapshots(ctx)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if len(broken) > 0 {
-		updates = append(updates, ice.NewRemoveSnapshotsUpdate(broken, false))
+		a.update(ice.NewRemoveSnapshotsUpdate(broken, false))
 	}
-	return updates, nil
-}
-
-// writeSnapshot writes a manifest list that names the content's files, all as
-// new ones, and the manifests.
-func (a *attempt) writeSnapshot(run string, sc *iceberg.Schema, c Content) (*ice.Snapshot, error) {
-	meta := a.base.meta
-	id, sequence, commit := newSnapshotID(), meta.LastSequenceNumber()+1, uuid.NewString()
-	var parent *int64
-	if cur := meta.CurrentSnapshot(); cur != nil {
-		parent = &cur.SnapshotID
-	}
-	files := slices.Clone(c.Files)
-	slices.SortFunc(files, func(x, y DataFile) int {
-		return cmp.Or(cmp.Compare(x.Hour, y.Hour), cmp.Compare(x.Path, y.Path))
-	})
-	var manifests []iceberg.ManifestFile
-	var records, size int64
-	for part := range slices.Chunk(files, filesPerManifest) {
-		name := fmt.Sprintf("%s-m%d.avro", commit, len(manifests))
-		m, err := a.writeManifest(name, id, part, sc)
-		if err != nil {
-			return nil, fmt.Errorf("write manifest: %w", err)
-		}
-		manifests = append(manifests, m)
-		for i := range part {
-			records += part[i].Stats.Records
-			size += part[i].Stats.Size
-		}
-	}
-	list := a.metadataURI(fmt.Sprintf("snap-%d-0-%s.avro", id, commit))
-	out, err := a.io.Create(list)
-	if err != nil {
-		return nil, err
-	}
-	err = iceberg.WriteManifestList(2, out, id, parent, &sequence, 0, manifests)
-	if err = errors.Join(err, out.Close()); err != nil {
-		return nil, fmt.Errorf("write manifest list: %w", err)
-	}
-	n, rows, bytes := fmt.Sprint(len(files)), fmt.Sprint(records), fmt.Sprint(size)
-	return &ice.Snapshot{
-		SnapshotID: id, ParentSnapshotID: parent, SequenceNumber: sequence, ManifestList: list,
-		TimestampMs: a.now(), SchemaID: &sc.ID,
-		Summary: &ice.Summary{Operation: ice.OpOverwrite, Properties: iceberg.Properties{
-			propRun: run, propRepaired: cmp.Or(c.Note, "rebuilt"),
-			"added-data-files": n, "added-records": rows, "added-files-size": bytes,
-			"total-data-files": n, "total-records": rows, "total-files-size": bytes,
-			"total-delete-files": "0", "total-position-deletes": "0", "total-equality-deletes": "0",
-		}},
-	}, nil
-}
-
-func (a *attempt) writeManifest(name string, snapshot int64, files []DataFile, sc *iceberg.Schema) (m iceberg.ManifestFile, err error) {
-	described, err := a.dataFiles(files)
-	if err != nil {
-		return nil, err
-	}
-	entries := make([]iceberg.ManifestEntry, len(described))
-	for i, d := range described {
-		entries[i] = iceberg.NewManifestEntry(iceberg.EntryStatusADDED, &snapshot, nil, nil, d)
-	}
-	uri := a.metadataURI(name)
-	out, err := a.io.Create(uri)
-	if err != nil {
-		return nil, err
-	}
-	m, err = iceberg.WriteManifest(uri, out, 2, a.base.meta.PartitionSpec(), sc, snapshot, entries)
-	return m, errors.Join(err, out.Close())
+	return nil
 }
 
 func (a *attempt) metadataURI(name string) string {

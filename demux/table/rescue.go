@@ -183,7 +183,7 @@ func (t *Table) dataFile(io *tableIO, m iceberg.ManifestFile, d iceberg.DataFile
 	if err != nil {
 		return DataFile{}, err
 	}
-	out := DataFile{Path: f.Path, Hour: f.Hour, Stats: schema.FileStats{
+	out := DataFile{Path: f.Path, Partition: f.Partition, Stats: schema.FileStats{
 		Records: f.Records, Size: f.Size, SplitOffsets: d.SplitOffsets(),
 		MinTS: f.MinTS.UnixMicro(), MaxTS: f.MaxTS.UnixMicro(),
 	}}

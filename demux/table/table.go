@@ -17,7 +17,6 @@ import (
 	"strings"
 	"time"
 
-	iceio "github.com/apache/iceberg-go/io"
 	ice "github.com/apache/iceberg-go/table"
 
 	"github.com/akupara/akupara/chunk"
@@ -41,7 +40,7 @@ const (
 	propCoverage = "akupara.coverage" // the coverage files: a base, then deltas
 	propSinks    = "akupara.sinks"    // sink files in raw/ of which it holds all or some blocks
 	propRun      = "akupara.run"      // the run that committed last; in a summary, the snapshot's run
-	propSwept    = "akupara.swept"    // when orphans were last removed
+	propSwept    = "akupara.swept"    // up to which number what runs left was removed
 )
 
 // Table is one version of a table. It does not change (but for Patient), and
@@ -56,6 +55,7 @@ type Table struct {
 	crc      uint32       // of the metadata file's bytes
 	sums     sums         // of the manifests that it names
 	columns  []schema.Column
+	specs    specs
 	opened   time.Time
 	keep     int // snapshots and old metadata files to keep
 }
@@ -146,7 +146,7 @@ func (t *Table) set(n int, b []byte) error {
 	if err != nil {
 		return bad("is wrong: %v", err)
 	}
-	t.version, t.meta, t.columns, t.crc, t.sums = n, meta, cols, chunk.CRC(b), known
+	t.version, t.meta, t.columns, t.crc, t.sums, t.specs = n, meta, cols, chunk.CRC(b), known, specsOf(meta)
 	return nil
 }
 
@@ -255,13 +255,16 @@ type Run struct {
 }
 
 // Runs returns the newest commits that added rows, newest first, as far back as
-// the table keeps snapshots (about 100).
+// the table keeps snapshots. Those that replaced files are not among them.
 func (t *Table) Runs() []Run {
 	if t.meta == nil {
 		return nil
 	}
 	var out []Run
 	for _, s := range t.meta.Snapshots() {
+		if s.Summary != nil && s.Summary.Properties[propReplaced] != "" {
+			continue
+		}
 		r := Run{Time: time.UnixMilli(s.TimestampMs).UTC()}
 		if s.Summary != nil {
 			p := s.Summary.Properties
@@ -274,14 +277,4 @@ func (t *Table) Runs() []Run {
 	}
 	slices.Reverse(out)
 	return out
-}
-
-// iceberg returns the table as iceberg-go sees it.
-func (t *Table) iceberg(io iceio.IO, cat ice.CatalogIO) *ice.Table {
-	loc := ""
-	if t.version > 0 {
-		loc = t.meta.Location() + "/" + versions.Name(t.version)
-	}
-	return ice.New(ice.Identifier{store.Tables, t.dataType}, t.meta, loc,
-		func(context.Context) (iceio.IO, error) { return io, nil }, cat)
 }

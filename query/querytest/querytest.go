@@ -136,7 +136,7 @@ func (s *Store) Commit(t testing.TB, parser string, chunks ...chunk.Chunk) *tabl
 	commit := table.Commit{RunID: fmt.Sprintf("run-%d", s.n), Columns: b.Columns(), Delta: delta}
 	if b.Len() > 0 {
 		create := func(ctx context.Context, hour int64, n int) (io.WriteCloser, string, error) {
-			path := table.DataPath(dataType, int(hour), commit.RunID, n)
+			path := table.DataPath(dataType, table.Partition{N: int(hour)}, commit.RunID, n)
 			w, err := s.FS.Create(ctx, path)
 			return w, path, err
 		}
@@ -145,7 +145,7 @@ func (s *Store) Commit(t testing.TB, parser string, chunks ...chunk.Chunk) *tabl
 			t.Fatal(err)
 		}
 		for _, f := range files {
-			commit.Files = append(commit.Files, table.DataFile{Path: f.Path, Hour: int(f.Hour), Stats: f.Stats})
+			commit.Files = append(commit.Files, table.DataFile{Path: f.Path, Partition: table.Partition{N: int(f.Hour)}, Stats: f.Stats})
 		}
 	}
 	if tbl, err = tbl.Commit(t.Context(), commit); err != nil {
