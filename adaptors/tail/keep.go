@@ -43,7 +43,7 @@ func (r *run) closeExcess(but *stream) {
 // giveUp closes the file of a stream that can't be opened again. What was not
 // read of it is lost, and so is what should have to be sent again.
 func (r *run) giveUp(s *stream) {
-	if s.isUnread() {
+	if s.isUnread() && !s.grewUnseen() {
 		r.forget(s)
 		return
 	}

@@ -2,10 +2,13 @@ package tail
 
 import (
 	"errors"
+	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/akupara/akupara/adaptors/internal/ident"
 	"github.com/akupara/akupara/chunk"
@@ -122,7 +125,8 @@ func TestFileThatIsReplacedAgainAndAgainGoesOn(t *testing.T) {
 }
 
 // TestWriterOfAReplacedFileIsReadOn has a program that goes on to write to the
-// file that sed -i has replaced.
+// file that sed -i has replaced. It closes that at once, and nothing but
+// housekeeping looks at the file then.
 func TestWriterOfAReplacedFileIsReadOn(t *testing.T) {
 	each(t, func(t *testing.T, watch string) {
 		r := newRig(t).with(watch)
@@ -130,7 +134,13 @@ func TestWriterOfAReplacedFileIsReadOn(t *testing.T) {
 		r.ok(err)
 		_, err = writer.WriteString(r.lines(40))
 		r.ok(err)
-		r.start()
+		times := testTimes()
+		times.linger = time.Hour // between the replacement and what is written next
+		times.missing = 100 * time.Millisecond
+		if watch == "auto" {
+			times.poll = time.Hour
+		}
+		r.startWith(times)
 		r.arrived()
 		r.renew("a.log", "tmp", r.lines(2))
 		r.arrived()
@@ -139,6 +149,53 @@ func TestWriterOfAReplacedFileIsReadOn(t *testing.T) {
 		r.ok(writer.Close())
 		r.write("a.log", r.lines(1))
 		r.exactly()
+	})
+}
+
+// TestReplacedFileThatIsGivenUpIsToldAsLost has programs that go on to write to
+// replaced files, more of them than may be open.
+func TestReplacedFileThatIsGivenUpIsToldAsLost(t *testing.T) {
+	t.Parallel()
+	const files = 12
+	r := newRig(t)
+	a, err := New(r.cfg)
+	r.ok(err)
+	a.times = testTimes()
+	a.times.linger, a.times.poll = time.Hour, time.Hour // nothing tells of what is written
+	a.times.missing = 100 * time.Millisecond            // but housekeeping, once its writer is gone
+	a.maxOpen = 4
+	r.startAdaptor(a)
+	const late = "this comes, or is told as lost"
+	came := func() bool {
+		got := r.rec.Lines()
+		delete(got, late)
+		return maps.Equal(got, r.want)
+	}
+	var writers []*os.File
+	for i := range files {
+		name := fmt.Sprintf("%d.log", i)
+		writer, err := os.Create(r.path(name))
+		r.ok(err)
+		writers = append(writers, writer)
+		_, err = writer.WriteString(r.lines(40))
+		r.ok(err)
+		r.until("not every line of a new file came", came)
+		r.renew(name, "tmp", r.lines(2))
+		r.until("not every line of a replacement came", came)
+		if i < 3 { // the rest leaves no descriptors for these
+			_, err = writer.WriteString(late + "\n")
+			r.ok(err)
+		}
+	}
+	for _, writer := range writers {
+		r.ok(writer.Close())
+	}
+	r.until("what was written neither came nor was told as lost", func() bool {
+		told := r.rec.Lines()[late] * (len(late) + 1)
+		for _, c := range r.rec.Facts(chunk.Lost) {
+			told += int(c.Range().Len())
+		}
+		return told == 3*(len(late)+1)
 	})
 }
 

@@ -359,7 +359,11 @@ func (r *run) housekeep() {
 	for s := range r.files.live.all {
 		if s.path == "" && !s.Busy() && s.f != nil && s.isUnread() && (s.info.Links == 0 || now.Sub(s.grewAt) > r.times.missing) &&
 			(mayGrow(s.f) == no || now.Sub(s.grewAt) > r.times.linger) {
-			r.forget(s)
+			if s.grewUnseen() { // before its writer closed it
+				r.turns.enqueue(s)
+			} else {
+				r.forget(s)
+			}
 			continue
 		}
 		// Renamed to where nothing matches, and nobody writes there any more.

@@ -135,6 +135,13 @@ func (s *tracked) endsAsSent(f io.ReaderAt, size int64) bool {
 // isUnread reports whether there is nothing to read of a stream that is not stored.
 func (s *tracked) isUnread() bool { return s.out.ID() == "" && !s.mustOpen && s.end <= s.begin }
 
+// grewUnseen reports whether there is something to read of an unread stream since
+// the last look at its file, which is open.
+func (s *tracked) grewUnseen() bool {
+	info, err := ident.Fstat(s.f)
+	return err == nil && s.holdsMore(&info)
+}
+
 // moved reports whether the file has left the path it was found at first: it was
 // renamed, unlinked or is a copy that took the stream over.
 func (s *tracked) moved() bool { return s.path == "" || s.path != s.out.Source() }

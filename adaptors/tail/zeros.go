@@ -203,10 +203,11 @@ func (s *tracked) dataEnd(info *ident.Info) (int64, error) {
 	return end, nil
 }
 
-// holdsMore reports whether the file has data behind what was read.
+// holdsMore reports whether the file has data behind what was read, or behind
+// where the stream starts.
 func (s *tracked) holdsMore(info *ident.Info) bool {
 	end, err := s.dataEnd(info)
-	return err == nil && end > s.out.Off()
+	return err == nil && end > max(s.out.Off(), s.begin)
 }
 
 // width is the number of bytes of the smallest character.
