@@ -185,7 +185,10 @@ func TestUnreadRestOfAFileThatIsCutBackIsLost(t *testing.T) {
 		}
 		r.write("a.log", unread)
 		r.until("the rest is not seen", func() bool { return r.rec.Known()[1].Sent > sent })
+		before := len(r.rec.Known())
 		r.cut("a.log", 50)
+		// Until then, what was read before may still be sent.
+		r.until("the cut is not seen", func() bool { return len(r.rec.Known()) > before })
 		r.rec.Refuse(nil)
 		r.write("a.log", r.lines(5))
 		r.arrived()
