@@ -5,7 +5,9 @@
 //
 //	make bench
 //
-// AKUPARA_BENCH_MB is the size of the input (default 512).
+// AKUPARA_BENCH_MB is the size of the input (default 512), AKUPARA_BENCH_FILES the
+// number of small sink files (default 100000), AKUPARA_BENCH_LINE_FILES that of
+// those with a chunk for each line (default 16).
 package bench
 
 import (
@@ -46,14 +48,18 @@ func TestMain(m *testing.M) {
 }
 
 // megabytes is the size of the input.
-func megabytes(b *testing.B) int64 {
-	s := os.Getenv("AKUPARA_BENCH_MB")
+func megabytes(b *testing.B) int64 { return number(b, "AKUPARA_BENCH_MB", 512) }
+
+// number is a number that the environment may set.
+func number(b *testing.B, name string, otherwise int64) int64 {
+	b.Helper()
+	s := os.Getenv(name)
 	if s == "" {
-		return 512
+		return otherwise
 	}
 	n, err := strconv.ParseInt(s, 10, 64)
 	if err != nil || n < 1 {
-		b.Fatalf("AKUPARA_BENCH_MB: %q is not a number from 1 on", s)
+		b.Fatalf("%s: %q is not a number from 1 on", name, s)
 	}
 	return n
 }

@@ -110,6 +110,11 @@ func (c *Chunk) Check() error {
 	if err := CheckType(c.Type); err != nil {
 		return fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
+	return c.checkFields()
+}
+
+// checkFields is Check but for the data type, which a batch's chunks share.
+func (c *Chunk) checkFields() error {
 	if c.Kind >= numKinds {
 		return invalidf("kind %d is not known", c.Kind)
 	}

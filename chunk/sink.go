@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"sync"
 
 	"github.com/klauspost/compress/zstd"
@@ -237,7 +238,8 @@ type Sink struct {
 func ReadSink(r io.ReaderAt, size int64) (*Sink, error) {
 	s := &Sink{r: r}
 	// The header is read in small pieces, and r may be far away.
-	header := &headerReader{r: bufio.NewReaderSize(io.NewSectionReader(r, 0, size), 64<<10)}
+	const piece = 64 << 10
+	header := &headerReader{r: bufio.NewReaderSize(io.NewSectionReader(r, 0, size), int(max(min(size, piece), 16)))}
 	meta, err := header.read(&s.sync)
 	if header.failed != nil {
 		return nil, fmt.Errorf("read header: %w", header.failed)
@@ -255,16 +257,18 @@ func ReadSink(r io.ReaderAt, size int64) (*Sink, error) {
 	if got, want := CRC(packed[4:]), binary.LittleEndian.Uint32(packed); got != want {
 		return nil, invalidf("the index's CRC is %08x, it says %08x", got, want)
 	}
-	s.data, s.schema = header.n, string(meta[metaSchema])
+	s.data, s.schema = header.n, Schema
+	if string(meta[metaSchema]) != Schema { // one text serves all files
+		s.schema = string(meta[metaSchema])
+	}
 	s.Index.Type, s.Index.Segment = string(meta[metaType]), string(meta[metaSegment])
 	if err := CheckType(s.Index.Type); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
-	dec, err := NewDecoder(MaxIndex)
+	dec, err := indexDecoder()
 	if err != nil {
 		return nil, fmt.Errorf("create zstd decoder: %w", err)
 	}
-	defer dec.Close()
 	raw, err := dec.DecodeAll(packed[4:], nil)
 	if err != nil {
 		return nil, invalidf("decompress index: %v", err)
@@ -362,14 +366,17 @@ func (h *headerReader) read(sync *[syncLen]byte) (map[string][]byte, error) {
 // ReadBlock reads block i's data, still compressed, into buf, growing it when
 // needed, and holds it against the index. ErrInvalid means that the block is
 // damaged; any other error is the reader's.
-func (s *Sink) ReadBlock(i int, buf []byte) ([]byte, error) {
+func (s *Sink) ReadBlock(i int, buf []byte) ([]byte, error) { return s.ReadBlockFrom(s.r, i, buf) }
+
+// ReadBlockFrom is ReadBlock from another reader of the same file.
+func (s *Sink) ReadBlockFrom(r io.ReaderAt, i int, buf []byte) ([]byte, error) {
 	blk := &s.Index.Blocks[i]
 	n := int(blk.framedLen())
 	if cap(buf) < n {
 		buf = make([]byte, n)
 	}
 	buf = buf[:n]
-	if got, err := s.r.ReadAt(buf, s.data+blk.Offset); got < n {
+	if got, err := r.ReadAt(buf, s.data+blk.Offset); got < n {
 		if err == nil || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 			return nil, invalidf("block %d: %d of %d bytes are there", i, got, n)
 		}
@@ -392,13 +399,24 @@ func NewDecoder(maxLen int) (*zstd.Decoder, error) {
 	return zstd.NewReader(nil, zstd.WithDecoderMaxMemory(uint64(maxLen)), zstd.WithDecoderConcurrency(2))
 }
 
-var blockDecoder = sync.OnceValues(func() (*zstd.Decoder, error) { return NewDecoder(MaxBatchRaw) })
+var (
+	blockDecoder = sync.OnceValues(func() (*zstd.Decoder, error) { return NewDecoder(MaxBatchRaw) })
+	indexDecoder = sync.OnceValues(func() (*zstd.Decoder, error) { return NewDecoder(MaxIndex) })
+)
 
 // Decode decompresses a block's data into buf, growing it when needed, and
 // gives its chunks in order; their bodies are part of the raw bytes returned.
 // It checks that the chunks are the very ones that the index tells of: on any
 // mismatch the error is ErrInvalid and no chunk is given.
 func (b *Block) Decode(dataType string, data, buf []byte) (chunks []Chunk, raw []byte, err error) {
+	return b.DecodeInto(nil, dataType, data, buf)
+}
+
+// DecodeInto is Decode with memory for the chunks, which is used again.
+func (b *Block) DecodeInto(into []Chunk, dataType string, data, buf []byte) (chunks []Chunk, raw []byte, err error) {
+	if err := CheckType(dataType); err != nil {
+		return nil, buf, fmt.Errorf("%w: %w", ErrInvalid, err)
+	}
 	dec, err := blockDecoder()
 	if err != nil {
 		return nil, buf, fmt.Errorf("create zstd decoder: %w", err)
@@ -411,14 +429,14 @@ func (b *Block) Decode(dataType string, data, buf []byte) (chunks []Chunk, raw [
 		return nil, raw, invalidf("the block has %d bytes raw, the index says %d", len(raw), b.RawLen)
 	}
 	d := decoder{b: raw}
-	chunks = make([]Chunk, len(b.Entries))
+	chunks = slices.Grow(into[:0], len(b.Entries))[:len(b.Entries)]
 	for i := range chunks {
 		c := &chunks[i]
 		c.Type = dataType
 		if d.chunk(c); d.err != nil {
 			return nil, raw, fmt.Errorf("chunk %d: %w", i, d.err)
 		}
-		if err := c.Check(); err != nil {
+		if err := c.checkFields(); err != nil {
 			return nil, raw, fmt.Errorf("chunk %d: %w", i, err)
 		}
 		if got := c.entry(); got != b.Entries[i] {

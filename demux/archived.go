@@ -48,8 +48,11 @@ func (x *past) archived(ctx context.Context) (paths []string, err error) {
 	}
 	for _, d := range slices.Backward(days) {
 		files, err := x.fs.List(ctx, d.Path)
-		if err != nil {
-			return nil, fmt.Errorf("list archive of %s: %w", x.dataType, err)
+		if err != nil { // one day's files may be away, as one file may
+			if err := x.lost(d.Path, fmt.Errorf("list archive of %s: %w", x.dataType, err)); err != nil {
+				return nil, err
+			}
+			continue
 		}
 		for _, f := range slices.Backward(files) {
 			if store.IsSink(f.Path) {
@@ -93,7 +96,6 @@ func (x *past) deepen(ctx context.Context, root string) (more bool, err error) {
 			if err != nil {
 				return x.lost(at, err)
 			}
-			defer f.close()
 			var roots []uint32
 			last := ""
 			for _, e := range pastChunks(f, nil) {

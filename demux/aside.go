@@ -3,6 +3,7 @@ package demux
 import (
 	"cmp"
 	"maps"
+	"path"
 	"slices"
 	"strings"
 	"time"
@@ -37,11 +38,11 @@ type asideFile struct {
 }
 
 // set notes that a file could not be used, and for how long it is left alone.
-func (a aside) set(path string, err error, streams []trouble.Stream, now time.Time) *asideFile {
-	f := a[path]
+func (a aside) set(at string, err error, streams []trouble.Stream, now time.Time) *asideFile {
+	f := a[at]
 	if f == nil {
 		f = &asideFile{since: now}
-		a[path] = f
+		a[at] = f
 	}
 	pause := lastPause
 	if f.tries < 20 {
@@ -74,11 +75,22 @@ func (a aside) gone(path string, now time.Time) bool {
 }
 
 // keep forgets the files below raw/ that are not there any more, and others that
-// nobody has asked for in a long time.
-func (a aside) keep(paths []string, now time.Time) {
+// nobody has asked for in a long time. Of days that could not be listed, nothing
+// is known.
+func (a aside) keep(sinks []store.Info, bad []fileError, now time.Time) {
+	if len(a) == 0 {
+		return
+	}
+	there := map[string]bool{}
+	for _, f := range sinks {
+		there[f.Path] = true
+	}
+	for _, day := range bad {
+		there[day.path] = true
+	}
 	for p, f := range a {
 		if strings.HasPrefix(p, store.Raw+"/") {
-			if !slices.Contains(paths, p) {
+			if !there[p] && !there[path.Dir(p)] {
 				delete(a, p)
 			}
 		} else if now.Sub(f.next) > forgetAfter {

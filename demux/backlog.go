@@ -8,18 +8,11 @@ import (
 	"slices"
 	"time"
 
-	"github.com/akupara/akupara/chunk"
 	"github.com/akupara/akupara/demux/quarantine"
 	"github.com/akupara/akupara/demux/table"
-	"github.com/akupara/akupara/store"
 )
 
-const (
-	// maxSinks bounds the sink files that are open at a time: their indexes
-	// are in memory. What is left over comes next.
-	maxSinks     = 256
-	maxConflicts = 8
-)
+const maxConflicts = 8
 
 // runType brings all sink files of a data type into its table, in as many
 // commits as memory demands. The report is good also beside an error.
@@ -47,21 +40,21 @@ func (d *Demux) runType(ctx context.Context, dataType string) (rep Report, err e
 	}
 	defer release()
 	d.tidy(ctx, dataType)
-	for conflicts := 0; ; {
-		more, err := d.runSinks(ctx, dataType, &rep)
+	q, err := d.list(ctx, dataType)
+	for conflicts := 0; err == nil && len(q.sinks) > 0; {
+		err = d.runSinks(ctx, dataType, q, &rep)
 		switch {
 		case errors.Is(err, table.ErrConflict) && conflicts < maxConflicts:
 			// The table moved: everything is planned anew from what it is now.
 			conflicts++
 			d.log.Info("another commit came first, planning anew", "type", dataType)
+			q, err = d.list(ctx, dataType)
 		case errors.Is(err, errAgain):
 			d.log.Debug("planning anew without what is in the way", "type", dataType, "because", err)
-		case err != nil:
-			return rep, err
-		case !more:
-			return rep, nil
+			err = nil
 		}
 	}
+	return rep, err
 }
 
 // sweepEvery is how often a table is swept, beside the first run of a process
@@ -72,8 +65,22 @@ func (d *Demux) idle(ctx context.Context, dataType string) (bool, error) {
 	if d.swept.due(dataType, sweepEvery) {
 		return false, nil
 	}
-	paths, err := listSinks(ctx, d.fs, dataType)
-	return len(paths) == 0, err
+	sinks, bad, err := listSinks(ctx, d.fs, dataType)
+	return len(sinks) == 0 && len(bad) == 0, err
+}
+
+// list lists the type's sink files, once for each call. A day that can't be listed
+// is set aside, as a file is that can't be read.
+func (d *Demux) list(ctx context.Context, dataType string) (*queue, error) {
+	sinks, bad, err := listSinks(ctx, d.fs, dataType)
+	if err != nil {
+		return nil, err
+	}
+	d.states.of(dataType).aside.keep(sinks, bad, time.Now())
+	for _, day := range bad {
+		d.setAside(dataType, day.path, day.err, nil)
+	}
+	return newQueue(sinks), nil
 }
 
 // tidy sweeps now and then. What keeps it from that keeps no run from its work:
@@ -130,99 +137,65 @@ func (d *Demux) open(ctx context.Context, dataType string) (*table.Table, error)
 	return t.Patient(d.patience), nil
 }
 
-// runSinks takes the oldest sink files up to maxSinks and reports whether there
-// are more.
-func (d *Demux) runSinks(ctx context.Context, dataType string, rep *Report) (more bool, err error) {
+// runSinks takes the oldest sink files of the queue, and takes them out of it when
+// all of them are done with.
+func (d *Demux) runSinks(ctx context.Context, dataType string, q *queue, rep *Report) error {
 	release, err := d.looking.take(ctx)
 	if err != nil {
-		return false, err
+		return err
 	}
 	defer release()
-	paths, err := listSinks(ctx, d.fs, dataType)
-	if err != nil || len(paths) == 0 {
-		return false, err
-	}
-	now := time.Now()
 	s := d.states.of(dataType)
-	s.aside.keep(paths, now)
-	paths = slices.DeleteFunc(paths, func(p string) bool { return s.aside.waits(p, now) })
-	if len(paths) == 0 {
-		return false, nil
-	}
-	if more = len(paths) > maxSinks; more {
-		paths = paths[:maxSinks]
-	}
+	q.order(&s.isolation)
 	t, err := d.open(ctx, dataType)
 	if errors.Is(err, fs.ErrNotExist) {
 		t, err = table.New(d.fs, d.baseURI, dataType)
 	}
 	if err != nil {
-		return false, err
+		return err
 	}
 	s.ahead = t.Ahead()
+	files, n, err := d.window(ctx, dataType, q, rep)
+	if err != nil {
+		return err
+	}
+	if len(files) == 0 { // all of them are set aside, or in quarantine
+		q.sinks = q.sinks[n:]
+		return nil
+	}
 	covered, err := t.Coverage(ctx)
 	if err != nil {
-		return false, fmt.Errorf("read coverage of table %s: %w", dataType, err)
+		return fmt.Errorf("read coverage of table %s: %w", dataType, err)
 	}
 	sinks, err := t.Sinks()
 	if err != nil {
-		return false, err
+		return err
 	}
 	b := newBacklog(covered, &s.isolation)
-	defer b.close()
-	for _, p := range paths {
-		f, err := openSink(ctx, d.fs, p)
-		if err == nil {
-			if why := misplaced(f, dataType); why != "" {
-				f.close()
-				f, err = nil, fmt.Errorf("%w: %s", chunk.ErrInvalid, why)
-			}
-		}
-		switch {
-		case err == nil:
-			f.recall(sinks)
-			f.faults = append(f.faults, s.isolation.blamed[p]...)
-			b.files = append(b.files, f)
-			rep.Sinks++
-		case errors.Is(err, chunk.ErrInvalid):
-			if err := d.quarantine(ctx, rep, &sinkFile{path: p, faults: []quarantine.Fault{{Block: -1, Chunk: -1, Reason: err.Error()}}}); err != nil {
-				return false, err
-			}
-		case ctx.Err() != nil:
-			return false, err
-		default: // the table could be read: it is not the whole store that is away
-			d.setAside(dataType, p, err, nil)
-		}
+	b.files = files
+	recall(files, sinks)
+	for _, f := range files {
+		f.faults = append(f.faults, s.isolation.blamed[f.path]...)
 	}
+	rep.Sinks += len(files)
 	b.past = &past{
 		fs: d.fs, log: d.log, dataType: dataType, archive: d.archived.of(dataType), families: b.families, files: slices.Clone(b.files), near: d.near,
 		gone: func(p string) bool { return s.aside.gone(p, time.Now()) },
 	}
-	return more, d.runBacklog(ctx, t, b, rep)
-}
-
-// misplaced returns what is wrong with the place of a sink file, "" for nothing.
-func misplaced(f *sinkFile, dataType string) string {
-	x := &f.sink.Index
-	switch {
-	case x.Type != dataType:
-		return fmt.Sprintf("it holds data of type %s", x.Type)
-	case x.Segment != "" && x.Segment != string(store.SegmentOf(f.path)):
-		return fmt.Sprintf("it is the sink file of segment %s", x.Segment)
+	if err := d.runBacklog(ctx, t, b, q, rep); err != nil {
+		return err
 	}
-	return ""
+	q.sinks = q.sinks[n:]
+	return nil
 }
 
 // runBacklog plans, runs and commits until nothing of the backlog is left, and
 // moves each sink file away that is finished.
-func (d *Demux) runBacklog(ctx context.Context, t *table.Table, b *backlog, rep *Report) error {
+func (d *Demux) runBacklog(ctx context.Context, t *table.Table, b *backlog, q *queue, rep *Report) error {
 	for {
 		p := b.plan(int64(d.cfg.RunBytes))
-		for _, f := range p.finished {
-			if err := d.retire(ctx, rep, f); err != nil {
-				return err
-			}
-			b.drop(f)
+		if err := d.retire(ctx, rep, b, q, p.finished); err != nil {
+			return err
 		}
 		if p.empty() {
 			return nil
@@ -242,21 +215,6 @@ func (d *Demux) runBacklog(ctx context.Context, t *table.Table, b *backlog, rep 
 // newRunID makes the id of a run planned from t. It starts with the version
 // that the run is to become, so that ids tell their order.
 func newRunID(t *table.Table) string { return fmt.Sprintf("%08d-%s", t.Version()+1, newID()) }
-
-func (d *Demux) retire(ctx context.Context, rep *Report, f *sinkFile) error {
-	s := d.states.of(rep.Type)
-	s.isolation.forget(f.path)
-	delete(s.aside, f.path)
-	if len(f.faults) > 0 {
-		return d.quarantine(ctx, rep, f)
-	}
-	if err := archive(ctx, d.fs, rep.Type, f.path); err != nil {
-		return err
-	}
-	rep.Archived++
-	rep.Repeated += f.bytes() - f.used
-	return nil
-}
 
 func (d *Demux) quarantine(ctx context.Context, rep *Report, f *sinkFile) error {
 	if err := quarantine.Put(ctx, d.fs, rep.Type, f.path, newID(), f.faults); err != nil {

@@ -37,7 +37,7 @@ type Demux struct {
 	// near is how many archived files are looked into at once for what came again.
 	near int
 
-	looking slots // of the calls that plan: the indexes of their sink files are in memory
+	looking *looks
 	workers *workers
 
 	types    keyed // one call at a time for each data type
@@ -58,7 +58,7 @@ func New(cfg Config, st store.FS, baseURI string, log *slog.Logger, reg promethe
 	d := &Demux{
 		fs: watch(st), baseURI: baseURI, cfg: cfg, log: log, metrics: newMetrics(reg),
 		leases: newLeases(st, host, os.Getpid()), patience: 30 * time.Second, near: maxPast,
-		looking: make(slots, maxLooking), workers: newWorkers(),
+		looking: newLooks(), workers: newWorkers(),
 	}
 	d.parser = d.cfg.parser
 	return d

@@ -36,7 +36,7 @@ func TestTwoDemuxesForkOnce(t *testing.T) {
 			d := testDemux(t, st, func(c *Config) { c.RunBytes = 300 })
 			for {
 				rep := Report{Type: "app"}
-				_, err := d.runSinks(context.Background(), "app", &rep)
+				err := runListed(d, &rep)
 				if !errors.Is(err, table.ErrConflict) {
 					done <- err
 					return

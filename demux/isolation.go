@@ -14,7 +14,7 @@ import (
 // file may be opened anew in between.
 type spot struct {
 	path         string
-	block, chunk int
+	block, chunk int32
 }
 
 // isolation finds out which chunk or fact makes the runs of a data type fail, and
@@ -152,8 +152,8 @@ func (s *isolation) forget(path string) {
 
 // fault describes what is blamed.
 func (f *sinkFile) fault(at spot, err error) quarantine.Fault {
-	x := quarantine.Fault{Block: at.block, Chunk: at.chunk, Reason: err.Error()}
-	if e := f.entry(at.block, at.chunk); e != nil {
+	x := quarantine.Fault{Block: int(at.block), Chunk: int(at.chunk), Reason: err.Error()}
+	if e := f.entry(int(at.block), int(at.chunk)); e != nil {
 		x.Stream, x.Host, x.Source, x.Range = e.Stream, e.Host, e.Source, &chunk.Range{First: e.First, Last: e.Last}
 	}
 	return x

@@ -151,18 +151,22 @@ func (x *past) chunk(ctx context.Context, e pastChunk) (*chunk.Chunk, error) {
 // read returns the block of a chunk, nil where it can't be read any more.
 func (x *past) read(ctx context.Context, e pastChunk) (*block, error) {
 	f := e.file
-	if f == nil || f.reader == nil { // finished, and by now in the archive
+	if f == nil {
 		var err error
 		if f, err = openSink(ctx, x.fs, e.path); err != nil {
 			return nil, x.lost(e.path, err)
 		}
-		defer f.close()
 		if e.block >= len(f.sink.Index.Blocks) || e.chunk >= len(f.sink.Index.Blocks[e.block].Entries) {
 			return nil, nil // another file of the name
 		}
 	}
+	body, err := f.body(ctx, x.fs)
+	if err != nil {
+		return nil, x.lost(e.path, err)
+	}
+	defer body.Close()
 	blk := &block{}
-	if err := blk.read(task{file: f, block: e.block}); err != nil {
+	if err := blk.read(task{file: f, block: e.block}, body); err != nil {
 		return nil, x.lost(e.path, err)
 	}
 	blk.data = nil
@@ -204,7 +208,6 @@ func (x *past) load(ctx context.Context) error {
 				continue
 			}
 			list = pastChunks(f, nil)
-			f.close()
 		}
 		kept[at] = list
 		take(list)
@@ -221,13 +224,13 @@ func sortPast(list []pastChunk) {
 	slices.SortStableFunc(list, func(a, b pastChunk) int { return int(min(max(a.First-b.First, -1), 1)) })
 }
 
-// pastChunks are the data chunks of a file; open is the file itself, where it
-// stays open.
-func pastChunks(f, open *sinkFile) (list []pastChunk) {
+// pastChunks are the data chunks of a file; known is the file itself, where it is
+// part of the backlog.
+func pastChunks(f, known *sinkFile) (list []pastChunk) {
 	for i := range f.sink.Index.Blocks {
 		for j := range f.sink.Index.Blocks[i].Entries {
 			if e := &f.sink.Index.Blocks[i].Entries[j]; e.Kind == chunk.Data && !e.Range().Empty() {
-				list = append(list, pastChunk{f.path, open, e.Stream, e.Host, i, j, e.CRC, e.Range()})
+				list = append(list, pastChunk{f.path, known, e.Stream, e.Host, i, j, e.CRC, e.Range()})
 			}
 		}
 	}

@@ -38,6 +38,8 @@ type plan struct {
 	tasks []task
 	facts []chunk.Entry
 	spots []spot // of all that is taken
+	// unvouched is of how many chunks the table may remember no checksum.
+	unvouched int
 	// finished are the files of which nothing is left to do: all of it is in
 	// the table, told or damaged.
 	finished []*sinkFile
@@ -48,8 +50,36 @@ func (p *plan) empty() bool { return len(p.tasks) == 0 && len(p.facts) == 0 }
 // taken is what a plan takes of one stream.
 type taken struct {
 	ranges chunk.Ranges
-	sums   map[coverage.Sum]struct{}
+	sums   []coverage.Sum            // of its chunks
+	known  map[coverage.Sum]struct{} // the same, for the first chunks of sums
 }
+
+// twice reports whether the plan has just this chunk already.
+func (t *taken) twice(s coverage.Sum) bool {
+	if t.known == nil {
+		t.known = map[coverage.Sum]struct{}{}
+	}
+	for _, x := range t.sums[len(t.known):] {
+		t.known[x] = struct{}{}
+	}
+	_, twice := t.known[s]
+	return twice
+}
+
+func (t *taken) add(s coverage.Sum) {
+	t.ranges = t.ranges.Add(chunk.Range{First: s.First, Last: s.Last})
+	t.sums = append(t.sums, s)
+}
+
+const (
+	// maxSpots bounds the chunks and facts of a plan: where each is a single line,
+	// what is kept of them takes more memory than they do.
+	maxSpots = 1 << 18
+
+	// maxNamed bounds the sink files of a plan that a commit has to name, beside
+	// those it takes a part of. See backlog.sinks.
+	maxNamed = 1000
+)
 
 // plan selects, from the indexes alone, the next blocks of at most maxRaw bytes
 // (but one at least). What a chunk holds beyond the table is decided when its
@@ -71,11 +101,17 @@ func (b *backlog) cut(maxRaw int64, suspect bool) *plan {
 	p := &plan{}
 	streams := map[string]*taken{}
 	raw := int64(0)
-	for _, f := range b.files {
+	for n, f := range b.files {
+		if len(p.spots) > 0 && min(n, p.unvouched) >= maxNamed {
+			return p
+		}
 		finished := true
 		for i := range f.sink.Index.Blocks {
 			if f.faulty(i) || f.isDone(i) {
 				continue
+			}
+			if len(p.spots) > 0 && len(p.spots)+len(f.sink.Index.Blocks[i].Entries) > maxSpots {
+				return p
 			}
 			before := len(p.spots)
 			want, left, rest := b.want(p, f, i, streams, suspect)
@@ -111,7 +147,7 @@ func (b *backlog) want(p *plan, f *sinkFile, block int, streams map[string]*take
 	entries := f.sink.Index.Blocks[block].Entries
 	for j := range entries {
 		e := &entries[j]
-		at := spot{f.path, block, j}
+		at := spot{f.path, int32(block), int32(j)}
 		switch {
 		case f.blamed(block, j):
 			rest = true
@@ -131,17 +167,18 @@ func (b *backlog) want(p *plan, f *sinkFile, block int, streams map[string]*take
 		}
 		s := streams[e.Stream]
 		if s == nil {
-			s = &taken{sums: map[coverage.Sum]struct{}{}}
+			s = &taken{}
 			streams[e.Stream] = s
 		}
 		sum := coverage.Sum{First: e.First, Last: e.Last, CRC: e.CRC}
-		if s.ranges.Overlaps(e.Range()) {
-			if _, twice := s.sums[sum]; twice {
-				continue
-			}
+		overlaps := s.ranges.Overlaps(e.Range())
+		if overlaps && s.twice(sum) {
+			continue
 		}
-		s.ranges = s.ranges.Add(e.Range())
-		s.sums[sum] = struct{}{}
+		s.add(sum)
+		if len(s.sums) > coverage.MaxSums || overlaps || b.families.contested(e.Stream) || b.families.overlaps(e.Stream, e.Range()) {
+			p.unvouched++
+		}
 		if want == nil {
 			want = make([]bool, len(entries))
 		}
@@ -181,25 +218,31 @@ func (b *backlog) told(e *chunk.Entry) bool {
 	}
 }
 
-func (b *backlog) close() {
-	for _, f := range b.files {
-		f.close()
-	}
-}
-
-// drop takes a file out of the backlog.
-func (b *backlog) drop(f *sinkFile) {
-	f.close()
-	b.files = slices.DeleteFunc(b.files, func(x *sinkFile) bool { return x == f })
-}
-
 // sinks tells of the files that stay in raw/ for now what the table holds of
-// them.
+// them: of those that it holds a part of, and of those whose chunks it would not
+// know again by their checksums, after a crash before they are moved.
 func (b *backlog) sinks() (out []table.Sink) {
 	for _, f := range b.files {
-		if len(f.done) > 0 {
+		if len(f.done) > 0 && (f.partly() || !b.vouches(f)) {
 			out = append(out, table.Sink{Segment: store.SegmentOf(f.path), CRC: f.crc(), Blocks: f.done})
 		}
 	}
 	return out
+}
+
+// vouches reports whether the run's delta, alone, has the checksums of all chunks
+// of a file that the table did not know before.
+func (b *backlog) vouches(f *sinkFile) bool {
+	for i := range f.sink.Index.Blocks {
+		for j := range f.sink.Index.Blocks[i].Entries {
+			e := &f.sink.Index.Blocks[i].Entries[j]
+			if e.Kind != chunk.Data || e.Range().Empty() {
+				continue
+			}
+			if st := b.families.delta[e.Stream]; st == nil || !st.Vouches(e.Range(), e.CRC) {
+				return false
+			}
+		}
+	}
+	return true
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"strconv"
 	"time"
 
@@ -14,21 +15,23 @@ import (
 	"github.com/akupara/akupara/demux/parse"
 	"github.com/akupara/akupara/demux/rows"
 	"github.com/akupara/akupara/demux/table"
+	"github.com/akupara/akupara/store"
 )
 
 // run turns one plan into one commit.
 type run struct {
 	*Demux
 	*backlog
-	id            string
-	table         *table.Table
-	plan          *plan
-	worker        *worker
-	rep           *Report
-	bytes, forked int64 // that became rows; of them, of forks
-	hours         hours
-	forks         []newFork
-	stage         stage
+	id              string
+	table           *table.Table
+	plan            *plan
+	worker          *worker
+	rep             *Report
+	bytes, forked   int64 // that became rows; of them, of forks
+	records, failed int64 // rows; of them, with a parse_error
+	hours           hours
+	forks           []newFork
+	stage           stage
 }
 
 // newFork is a fork that begins with the run.
@@ -78,11 +81,14 @@ func (r *run) do(ctx context.Context) (*table.Table, error) {
 		r.takeBack(ctx, files)
 		return nil, err
 	}
+	r.records, r.failed = int64(b.Len()), b.Failed()
+	// A commit waits for the store, mostly: others may have rows meanwhile.
+	r.worker.done()
 	r.stage = committing
 	next, err := r.table.Commit(ctx, table.Commit{
 		RunID: r.id, Columns: columns, Files: files, Delta: delta, Sinks: r.sinks(),
 		Summary: map[string]string{
-			"akupara.parse-errors": strconv.FormatInt(b.Failed(), 10),
+			"akupara.parse-errors": strconv.FormatInt(r.failed, 10),
 			"akupara.raw-bytes":    strconv.FormatInt(r.bytes, 10),
 		},
 	})
@@ -92,15 +98,16 @@ func (r *run) do(ctx context.Context) (*table.Table, error) {
 		}
 		return nil, fmt.Errorf("commit run %s of table %s: %w", r.id, r.rep.Type, err)
 	}
-	r.count(next, b, files)
+	r.tell(next, files)
 	return next, nil
 }
 
-func (r *run) count(next *table.Table, b *rows.Builder, files []table.DataFile) {
+// tell adds what was committed to the report.
+func (r *run) tell(next *table.Table, files []table.DataFile) {
 	r.rep.ID, r.rep.Version = r.id, next.Version()
 	r.rep.Commits++
-	r.rep.Records += int64(b.Len())
-	r.rep.ParseErrors += b.Failed()
+	r.rep.Records += r.records
+	r.rep.ParseErrors += r.failed
 	r.rep.Bytes += r.bytes
 	r.rep.ForkedBytes += r.forked
 	r.tellForks()
@@ -135,7 +142,7 @@ func (r *run) parse(ctx context.Context, parser parse.Parser, b *rows.Builder) e
 	}
 	g.Go(func() error {
 		defer close(blocks)
-		return r.readAhead(ctx, free, blocks)
+		return guard(func() error { return r.readAhead(ctx, free, blocks) })
 	})
 	g.Go(func() error {
 		for blk := range blocks {
@@ -167,6 +174,13 @@ type block struct {
 }
 
 func (r *run) readAhead(ctx context.Context, free <-chan block, out chan<- block) error {
+	var file *sinkFile
+	var body store.Reader
+	defer func() {
+		if body != nil {
+			_ = body.Close() // it was only read
+		}
+	}()
 	for _, t := range r.plan.tasks {
 		var blk block
 		select {
@@ -174,7 +188,18 @@ func (r *run) readAhead(ctx context.Context, free <-chan block, out chan<- block
 		case <-ctx.Done():
 			return ctx.Err()
 		}
-		if err := blk.read(t); err != nil {
+		if t.file != file {
+			if body != nil {
+				_ = body.Close()
+			}
+			var err error
+			if body, err = t.file.body(ctx, r.fs); err != nil {
+				body = nil
+				return &fileError{t.file.path, err}
+			}
+			file = t.file
+		}
+		if err := blk.read(t, body); err != nil {
 			return &fileError{t.file.path, fmt.Errorf("read %s: %w", t.file.path, err)}
 		}
 		select {
@@ -187,13 +212,13 @@ func (r *run) readAhead(ctx context.Context, free <-chan block, out chan<- block
 }
 
 // read fails only when the store does; damage is kept in blk.err.
-func (blk *block) read(t task) error {
+func (blk *block) read(t task, body io.ReaderAt) error {
 	blk.task, blk.err = t, nil
 	s := t.file.sink
-	data, err := s.ReadBlock(t.block, blk.data)
+	data, err := s.ReadBlockFrom(body, t.block, blk.data)
 	if err == nil {
 		blk.data = data[:0]
-		blk.chunks, blk.raw, err = s.Index.Blocks[t.block].Decode(s.Index.Type, data, blk.raw)
+		blk.chunks, blk.raw, err = s.Index.Blocks[t.block].DecodeInto(blk.chunks, s.Index.Type, data, blk.raw)
 	}
 	if errors.Is(err, chunk.ErrInvalid) {
 		blk.err, err = err, nil
@@ -211,7 +236,7 @@ func (r *run) parseBlock(ctx context.Context, blk *block, parser parse.Parser, b
 			return nil // the next run takes the rest of the block
 		}
 		c := &blk.chunks[i]
-		at := spot{t.file.path, t.block, i}
+		at := spot{t.file.path, int32(t.block), int32(i)}
 		var shares []share
 		err := guard(func() (err error) {
 			shares, err = r.share(ctx, place{t.file, t.block, i}, c, parser)

@@ -1,10 +1,12 @@
 package demux
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"path"
 	"slices"
@@ -19,9 +21,11 @@ import (
 
 // sinkFile is a published sink file with its index read.
 type sinkFile struct {
-	path   string
-	reader store.Reader
-	sink   *chunk.Sink
+	path string
+	sink *chunk.Sink
+	// data is all of a small file: nil for others, which are opened again for
+	// their blocks, as an open file costs connections on HDFS.
+	data []byte
 	// faults say which of its blocks are damaged, and how.
 	faults []quarantine.Fault
 	used   int64 // bytes of it that became rows
@@ -54,6 +58,23 @@ func (f *sinkFile) bytes() (n int64) {
 	return n
 }
 
+// indexBytes is about how much memory the file takes.
+func (f *sinkFile) indexBytes() int64 {
+	const fileBytes, blockBytes, entryBytes = 1 << 10, 160, 88
+	n := int64(fileBytes + len(f.data))
+	for i := range f.sink.Index.Blocks {
+		n += blockBytes + entryBytes*int64(len(f.sink.Index.Blocks[i].Entries))
+	}
+	return n
+}
+
+// partly reports whether the table holds, or will, some of the file's blocks and
+// not all.
+func (f *sinkFile) partly() bool {
+	n := f.done.Len()
+	return n > 0 && n < int64(len(f.sink.Index.Blocks))
+}
+
 func (f *sinkFile) blame(block int, reason string) {
 	if !f.faulty(block) {
 		f.faults = append(f.faults, quarantine.Fault{Block: block, Chunk: -1, Reason: reason})
@@ -78,68 +99,88 @@ func (f *sinkFile) repeats(block, at int) {
 	if f.repeated == nil {
 		f.repeated = map[spot]bool{}
 	}
-	f.repeated[spot{f.path, block, at}] = true
+	f.repeated[spot{f.path, int32(block), int32(at)}] = true
 }
 
 func (f *sinkFile) isDone(block int) bool {
 	return f.done.Overlaps(chunk.Range{First: int64(block), Last: int64(block) + 1})
 }
 
-// recall marks the blocks that the table holds, as it says itself.
-func (f *sinkFile) recall(sinks []table.Sink) {
+// recall marks the files' blocks that the table holds, as it says itself.
+func recall(files []*sinkFile, sinks []table.Sink) {
+	if len(sinks) == 0 {
+		return
+	}
+	known := make(map[store.Segment][]table.Sink, len(sinks))
 	for _, s := range sinks {
-		if s.Segment == store.SegmentOf(f.path) && s.CRC == f.crc() {
-			f.done = f.done.AddAll(s.Blocks)
+		known[s.Segment] = append(known[s.Segment], s)
+	}
+	for _, f := range files {
+		for _, s := range known[store.SegmentOf(f.path)] {
+			if s.CRC == f.crc() {
+				f.done = f.done.AddAll(s.Blocks)
+			}
 		}
 	}
 }
 
-func (f *sinkFile) close() {
-	if f.reader != nil {
-		_ = f.reader.Close() // it was only read
-		f.reader = nil
-	}
-}
-
-// listSinks returns the paths of the type's sink files in raw/, oldest first.
-func listSinks(ctx context.Context, st store.FS, dataType string) ([]string, error) {
+// listSinks returns the type's sink files in raw/, oldest first, and the days
+// that can't be listed. It fails when none can.
+func listSinks(ctx context.Context, st store.FS, dataType string) (sinks []store.Info, bad []fileError, err error) {
 	days, err := st.List(ctx, path.Join(store.Raw, dataType))
 	if err != nil {
-		return nil, fmt.Errorf("list sink files of %s: %w", dataType, err)
+		return nil, nil, fmt.Errorf("list sink files of %s: %w", dataType, err)
 	}
-	var paths []string
+	listed := 0
 	for _, day := range days {
 		if !day.IsDir {
 			continue
 		}
 		files, err := st.List(ctx, day.Path)
 		if err != nil {
-			return nil, fmt.Errorf("list sink files of %s: %w", dataType, err)
+			bad = append(bad, fileError{day.Path, fmt.Errorf("list sink files of %s: %w", dataType, err)})
+			continue
 		}
+		listed++
 		for _, f := range files {
 			if !f.IsDir && store.IsSink(f.Path) {
-				paths = append(paths, f.Path)
+				sinks = append(sinks, f)
 			}
 		}
 	}
-	slices.SortFunc(paths, func(a, b string) int { return strings.Compare(path.Base(a), path.Base(b)) })
-	return paths, nil
+	if len(bad) > 0 && (listed == 0 || ctx.Err() != nil) {
+		return nil, nil, bad[0].err
+	}
+	slices.SortFunc(sinks, func(a, b store.Info) int { return strings.Compare(path.Base(a.Path), path.Base(b.Path)) })
+	return sinks, bad, nil
 }
 
-// openSink opens a sink file and reads its index. A file that left raw/ since
-// it was listed is looked for under the same name in archive/. An error that is
+// smallSink is up to how many bytes a sink file is read at once, and kept in memory
+// until it is done with: most of what more reads take is waiting.
+const smallSink = 64 << 10
+
+// openSink reads the index of a sink file. A file that left raw/ since it was
+// listed is looked for under the same name in archive/. An error that is
 // chunk.ErrInvalid means that the file is damaged beyond use.
 func openSink(ctx context.Context, st store.FS, p string) (*sinkFile, error) {
-	r, err := st.Open(ctx, p)
-	if errors.Is(err, fs.ErrNotExist) {
-		r, err = st.Open(ctx, store.Archive+strings.TrimPrefix(p, store.Raw))
-	}
+	r, err := openRaw(ctx, st, p)
 	if err != nil {
-		return nil, fmt.Errorf("open sink file %s: %w", p, err)
+		return nil, err
 	}
-	f := &sinkFile{path: p, reader: r}
-	if f.sink, err = chunk.ReadSink(r, r.Size()); err != nil {
-		f.close()
+	defer r.Close()
+	f := &sinkFile{path: p}
+	from := io.ReaderAt(r)
+	if n := r.Size(); n <= smallSink {
+		data := make([]byte, n)
+		// What is missing, ReadSink finds out.
+		got, err := r.ReadAt(data, 0)
+		if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
+			return nil, fmt.Errorf("read sink file %s: %w", p, err)
+		}
+		f.data = data[:got]
+		from = bytes.NewReader(f.data)
+	}
+	if f.sink, err = chunk.ReadSink(from, r.Size()); err != nil {
 		return nil, fmt.Errorf("read sink file %s: %w", p, err)
 	}
 	if f.sink.Damage != nil {
@@ -147,6 +188,30 @@ func openSink(ctx context.Context, st store.FS, p string) (*sinkFile, error) {
 	}
 	return f, nil
 }
+
+func openRaw(ctx context.Context, st store.FS, p string) (store.Reader, error) {
+	r, err := st.Open(ctx, p)
+	if errors.Is(err, fs.ErrNotExist) {
+		r, err = st.Open(ctx, store.Archive+strings.TrimPrefix(p, store.Raw))
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open sink file %s: %w", p, err)
+	}
+	return r, nil
+}
+
+// body opens the file for its blocks.
+func (f *sinkFile) body(ctx context.Context, st store.FS) (store.Reader, error) {
+	if f.data != nil {
+		return inMemory{bytes.NewReader(f.data)}, nil
+	}
+	return openRaw(ctx, st, f.path)
+}
+
+// inMemory is a file whose bytes are in memory.
+type inMemory struct{ *bytes.Reader }
+
+func (inMemory) Close() error { return nil }
 
 // archive moves a sink file that the table holds out of the way.
 func archive(ctx context.Context, st store.FS, dataType, p string) error {

@@ -3,6 +3,7 @@ package demux
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 
 	"github.com/akupara/akupara/demux/rows"
 )
@@ -10,9 +11,9 @@ import (
 const (
 	// maxWorking bounds the runs that have rows in memory, in one process.
 	maxWorking = 4
-	// maxLooking bounds the calls that have sink files open, in one process:
-	// twice as many, so that those that wait for the store keep few from working.
-	maxLooking = 2 * maxWorking
+	// maxLooking bounds the calls that have indexes of sink files in memory, in one
+	// process: many more, as most of what they do is waiting for the store.
+	maxLooking = 8 * maxWorking
 
 	// maxRowBytes bounds the rows of all runs in memory: short records take much
 	// more there than in the log. The runs at work share it; none has less than
@@ -33,6 +34,30 @@ func (s slots) take(ctx context.Context) (release func(), err error) {
 	}
 }
 
+// looks are the calls that look at sink files.
+type looks struct {
+	slots slots
+	n     atomic.Int64
+	// Of the indexes in memory: of all calls, and the least that one may have.
+	bytes, least int64
+}
+
+func newLooks() *looks {
+	return &looks{slots: make(slots, maxLooking), bytes: maxIndexBytes, least: minIndexBytes}
+}
+
+func (l *looks) take(ctx context.Context) (release func(), err error) {
+	free, err := l.slots.take(ctx)
+	if err != nil {
+		return nil, err
+	}
+	l.n.Add(1)
+	return func() { l.n.Add(-1); free() }, nil
+}
+
+// share returns how many bytes the indexes of each call may take now.
+func (l *looks) share() int64 { return max(l.least, l.bytes/max(l.n.Load(), 1)) }
+
 // workers are the runs that work at once.
 type workers struct {
 	slots slots
@@ -50,7 +75,7 @@ type worker struct {
 	builder *rows.Builder
 	// broken says that the builder must not be used again.
 	broken  bool
-	release func()
+	release func() // nil: done
 }
 
 // take waits for a slot. The worker is to be given back by done.
@@ -70,7 +95,11 @@ func (w *workers) take(ctx context.Context) (*worker, error) {
 	return &worker{of: w, builder: b, release: release}, nil
 }
 
+// done gives the slot back, and drops the rows. It may be called again.
 func (k *worker) done() {
+	if k.release == nil {
+		return
+	}
 	k.of.mu.Lock()
 	k.of.atWork--
 	if k.of.idle == nil && !k.broken {
@@ -79,6 +108,7 @@ func (k *worker) done() {
 	k.of.mu.Unlock()
 	k.builder = nil
 	k.release()
+	k.release = nil
 }
 
 // share returns how many bytes the rows of each run at work may take now. It

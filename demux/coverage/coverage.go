@@ -109,7 +109,7 @@ func (s *Stream) addSums(sums ...Sum) {
 		}
 	}
 	if n := len(s.Sums) - MaxSums; n > 0 {
-		s.Sums = slices.Clone(s.Sums[n:])
+		s.Sums = slices.Delete(s.Sums, 0, n)
 	}
 }
 
