@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"path"
 	"slices"
 	"time"
@@ -16,9 +17,10 @@ import (
 	"github.com/akupara/akupara/store"
 )
 
-// Failing is a data type whose runs fail.
+// Failing is a data type whose runs fail, or on whose table a job does.
 type Failing struct {
 	Type string `json:"type"`
+	Job  string `json:"job,omitempty"` // empty: its runs fail
 	trouble.Failing
 }
 
@@ -90,7 +92,10 @@ func (a *auditor) trouble(ctx context.Context, dataType string) error {
 		return nil
 	}
 	if t.Failing != nil {
-		a.Failing = append(a.Failing, Failing{dataType, *t.Failing})
+		a.Failing = append(a.Failing, Failing{dataType, "", *t.Failing})
+	}
+	for _, job := range slices.Sorted(maps.Keys(t.Jobs)) {
+		a.Failing = append(a.Failing, Failing{dataType, job, t.Jobs[job]})
 	}
 	for _, f := range t.Aside {
 		a.Aside = append(a.Aside, Aside{dataType, f})

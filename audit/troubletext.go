@@ -24,11 +24,26 @@ func (r *Report) writeQuarantined(b *strings.Builder) {
 
 // writeTroubles writes what keeps runs from working, and what is damaged.
 func (r *Report) writeTroubles(b *strings.Builder) {
-	if n := len(r.Failing); n > 0 {
+	var runs, jobs []*Failing
+	for i := range r.Failing {
+		if f := &r.Failing[i]; f.Job == "" {
+			runs = append(runs, f)
+		} else {
+			jobs = append(jobs, f)
+		}
+	}
+	if n := len(runs); n > 0 {
 		fmt.Fprintf(b, "\n%s whose runs fail: nothing of them gets into their tables\n", count(int64(n), "type"))
 		list(b, n, func(i int) {
-			f := &r.Failing[i]
+			f := runs[i]
 			fmt.Fprintf(b, "  %s  since %s, %s: %s\n", f.Type, stamp(f.Since), count(int64(f.Times), "time"), f.Error)
+		})
+	}
+	if n := len(jobs); n > 0 {
+		fmt.Fprintf(b, "\n%s on a table that fail; its rows are as good as before, and they are tried again\n", count(int64(n), "job"))
+		list(b, n, func(i int) {
+			f := jobs[i]
+			fmt.Fprintf(b, "  %s of %s  since %s, %s: %s\n", f.Job, f.Type, stamp(f.Since), count(int64(f.Times), "time"), f.Error)
 		})
 	}
 	if n := len(r.Aside); n > 0 {

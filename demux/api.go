@@ -13,11 +13,14 @@ import (
 	"github.com/gin-gonic/gin"
 )
 
-// API serves the runs and schedules of a scheduler:
+// API serves the runs, schedules and jobs of a scheduler:
 //
 //	GET  /v1/runs?limit=N   the newest reports, newest first
 //	POST /v1/runs           {"type": "…"}, ?type=… or nothing: run now; ?wait=true answers with the reports
 //	GET  /v1/schedules
+//	GET  /v1/jobs                   the jobs on tables: state, progress, last outcome, next time
+//	POST /v1/jobs/NAME?type=…       work on the table now, or on all: ?since=…&until=… (RFC 3339) where the job knows bounds
+//	DELETE /v1/jobs/NAME?type=…     stop, on the table or on all
 type API struct {
 	scheduler *Scheduler
 	// life ends the runs that a request started and did not wait for.
@@ -31,6 +34,9 @@ func NewAPI(life context.Context, s *Scheduler, r gin.IRoutes) *API {
 	a := &API{scheduler: s, life: life}
 	r.GET("/v1/runs", a.list)
 	r.POST("/v1/runs", a.start)
+	r.GET("/v1/jobs", func(c *gin.Context) { c.JSON(http.StatusOK, gin.H{"jobs": s.jobs.List()}) })
+	r.POST("/v1/jobs/:name", a.startJob)
+	r.DELETE("/v1/jobs/:name", a.stopJob)
 	r.GET("/v1/schedules", func(c *gin.Context) { c.JSON(http.StatusOK, gin.H{"schedules": s.Schedules()}) })
 	return a
 }

@@ -14,10 +14,12 @@ import (
 
 const maxConflicts = 8
 
+// errYield ends the runs of a call between two commits: a job waits for the table.
+var errYield = errors.New("a job has its turn")
+
 // runType brings all sink files of a data type into its table, in as many
 // commits as memory demands. The report is good also beside an error.
-func (d *Demux) runType(ctx context.Context, dataType string) (rep Report, err error) {
-	rep = Report{Type: dataType, Started: time.Now().UTC()}
+func (d *Demux) runType(ctx context.Context, dataType string, rep *Report) (err error) {
 	defer func() {
 		rep.Took = time.Since(rep.Started)
 		if n := rep.Forks - maxForksTold; n > 0 {
@@ -26,23 +28,22 @@ func (d *Demux) runType(ctx context.Context, dataType string) (rep Report, err e
 		if errors.Is(err, table.ErrDamaged) {
 			err = fmt.Errorf("%w (akupara repair %s shows what would mend it)", err, dataType)
 		}
-		if err != nil {
+		if err != nil && !errors.Is(err, errYield) {
 			rep.Error = err.Error()
 		}
 	}()
 	// Looking comes before the lease: most looks find nothing.
 	if idle, err := d.idle(ctx, dataType); err != nil || idle {
-		return rep, err
+		return err
 	}
-	release, err := d.leases.take(ctx, dataType)
+	release, err := d.leases.take(ctx, leasePath(dataType))
 	if err != nil {
-		return rep, err
+		return err
 	}
 	defer release()
-	d.tidy(ctx, dataType)
 	q, err := d.list(ctx, dataType)
 	for conflicts := 0; err == nil && len(q.sinks) > 0; {
-		err = d.runSinks(ctx, dataType, q, &rep)
+		err = d.runSinks(ctx, dataType, q, rep)
 		switch {
 		case errors.Is(err, table.ErrConflict) && conflicts < maxConflicts:
 			// The table moved: everything is planned anew from what it is now.
@@ -54,17 +55,10 @@ func (d *Demux) runType(ctx context.Context, dataType string) (rep Report, err e
 			err = nil
 		}
 	}
-	return rep, err
+	return err
 }
 
-// sweepEvery is how often a table is swept, beside the first run of a process
-// and the one after a failure.
-const sweepEvery = time.Hour
-
 func (d *Demux) idle(ctx context.Context, dataType string) (bool, error) {
-	if d.swept.due(dataType, sweepEvery) {
-		return false, nil
-	}
 	sinks, bad, err := listSinks(ctx, d.fs, dataType)
 	return len(sinks) == 0 && len(bad) == 0, err
 }
@@ -81,52 +75,6 @@ func (d *Demux) list(ctx context.Context, dataType string) (*queue, error) {
 		d.setAside(dataType, day.path, day.err, nil)
 	}
 	return newQueue(sinks), nil
-}
-
-// tidy sweeps now and then. What keeps it from that keeps no run from its work:
-// the next time is soon enough.
-func (d *Demux) tidy(ctx context.Context, dataType string) {
-	if !d.swept.due(dataType, sweepEvery) {
-		return
-	}
-	// A process of a single run does not pay for a look at all files.
-	if again := d.swept.noted(dataType); again {
-		if err := d.checkup(ctx, dataType); err != nil && ctx.Err() == nil {
-			d.log.Warn("the table's files could not be looked at", "type", dataType, "error", err)
-		}
-	}
-	if err := d.sweep(ctx, dataType); err != nil && ctx.Err() == nil {
-		d.log.Warn("what is no longer needed could not be removed, all of it", "type", dataType, "error", err)
-	}
-	d.swept.note(dataType)
-}
-
-// sweep removes what runs that died left behind, and the archive's days that
-// have expired. It needs the lease: it would make the run of another process
-// fail.
-func (d *Demux) sweep(ctx context.Context, dataType string) error {
-	if err := d.clock(ctx, dataType); err != nil {
-		return err
-	}
-	days, err := expireArchive(ctx, d.fs, dataType, d.cfg.KeepArchive.Std(), time.Now())
-	if err != nil {
-		return err
-	}
-	if days > 0 {
-		d.log.Info("expired archived sink files", "type", dataType, "days", days)
-	}
-	t, err := d.open(ctx, dataType)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	n, err := t.RemoveOrphans(ctx, 0)
-	if n > 0 {
-		d.log.Info("removed what dead runs left behind", "type", dataType, "files", n)
-	}
-	return err
 }
 
 func (d *Demux) open(ctx context.Context, dataType string) (*table.Table, error) {
@@ -209,6 +157,9 @@ func (d *Demux) runBacklog(ctx context.Context, t *table.Table, b *backlog, q *q
 		b.isolation.committed(p.spots)
 		t = next
 		b.families.commit()
+		if d.types.asked(rep.Type) {
+			return errYield
+		}
 	}
 }
 

@@ -3,6 +3,7 @@ package demux
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -20,9 +21,12 @@ type Config struct {
 	// log: memory follows from it. What is left over goes into the next run,
 	// at once.
 	RunBytes config.Size `config:"run_bytes" min:"1MiB" max:"4GiB"`
-	// KeepArchive is how long a sink file stays in archive/ after the day it
-	// was written on; 0 keeps it for good.
+	// KeepArchive is the older name of retention.archive.
 	KeepArchive config.Duration `config:"keep_archive"`
+	// Retention says for how long data is kept, where a type says nothing else.
+	Retention Retention `config:"retention"`
+	// Jobs are the schedules of jobs, by name, in place of their defaults.
+	Jobs map[string]config.Value[JobSchedule] `config:"jobs"`
 	// Oldest and Future bound the times that are believed: as far back from
 	// now, as far ahead of the time a record was read.
 	Oldest config.Duration `config:"oldest" min:"1h"`
@@ -38,6 +42,39 @@ type TypeConfig struct {
 	Message config.Value[string] `config:"message"`
 	// Schedule is the type's own; without one it goes with the others.
 	Schedule config.Value[config.Schedule] `config:"schedule"`
+	// Retention is the type's own, key by key.
+	Retention Retention `config:"retention"`
+	// Jobs are schedules for the type's table alone.
+	Jobs map[string]config.Value[JobSchedule] `config:"jobs"`
+}
+
+// Retention bounds what is kept of a data type. What is not given, or 0, is no
+// bound.
+type Retention struct {
+	// Table and TableSize bound the rows: by their ts, and by the bytes of their
+	// data files. What is older than the one or beyond the other is dropped, whole
+	// data files at a time.
+	Table     config.Value[config.Duration] `config:"table" min:"1h"`
+	TableSize config.Value[config.Size]     `config:"table_size"`
+	// Archive and ArchiveSize bound archived sink files: by the day they were
+	// written on, whole days at a time.
+	Archive     config.Value[config.Duration] `config:"archive"`
+	ArchiveSize config.Value[config.Size]     `config:"archive_size"`
+}
+
+// JobSchedule is when a job is due: a schedule, or off.
+type JobSchedule struct{ config.Schedule }
+
+// Want implements config.Wanter.
+func (JobSchedule) Want() string { return "off, or " + config.Schedule{}.Want() }
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (s *JobSchedule) UnmarshalText(text []byte) error {
+	if string(text) == "off" {
+		s.Schedule = config.Schedule{}
+		return nil
+	}
+	return s.Schedule.UnmarshalText(text)
 }
 
 // DefaultConfig is what holds where the config says nothing.
@@ -61,7 +98,9 @@ func (c *Config) Validate(n config.Node) config.Problems {
 			problems = append(problems, f.Value.Problemf("%v", err))
 		}
 	}
+	problems = append(problems, checkJobs("demux.jobs", c.Jobs)...)
 	for name, t := range c.Types {
+		problems = append(problems, checkJobs("demux.types."+name+".jobs", t.V.Jobs)...)
 		if p := t.V.Parser; p.Given() && !slices.Contains(parse.Names(), p.V) {
 			problems = append(problems, p.Problemf("demux.types.%s.parser: %q is not known; allowed: %s", name, p.V, oneOf(parse.Names())))
 		}
@@ -77,6 +116,37 @@ func (c *Config) Validate(n config.Node) config.Problems {
 		}
 	}
 	return problems
+}
+
+func checkJobs(where string, schedules map[string]config.Value[JobSchedule]) (problems config.Problems) {
+	known := slices.Sorted(maps.Keys(jobSchedules))
+	for _, name := range slices.Sorted(maps.Keys(schedules)) {
+		if !slices.Contains(known, name) {
+			problems = append(problems, schedules[name].Problemf("%s.%s: there is no such job; allowed: %s", where, name, oneOf(known)))
+		}
+	}
+	return problems
+}
+
+// retention is what holds for one data type.
+func (c *Config) retention(dataType string) Retention {
+	own, r := c.Types[dataType].V.Retention, c.Retention
+	if !r.Archive.Given() {
+		r.Archive.V = c.KeepArchive
+	}
+	if own.Table.Given() {
+		r.Table = own.Table
+	}
+	if own.TableSize.Given() {
+		r.TableSize = own.TableSize
+	}
+	if own.Archive.Given() {
+		r.Archive = own.Archive
+	}
+	if own.ArchiveSize.Given() {
+		r.ArchiveSize = own.ArchiveSize
+	}
+	return r
 }
 
 func oneOf(names []string) string {

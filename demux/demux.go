@@ -16,6 +16,7 @@ import (
 
 	"github.com/akupara/akupara/chunk"
 	"github.com/akupara/akupara/daemon"
+	"github.com/akupara/akupara/demux/jobs"
 	"github.com/akupara/akupara/demux/parse"
 	"github.com/akupara/akupara/store"
 	"github.com/prometheus/client_golang/prometheus"
@@ -30,7 +31,9 @@ type Demux struct {
 	cfg     Config
 	log     *slog.Logger
 	metrics *metrics
-	leases  *leases
+	// jobMetrics are those of the jobs on tables.
+	jobMetrics *jobs.Metrics
+	leases     *leases
 	// patience is for how long a commit whose outcome is unclear is looked
 	// into; the next run finds out anyway.
 	patience time.Duration
@@ -40,8 +43,8 @@ type Demux struct {
 	looking *looks
 	workers *workers
 
-	types    keyed // one call at a time for each data type
-	swept    times // when each table was last swept
+	types    keyed  // one call at a time for each data type
+	orphaned counts // of runs that left files behind, by data type
 	archived archiveIndexes
 	history  history
 	states   states
@@ -56,7 +59,7 @@ func New(cfg Config, st store.FS, baseURI string, log *slog.Logger, reg promethe
 		host = "unknown"
 	}
 	d := &Demux{
-		fs: watch(st), baseURI: baseURI, cfg: cfg, log: log, metrics: newMetrics(reg),
+		fs: watch(st), baseURI: baseURI, cfg: cfg, log: log, metrics: newMetrics(reg), jobMetrics: jobs.NewMetrics(reg),
 		leases: newLeases(st, host, os.Getpid()), patience: 30 * time.Second, near: maxPast,
 		looking: newLooks(), workers: newWorkers(),
 	}
@@ -83,26 +86,36 @@ func (d *Demux) Types(ctx context.Context) ([]string, error) {
 // it did, also beside an error. The error is ErrHeld when another demux is at
 // work on that table.
 func (d *Demux) RunType(ctx context.Context, dataType string) (Report, error) {
-	unlock, err := d.types.lock(ctx, dataType)
-	if err != nil {
-		return Report{Type: dataType}, err
-	}
-	defer unlock()
 	rep := Report{Type: dataType, Started: time.Now().UTC()}
-	err = guard(func() (err error) {
-		rep, err = d.runType(ctx, dataType)
+	for {
+		unlock, err := d.types.lock(ctx, dataType)
+		if err != nil {
+			return rep, err
+		}
+		err = d.turn(ctx, dataType, &rep)
+		unlock()
+		if !errors.Is(err, errYield) {
+			return rep, err
+		}
+	}
+}
+
+// turn runs until all sink files are in the table, or a job wants to commit.
+func (d *Demux) turn(ctx context.Context, dataType string, rep *Report) error {
+	err := guard(func() error { return d.runType(ctx, dataType, rep) })
+	if errors.Is(err, errYield) {
 		return err
-	})
+	}
 	if p := (*panicked)(nil); errors.As(err, &p) && rep.Error == "" {
 		rep.Took, rep.Error = time.Since(rep.Started), err.Error()
 		d.log.Error("a run met a fault of the program", "type", dataType, "error", err, "stack", string(p.stack))
 	}
-	d.tell(ctx, dataType, &rep, err)
-	d.metrics.count(rep)
+	d.tell(ctx, dataType, rep, err)
+	d.metrics.count(*rep)
 	if err != nil || rep.Commits > 0 || rep.Quarantined > 0 {
-		d.history.add(rep)
+		d.history.add(*rep)
 	}
-	return rep, err
+	return err
 }
 
 // RunOnce runs every data type, or the one named, waiting up to wait for
@@ -144,7 +157,7 @@ func (d *Demux) RunOnce(ctx context.Context, only string, wait time.Duration, do
 // release is called. It waits up to wait, then fails with ErrHeld.
 func (d *Demux) Hold(ctx context.Context, dataType string, wait time.Duration) (release func(), err error) {
 	for until := time.Now().Add(wait); ; {
-		release, err = d.leases.take(ctx, dataType)
+		release, err = d.leases.take(ctx, leasePath(dataType))
 		if !errors.Is(err, ErrHeld) || time.Now().After(until) {
 			return release, err
 		}
@@ -158,6 +171,7 @@ func (d *Demux) Hold(ctx context.Context, dataType string, wait time.Duration) (
 type keyed struct {
 	mu    sync.Mutex
 	locks map[string]slots
+	asks  map[string]int
 }
 
 func (k *keyed) lock(ctx context.Context, name string) (unlock func(), err error) {
@@ -174,40 +188,28 @@ func (k *keyed) lock(ctx context.Context, name string) (unlock func(), err error
 	return l.take(ctx)
 }
 
-// times notes when something was last done, by name.
-type times struct {
-	mu   sync.Mutex
-	last map[string]time.Time
-}
-
-func (t *times) due(name string, every time.Duration) bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	last, ok := t.last[name]
-	return !ok || time.Since(last) >= every
-}
-
-// noted reports whether it was ever done, or was due at once again since.
-func (t *times) noted(name string) bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	_, ok := t.last[name]
-	return ok
-}
-
-func (t *times) note(name string) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.last == nil {
-		t.last = map[string]time.Time{}
+// ask is lock of one whom the holder may let pass: it sees by asked that somebody
+// waits.
+func (k *keyed) ask(ctx context.Context, name string) (unlock func(), err error) {
+	count := func(n int) {
+		k.mu.Lock()
+		defer k.mu.Unlock()
+		if k.asks == nil {
+			k.asks = map[string]int{}
+		}
+		if k.asks[name] += n; k.asks[name] == 0 {
+			delete(k.asks, name)
+		}
 	}
-	t.last[name] = time.Now()
+	count(1)
+	defer count(-1)
+	return k.lock(ctx, name)
 }
 
-func (t *times) forget(name string) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	delete(t.last, name)
+func (k *keyed) asked(name string) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.asks[name] > 0
 }
 
 // history keeps the newest reports.

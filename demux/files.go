@@ -104,16 +104,16 @@ func (o *output) Close() error {
 	return nil
 }
 
-// takeBack removes the files of a failed run; what is left is swept before the next.
+// takeBack removes the files of a failed run; what is left expires.
 func (r *run) takeBack(ctx context.Context, files []table.DataFile) {
 	if !r.remove(ctx, files) {
-		r.swept.forget(r.rep.Type)
+		r.orphaned.add(r.rep.Type)
 	}
 }
 
 // remove takes back the data files of a run that is definitely not committed,
 // also when ctx is done, and reports whether all are gone. What it can't remove
-// is an orphan, which the sweep finds.
+// is an orphan, which the job expire finds.
 func (r *run) remove(ctx context.Context, files []table.DataFile) (all bool) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), removeLimit)
 	defer cancel()
@@ -134,7 +134,7 @@ func (r *run) remove(ctx context.Context, files []table.DataFile) (all bool) {
 		}
 	}
 	if n > 0 {
-		r.log.Warn("data files of a run that failed could not be removed; the next run finds them",
+		r.log.Warn("data files of a run that failed could not be removed; the job expire finds them",
 			"type", r.rep.Type, "files", n, "error", errors.Join(left[:min(len(left), 3)]...))
 	}
 	return n == 0

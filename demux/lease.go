@@ -66,18 +66,21 @@ func newID() string {
 	return hex.EncodeToString(b[:])
 }
 
+// leasePath is the lease of who commits to a table.
 func leasePath(dataType string) string { return path.Join(store.Tables, dataType, "_lease") }
 
-// take gets the lease of a data type's table and renews it until release is
-// called. It fails with ErrHeld while a live process holds it.
-func (l *leases) take(ctx context.Context, dataType string) (release func(), err error) {
-	p := leasePath(dataType)
+// jobLeasePath is the lease of who does a job on a table, for all of the job.
+func jobLeasePath(dataType string) string { return path.Join(store.Tables, dataType, "_job") }
+
+// take gets the lease at p and renews it until release is called. It fails with
+// ErrHeld while a live process holds it.
+func (l *leases) take(ctx context.Context, p string) (release func(), err error) {
 	state, err := l.read(ctx, p)
 	if err != nil {
 		return nil, err
 	}
 	if state != nil && state.Holder != l.me.Holder && !l.dead(p, *state) {
-		return nil, fmt.Errorf("table %s: %w (process %d on %s)", dataType, ErrHeld, state.PID, state.Host)
+		return nil, fmt.Errorf("%s: %w (process %d on %s)", path.Dir(p), ErrHeld, state.PID, state.Host)
 	}
 	if err := l.write(ctx, p, 0); err != nil {
 		return nil, err

@@ -316,7 +316,7 @@ func TestOneRunTakesNoMoreThanItsBudget(t *testing.T) {
 func TestASecondProcessWaitsForTheLease(t *testing.T) {
 	st := testStore(t)
 	first, second := testDemux(t, st, nil), testDemux(t, st, nil)
-	release, err := first.leases.take(t.Context(), "app")
+	release, err := first.leases.take(t.Context(), leasePath("app"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -437,7 +437,11 @@ func crashAt(t *testing.T, k int, when storetest.When) bool {
 	}
 	// A new process; the dead one's lease is not waited for here.
 	_ = inner.Remove(t.Context(), leasePath("app"))
-	runOnce(t, testDemux(t, inner, nil))
+	next := testDemux(t, inner, nil)
+	runOnce(t, next)
+	if _, err := next.Expire(t.Context(), "app"); err != nil {
+		t.Fatal(err)
+	}
 	checkLines(t, tableRows(t, inner), map[string]int{"a": 10, "b": 10})
 	if crashed {
 		checkNoOrphans(t, inner, k, when)
@@ -445,7 +449,7 @@ func crashAt(t *testing.T, k int, when storetest.When) bool {
 	return crashed
 }
 
-// checkNoOrphans: the run after a dead one has removed what that left behind.
+// checkNoOrphans: what a dead run left behind has expired.
 func checkNoOrphans(t *testing.T, st store.FS, k int, when storetest.When) {
 	t.Helper()
 	tab, err := table.Open(t.Context(), st, baseURI, "app")

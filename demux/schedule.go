@@ -12,6 +12,7 @@ import (
 
 	"github.com/akupara/akupara/config"
 	"github.com/akupara/akupara/daemon"
+	"github.com/akupara/akupara/demux/jobs"
 	"github.com/robfig/cron/v3"
 )
 
@@ -39,6 +40,7 @@ type Scheduler struct {
 	demux *Demux
 	opts  Options
 	cron  *cron.Cron
+	jobs  *jobs.Runner
 
 	mu    sync.Mutex
 	specs map[cron.EntryID]Schedule
@@ -52,14 +54,14 @@ type Scheduler struct {
 func NewScheduler(d *Demux, opts Options) *Scheduler {
 	logger := cronLogger{d.log}
 	return &Scheduler{
-		demux: d, opts: opts, specs: map[cron.EntryID]Schedule{}, loops: map[string]chan struct{}{},
+		demux: d, opts: opts, jobs: d.newJobs(opts.Only), specs: map[cron.EntryID]Schedule{}, loops: map[string]chan struct{}{},
 		cron: cron.New(cron.WithLocation(time.UTC), cron.WithLogger(logger),
 			cron.WithChain(cron.Recover(logger), cron.SkipIfStillRunning(logger))),
 	}
 }
 
-// Run follows the schedules until ctx is done, and returns when no run is under
-// way any more. Each type has a loop of its own: none waits for another. A run
+// Run follows the schedules of runs and jobs until ctx is done, and returns when
+// none is under way any more. Each type has a loop of its own: none waits for another. A run
 // that fails is tried again, with pauses.
 func (s *Scheduler) Run(ctx context.Context) error {
 	var own []string
@@ -72,11 +74,14 @@ func (s *Scheduler) Run(ctx context.Context) error {
 	if only := s.opts.Only; only == "" || len(own) == 0 {
 		s.add(only, s.demux.cfg.Schedule, func() { s.startAll(ctx, own) })
 	}
+	var beside sync.WaitGroup
+	beside.Go(func() { s.jobs.Run(ctx) })
 	s.cron.Start()
 	s.warmUp(ctx)
 	<-ctx.Done()
 	<-s.cron.Stop().Done()
 	s.running.Wait()
+	beside.Wait()
 	return nil
 }
 

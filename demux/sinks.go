@@ -11,7 +11,6 @@ import (
 	"path"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/akupara/akupara/chunk"
 	"github.com/akupara/akupara/demux/quarantine"
@@ -229,26 +228,4 @@ func moveSink(ctx context.Context, st store.FS, from, to string) error {
 		return fmt.Errorf("move %s to %s: %w", from, to, err)
 	}
 	return nil
-}
-
-// expireArchive removes the days of archive/TYPE that ended more than keep ago.
-func expireArchive(ctx context.Context, st store.FS, dataType string, keep time.Duration, now time.Time) (days int, err error) {
-	if keep <= 0 {
-		return 0, nil
-	}
-	dirs, err := st.List(ctx, path.Join(store.Archive, dataType))
-	if err != nil {
-		return 0, fmt.Errorf("list archive of %s: %w", dataType, err)
-	}
-	for _, d := range dirs {
-		day, err := time.Parse(time.DateOnly, path.Base(d.Path))
-		if err != nil || now.Sub(day.AddDate(0, 0, 1)) <= keep {
-			continue
-		}
-		if err := st.Remove(ctx, d.Path); err != nil {
-			return days, fmt.Errorf("expire %s: %w", d.Path, err)
-		}
-		days++
-	}
-	return days, nil
 }

@@ -164,9 +164,9 @@ func (d *Demux) tell(ctx context.Context, dataType string, rep *Report, err erro
 // wildClock is from when on a clock is not trusted with what has expired.
 const wildClock = time.Hour
 
-// clock compares this clock with the store's, by the lease, which was just written.
-func (d *Demux) clock(ctx context.Context, dataType string) error {
-	info, err := d.fs.Stat(ctx, leasePath(dataType))
+// clock compares this clock with the store's, by a lease, which was just written.
+func (d *Demux) clock(ctx context.Context, lease string) error {
+	info, err := d.fs.Stat(ctx, lease)
 	if err != nil {
 		return nil //nolint:nilerr // it is a comparison by the way
 	}

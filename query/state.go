@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
+	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -37,10 +39,14 @@ func StateOf(ctx context.Context, st store.FS, baseURI, dataType string) (string
 		return "", ctx.Err()
 	case err != nil:
 		return fmt.Sprintf("what is wrong with its runs can't be read: %v", err), nil
-	case t == nil || t.Failing == nil && len(t.Aside) == 0:
+	case t == nil || t.Failing == nil && len(t.Aside) == 0 && len(t.Jobs) == 0:
 		return Fine, nil
 	case t.Failing != nil:
 		return fmt.Sprintf("its runs fail since %s: %s", t.Failing.Since.UTC().Format(time.RFC3339), t.Failing.Error), nil
+	case len(t.Aside) == 0:
+		job := slices.Min(slices.Collect(maps.Keys(t.Jobs)))
+		f := t.Jobs[job]
+		return fmt.Sprintf("its job %s fails since %s%s: %s", job, f.Since.UTC().Format(time.RFC3339), more(len(t.Jobs)-1), f.Error), nil
 	}
 	return fmt.Sprintf("%s can't be used for now%s: %s", t.Aside[0].Path, more(len(t.Aside)-1), t.Aside[0].Error), nil
 }

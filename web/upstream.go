@@ -127,6 +127,15 @@ func (s *Server) startRun(c *gin.Context) { s.toDemux(c, "/v1/runs") }
 
 func (s *Server) schedules(c *gin.Context) { s.toDemux(c, "/v1/schedules") }
 
+func (s *Server) toJob(c *gin.Context) {
+	name := c.Param("name") // as it came, escaped
+	if hasDots(name) {
+		rest.Refuse(c, http.StatusNotFound, "there is no such job")
+		return
+	}
+	s.toDemux(c, "/v1/jobs/"+name)
+}
+
 func (s *Server) toDemux(c *gin.Context, path string) {
 	if s.demux == nil {
 		rest.Refuse(c, http.StatusServiceUnavailable, "no demux is known: set demux.listen, and web.demux to the same address")

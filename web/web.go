@@ -8,6 +8,7 @@
 //	GET    /v1/runs        what the demux did; without a demux what the tables remember
 //	POST   /v1/runs        {"type": "…"} or nothing: start a demux run now
 //	GET    /v1/schedules   when the demux runs
+//	GET    /v1/jobs        the jobs on tables; POST and DELETE /v1/jobs/{name}?type=… start and stop one
 //	GET    /v1/audit       what is covered and what is missing
 //	GET    /v1/agents      the agents that are configured
 //	ANY    /v1/agents/{host}/…   as the agent's own /v1/…: adaptors, streams, switches, config, drain
@@ -124,6 +125,9 @@ func (s *Server) Handler() http.Handler {
 	g.GET("/v1/runs", s.runs)
 	g.POST("/v1/runs", s.startRun)
 	g.GET("/v1/schedules", s.schedules)
+	g.GET("/v1/jobs", func(c *gin.Context) { s.toDemux(c, "/v1/jobs") })
+	g.POST("/v1/jobs/:name", s.toJob)
+	g.DELETE("/v1/jobs/:name", s.toJob)
 	g.GET("/v1/audit", s.audit)
 	g.GET("/v1/agents", s.listAgents)
 	for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodPut, http.MethodDelete} {
@@ -136,7 +140,7 @@ func (s *Server) index(c *gin.Context) {
 	c.JSON(http.StatusOK, gin.H{
 		"name": "akupara web",
 		"endpoints": []string{
-			"POST /v1/query", "GET /v1/tables", "GET /v1/runs", "POST /v1/runs", "GET /v1/schedules", "GET /v1/audit",
+			"POST /v1/query", "GET /v1/tables", "GET /v1/runs", "POST /v1/runs", "GET /v1/schedules", "GET /v1/jobs", "POST /v1/jobs/{name}", "DELETE /v1/jobs/{name}", "GET /v1/audit",
 			"GET /v1/agents", "GET /v1/agents/{host}/adaptors", "GET /v1/agents/{host}/streams", "GET /healthz", "GET /readyz", "GET /metrics",
 		},
 		"example": `curl -d 'show tables' http://` + c.Request.Host + `/v1/query`,

@@ -288,6 +288,10 @@ func TestRunsAndSchedulesComeFromTheDemux(t *testing.T) {
 	s.want(s.do("GET", "/v1/runs?limit=5", ""), 202, "GET /v1/runs?limit=5 ")
 	s.want(s.do("POST", "/v1/runs", `{"type":"app"}`), 202, `POST /v1/runs {\"type\":\"app\"}`)
 	s.want(s.do("GET", "/v1/schedules", ""), 202, "GET /v1/schedules ")
+	s.want(s.do("GET", "/v1/jobs", ""), 202, "GET /v1/jobs ")
+	s.want(s.do("POST", "/v1/jobs/expire?type=app", ""), 202, "POST /v1/jobs/expire?type=app ")
+	s.want(s.do("DELETE", "/v1/jobs/expire", ""), 202, "DELETE /v1/jobs/expire ")
+	s.want(s.do("POST", "/v1/jobs/%2e%2e", ""), 404, "no such job")
 	demux.Close()
 	s.want(s.do("POST", "/v1/runs", ""), 503, "the demux")
 	s.want(s.do("GET", "/v1/runs", ""), 200, `{"runs":[]}`) // what the tables remember

@@ -273,11 +273,17 @@ func (a *app) demuxOnce(ctx context.Context, only string) error {
 	ctx, stop := daemon.Signals(ctx, p.log, func() { os.Exit(exitFailed) })
 	defer stop()
 	reports := 0
-	err = demux.New(cfg, p.fs, p.Store.V.String(), p.log, daemon.NewRegistry()).
-		RunOnce(ctx, only, otherDemux, func(r demux.Report) {
-			reports++
-			fmt.Fprintln(a.stdout, reportLine(r))
-		})
+	d := demux.New(cfg, p.fs, p.Store.V.String(), p.log, daemon.NewRegistry())
+	err = d.RunOnce(ctx, only, otherDemux, func(r demux.Report) {
+		reports++
+		fmt.Fprintln(a.stdout, reportLine(r))
+		if r.Commits > 0 {
+			// Whoever runs no demux for long has no jobs that would do it.
+			if _, err := d.Expire(ctx, r.Type); err != nil && ctx.Err() == nil {
+				p.log.Warn("what is no longer needed could not be removed, all of it", "type", r.Type, "error", err)
+			}
+		}
+	})
 	if err == nil && reports == 0 {
 		fmt.Fprintln(a.stdout, "there are no sink files in the store yet")
 	}

@@ -173,7 +173,7 @@ func (u *everything) decode() config.Problems {
 	u.web, p = decodeWeb(u.Web)
 	problems = append(problems, p...)
 	if u.demux.Listen == "" {
-		u.demux.Listen = config.Addr(fmt.Sprintf("127.0.0.1:%d", embedded.FirstPort+3))
+		u.demux.Listen = upDemux()
 	}
 	if u.web.Demux == "" {
 		u.web.Demux = u.demux.Listen

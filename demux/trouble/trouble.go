@@ -26,9 +26,12 @@ type Trouble struct {
 	// Ahead is how far the table's last commit lies ahead of the demux's clock,
 	// as a duration; empty when it does not.
 	Ahead string `json:"ahead,omitempty"`
+	// Jobs are those that fail on the table, by name. They lie in a file of their
+	// own: another process may run them.
+	Jobs map[string]Failing `json:"jobs,omitempty"`
 }
 
-// Failing is a row of runs that failed.
+// Failing is a row of runs that failed, or of a job's.
 type Failing struct {
 	Since time.Time `json:"since"` // when the first of them failed
 	Times int       `json:"times"`
@@ -55,7 +58,9 @@ type Stream struct {
 }
 
 // None reports whether nothing is wrong.
-func (t *Trouble) None() bool { return t.Failing == nil && len(t.Aside) == 0 && t.Ahead == "" }
+func (t *Trouble) None() bool {
+	return t.Failing == nil && len(t.Aside) == 0 && t.Ahead == "" && len(t.Jobs) == 0
+}
 
 // maxFile bounds the file, in bytes.
 const maxFile = 16 << 20
@@ -66,33 +71,71 @@ func Path(dataType string) string { return path.Join(store.Tables, dataType, "_t
 // Read returns the trouble of a data type, nil when there is none. A file that
 // can't be understood is an error: its writer had something to say.
 func Read(ctx context.Context, st store.FS, dataType string) (*Trouble, error) {
-	p := Path(dataType)
-	r, err := st.Open(ctx, p)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("open %s: %w", p, err)
-	}
-	defer r.Close()
-	data, err := io.ReadAll(io.NewSectionReader(r, 0, min(r.Size(), maxFile)))
-	if err != nil {
-		return nil, fmt.Errorf("read %s: %w", p, err)
-	}
 	t := &Trouble{}
-	if err := json.Unmarshal(data, t); err != nil {
-		return nil, fmt.Errorf("read %s: %w", p, err)
+	if err := read(ctx, st, Path(dataType), t); err != nil {
+		return nil, err
 	}
-	if t.None() {
+	jobs := &Trouble{}
+	if err := read(ctx, st, jobsPath(dataType), jobs); err != nil {
+		return nil, err
+	}
+	if t.Jobs = jobs.Jobs; t.None() {
 		return nil, nil
 	}
 	return t, nil
 }
 
+// read reads one file; one that is not there says nothing.
+func read(ctx context.Context, st store.FS, p string, into *Trouble) error {
+	r, err := st.Open(ctx, p)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("open %s: %w", p, err)
+	}
+	defer r.Close()
+	data, err := io.ReadAll(io.NewSectionReader(r, 0, min(r.Size(), maxFile)))
+	if err != nil {
+		return fmt.Errorf("read %s: %w", p, err)
+	}
+	if err := json.Unmarshal(data, into); err != nil {
+		return fmt.Errorf("read %s: %w", p, err)
+	}
+	return nil
+}
+
+func jobsPath(dataType string) string { return path.Join(store.Tables, dataType, "_jobs.json") }
+
+// WriteJob publishes that a job fails on a table, or with nil that it does not.
+// attempt is an id that was never used before.
+func WriteJob(ctx context.Context, st store.FS, dataType, attempt, job string, f *Failing) error {
+	p := jobsPath(dataType)
+	t := &Trouble{}
+	if err := read(ctx, st, p, t); err != nil {
+		t = &Trouble{} // it is written anew
+	}
+	if f == nil {
+		if _, known := t.Jobs[job]; !known {
+			return nil
+		}
+		delete(t.Jobs, job)
+	} else {
+		if t.Jobs == nil {
+			t.Jobs = map[string]Failing{}
+		}
+		t.Jobs[job] = *f
+	}
+	return write(ctx, st, p, attempt, &Trouble{Jobs: t.Jobs})
+}
+
 // Write publishes the trouble of a data type, and removes what was published
 // when there is none. attempt is an id that was never used before.
 func Write(ctx context.Context, st store.FS, dataType, attempt string, t *Trouble) error {
-	p := Path(dataType)
+	return write(ctx, st, Path(dataType), attempt, t)
+}
+
+func write(ctx context.Context, st store.FS, p, attempt string, t *Trouble) error {
 	if t == nil || t.None() {
 		if err := st.Remove(ctx, p); err != nil {
 			return fmt.Errorf("remove %s: %w", p, err)
@@ -101,7 +144,7 @@ func Write(ctx context.Context, st store.FS, dataType, attempt string, t *Troubl
 	}
 	data, err := json.MarshalIndent(t, "", "  ")
 	if err != nil {
-		return fmt.Errorf("encode the trouble of %s: %w", dataType, err)
+		return fmt.Errorf("encode %s: %w", p, err)
 	}
 	return store.PublishBytes(ctx, st, store.Temp(p, attempt), p, append(data, '\n'))
 }

@@ -1,0 +1,259 @@
+package demux
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"path"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/akupara/akupara/chunk"
+	"github.com/akupara/akupara/config"
+	"github.com/akupara/akupara/demux/jobs"
+	"github.com/akupara/akupara/demux/table"
+	"github.com/akupara/akupara/demux/trouble"
+	"github.com/akupara/akupara/store"
+)
+
+// Names of the jobs.
+const (
+	jobExpire = "expire"
+	jobRetain = "retain"
+)
+
+// jobSchedules are when jobs are due where the config says nothing: a look costs
+// little, and what finds nothing to do is put off.
+var jobSchedules = map[string]string{
+	jobExpire: "7 * * * *",
+	jobRetain: "23 * * * *",
+}
+
+// JobNames returns the names of all jobs, sorted.
+func JobNames() []string { return slices.Sorted(maps.Keys(jobSchedules)) }
+
+// jobList returns all jobs.
+func (d *Demux) jobList() []jobs.Job {
+	return []jobs.Job{
+		{
+			Name: jobExpire, About: "removes what no version of a table needs: files of runs that died, old metadata",
+			Run: d.alone(d.expire),
+		},
+		{
+			Name: jobRetain, About: "drops rows and archived sink files that are older, or more, than the config keeps",
+			Run: d.alone(d.retain),
+		},
+	}
+}
+
+// newJobs makes the runner of the jobs, for the data type only, or for all.
+func (d *Demux) newJobs(only string) *jobs.Runner {
+	return jobs.New(d.jobList(), jobs.Options{
+		Types: func(ctx context.Context) ([]string, error) {
+			if only != "" {
+				return []string{only}, nil
+			}
+			return d.tables(ctx)
+		},
+		Schedule: d.cfg.jobSchedule,
+		Own: func(job string) (types []string) {
+			for _, name := range slices.Sorted(maps.Keys(d.cfg.Types)) {
+				if d.cfg.Types[name].V.Jobs[job].Given() && (only == "" || only == name) {
+					types = append(types, name)
+				}
+			}
+			return types
+		},
+		Mark: d.mark,
+		Tell: d.tellJob,
+		Log:  d.log, Metrics: d.jobMetrics,
+	})
+}
+
+// jobSchedule returns when a job is due: on a type's table, where that has a
+// schedule of its own, or on all others.
+func (c *Config) jobSchedule(job, dataType string) config.Schedule {
+	schedules := c.Jobs
+	if dataType != "" {
+		schedules = c.Types[dataType].V.Jobs
+	}
+	if s := schedules[job]; s.Given() {
+		return s.V.Schedule
+	}
+	text, scheduled := jobSchedules[job]
+	if !scheduled {
+		return config.Schedule{}
+	}
+	s, err := config.NewSchedule(text)
+	if err != nil {
+		panic(err) // our own constant
+	}
+	return s
+}
+
+// tables lists the data types that have something below tables/.
+func (d *Demux) tables(ctx context.Context) ([]string, error) {
+	dirs, err := d.fs.List(ctx, store.Tables)
+	if err != nil {
+		return nil, fmt.Errorf("list tables: %w", err)
+	}
+	var types []string
+	for _, dir := range dirs {
+		if name := path.Base(dir.Path); dir.IsDir && chunk.CheckType(name) == nil {
+			types = append(types, name)
+		}
+	}
+	return types, nil
+}
+
+// mark changes with each commit to a table, and when a run leaves files behind: it
+// is one look at one file.
+func (d *Demux) mark(ctx context.Context, dataType string) (string, error) {
+	info, err := d.fs.Stat(ctx, path.Join(store.Tables, dataType, "metadata", "version-hint.text"))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return "", err
+	}
+	return fmt.Sprintf("%d/%d/%d", info.Mod.UnixNano(), info.Size, d.orphaned.of(dataType)), nil
+}
+
+// tellJob writes beside a table that a job fails on it, or no more.
+func (d *Demux) tellJob(ctx context.Context, dataType, job string, f *jobs.Failing) {
+	var told *trouble.Failing
+	if f != nil {
+		told = &trouble.Failing{Since: f.Since, Times: f.Times, Error: f.Error}
+	}
+	ctx, cancel := context.WithTimeout(ctx, removeLimit)
+	defer cancel()
+	if err := trouble.WriteJob(ctx, d.fs, dataType, newID(), job, told); err != nil {
+		d.log.Debug("the trouble of a job could not be written beside its table", "type", dataType, "job", job, "error", err)
+	}
+}
+
+// alone makes a job one that no other process does on a table at the same time.
+func (d *Demux) alone(run func(context.Context, jobs.Request, func(done, total int64)) (jobs.Outcome, error)) func(context.Context, jobs.Request, func(done, total int64)) (jobs.Outcome, error) {
+	return func(ctx context.Context, req jobs.Request, tell func(done, total int64)) (jobs.Outcome, error) {
+		release, err := d.leases.take(ctx, jobLeasePath(req.Type))
+		if err != nil {
+			return jobs.Outcome{}, busy(err)
+		}
+		defer release()
+		out, err := run(ctx, req, tell)
+		return out, busy(err)
+	}
+}
+
+// busy makes ErrBusy of what says that others are at work on a table.
+func busy(err error) error {
+	if errors.Is(err, ErrHeld) || errors.Is(err, table.ErrConflict) {
+		return fmt.Errorf("%w: %w", jobs.ErrBusy, err)
+	}
+	return err
+}
+
+// holdWait is how long a job waits for another process that commits to the table.
+const holdWait = time.Minute
+
+// hold takes a table for a job's commit: its runs, of whatever process, wait until
+// release is called.
+func (d *Demux) hold(ctx context.Context, dataType string) (release func(), err error) {
+	unlock, err := d.types.ask(ctx, dataType)
+	if err != nil {
+		return nil, err
+	}
+	free, err := d.Hold(ctx, dataType, holdWait)
+	if err != nil {
+		unlock()
+		return nil, err
+	}
+	return func() {
+		free()
+		unlock()
+	}, nil
+}
+
+// commitTries is how often a job's commit is tried while others come first.
+const commitTries = 8
+
+// change opens the table while nobody else works on it, and has do commit to it.
+func (d *Demux) change(ctx context.Context, dataType string, do func(context.Context, *table.Table) error) error {
+	for tries := 1; ; tries++ {
+		err := func() error {
+			release, err := d.hold(ctx, dataType)
+			if err != nil {
+				return err
+			}
+			defer release()
+			t, err := d.open(ctx, dataType)
+			if err != nil {
+				return err
+			}
+			return do(ctx, t)
+		}()
+		if !errors.Is(err, table.ErrConflict) || tries == commitTries {
+			return err
+		}
+	}
+}
+
+// expire removes what a table does not need any more.
+func (d *Demux) expire(ctx context.Context, req jobs.Request, _ func(done, total int64)) (jobs.Outcome, error) {
+	if err := d.checkup(ctx, req.Type); err != nil && ctx.Err() == nil {
+		d.log.Warn("the table's files could not be looked at", "type", req.Type, "error", err)
+	}
+	n, err := d.Expire(ctx, req.Type)
+	var out jobs.Outcome
+	if n > 0 {
+		out.Did = fmt.Sprintf("removed %s", count(n, "file"))
+		out.Report = map[string]int{"removed": n}
+	}
+	return out, err
+}
+
+// Expire removes what no version of a table needs, and returns how many files
+// that were.
+func (d *Demux) Expire(ctx context.Context, dataType string) (n int, err error) {
+	err = d.change(ctx, dataType, func(ctx context.Context, t *table.Table) error {
+		if err := d.clock(ctx, leasePath(dataType)); err != nil {
+			return err
+		}
+		removed, err := t.RemoveOrphans(ctx, 0)
+		n += removed
+		return err
+	})
+	if errors.Is(err, fs.ErrNotExist) {
+		return n, nil // there is no table yet
+	}
+	return n, err
+}
+
+// count is "1 file" or "2 files".
+func count(n int, one string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %ss", n, one)
+}
+
+// counts count something by name.
+type counts struct {
+	mu sync.Mutex
+	n  map[string]int
+}
+
+func (c *counts) add(name string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.n == nil {
+		c.n = map[string]int{}
+	}
+	c.n[name]++
+}
+
+func (c *counts) of(name string) int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.n[name]
+}
