@@ -80,7 +80,7 @@ func TestJobsAreStartedByREST(t *testing.T) {
 	d := testDemux(t, st, nil)
 	publish(t, st, []chunk.Chunk{lines("a", 0, 10)})
 	runOnce(t, d)
-	storetest.Put(t, st, table.DataPath("app", 0, "00000001-dead", 0), []byte("a run that died"))
+	storetest.Put(t, st, table.DataPath("app", table.HourPartition(0), "00000001-dead", 0), []byte("a run that died"))
 	ask := served(t, d)
 	ask("POST", "/v1/jobs/none", 404)
 	ask("POST", "/v1/jobs/expire?type=No", 400)
@@ -104,7 +104,7 @@ func TestAJobThatFailsIsToldBesideTheTable(t *testing.T) {
 	d := testDemux(t, st, nil)
 	publish(t, inner, []chunk.Chunk{lines("a", 0, 10)})
 	runOnce(t, d)
-	storetest.Put(t, inner, table.DataPath("app", 0, "00000001-dead", 0), []byte("a run that died"))
+	storetest.Put(t, inner, table.DataPath("app", table.HourPartition(0), "00000001-dead", 0), []byte("a run that died"))
 	st.FailWith(func(op, path string) error {
 		if op == "remove" && strings.HasSuffix(path, ".parquet") {
 			return errors.New("no right to remove it")
