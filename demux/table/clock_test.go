@@ -42,7 +42,7 @@ func aheadBy(t testing.TB, w warehouse, tbl *Table, d time.Duration) *Table {
 }
 
 func TestCommitsFollowOneByAClockThatWasAhead(t *testing.T) {
-	for _, ahead := range []time.Duration{0, 59 * time.Second, 61 * time.Second, 25 * time.Hour, 20 * 365 * 24 * time.Hour} {
+	for _, ahead := range []time.Duration{0, 50 * time.Second, 5 * time.Minute, 25 * time.Hour, 20 * 365 * 24 * time.Hour} {
 		t.Run(ahead.String(), func(t *testing.T) {
 			t.Parallel()
 			w := openLocal(t)
