@@ -10,11 +10,13 @@ import (
 // chunks may be dropped as soon as they are parsed. Its types come from the
 // table, and for new columns from the values: boolean, long, double or string;
 // long and double give double where that is exact; all else gives string. It
-// is not safe for concurrent use.
+// is not safe for concurrent use; Siblings are, each by one goroutine.
 type Builder struct {
 	opts Options
 	mem  *memory
 	gen  *Generation
+	// sibling says that the Builder shares its memory with the one it was made by.
+	sibling bool
 
 	ts, seq vec[int64]
 	level   vec[Level]
@@ -38,6 +40,7 @@ type Builder struct {
 	clean1 []byte // scratch
 	key    []byte // scratch
 	out    *gather
+	others []*gather // that encode beside it
 }
 
 // run is a range of rows with one origin: those of one call of Origin. The
@@ -99,7 +102,10 @@ func (b *Builder) ResetTo(o Options) {
 // drop empties everything that has values.
 func (b *Builder) drop() {
 	m := b.mem
-	m.trim()
+	if !b.sibling {
+		m.trim()
+	}
+	m.used = 0
 	b.ts.reset(&m.longs)
 	b.seq.reset(&m.longs)
 	b.level.reset(&m.levels)

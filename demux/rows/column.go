@@ -43,16 +43,21 @@ func (c *Column) claim() bool {
 		return false
 	}
 	if !c.sparse && row != c.last+1 { // the first gap
-		c.sparse = true
-		for i := range c.last + 1 {
-			c.rows.add(m, &m.ids, uint32(i))
-		}
+		c.scatter()
 	}
 	if c.sparse {
 		c.rows.add(m, &m.ids, uint32(row))
 	}
 	c.last = row
 	return true
+}
+
+// scatter makes a column sparse.
+func (c *Column) scatter() {
+	c.sparse = true
+	for i := range c.last + 1 {
+		c.rows.add(c.b.mem, &c.b.mem.ids, uint32(i))
+	}
 }
 
 // String puts a string into the current row's column. v is copied.

@@ -24,15 +24,19 @@ type cover struct {
 // row to where the next one begins, the last to the range's end. Rows come by
 // ascending seq.
 func (b *Builder) Covers(firstRow int, ranges chunk.Ranges) {
+	b.cover(firstRow, len(b.runs)-1, ranges)
+}
+
+func (b *Builder) cover(firstRow, run int, ranges chunk.Ranges) {
 	if n := len(b.covers); n > 0 && len(ranges) == 1 {
 		p := &b.covers[n-1]
-		if last := &p.ranges[len(p.ranges)-1]; p.run == len(b.runs)-1 && last.Last == ranges[0].First {
+		if last := &p.ranges[len(p.ranges)-1]; p.run == run && last.Last == ranges[0].First {
 			last.Last = ranges[0].Last
 			return
 		}
 	}
 	if len(ranges) > 0 {
-		b.covers = append(b.covers, cover{firstRow, len(b.runs) - 1, slices.Clone(ranges)})
+		b.covers = append(b.covers, cover{firstRow, run, slices.Clone(ranges)})
 	}
 }
 

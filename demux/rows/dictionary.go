@@ -38,10 +38,19 @@ func (t *dictionary) add(m *memory, v []byte) {
 		}
 	}
 	t.ids.add(m, &m.ids, t.intern(m, v))
+	t.consider(m)
+}
+
+// consider turns the dictionary plain when it does not pay.
+func (t *dictionary) consider(m *memory) {
 	if n := t.refs.len(); n >= tryEntries && n*2 > t.ids.len() || n >= maxEntries {
-		m.used -= int64(len(t.slots)) * slotSize
-		t.plain, t.turn, t.slots = true, n, nil
+		t.turnPlain(m)
 	}
+}
+
+func (t *dictionary) turnPlain(m *memory) {
+	m.used -= int64(len(t.slots)) * slotSize
+	t.plain, t.turn, t.slots = true, t.refs.len(), nil
 }
 
 // get returns an entry's string.

@@ -31,19 +31,48 @@ type gather struct {
 	keyIDs, valueIDs []uint32
 }
 
+func newGather(b *Builder) (*gather, error) {
+	w, err := parquetfile.New()
+	if err != nil {
+		return nil, err
+	}
+	return &gather{b: b, w: w}, nil
+}
+
 // group writes one row group.
 func (g *gather) group(cols []schema.Column, rows []uint32) error {
-	g.rows, g.minRow, g.maxRow = rows, slices.Min(rows), slices.Max(rows)
-	if len(g.zeros) < len(rows) {
-		g.zeros = make([]byte, len(rows))
-	}
+	g.set(rows)
 	g.w.BeginGroup()
+	if err := g.columns(cols); err != nil {
+		return err
+	}
+	return g.w.EndGroup(len(rows))
+}
+
+// aside encodes one row group for another Writer.
+func (g *gather) aside(cols []schema.Column, rows []uint32) (*parquetfile.Group, error) {
+	g.set(rows)
+	g.w.BeginAside(cols)
+	if err := g.columns(cols); err != nil {
+		return nil, err
+	}
+	return g.w.EndAside(len(rows))
+}
+
+func (g *gather) columns(cols []schema.Column) error {
 	for i := range cols {
 		if err := g.column(cols, i); err != nil {
 			return err
 		}
 	}
-	return g.w.EndGroup(len(rows))
+	return nil
+}
+
+func (g *gather) set(rows []uint32) {
+	g.rows, g.minRow, g.maxRow = rows, slices.Min(rows), slices.Max(rows)
+	if len(g.zeros) < len(rows) {
+		g.zeros = make([]byte, len(rows))
+	}
 }
 
 // column writes the i-th column of the row group.

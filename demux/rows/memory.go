@@ -1,22 +1,30 @@
 package rows
 
-import "hash/maphash"
+import (
+	"hash/maphash"
+	"sync"
+)
 
 // memory is what a Builder's columns live in. Blocks go from run to run and
 // from column to column; what a whole run did not need is dropped.
 type memory struct {
+	*pools
+	used int64 // bytes that columns hold, with the rest of their last blocks
+}
+
+// pools are what Siblings share.
+type pools struct {
 	longs  pool[int64]
 	words  pool[uint64]
 	ids    pool[uint32]
 	refs   pool[ref]
 	levels pool[Level]
 	texts  pool[byte]
-	used   int64 // bytes that columns hold, with the rest of their last blocks
 	seed   maphash.Seed
 }
 
 func newMemory() *memory {
-	return &memory{
+	return &memory{pools: &pools{
 		longs:  pool[int64]{block: vecBlock, size: 8},
 		words:  pool[uint64]{block: vecBlock, size: 8},
 		ids:    pool[uint32]{block: vecBlock, size: 4},
@@ -24,19 +32,23 @@ func newMemory() *memory {
 		levels: pool[Level]{block: vecBlock, size: 1},
 		texts:  pool[byte]{block: arenaBlock, size: 1},
 		seed:   maphash.MakeSeed(),
-	}
+	}}
 }
 
 // trim drops the blocks that nobody took since the last trim. After it, all
 // columns give back theirs.
 func (m *memory) trim() {
-	m.longs.free, m.words.free, m.ids.free = nil, nil, nil
-	m.refs.free, m.levels.free, m.texts.free = nil, nil, nil
-	m.used = 0
+	m.longs.trim()
+	m.words.trim()
+	m.ids.trim()
+	m.refs.trim()
+	m.levels.trim()
+	m.texts.trim()
 }
 
 // pool has blocks of one kind that are free.
 type pool[T any] struct {
+	mu    sync.Mutex
 	free  [][]T
 	block int   // values of a block
 	size  int64 // bytes of a value
@@ -51,9 +63,10 @@ func (p *pool[T]) grow(m *memory, tail []T) (block []T, instead bool) {
 	if instead = cap(tail) < p.block; instead {
 		n = min(p.block, max(16, 4*cap(tail)))
 	}
-	if last := len(p.free) - 1; n == p.block && last >= 0 {
-		block, p.free = p.free[last], p.free[:last]
-	} else {
+	if n == p.block {
+		block = p.take()
+	}
+	if block == nil {
 		block = make([]T, n)
 	}
 	m.used += int64(n) * p.size
@@ -64,7 +77,25 @@ func (p *pool[T]) grow(m *memory, tail []T) (block []T, instead bool) {
 	return block, instead
 }
 
+// take returns a free block, nil when there is none.
+func (p *pool[T]) take() (block []T) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if last := len(p.free) - 1; last >= 0 {
+		block, p.free = p.free[last], p.free[:last]
+	}
+	return block
+}
+
+func (p *pool[T]) trim() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.free = nil
+}
+
 func (p *pool[T]) giveBack(blocks [][]T) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	for _, b := range blocks {
 		if len(b) == p.block {
 			p.free = append(p.free, b)

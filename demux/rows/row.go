@@ -29,12 +29,6 @@ func (l Level) String() string { return levelNames[l] }
 func (b *Builder) Origin(host, source, stream string, tags map[string]string) {
 	r := run{firstRow: b.Len()}
 	r.host, r.source, r.stream = b.origin(host), b.origin(source), b.origin(stream)
-	if n := len(b.runs); n > 0 && len(tags) == 0 {
-		p := &b.runs[n-1]
-		if p.host == r.host && p.source == r.source && p.stream == r.stream && len(p.tags) == 0 {
-			return // as before
-		}
-	}
 	for k, v := range tags {
 		r.tags = append(r.tags, tag{
 			b.tagKeys.intern(b.mem, escape(nil, []byte(k))),
@@ -44,7 +38,19 @@ func (b *Builder) Origin(host, source, stream string, tags map[string]string) {
 	slices.SortFunc(r.tags, func(x, y tag) int {
 		return bytes.Compare(b.tagKeys.get(int(x.key)), b.tagKeys.get(int(y.key)))
 	})
+	b.begin(r)
+}
+
+// begin begins a run of rows and returns its number; one of the same origin goes on.
+func (b *Builder) begin(r run) int {
+	if n := len(b.runs); n > 0 && len(r.tags) == 0 {
+		p := &b.runs[n-1]
+		if p.host == r.host && p.source == r.source && p.stream == r.stream && len(p.tags) == 0 {
+			return n - 1
+		}
+	}
 	b.runs = append(b.runs, r)
+	return len(b.runs) - 1
 }
 
 func (b *Builder) origin(v string) uint32 {
@@ -90,10 +96,15 @@ func (b *Builder) attr(key string, v []byte) {
 	if !utf8.Valid(k) {
 		k = escape(nil, k)
 	}
-	k = b.rowKeys.add(&b.attrs, b.Len()-1, k)
+	b.pair(b.Len()-1, k, v)
+}
+
+// pair adds a pair to a row's attributes. k is the Builder's scratch.
+func (b *Builder) pair(row int, k, v []byte) {
+	k = b.rowKeys.add(&b.attrs, row, k)
 	b.key = k
 	a := &b.attrs
-	a.rows.add(b.mem, &b.mem.ids, uint32(b.Len()-1))
+	a.rows.add(b.mem, &b.mem.ids, uint32(row))
 	a.keys.add(b.mem, k)
 	a.vals.add(b.mem, v)
 }

@@ -40,6 +40,37 @@ func (v *vec[T]) grow(m *memory, p *pool[T]) {
 	v.blocks, v.tail = append(v.blocks, block), block[:0]
 }
 
+// each calls do with the values, in order, part by part.
+func (v *vec[T]) each(do func([]T)) {
+	for i := range len(v.blocks) - 1 {
+		do(v.blocks[i])
+	}
+	do(v.tail)
+}
+
+// addAll adds all values of another.
+func (v *vec[T]) addAll(m *memory, p *pool[T], from *vec[T]) {
+	from.each(func(x []T) {
+		for len(x) > 0 {
+			if len(v.tail) == cap(v.tail) {
+				v.grow(m, p)
+			}
+			n := min(cap(v.tail)-len(v.tail), len(x))
+			v.tail = append(v.tail, x[:n]...)
+			x = x[n:]
+		}
+	})
+}
+
+// addEach adds what do makes of each value of another.
+func (v *vec[T]) addEach(m *memory, p *pool[T], from *vec[T], do func(T) T) {
+	from.each(func(x []T) {
+		for _, t := range x {
+			v.add(m, p, do(t))
+		}
+	})
+}
+
 // reset drops all values, after the memory's trim.
 func (v *vec[T]) reset(p *pool[T]) {
 	p.giveBack(v.blocks)

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 
-	"github.com/akupara/akupara/demux/rows/internal/parquetfile"
 	"github.com/akupara/akupara/demux/schema"
 )
 
@@ -40,68 +39,86 @@ func (b *Builder) WriteFiles(ctx context.Context, create Create, cols []schema.C
 		b.flushFaults()
 	}
 	if b.out == nil {
-		w, err := parquetfile.New()
-		if err != nil {
+		if b.out, err = newGather(b); err != nil {
 			return nil, err
 		}
-		b.out = &gather{b: b, w: w}
 	}
 	g := b.out
 	g.order, g.runOf = b.sort(g.order, g.runOf)
 	g.spans.set(b)
-	for at := 0; at < len(g.order); {
-		hour := Hour(b.ts.at(int(g.order[at])))
-		end := at
-		for end < len(g.order) && Hour(b.ts.at(int(g.order[end]))) == hour {
-			end++
+	groups := g.cut(l.GroupRows)
+	put, stop, err := g.putter(ctx, cols, groups)
+	if err != nil {
+		return nil, err
+	}
+	defer stop()
+	for next := 0; next < len(groups); {
+		hour := groups[next].hour
+		out, path, err := create(ctx, hour, len(files))
+		if err != nil {
+			return files, err
 		}
-		for at < end {
-			out, path, err := create(ctx, hour, len(files))
-			if err != nil {
-				return files, err
-			}
-			files = append(files, File{Path: path, Hour: hour})
-			f := &files[len(files)-1]
-			if f.Stats, at, err = g.file(ctx, out, path, cols, at, end, l); err != nil {
-				return files, fmt.Errorf("write data file %s: %w", path, err)
-			}
+		files = append(files, File{Path: path, Hour: hour})
+		f := &files[len(files)-1]
+		if f.Stats, next, err = g.file(out, path, cols, groups, next, put, l); err != nil {
+			return files, fmt.Errorf("write data file %s: %w", path, err)
 		}
 	}
 	return files, nil
 }
 
-// file writes the rows from at on, up to end or until the file is large
-// enough, and gives the row after its last.
-func (g *gather) file(ctx context.Context, out io.WriteCloser, path string, cols []schema.Column, at, end int, l Layout) (st schema.FileStats, next int, err error) {
+// rowGroup is a part of the order: the rows from first to before end, of one hour.
+type rowGroup struct {
+	hour       int64
+	first, end int
+}
+
+// cut parts the rows into groups of about n.
+func (g *gather) cut(n int) (groups []rowGroup) {
+	ts := func(i int) int64 { return g.b.ts.at(int(g.order[i])) }
+	for at := 0; at < len(g.order); {
+		hour := Hour(ts(at))
+		end := at
+		for end < len(g.order) && Hour(ts(end)) == hour {
+			end++
+		}
+		for at < end {
+			last := min(at+n, end)
+			for last < end && last-at < n+n/4 && ts(last) == ts(last-1) {
+				last++
+			}
+			groups = append(groups, rowGroup{hour, at, last})
+			at = last
+		}
+	}
+	return groups
+}
+
+// file writes the row groups from next on, up to the end of their hour or until the
+// file is large enough, and returns the group after its last.
+func (g *gather) file(out io.WriteCloser, path string, cols []schema.Column, groups []rowGroup, next int, put func(i int) error, l Layout) (st schema.FileStats, after int, err error) {
 	defer func() {
 		if e := out.Close(); err == nil && e != nil {
 			err = fmt.Errorf("close: %w", e)
 		}
 	}()
 	ts := func(i int) int64 { return g.b.ts.at(int(g.order[i])) }
-	first := at
+	first := groups[next].first
 	g.w.Begin(out, cols)
-	for at < end {
-		if err := ctx.Err(); err != nil {
-			return st, at, err
+	for more := true; more; next++ {
+		if err := put(next); err != nil {
+			return st, next, err
 		}
-		n := min(l.GroupRows, end-at)
-		for n < end-at && n < l.GroupRows+l.GroupRows/4 && ts(at+n) == ts(at+n-1) {
-			n++
-		}
-		if err := g.group(cols, g.order[at:at+n]); err != nil {
-			return st, at, err
-		}
-		at += n
-		if g.w.Offset() >= l.FileBytes && at < end && ts(at) != ts(at-1) {
-			break
-		}
+		end := groups[next].end
+		more = next+1 < len(groups) && groups[next+1].hour == groups[next].hour &&
+			(g.w.Offset() < l.FileBytes || ts(end) == ts(end-1))
 	}
-	pairs, err := g.pairs(path, g.order[first:at])
+	last := groups[next-1].end
+	pairs, err := g.pairs(path, g.order[first:last])
 	if err != nil {
-		return st, at, err
+		return st, next, err
 	}
 	st, err = g.w.End(pairs)
-	st.MinTS, st.MaxTS = ts(first), ts(at-1)
-	return st, at, err
+	st.MinTS, st.MaxTS = ts(first), ts(last-1)
+	return st, next, err
 }

@@ -15,6 +15,7 @@ package parquetfile
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"io"
@@ -54,6 +55,7 @@ type Writer struct {
 	seen    []uint64
 	texts   Texts
 
+	aside  bytes.Buffer // what is encoded for another Writer
 	header thrift.Encoder
 	page   []byte // a page as encoded
 	vals   []byte // its values, before its levels are known
@@ -63,6 +65,8 @@ type Writer struct {
 	codec  codec
 	idx    []int32
 }
+
+const magic = "PAR1"
 
 // leaf is a column of values: a column, or a map's keys or values.
 type leaf struct {
@@ -102,7 +106,7 @@ func (w *Writer) Begin(out io.Writer, cols []schema.Column) {
 		w.leaves[i].stats = &w.stats.Columns[i]
 		w.stats.Columns[i].ID = w.leaves[i].id
 	}
-	w.write([]byte("PAR1"))
+	w.write([]byte(magic))
 }
 
 func (w *Writer) addLeaves(c *schema.Column) {
@@ -181,7 +185,7 @@ func (w *Writer) End(pairs []Pair) (schema.FileStats, error) {
 		w.err = fmt.Errorf("encode footer: %w", err)
 	}
 	w.write(footer)
-	w.write(append(binary.LittleEndian.AppendUint32(nil, uint32(len(footer))), "PAR1"...))
+	w.write(append(binary.LittleEndian.AppendUint32(nil, uint32(len(footer))), magic...))
 	if w.err == nil {
 		w.err = w.out.Flush()
 	}
