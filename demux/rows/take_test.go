@@ -73,15 +73,15 @@ func TestTakenRowsAreAsAdded(t *testing.T) {
 	t.Logf("seed %d", seed)
 	parts := NewBuilder(Options{})
 	part := parts.Sibling()
-	for range 8 {
-		steps := someRows(rnd, 1+rnd.IntN(12_000))
+	for range 4 {
+		steps := someRows(rnd, 1+rnd.IntN(6_000))
 		whole := NewBuilder(Options{})
 		parts.Reset()
 		for _, do := range steps {
 			do(whole)
 		}
 		for len(steps) > 0 {
-			n := min(len(steps), 1+rnd.IntN(5000))
+			n := min(len(steps), 1+rnd.IntN(3000))
 			if rnd.IntN(4) == 0 { // some are added as they are
 				for _, do := range steps[:n] {
 					do(parts)
