@@ -14,6 +14,7 @@ import (
 // those that implement one. Each has a reason to; all else is published.
 var storeWriters = map[string]string{
 	"store.Publish":                               "the routine itself",
+	"demux/compact.stage.write":                   "merged data files keep the names of their run: a commit makes them visible",
 	"demux.output.begin":                          "data files keep the names of their run: a commit makes them visible",
 	"demux.watched.Create":                        "passes on what others do, and counts what fails",
 	"demux.watched.Rename":                        "passes on what others do, too",

@@ -13,7 +13,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"runtime"
+	"runtime/debug"
 	"slices"
 
 	"github.com/akupara/akupara/demux/coverage"
@@ -148,12 +148,8 @@ const maxRangesBytes = 4 << 20
 func (m *Merger) Merge(ctx context.Context, out io.Writer, path string, inputs []Input, o Options) (res Result, err error) {
 	defer m.reset()
 	defer func() {
-		// The decoders trust their input, which need not have checksums.
 		if r := recover(); r != nil {
-			if _, ok := r.(runtime.Error); !ok || m.now == nil || m.now.f == nil {
-				panic(r)
-			}
-			err = m.now.failed(fmt.Errorf("it can't be decoded: %v", r))
+			err = m.panicked(r)
 		}
 	}()
 	pairs := []parquetfile.Pair{{Key: datafile.KeyFile, Value: datafile.Name(path)}}
@@ -199,6 +195,16 @@ func (m *Merger) Merge(ctx context.Context, out io.Writer, path string, inputs [
 	}
 	m.res.Stats.MinTS, m.res.Stats.MaxTS = first, last
 	return m.res, nil
+}
+
+// panicked says who is to blame for a panic: decoders trust their input, which has
+// no checksums where an older version wrote it. Else it is a fault of the program,
+// which leaves all files as they are.
+func (m *Merger) panicked(r any) error {
+	if in := m.now; in != nil && in.f != nil && !in.f.Sealed {
+		return in.failed(fmt.Errorf("%v", r))
+	}
+	return fmt.Errorf("merge: a fault of the program: %v\n%s", r, debug.Stack())
 }
 
 // reset closes what is open.
@@ -298,10 +304,7 @@ func (m *Merger) Sum(ctx context.Context, path string, f *datafile.File) (sum ui
 	m.now = in
 	defer func() {
 		if r := recover(); r != nil {
-			if _, ok := r.(runtime.Error); !ok {
-				panic(r)
-			}
-			err = in.failed(fmt.Errorf("it can't be decoded: %v", r))
+			err = m.panicked(r)
 		}
 		m.now = nil
 	}()

@@ -190,17 +190,23 @@ func (t *Texts) flushFull() {
 	}
 }
 
+// pending returns the n levels that are not written yet, of so many values.
+func (t *Texts) pending(n, values int) Levels {
+	lv := Levels{N: n}
+	if t.c.leaf.maxRep > 0 {
+		lv.Rep, lv.Def = t.rep, t.def
+	} else if values < n {
+		lv.Def = t.def
+	}
+	return lv
+}
+
 // flush writes the page.
 func (t *Texts) flush() {
 	if t.inPage == 0 {
 		return
 	}
-	lv := Levels{N: t.inPage}
-	if t.c.leaf.maxRep > 0 {
-		lv.Rep, lv.Def = t.rep, t.def
-	} else if t.present < t.inPage {
-		lv.Def = t.def
-	}
+	lv := t.pending(t.inPage, t.present)
 	t.c.levels(lv, 0, t.inPage)
 	t.c.rows = t.like.rows(len(t.w.page))
 	t.w.page = append(t.w.page, t.vals...)
@@ -262,7 +268,7 @@ func (t *Texts) End() {
 			t.w.filter(len(t.w.group.Columns), t.hashes, t.bloom)
 		}
 	case t.values == 0:
-		lv := Levels{N: t.levels, Rep: t.rep, Def: t.def}
+		lv := t.pending(t.levels, 0)
 		c.levels(lv, 0, t.levels)
 		c.data(t.levels, t.levels, format.Plain)
 	default:
@@ -287,12 +293,7 @@ func (t *Texts) asDictionary() {
 		t.w.page = append(t.w.page, v...)
 	}
 	c.dictionary(len(t.dict.ends))
-	lv := Levels{N: t.levels}
-	if c.leaf.maxRep > 0 {
-		lv.Rep, lv.Def = t.rep, t.def
-	} else if t.values < t.levels {
-		lv.Def = t.def
-	}
+	lv := t.pending(t.levels, t.values)
 	c.indexes(lv, t.idx)
 	if t.bloom == WithBloom || t.bloom == AutoBloom && needle(len(t.dict.ends), len(t.dict.bytes)) {
 		t.w.filter(len(t.w.group.Columns), t.dict.hashes, t.bloom)

@@ -1,0 +1,170 @@
+package compact
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/akupara/akupara/demux/datafile"
+	"github.com/akupara/akupara/demux/table"
+)
+
+// level is how far a file has been merged. Its name tells: the run's id ends with
+// the level's name.
+type level int
+
+const (
+	fresh   level = iota // by a run of the demux, or a part of what is to be merged
+	hourly               // all of an hour
+	quarter              // all of a quarter of a day
+	daily                // all of a day
+)
+
+var levelNames = [...]string{"part", "hour", "quarter", "day"}
+
+func levelOf(path string) level {
+	run := datafile.RunOf(path)
+	for l := hourly; l <= daily; l++ {
+		if strings.HasSuffix(run, "-"+levelNames[l]) {
+			return l
+		}
+	}
+	return fresh
+}
+
+// A span of time is merged when it has been over for some time: what comes late
+// is merged in when it is worth that.
+var spans = [...]struct {
+	long, grace time.Duration
+}{
+	hourly:  {time.Hour, 10 * time.Minute},
+	quarter: {6 * time.Hour, time.Hour},
+	daily:   {24 * time.Hour, 3 * time.Hour},
+}
+
+const (
+	// tierFiles is how many files of similar size the hour that goes on has
+	// before they are merged: of 60 an hour, each row is merged once or twice
+	// before the hour is over.
+	tierFiles = 10
+	// lateFiles is how many small files there are beside what was merged, and
+	// lateShare what part of it they are at least, before all is merged again.
+	lateFiles = 8
+	lateShare = 8
+	// batchFiles bounds the files of one merge: where all overlap in time, a page
+	// of each is in memory.
+	batchFiles = 128
+)
+
+// batch is a set of files that are to become one.
+type batch struct {
+	level level
+	part  table.Partition
+	files []table.File // by time
+	bytes int64
+}
+
+// window is a span of time of which files are merged with each other.
+type window struct {
+	level level
+	start int64 // unix seconds
+}
+
+// plan decides what is due: by the list of the files alone.
+func (r *runner) plan(files []table.File) []batch {
+	now := r.Now()
+	windows := map[window][]table.File{}
+	for _, f := range files {
+		if f.Size < r.FileBytes && !r.Skip.has(f.Path) {
+			w := windowOf(f, now)
+			windows[w] = append(windows[w], f)
+		}
+	}
+	var out []batch
+	for w, list := range windows {
+		out = append(out, r.batches(w, worth(w.level, list))...)
+	}
+	// The newest first: they are asked for most.
+	slices.SortFunc(out, func(a, b batch) int {
+		return cmp.Or(b.files[0].MinTS.Compare(a.files[0].MinTS), cmp.Compare(a.files[0].Path, b.files[0].Path))
+	})
+	return out
+}
+
+// windowOf returns the longest span of time around the file that is over.
+func windowOf(f table.File, now time.Time) window {
+	for l := daily; l >= hourly; l-- {
+		start := f.MinTS.Truncate(spans[l].long)
+		end := start.Add(spans[l].long)
+		if f.MaxTS.Before(end) && !(l == hourly && f.Partition.Day) && !now.Before(end.Add(spans[l].grace)) {
+			return window{l, start.Unix()}
+		}
+	}
+	return window{fresh, f.Partition.Start().Unix()}
+}
+
+// worth returns those files of a window that are to be merged now. Each file that
+// it takes again for what came late grows by a share, so that a row is merged
+// some few times for each level.
+func worth(l level, files []table.File) []table.File {
+	atLeast := lateFiles
+	switch {
+	case l == fresh:
+		atLeast = tierFiles
+	case !slices.ContainsFunc(files, func(f table.File) bool { return levelOf(f.Path) >= l }):
+		return files // all of it, once
+	}
+	bySize := slices.SortedFunc(slices.Values(files), func(a, b table.File) int {
+		return cmp.Or(cmp.Compare(a.Size, b.Size), strings.Compare(a.Path, b.Path))
+	})
+	sum, best := int64(0), 0
+	for i, f := range bySize {
+		n := i + 1
+		switch {
+		case n >= atLeast && sum >= f.Size, // it doubles at least
+			l > fresh && n >= atLeast && sum >= f.Size/lateShare:
+			best = n
+		}
+		sum += f.Size
+	}
+	return bySize[:best]
+}
+
+// batches parts what is to be merged of a window into files of a good size.
+func (r *runner) batches(w window, files []table.File) []batch {
+	slices.SortFunc(files, func(a, b table.File) int {
+		return cmp.Or(a.MinTS.Compare(b.MinTS), strings.Compare(a.Path, b.Path))
+	})
+	var out []batch
+	full := func(b *batch) bool { return b.bytes >= r.FileBytes+r.FileBytes/4 }
+	for _, f := range files {
+		n := len(out)
+		if n == 0 || full(&out[n-1]) || len(out[n-1].files) >= batchFiles {
+			out = append(out, batch{level: w.level, part: partitionOf(w, f)})
+			n++
+		}
+		b := &out[n-1]
+		b.files = append(b.files, f)
+		b.bytes += f.Size
+	}
+	if n := len(out); n > 1 && !full(&out[n-1]) && full(&out[n-2]) && len(out[n-1].files)+len(out[n-2].files) <= batchFiles {
+		out[n-2].files = append(out[n-2].files, out[n-1].files...)
+		out[n-2].bytes += out[n-1].bytes
+		out = out[:n-1]
+	}
+	for i := range out {
+		if len(out) > 1 && !full(&out[i]) {
+			out[i].level = fresh // it is to be merged with its neighbours
+		}
+	}
+	return slices.DeleteFunc(out, func(b batch) bool { return len(b.files) < 2 })
+}
+
+func partitionOf(w window, f table.File) table.Partition {
+	ts := f.MinTS.UnixMicro()
+	if w.level >= quarter || f.Partition.Day {
+		return table.DayPartition(ts)
+	}
+	return table.HourPartition(ts)
+}

@@ -1,0 +1,167 @@
+package compact
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/akupara/akupara/demux/table"
+)
+
+var begin = time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC)
+
+// life is a table's list of files over the time, without the files.
+type life struct {
+	r       *runner
+	now     time.Time
+	files   []table.File
+	n       int
+	written int64          // bytes by merges
+	merges  map[string]int // how often a file's oldest row was merged
+}
+
+func newLife() *life {
+	l := &life{now: begin, merges: map[string]int{}}
+	l.r = &runner{Options: Options{FileBytes: defaultFileBytes, Skip: &Skip{}, Now: func() time.Time { return l.now }}}
+	return l
+}
+
+// commit adds a file with rows from at on.
+func (l *life) commit(at time.Time, long time.Duration, size int64) {
+	end := at.Add(long)
+	for at.Before(end) { // a file an hour
+		part := table.HourPartition(at.UnixMicro())
+		last := end
+		if part.End().Before(end) {
+			last = part.End()
+		}
+		l.n++
+		path := table.DataPath("x", part, fmt.Sprintf("%08d-%06x", l.n, l.n), 0)
+		share := int64(float64(size) * float64(last.Sub(at)) / float64(long))
+		l.files = append(l.files, table.File{Path: path, Size: max(1, share), Records: 1, Partition: part, MinTS: at, MaxTS: last.Add(-time.Microsecond)})
+		at = last
+	}
+}
+
+// compact does what is due, until nothing is.
+func (l *life) compact(t *testing.T) {
+	t.Helper()
+	for round := 0; ; round++ {
+		due := l.r.plan(l.files)
+		if len(due) == 0 {
+			return
+		}
+		if round > maxRounds {
+			t.Fatalf("at %v more is due after %d rounds", l.now, round)
+		}
+		for _, b := range due {
+			l.n++
+			out := table.File{
+				Path: table.DataPath("x", b.part, fmt.Sprintf("%08d-%06x-%s", l.n, l.n, levelNames[b.level]), 0),
+				Size: b.bytes, Partition: b.part, MinTS: b.files[0].MinTS,
+			}
+			gone := map[string]bool{}
+			for _, f := range b.files {
+				if !b.part.Holds(f.MinTS.UnixMicro()) || !b.part.Holds(f.MaxTS.UnixMicro()) {
+					t.Fatalf("file %s does not belong to %s", f.Path, b.part)
+				}
+				gone[f.Path] = true
+				if f.MaxTS.After(out.MaxTS) {
+					out.MaxTS = f.MaxTS
+				}
+				l.merges[out.Path] = max(l.merges[out.Path], l.merges[f.Path]+1)
+			}
+			l.written += b.bytes
+			var kept []table.File
+			for _, f := range l.files {
+				if !gone[f.Path] {
+					kept = append(kept, f)
+				}
+			}
+			l.files = append(kept, out)
+		}
+	}
+}
+
+func (l *life) mostMerged() (n int) {
+	for _, f := range l.files {
+		n = max(n, l.merges[f.Path])
+	}
+	return n
+}
+
+func TestAWeekOfCommitsAMinuteHasFewFiles(t *testing.T) {
+	for name, size := range map[string]int64{"small": 3_000, "middle": 400_000, "large": 20_000_000} {
+		t.Run(name, func(t *testing.T) {
+			l := newLife()
+			total, most := int64(0), 0
+			for range 10_000 {
+				// What comes now is up to some seconds old.
+				l.commit(l.now.Add(-65*time.Second), 65*time.Second, size)
+				total += size
+				l.now = l.now.Add(time.Minute)
+				l.compact(t)
+				small := 0
+				for _, f := range l.files {
+					if f.Size < defaultFileBytes {
+						small++
+					}
+				}
+				most = max(most, small)
+			}
+			t.Logf("%d files, at most %d small ones, each byte written %.1f times, a row merged %d times at most",
+				len(l.files), most, float64(l.written)/float64(total), l.mostMerged())
+			if most > 60 || l.mostMerged() > 7 || float64(l.written)/float64(total) > 5.5 {
+				t.Errorf("at most %d small files, a row merged %d times, each byte written %.1f times", most, l.mostMerged(), float64(l.written)/float64(total))
+			}
+			if full := total / defaultFileBytes; int64(len(l.files)) > 60+full {
+				t.Errorf("%d files of %d bytes", len(l.files), total)
+			}
+			before := len(l.files)
+			l.now = l.now.Add(48 * time.Hour)
+			l.compact(t)
+			if days := 8; int64(len(l.files)) > int64(days)+total/defaultFileBytes {
+				t.Errorf("%d files after two quiet days, %d before", len(l.files), before)
+			}
+			if due := l.r.plan(l.files); len(due) > 0 {
+				t.Errorf("something is due of a quiet table: %+v", due)
+			}
+		})
+	}
+}
+
+// What comes late again and again does not make all that is there be merged again
+// and again.
+func TestLateRowsAreMergedInWhenTheyAreWorthIt(t *testing.T) {
+	l := newLife()
+	l.commit(begin, time.Hour, 100_000_000)
+	l.commit(begin.Add(time.Hour), time.Hour, 20_000_000)
+	l.now = begin.Add(48 * time.Hour)
+	l.compact(t)
+	l.written = 0
+	late := int64(0)
+	for i := range 1000 {
+		l.now = l.now.Add(time.Minute)
+		l.commit(begin.Add(time.Duration(i%60)*time.Minute), time.Second, 50_000)
+		late += 50_000
+		l.compact(t)
+		if len(l.files) > 25 {
+			t.Fatalf("%d files after %d late commits", len(l.files), i)
+		}
+	}
+	if ratio := float64(l.written) / float64(late); ratio > 13 {
+		t.Errorf("each late byte made %.1f bytes be written", ratio)
+	}
+}
+
+func TestManyOldFilesAreMergedInFewSteps(t *testing.T) {
+	l := newLife()
+	for i := range 20_000 {
+		l.commit(begin.Add(time.Duration(i)*time.Minute), time.Minute, 3_000)
+	}
+	l.now = begin.Add(20_003 * time.Minute).Add(30 * time.Hour)
+	l.compact(t)
+	if len(l.files) > 15 || l.mostMerged() > 2 {
+		t.Errorf("%d files, merged up to %d times", len(l.files), l.mostMerged())
+	}
+}
