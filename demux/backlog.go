@@ -111,16 +111,16 @@ func (d *Demux) runSinks(ctx context.Context, dataType string, q *queue, rep *Re
 		q.sinks = q.sinks[n:]
 		return nil
 	}
-	covered, err := t.Coverage(ctx)
-	if err != nil {
-		return fmt.Errorf("read coverage of table %s: %w", dataType, err)
-	}
 	sinks, err := t.Sinks()
 	if err != nil {
 		return err
 	}
-	b := newBacklog(covered, &s.isolation)
-	b.files = files
+	known, err := t.CoverageOf(ctx, wanted(files))
+	if err != nil {
+		return fmt.Errorf("read coverage of table %s: %w", dataType, err)
+	}
+	b := newBacklog(known.Set, &s.isolation)
+	b.families.known, b.files = known, files
 	recall(files, sinks)
 	for _, f := range files {
 		f.faults = append(f.faults, s.isolation.blamed[f.path]...)

@@ -24,11 +24,12 @@ func causeClone(host, of string) string {
 	return fmt.Sprintf("host %s sent other bytes than host %s: a clone", host, of)
 }
 
-// families are the streams of a table, and of the run that is under way, by
-// their kinship.
+// families are the streams of a table that a backlog is about, and those of the run
+// that is under way, by their kinship.
 type families struct {
-	covered coverage.Set        // of the table's current version
+	covered coverage.Set        // of the table's current version, near the backlog's offsets
 	delta   coverage.Set        // of the run
+	known   *coverage.Known     // covered, and of which families it is all; nil: of none
 	forks   map[string][]string // ids of the forks, by that of the family's root
 }
 
@@ -49,6 +50,11 @@ func newFamilies(covered coverage.Set) *families {
 
 // commit takes the run's delta for committed.
 func (f *families) commit() {
+	for id, st := range f.delta {
+		if f.covered[id] == nil {
+			st.Since = st.Seen
+		}
+	}
 	f.covered.Merge(f.delta)
 	f.delta = coverage.Set{}
 }
@@ -235,6 +241,9 @@ func (f *families) stream(id, host, source, cause string) (st *coverage.Stream, 
 		return st, false
 	}
 	st.Cause = cmp.Or(cause, coverage.CutBack)
+	if f.known != nil {
+		delete(f.known.Roots, coverage.Root(id)) // they have no forks
+	}
 	f.forks[coverage.Root(id)] = append(f.forks[coverage.Root(id)], id)
 	return st, true
 }

@@ -22,6 +22,28 @@ func newBacklog(covered coverage.Set, s *isolation) *backlog {
 	return &backlog{families: newFamilies(covered), isolation: s}
 }
 
+// wanted is what is to be known of the table's coverage to plan the files, and to
+// judge what is in them.
+func wanted(files []*sinkFile) coverage.Want {
+	want := coverage.Want{}
+	for _, f := range files {
+		for i := range f.sink.Index.Blocks {
+			entries := f.sink.Index.Blocks[i].Entries
+			for len(entries) > 0 {
+				// A stream's chunks follow on each other.
+				id, r := entries[0].Stream, entries[0].Range()
+				n := 1
+				for ; n < len(entries) && entries[n].Stream == id; n++ {
+					r.First, r.Last = min(r.First, entries[n].First), max(r.Last, entries[n].Last)
+				}
+				want.Add(id, r)
+				entries = entries[n:]
+			}
+		}
+	}
+	return want
+}
+
 // task is one block to be read.
 type task struct {
 	file  *sinkFile

@@ -86,7 +86,7 @@ func (r *run) do(ctx context.Context) (*table.Table, error) {
 	r.worker.done()
 	r.stage = committing
 	next, err := r.table.Commit(ctx, table.Commit{
-		RunID: r.id, Columns: columns, Files: files, Delta: delta, Sinks: r.sinks(),
+		RunID: r.id, Columns: columns, Files: files, Delta: delta, Known: r.families.known, Sinks: r.sinks(),
 		Summary: map[string]string{
 			"akupara.parse-errors": strconv.FormatInt(r.failed, 10),
 			"akupara.raw-bytes":    strconv.FormatInt(r.bytes, 10),

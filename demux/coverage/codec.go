@@ -10,14 +10,15 @@ import (
 	"github.com/akupara/akupara/chunk"
 )
 
-// A coverage file is the magic, the CRC-32C of all that follows, the length of
+// A set's file is the magic, the CRC-32C of all that follows, the length of
 // the raw bytes (little-endian, 4 and 8 bytes), and the raw bytes as one zstd
 // frame. They are the number of streams and the streams, by ascending id;
 // numbers are varints, a list is preceded by its length, and the offsets of
 // ranges ascend, so each is the distance from the one before.
 //
 // Version 1 (AKC1) knows no Doubtful, Cause and Since; it is read, and written no
-// more.
+// more. Data files say so what their rows cover. Tables had such files as their
+// coverage before there were trees.
 const (
 	magic    = "AKC2"
 	magic1   = "AKC1"
@@ -85,15 +86,7 @@ func appendStream(b []byte, id string, s *Stream) []byte {
 	b = binary.AppendVarint(b, s.Seen.Unix())
 	b = binary.AppendUvarint(b, uint64(len(s.Cause)))
 	b = append(b, s.Cause...)
-	b = binary.AppendUvarint(b, uint64(len(s.Sums)))
-	at := int64(0)
-	for _, x := range s.Sums {
-		b = binary.AppendVarint(b, x.First-at)
-		b = binary.AppendUvarint(b, uint64(x.Last-x.First))
-		b = binary.LittleEndian.AppendUint32(b, x.CRC)
-		at = x.Last
-	}
-	return b
+	return appendSums(b, s.Sums)
 }
 
 // seconds is a time as it is stored: 0 for none.
@@ -277,25 +270,6 @@ func (d *decoder) stream() (string, *Stream) {
 	if s.Begin < Unknown || s.End < Unknown {
 		d.fail("a begin or end is negative")
 	}
-	n := d.count(6)
-	if n > MaxSums {
-		d.fail("too many checksums")
-		n = 0
-	}
-	at := int64(0)
-	for range n {
-		x := Sum{First: at + d.varint()}
-		x.Last = d.offset(x.First, d.uvarint())
-		if len(d.b) < 4 || x.First < 0 {
-			d.fail("a checksum is cut off or out of range")
-		}
-		if d.err != nil {
-			break
-		}
-		x.CRC = binary.LittleEndian.Uint32(d.b)
-		d.b = d.b[4:]
-		at = x.Last
-		s.Sums = append(s.Sums, x)
-	}
+	s.Sums = d.sums()
 	return id, s
 }

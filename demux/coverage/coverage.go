@@ -2,9 +2,12 @@
 // are rows, which are explained by facts, and where the stream begins and
 // ends. It is a set of ranges, never a position: ranges arrive in any order.
 //
-// A table's coverage lies in files beside it, a base and the deltas of the
-// commits since; which ones is told by the table's metadata, so that rows and
-// coverage change in one commit.
+// A table's coverage lies in files beside it, which are a log-structured tree:
+// each commit adds a small one, small ones are merged into larger ones, and none
+// changes. Which ones are the table's is told by its metadata, so that rows and
+// coverage change in one commit. What is known of one family is found without
+// reading much else, and all is read as a stream: neither takes memory that grows
+// with the number of streams.
 package coverage
 
 import (

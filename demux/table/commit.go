@@ -44,6 +44,7 @@ type Commit struct {
 	Columns []schema.Column   // wanted; PlanColumns tells what is made of them
 	Files   []DataFile        // none is fine: facts alone can be committed
 	Delta   coverage.Set      // what the files and facts add; Seen is set where it is zero
+	Known   *coverage.Known   // of Delta's streams, as CoverageOf told of t, or with what was committed since; may be nil
 	Sinks   []Sink            // all that Table.Sinks tells of afterwards; those of before are forgotten
 	Summary map[string]string // goes into the snapshot's summary, with the run's id
 }
@@ -75,7 +76,7 @@ func (t *Table) Commit(ctx context.Context, c Commit) (*Table, error) {
 // stage makes the commit's parts the attempt's.
 func (a *attempt) stage(ctx context.Context, c *Commit) error {
 	a.update(ice.NewSetPropertiesUpdate(iceberg.Properties{propRun: c.RunID, propSinks: formatSinks(c.Sinks)}))
-	if err := a.cover(ctx, c.RunID, c.Delta); err != nil {
+	if err := a.cover(ctx, c.RunID, c.Delta, c.Known); err != nil {
 		return err
 	}
 	if len(c.Files) == 0 {
@@ -89,15 +90,15 @@ func (a *attempt) stage(ctx context.Context, c *Commit) error {
 	return a.change(change{op: ice.OpAppend, add: c.Files, summary: summary})
 }
 
-// cover adds to the coverage.
-func (a *attempt) cover(ctx context.Context, run string, delta coverage.Set) error {
+// cover adds to the coverage; known is of these streams, as in Commit.
+func (a *attempt) cover(ctx context.Context, run string, delta coverage.Set, known *coverage.Known) error {
 	if len(delta) == 0 {
 		return nil
 	}
-	files, err := a.writeCoverage(ctx, run, delta)
+	prop, err := a.writeCoverage(ctx, run, delta, known)
 	if err != nil {
 		return err
 	}
-	a.update(ice.NewSetPropertiesUpdate(iceberg.Properties{propCoverage: files.String()}))
+	a.update(ice.NewSetPropertiesUpdate(iceberg.Properties{propCoverage: prop}))
 	return nil
 }

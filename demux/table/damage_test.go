@@ -40,6 +40,7 @@ func lived(t testing.TB) (dir string, truth Content) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	tbl.cover.tail = 1 // a file for each commit
 	for i := 5; i < damagedRuns; i++ {
 		tbl = mustCommit(t, w, tbl, runName(i), i)
 	}
@@ -99,9 +100,9 @@ func subjects(t testing.TB, tbl *Table) []subject {
 	}
 	now, old := len(all)-1, 2
 	cur, past := manifests(now), manifests(old)
-	cov, err := tbl.coverageFiles()
+	cov, err := tbl.coverageFiles(t.Context())
 	if err != nil || len(cov) != 3 {
-		t.Fatalf("coverage files: got %v, %v, want a base and two deltas", cov, err)
+		t.Fatalf("coverage files: got %v, %v, want three", cov, err)
 	}
 	files, err := tbl.Files(t.Context(), nil, nil)
 	if err != nil {
@@ -116,8 +117,8 @@ func subjects(t testing.TB, tbl *Table) []subject {
 		{"manifest", KindManifest, cur[0], cur[1], true},
 		{"manifest of the rebuild", KindManifest, cur[len(cur)-1], cur[0], true},
 		{"old manifest", KindManifest, past[0], "", false},
-		{"coverage base", KindCoverage, tbl.coveragePath(cov[0]), tbl.coveragePath(cov[1]), true},
-		{"coverage delta", KindCoverage, tbl.coveragePath(cov[2]), tbl.coveragePath(cov[1]), true},
+		{"coverage's first file", KindCoverage, tbl.coveragePath(cov[0]), tbl.coveragePath(cov[1]), true},
+		{"coverage's last file", KindCoverage, tbl.coveragePath(cov[2]), tbl.coveragePath(cov[1]), true},
 		{"data file", KindDataFile, files[3].Path, "", true},
 		{"hint", KindHint, tbl.log.HintPath(), "", false},
 	}

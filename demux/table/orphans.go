@@ -145,6 +145,8 @@ func (t *Table) removeOrphans(ctx context.Context, olderThan time.Duration) (int
 type names struct {
 	paths  map[string]bool
 	unread error // the first damage for which there may be more; nil: these are all
+	// uncovered says that what lists the coverage's files can't be read.
+	uncovered bool
 }
 
 // named returns what this version names. Damage, of which there may be some in
@@ -201,8 +203,11 @@ func (t *Table) named(ctx context.Context) (names, error) {
 			}
 		}
 	}
-	files, err := t.coverageFiles()
-	if err != nil {
+	files, err := t.coverageFiles(ctx)
+	switch {
+	case errors.Is(err, ErrDamaged):
+		out.uncovered = true
+	case err != nil:
 		return out, err
 	}
 	for _, f := range files {
@@ -250,6 +255,10 @@ func (t *Table) unnamed(ctx context.Context, named names, limit time.Time) ([]st
 		n := versions.Number(base)
 		return named.unread == nil && has(".avro")(base) || n > 0 && n < t.version
 	}
+	covers := has(".cov")
+	if named.uncovered {
+		covers = has()
+	}
 	// What a run of a higher number left is of one that is still at work, or it
 	// is left to a later sweep.
 	data := func(base string) bool {
@@ -262,7 +271,7 @@ func (t *Table) unnamed(ctx context.Context, named names, limit time.Time) ([]st
 	}{
 		{path.Join(dir(t.dataType), "data"), data},
 		{path.Join(dir(t.dataType), "metadata"), metadata},
-		{t.coverageDir(), has(".cov")},
+		{t.coverageDir(), covers},
 	} {
 		if err := walk(d.name, d.ours); err != nil {
 			return nil, err

@@ -106,13 +106,18 @@ func (a *attempt) rebuilt(ctx context.Context, c Content) error {
 			st.Seen = time.Now()
 		}
 	}
-	file, err := a.writeCoverageFile("base-"+run, set)
+	w := coverageWriter{a, run, a.base.cover.or()}
+	g, err := w.group(coverage.SetSource(set, nil))
+	if err != nil {
+		return err
+	}
+	cover, err := w.finish(ctx, coverageTree{g})
 	if err != nil {
 		return err
 	}
 	a.update(ice.NewAddSchemaUpdate(icebergSchema(c.Columns)), ice.NewSetCurrentSchemaUpdate(-1),
 		ice.NewSetPropertiesUpdate(iceberg.Properties{
-			propCoverage: coverageFiles{file}.String(), propSinks: "", propRun: run,
+			propCoverage: cover, propSinks: "", propRun: run,
 		}))
 	err = a.change(change{op: ice.OpOverwrite, add: c.Files, fresh: true, summary: map[string]string{
 		propRun: run, propRepaired: cmp.Or(c.Note, "rebuilt"),

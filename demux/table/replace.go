@@ -78,7 +78,7 @@ func (t *Table) replace(ctx context.Context, r *Replacement) (*Table, error) {
 	maps.Copy(summary, r.Summary)
 	c := change{op: operations[r.Kind], add: r.Files, remove: r.Remove, same: r.Kind == Compacted, summary: summary}
 	return t.commit(ctx, planned, func(a *attempt) error {
-		if err := a.cover(ctx, r.RunID, r.Delta); err != nil {
+		if err := a.cover(ctx, r.RunID, r.Delta, nil); err != nil {
 			return err
 		}
 		return a.change(c)

@@ -68,26 +68,43 @@ func (t *Table) newest(ctx context.Context) (*Table, []Damage, error) {
 // ReadableCoverage returns what can be read of the coverage, and the damage of
 // the files that can't.
 func (t *Table) ReadableCoverage(ctx context.Context) (coverage.Set, []Damage, error) {
-	files, err := t.coverageFiles()
-	if err != nil {
-		d, err := damageOf(ctx, t.fs, KindMetadata, t.MetadataPath(), err)
-		return coverage.Set{}, []Damage{d}, err
-	}
 	set := coverage.Set{}
+	tree, list, err := t.coverageTree(ctx)
+	if err != nil {
+		kind, at := KindMetadata, t.MetadataPath()
+		if list != nil {
+			kind, at = KindCoverage, t.coveragePath(*list)
+		}
+		d, err := damageOf(ctx, t.fs, kind, at, err)
+		return set, []Damage{d}, err
+	}
 	var bad []Damage
-	for _, f := range files {
-		part, err := t.readCoverage(ctx, f)
-		if err != nil {
+	for _, g := range tree {
+		for _, f := range g.files {
+			// What newer files count anew is true, too.
+			err := t.mergeFile(ctx, f, set)
+			if err == nil {
+				continue
+			}
 			d, err := damageOf(ctx, t.fs, KindCoverage, t.coveragePath(f), err)
 			if err != nil {
 				return nil, nil, fmt.Errorf("table %s: read coverage: %w", t.dataType, err)
 			}
 			bad = append(bad, d)
-			continue
 		}
-		set.Merge(part)
 	}
 	return set, bad, nil
+}
+
+// mergeFile merges what a file of the coverage tells into a set, up to where it is
+// damaged.
+func (t *Table) mergeFile(ctx context.Context, f coverageFile, set coverage.Set) error {
+	src := &groupSource{t: t, ctx: ctx, group: &coverageGroup{files: []coverageFile{f}}}
+	defer src.close()
+	return coverage.EachFamily(src, func(_ string, family coverage.Set) error {
+		set.Merge(family)
+		return nil
+	})
 }
 
 // propRepaired is in the summary of a snapshot that a Rebuild made. What

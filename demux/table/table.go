@@ -37,7 +37,7 @@ var (
 
 // Names of Iceberg table properties and snapshot summary fields of ours.
 const (
-	propCoverage = "akupara.coverage" // the coverage files: a base, then deltas
+	propCoverage = "akupara.coverage" // the coverage's files
 	propSinks    = "akupara.sinks"    // sink files in raw/ of which it holds all or some blocks
 	propRun      = "akupara.run"      // the run that committed last; in a summary, the snapshot's run
 	propSwept    = "akupara.swept"    // up to which number what runs left was removed
@@ -58,6 +58,7 @@ type Table struct {
 	specs    specs
 	opened   time.Time
 	keep     int // snapshots and old metadata files to keep
+	cover    coverageLimits
 }
 
 func dir(dataType string) string { return path.Join(store.Tables, dataType) }

@@ -3,13 +3,15 @@ package table
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io/fs"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/akupara/akupara/store/storetest"
 )
 
 // unsealed makes the table one that an older version wrote, which knew no
@@ -34,7 +36,16 @@ func unsealed(t testing.TB, w warehouse, tbl *Table) *Table {
 		}
 		delete(props, p)
 	}
-	props[propCoverage] = regexp.MustCompile(`:[0-9a-f]{8}(,|$)`).ReplaceAllString(props[propCoverage], "$1")
+	set, err := tbl.Coverage(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	base, err := set.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	storetest.Put(t, w, tbl.coverageDir()+"/base-older.cov", base)
+	props[propCoverage] = fmt.Sprintf("base-older.cov:%d", len(base))
 	if doc["properties"], err = json.Marshal(props); err != nil {
 		t.Fatal(err)
 	}
@@ -65,9 +76,9 @@ func TestTableOfAnOlderVersionGetsChecksumsWithItsNextCommit(t *testing.T) {
 	if len(tbl.sums) != 6 { // a list and five manifests
 		t.Errorf("checksums of manifests: got %d, want 6", len(tbl.sums))
 	}
-	files, err := tbl.coverageFiles()
-	if err != nil || len(files) != 5 || files[0].hasCRC || !files[4].hasCRC {
-		t.Errorf("coverage files: got %+v, %v, want a checksum of the last one", files, err)
+	files, err := tbl.coverageFiles(t.Context())
+	if err != nil || len(files) != 2 || !files[0].hasCRC || !files[1].hasCRC || files[0].set() {
+		t.Errorf("coverage files: got %+v, %v, want two of today, with checksums", files, err)
 	}
 }
 

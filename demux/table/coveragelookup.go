@@ -1,0 +1,157 @@
+package table
+
+import (
+	"context"
+	"errors"
+	"io"
+	"slices"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/akupara/akupara/chunk"
+	"github.com/akupara/akupara/demux/coverage"
+)
+
+// lookup is one CoverageOf.
+type lookup struct {
+	t     *Table
+	tree  coverageTree
+	known *coverage.Known
+}
+
+// lookupsAtOnce is how many files of a group are read at a time.
+const lookupsAtOnce = 8
+
+func (l *lookup) run(ctx context.Context, want coverage.Want) error {
+	again, err := l.look(ctx, want.Roots(), want)
+	if err == nil && len(again) > 0 {
+		_, err = l.look(ctx, again, nil)
+	}
+	return err
+}
+
+// look takes in what the tree tells of families near what is wanted of them; nil:
+// everywhere. It returns those of which all must be known: they have forks, and of
+// the root not all was read.
+func (l *lookup) look(ctx context.Context, roots []string, want coverage.Want) (again []string, err error) {
+	found := make(map[string][]coverage.Found, len(roots)) // newest first
+	left := roots
+	for i := len(l.tree) - 1; i >= 0 && len(left) > 0; i-- {
+		g := &l.tree[i]
+		n, _ := slices.BinarySearch(left, g.from)
+		one, err := l.group(ctx, g, left[n:], want)
+		if err != nil {
+			return nil, err
+		}
+		for root, f := range one {
+			if len(f.Set) > 0 {
+				found[root] = append(found[root], f)
+			}
+		}
+		left = slices.DeleteFunc(slices.Clone(left), func(root string) bool { return one[root].Whole })
+	}
+	for _, root := range roots {
+		family, partial := coverage.Set{}, false
+		for _, f := range slices.Backward(found[root]) {
+			family.Merge(f.Set)
+			partial = partial || f.Partial
+		}
+		_, rooted := family[root]
+		forked := len(family) > 1 || len(family) == 1 && !rooted
+		if partial && forked {
+			again = append(again, root)
+			continue
+		}
+		for id, st := range family {
+			l.known.Set[id] = st
+		}
+		if !partial && !forked {
+			l.known.Roots[root] = true
+		}
+	}
+	return again, nil
+}
+
+// group asks the files of a group.
+func (l *lookup) group(ctx context.Context, group *coverageGroup, roots []string, want coverage.Want) (map[string]coverage.Found, error) {
+	byFile := make([][]string, len(group.files))
+	for _, root := range roots {
+		n := group.of(root)
+		byFile[n] = append(byFile[n], root)
+	}
+	results := make([]map[string]coverage.Found, len(group.files))
+	g, gctx := errgroup.WithContext(ctx)
+	g.SetLimit(lookupsAtOnce)
+	for i, f := range group.files {
+		if len(byFile[i]) > 0 {
+			g.Go(func() (err error) {
+				results[i], err = l.file(gctx, f, byFile[i], want)
+				return err
+			})
+		}
+	}
+	if err := g.Wait(); err != nil {
+		return nil, err
+	}
+	out := map[string]coverage.Found{}
+	for _, r := range results {
+		for root, f := range r {
+			out[root] = f
+		}
+	}
+	return out, nil
+}
+
+func (l *lookup) file(ctx context.Context, f coverageFile, roots []string, want coverage.Want) (map[string]coverage.Found, error) {
+	o, err := l.t.openCoverage(ctx, f)
+	if err != nil {
+		return nil, err
+	}
+	defer o.close()
+	if o.set != nil {
+		return inSet(ctx, o, roots)
+	}
+	may, err := o.tree.MayHold(roots)
+	if err != nil {
+		return nil, o.wrong(err)
+	}
+	out := map[string]coverage.Found{}
+	for i, root := range roots {
+		if !may[i] {
+			continue
+		}
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		var near *chunk.Range
+		if r, ok := want[root]; ok {
+			near = &r
+		}
+		if out[root], err = o.tree.Family(root, near); err != nil {
+			return nil, o.wrong(err)
+		}
+	}
+	return out, nil
+}
+
+// inSet goes through all of a file of an older version.
+func inSet(ctx context.Context, o *openCoverage, roots []string) (map[string]coverage.Found, error) {
+	out := map[string]coverage.Found{}
+	for _, root := range roots {
+		out[root] = coverage.Found{Set: coverage.Set{}}
+	}
+	src, err := o.set.Source("")
+	for err == nil && ctx.Err() == nil {
+		var p *coverage.Piece
+		if p, err = src.Next(); err != nil {
+			break
+		}
+		if f, wanted := out[coverage.Root(p.ID)]; wanted {
+			f.Set[p.ID] = p.Stream
+		}
+	}
+	if err != nil && !errors.Is(err, io.EOF) {
+		return nil, o.wrong(err)
+	}
+	return out, ctx.Err()
+}
