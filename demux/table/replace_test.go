@@ -174,8 +174,8 @@ func TestWrongReplacementsAreRefused(t *testing.T) {
 	} {
 		if name == "old" {
 			storetest.Put(t, w, DataPath(typ, Partition{N: 5}, "00000001-x", 1), []byte("x"))
-			if n, err := tbl.RemoveOrphans(t.Context(), -time.Hour); err != nil || n != 2 {
-				t.Fatalf("orphans: got %d, %v, want 2", n, err)
+			if n, err := tbl.RemoveOrphans(t.Context(), -time.Hour); err != nil || n < 2 {
+				t.Fatalf("orphans: got %d, %v, want 2 at least", n, err)
 			}
 			tbl = w.open(t, w)
 			good = compacted(t, w, tbl, false, 0, 5)
