@@ -138,14 +138,29 @@ func (q *session) run(ctx context.Context, sql string, out sink) error {
 		return err
 	}
 	if st.ShowTables {
-		if inner, err = q.showTables(ctx); err != nil {
-			return err
-		}
-	} else if err := q.makeViews(ctx, st); err != nil {
+		inner, err = q.showTables(ctx)
+	} else {
+		err = q.setUp(ctx, st, inner)
+	}
+	if err != nil {
 		return err
 	}
 	q.sum.Rows, err = out.write(ctx, q, prefix, inner)
 	return err
+}
+
+// setUp makes all that the statement names.
+func (q *session) setUp(ctx context.Context, st *stmt.Statement, sql string) error {
+	if err := q.makeViews(ctx, st); err != nil || !callsCalendar(st) {
+		return err
+	}
+	if ok, err := q.makeMacros(ctx, st, sql); ok || err != nil {
+		return err
+	}
+	if err := q.begin(ctx, "ROLLBACK", "BEGIN TRANSACTION"); err != nil {
+		return err
+	}
+	return q.makeViews(ctx, st)
 }
 
 // showTables returns a statement that lists the tables.

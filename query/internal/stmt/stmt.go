@@ -19,6 +19,8 @@ type Statement struct {
 	// Tables are the names that the statement reads, in lower case. Those of
 	// its own WITH clauses are among them: Local tells.
 	Tables map[string]*Table
+	// Functions are the names of the functions that it calls, in lower case.
+	Functions map[string]bool
 }
 
 // Table is what a statement asks of one name.
@@ -99,7 +101,7 @@ func Parse(tree string) (*Statement, error) {
 	case len(doc.Statements) != 1:
 		return nil, &Refused{"exactly one statement is allowed"}
 	}
-	w := walker{st: &Statement{Tables: map[string]*Table{}}, aliases: map[string]bool{}}
+	w := walker{st: &Statement{Tables: map[string]*Table{}, Functions: map[string]bool{}}, aliases: map[string]bool{}}
 	node := doc.Statements[0].Node
 	if from := object(node["from_table"]); from != nil && isShowTables(from) {
 		w.st.ShowTables = true
@@ -161,9 +163,11 @@ func (w *walker) object(o map[string]any) error {
 			return &Refused{"of SHOW, only SHOW TABLES is supported; DESCRIBE needs the name of a table"}
 		}
 	case "FUNCTION":
-		if name := strings.ToLower(text(o["function_name"])); slices.Contains(forbidden, name) {
+		name := strings.ToLower(text(o["function_name"]))
+		if slices.Contains(forbidden, name) {
 			return &Refused{fmt.Sprintf("the function %s is not allowed", name)}
 		}
+		w.st.Functions[name] = true
 	case "SELECT_NODE":
 		return w.selectNode(o)
 	}
