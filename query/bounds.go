@@ -32,19 +32,26 @@ func (a span) wider(b span) span {
 func (a span) empty() bool { return a.from != nil && a.to != nil && !a.from.Before(*a.to) }
 
 // spans evaluates what the statement says of each table's ts. columns are
-// those of all its tables, in lower case. Where anything can't be evaluated
-// there are no bounds at all, and a new transaction: an error has ended the
-// first one, and now() must be the same for the bounds and the statement.
-func (q *session) spans(ctx context.Context, st *stmt.Statement, columns map[string]bool) (map[string]span, error) {
-	out := map[string]span{}
+// those of all its tables, in lower case. unknown are the tables of which a bound
+// is not in the span. Where anything can't be evaluated there are no bounds at all,
+// and a new transaction: an error has ended the first one, and now() must be the
+// same for the bounds and the statement.
+func (q *session) spans(ctx context.Context, st *stmt.Statement, columns map[string]bool) (out map[string]span, unknown map[string]bool, err error) {
+	out, unknown = map[string]span{}, map[string]bool{}
 	for name, t := range st.Tables {
 		for i, use := range t.Bounds() {
-			s, err := q.useSpan(ctx, use, columns)
+			s, whole, err := q.useSpan(ctx, use, columns)
 			if err != nil {
 				if ctx.Err() != nil {
-					return nil, err
+					return nil, nil, err
 				}
-				return nil, q.begin(ctx, "ROLLBACK", "BEGIN TRANSACTION")
+				for name := range st.Tables {
+					unknown[name] = true
+				}
+				return nil, unknown, q.begin(ctx, "ROLLBACK", "BEGIN TRANSACTION")
+			}
+			if !whole {
+				unknown[name] = true
 			}
 			if i > 0 {
 				s = s.wider(out[name])
@@ -52,7 +59,7 @@ func (q *session) spans(ctx context.Context, st *stmt.Statement, columns map[str
 			out[name] = s
 		}
 	}
-	return out, nil
+	return out, unknown, nil
 }
 
 func (q *session) begin(ctx context.Context, statements ...string) error {
@@ -64,18 +71,21 @@ func (q *session) begin(ctx context.Context, statements ...string) error {
 	return nil
 }
 
-// useSpan is what all the comparisons of one use leave.
-func (q *session) useSpan(ctx context.Context, use []stmt.Bound, columns map[string]bool) (span, error) {
-	var s span
+// useSpan is what the comparisons of one use leave, and whether it is what all
+// of them leave.
+func (q *session) useSpan(ctx context.Context, use []stmt.Bound, columns map[string]bool) (s span, whole bool, err error) {
+	whole = true
 	for _, b := range use {
 		if slices.ContainsFunc(b.Names, func(n string) bool { return columns[n] }) {
+			whole = false
 			continue
 		}
 		at, ok, err := q.evaluate(ctx, b.Value)
 		if err != nil {
-			return span{}, err
+			return span{}, false, err
 		}
 		if !ok {
+			whole = false
 			continue
 		}
 		lo, hi := at, at
@@ -92,7 +102,7 @@ func (q *session) useSpan(ctx context.Context, use []stmt.Bound, columns map[str
 			s.to = &hi
 		}
 	}
-	return s, nil
+	return s, whole, nil
 }
 
 // evaluate asks DuckDB for the time that an expression stands for; not ok

@@ -86,7 +86,7 @@ var duckTypes = map[schema.Type]string{
 // has it as null.
 func viewOf(name string, cols []schema.Column, paths []string) (string, error) {
 	var b strings.Builder
-	fmt.Fprintf(&b, "CREATE TEMP VIEW %s AS SELECT ", ident(name))
+	fmt.Fprintf(&b, "CREATE OR REPLACE TEMP VIEW %s AS SELECT ", ident(name))
 	for i, c := range cols {
 		if i > 0 {
 			b.WriteString(", ")

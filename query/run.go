@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"maps"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
@@ -30,8 +28,11 @@ type sink interface {
 	touched() bool
 }
 
-// run runs a statement; once more when the files of its plan were removed by
-// the table's maintenance before they were read.
+// tries is how often a statement is planned anew because files of its plan are gone.
+const tries = 4
+
+// run runs a statement; again when files of its plan were removed by the table's
+// maintenance before they were read, and nothing was given out yet.
 func (e *Engine) run(ctx context.Context, sql string, among func(path string) bool, out sink) (Summary, error) {
 	start := time.Now()
 	if e.opts.Timeout > 0 {
@@ -40,7 +41,7 @@ func (e *Engine) run(ctx context.Context, sql string, among func(path string) bo
 		defer cancel()
 	}
 	sum, err := e.once(ctx, sql, among, out)
-	if err != nil && filesGone(err) && !out.touched() && ctx.Err() == nil {
+	for i := 1; i < tries && err != nil && filesGone(err) && !out.touched() && ctx.Err() == nil; i++ {
 		sum, err = e.once(ctx, sql, among, out)
 	}
 	sum.Elapsed = time.Since(start)
@@ -93,6 +94,11 @@ type session struct {
 	// among says of which data files rows are seen; nil: of all.
 	among func(path string) bool
 	sum   Summary
+	// read are the files that each table's view is over. Where explain is set,
+	// listed are those of the whole table, and of these within its bounds.
+	read    map[string][]table.File
+	explain bool
+	listed  map[string][2][]table.File
 }
 
 func (e *Engine) once(ctx context.Context, sql string, among func(path string) bool, out sink) (Summary, error) {
@@ -125,6 +131,7 @@ func (q *session) run(ctx context.Context, sql string, out sink) error {
 		return refuse("the statement holds a zero byte")
 	}
 	prefix, inner := stmt.Explain(sql)
+	q.explain = prefix != ""
 	tree, err := q.conn.Text(ctx, "SELECT CAST(json_serialize_sql("+quote(inner)+") AS VARCHAR)")
 	if err != nil {
 		return err
@@ -151,7 +158,7 @@ func (q *session) run(ctx context.Context, sql string, out sink) error {
 
 // setUp makes all that the statement names.
 func (q *session) setUp(ctx context.Context, st *stmt.Statement, sql string) error {
-	if err := q.makeViews(ctx, st); err != nil || !callsCalendar(st) {
+	if err := q.makeViews(ctx, st, sql); err != nil || !callsCalendar(st) {
 		return err
 	}
 	if ok, err := q.makeMacros(ctx, st, sql); ok || err != nil {
@@ -160,7 +167,7 @@ func (q *session) setUp(ctx context.Context, st *stmt.Statement, sql string) err
 	if err := q.begin(ctx, "ROLLBACK", "BEGIN TRANSACTION"); err != nil {
 		return err
 	}
-	return q.makeViews(ctx, st)
+	return q.makeViews(ctx, st, sql)
 }
 
 // showTables returns a statement that lists the tables.
@@ -182,10 +189,9 @@ func (q *session) showTables(ctx context.Context) (string, error) {
 	return "SELECT name, state FROM (VALUES " + strings.Join(names, ", ") + ") t(name, state)", nil
 }
 
-// makeViews plans every table that the statement names, and makes its view.
-func (q *session) makeViews(ctx context.Context, st *stmt.Statement) error {
+// snapshots opens every table that the statement names.
+func (q *session) snapshots(ctx context.Context, st *stmt.Statement) (map[string]snapshot, error) {
 	snaps := map[string]snapshot{}
-	columns := map[string]bool{} // of all tables, in lower case
 	for name, t := range st.Tables {
 		snap, err := q.e.openTable(ctx, name)
 		var unknown *Error
@@ -193,56 +199,15 @@ func (q *session) makeViews(ctx context.Context, st *stmt.Statement) error {
 			continue // a WITH clause's own name
 		}
 		if err != nil {
-			return err
+			return nil, err
 		}
 		snaps[name] = snap
-		for _, c := range snap.Columns() {
-			columns[strings.ToLower(c.Name)] = true
-		}
 	}
-	spans, err := q.spans(ctx, st, columns)
-	if err != nil {
-		return err
-	}
-	for _, name := range slices.Sorted(maps.Keys(snaps)) {
-		paths, err := q.files(ctx, name, snaps[name], spans[name])
-		if err != nil {
-			return err
-		}
-		view, err := viewOf(name, snaps[name].Columns(), paths)
-		if err != nil {
-			return err
-		}
-		if err := q.conn.Exec(ctx, view); err != nil {
-			return fmt.Errorf("make the view of table %s: %w", name, err)
-		}
-	}
-	return nil
+	return snaps, nil
 }
 
-// files returns local paths of the files that the plan selects.
-func (q *session) files(ctx context.Context, name string, snap snapshot, s span) ([]string, error) {
-	if s.empty() {
-		return nil, nil
-	}
-	list, err := snap.Files(ctx, s.from, s.to)
-	if err != nil {
-		return nil, fmt.Errorf("plan table %s: %w", name, err)
-	}
-	if q.among != nil {
-		list = slices.DeleteFunc(list, func(f table.File) bool { return !q.among(f.Path) })
-	}
-	q.sum.Files += len(list)
-	if len(list) == 0 {
-		return nil, nil
-	}
-	if q.e.local != "" {
-		paths := make([]string, len(list))
-		for i, f := range list {
-			paths[i] = filepath.Join(q.e.local, filepath.FromSlash(f.Path))
-		}
-		return paths, nil
-	}
+// fetch copies files into the cache and returns the paths of the copies.
+func (q *session) fetch(ctx context.Context, name string, list []table.File) ([]string, error) {
 	files := make([]cache.File, len(list))
 	for i, f := range list {
 		files[i] = cache.File{Path: f.Path, Size: f.Size}

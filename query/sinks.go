@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/akupara/akupara/query/internal/duck"
 	"github.com/akupara/akupara/query/internal/output"
 )
 
@@ -24,14 +25,16 @@ func (s *rowSink) write(ctx context.Context, q *session, prefix, sql string) (in
 		return 0, err
 	}
 	if prefix != "" {
-		return s.copy(ctx, q, prefix+" "+sql, []Column{{Name: "explain_key"}, {Name: "explain_value", Kind: output.Block}})
+		explained := fmt.Sprintf("%s %s", prefix, sql)
+		return s.copy(ctx, q, explained, []Column{{Name: "explain_key"}, {Name: "explain_value", Kind: output.Block}}, q.explained())
 	}
 	wrapped, shown := output.Select(sql, cols)
-	n, err := s.copy(ctx, q, wrapped, shown)
+	n, err := s.copy(ctx, q, wrapped, shown, nil)
 	return n, unwrapped(err)
 }
 
-func (s *rowSink) copy(ctx context.Context, q *session, sql string, cols []Column) (n int64, err error) {
+// copy writes the rows of a statement, and more rows behind them.
+func (s *rowSink) copy(ctx context.Context, q *session, sql string, cols []Column, more [][]duck.Cell) (n int64, err error) {
 	rows, err := q.conn.Query(ctx, sql)
 	if err != nil {
 		return 0, err
@@ -61,6 +64,12 @@ func (s *rowSink) copy(ctx context.Context, q *session, sql string, cols []Colum
 		if err := s.begin(cols); err != nil {
 			return n, err
 		}
+	}
+	for _, row := range more {
+		if err := s.out.Row(row); err != nil {
+			return n, fmt.Errorf("write result: %w", err)
+		}
+		n++
 	}
 	if err := s.out.End(); err != nil {
 		return n, fmt.Errorf("write result: %w", err)

@@ -30,11 +30,16 @@ func (w *walker) selectNode(o map[string]any) error {
 		}
 		w.noteNames(leaf)
 		var bounds []Bound
+		whole := len(conds) == 0
 		if leaf["sample"] == nil && leaf["at_clause"] == nil && len(list(leaf["column_name_alias"])) == 0 {
-			bounds = boundsOf(leaf, leaves, from, conds)
+			bounds, whole = boundsOf(leaf, leaves, from, conds)
 		}
 		if err := w.table(leaf, bounds); err != nil {
 			return err
+		}
+		if top, ok := topOf(o); ok {
+			top.Filtered = !whole
+			w.entry(text(leaf["table_name"])).top = &top
 		}
 	}
 	// What joins the leaves: conditions, which may hold subqueries.
@@ -89,8 +94,9 @@ func conjuncts(where map[string]any, out []map[string]any) []map[string]any {
 	return out
 }
 
-// boundsOf returns the comparisons of leaf's ts.
-func boundsOf(leaf map[string]any, leaves []map[string]any, from map[string]any, conds []map[string]any) []Bound {
+// boundsOf returns the comparisons of leaf's ts, and whether the conditions are
+// these alone.
+func boundsOf(leaf map[string]any, leaves []map[string]any, from map[string]any, conds []map[string]any) (out []Bound, whole bool) {
 	alias := text(leaf["alias"])
 	if alias == "" {
 		alias = text(leaf["table_name"])
@@ -111,30 +117,31 @@ func boundsOf(leaf map[string]any, leaves []map[string]any, from map[string]any,
 		}
 		return false
 	}
-	var out []Bound
-	add := func(op string, value any) {
-		if e := object(value); e != nil {
-			var names []string
-			if constant(e, &names) {
-				out = append(out, Bound{op, e, names})
-			}
+	add := func(op string, value any) bool {
+		var names []string
+		e := object(value)
+		if e == nil || !constant(e, &names) {
+			return false
 		}
+		out = append(out, Bound{op, e, names})
+		return true
 	}
+	whole = true
 	for _, c := range conds {
-		if op, ok := comparisons[text(c["type"])]; ok {
-			switch {
-			case isTS(c["left"]):
-				add(op, c["right"])
-			case isTS(c["right"]):
-				add(flipped[op], c["left"])
-			}
-		}
-		if text(c["type"]) == "COMPARE_BETWEEN" && isTS(c["input"]) {
-			add(">=", c["lower"])
-			add("<=", c["upper"])
+		op, compares := comparisons[text(c["type"])]
+		switch {
+		case compares && isTS(c["left"]):
+			whole = add(op, c["right"]) && whole
+		case compares && isTS(c["right"]):
+			whole = add(flipped[op], c["left"]) && whole
+		case text(c["type"]) == "COMPARE_BETWEEN" && isTS(c["input"]):
+			lower := add(">=", c["lower"])
+			whole = add("<=", c["upper"]) && lower && whole
+		default:
+			whole = false
 		}
 	}
-	return out
+	return out, whole
 }
 
 var comparisons = map[string]string{
@@ -207,10 +214,16 @@ func constant(e map[string]any, names *[]string) bool {
 // finish drops the bounds whose words may be columns.
 func (w *walker) finish() {
 	for _, t := range w.st.Tables {
+		if w.aliases["ts"] {
+			t.top = nil // ORDER BY may mean that one
+		}
 		for i, use := range t.uses {
 			t.uses[i] = slices.DeleteFunc(use, func(b Bound) bool {
 				return slices.ContainsFunc(b.Names, func(n string) bool { return w.aliases[n] })
 			})
+			if t.top != nil && len(t.uses[i]) < len(use) {
+				t.top.Filtered = true
+			}
 			if len(t.uses[i]) == 0 {
 				t.unbounded = true
 			}

@@ -30,6 +30,16 @@ type Table struct {
 	// rows outside the bounds of all uses are not needed.
 	uses      [][]Bound
 	unbounded bool
+	count     int // of its uses
+	top       *Top
+}
+
+// Top says which rows of the table alone are needed, nil where that is not known.
+func (t *Table) Top() *Top {
+	if t.count != 1 || t.Local {
+		return nil
+	}
+	return t.top
 }
 
 // Bounds gives, for each use of the table, what its rows' ts must obey; nil
@@ -111,6 +121,11 @@ func Parse(tree string) (*Statement, error) {
 		return nil, err
 	}
 	w.finish()
+	if _, ok := topOf(node); ok {
+		if t := w.entry(text(object(node["from_table"])["table_name"])); t.top != nil {
+			t.top.Root = true
+		}
+	}
 	return w.st, nil
 }
 
@@ -228,6 +243,7 @@ func (w *walker) table(o map[string]any, bounds []Bound) error {
 		return &Refused{fmt.Sprintf("there is no table %s: tables have no schema before their name", full)}
 	}
 	t := w.entry(name)
+	t.count++
 	if len(bounds) == 0 {
 		t.unbounded = true
 	} else {
