@@ -89,6 +89,9 @@ func TestBoundsOnTSAreFoundAndOnlySafeOnes(t *testing.T) {
 	} {
 		h.planned = nil
 		got := ask(t, pruning, "jsonl", sql)
+		if sql[:7] == "explain" {
+			h.planned = h.planned[:1] // the second is of the whole table, to say what is left out
+		}
 		if len(h.planned) != 1 || fmt.Sprint(h.planned[0]) != want {
 			t.Errorf("%s: planned %v, want [%s]", sql, h.planned, want)
 		}

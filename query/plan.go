@@ -44,7 +44,9 @@ func (q *session) makeViews(ctx context.Context, st *stmt.Statement, sql string)
 		case !s.top.Filtered:
 			s.files, _ = ends(s.files, s.bound, s.top.Newest, s.top.Limit+s.top.Skip)
 		case !s.top.Root:
-			s.files, _ = ends(s.files, s.bound, s.top.Newest, maxRows) // DuckDB may stop early
+			s.files, _ = ends(s.files, s.bound, s.top.Newest, maxRows)
+		case len(s.files) <= q.e.searchFiles && q.e.local != "":
+			s.files, _ = ends(s.files, s.bound, s.top.Newest, maxRows)
 		case !slices.ContainsFunc(volatile, func(f string) bool { return st.Functions[f] }):
 			searched = s
 			continue
@@ -137,20 +139,23 @@ func ends(files []table.File, within span, newest bool, rows int64) (out []table
 	}), at
 }
 
-// The newest rows that fulfil a condition are searched in the newest files first:
-// in as many as hold Engine.searchRows rows, or some for each row that is wanted, then
-// searchGrowth times as many.
-const (
-	searchEach   = 10
-	searchGrowth = 8
-)
+// The newest rows that fulfil a condition are searched in the newest files first: in
+// Engine.searchFiles, or as many as hold Engine.searchRows rows; then in searchGrowth
+// times as many rows. Of few files on the local disk DuckDB itself, which gets the
+// newest ones first, reads little more than the footers.
+const searchGrowth = 8
 
 // search makes the view of a table over its newest or oldest rows, of which enough
 // fulfil the statement's conditions; over all of them where there are not enough. The
 // statement is run for its number of rows to find that out, which costs little where
 // DuckDB leaves out all columns but those of the conditions.
 func (q *session) search(ctx context.Context, s *scan, sql string) error {
-	for rows := max(q.e.searchRows, searchEach*(s.top.Limit+s.top.Skip)); ; rows *= searchGrowth {
+	var first int64
+	sorted, _ := ends(s.files, s.bound, s.top.Newest, maxRows)
+	for _, f := range sorted[:min(len(sorted), q.e.searchFiles)] {
+		first += f.Records
+	}
+	for rows := max(min(q.e.searchRows, first), s.top.Limit+s.top.Skip); ; rows *= searchGrowth {
 		files, at := ends(s.files, s.bound, s.top.Newest, rows)
 		if at == nil || 2*bytesOf(files) > bytesOf(s.files) {
 			break
@@ -166,8 +171,7 @@ func (q *session) search(ctx context.Context, s *scan, sql string) error {
 			return nil
 		}
 	}
-	files, _ := ends(s.files, s.bound, s.top.Newest, maxRows)
-	return q.makeView(ctx, s, files, nil)
+	return q.makeView(ctx, s, sorted, nil)
 }
 
 const maxRows = 1 << 62

@@ -60,7 +60,7 @@ func TestFilesLeftOutChangeNoResult(t *testing.T) {
 	w.overlapping()
 	c := w.plain("h")
 	e := w.engine(Options{Threads: 1})
-	e.searchRows = 1000
+	e.searchRows, e.searchFiles = 1000, 2
 	seed := uint64(time.Now().UnixNano())
 	rnd := rand.New(rand.NewPCG(seed, 1))
 	pick := func(list ...string) string { return list[rnd.IntN(len(list))] }
@@ -134,7 +134,7 @@ func TestTheNewestRowsAreReadFromTheNewestFiles(t *testing.T) {
 	}
 	w.add("h", columns(), day(1, 3), 60, map[string]string{"message": "'late'"})
 	e := w.engine(Options{})
-	e.searchRows = 60
+	e.searchRows, e.searchFiles = 60, 1
 	for sql, want := range map[string]int{
 		"select * from h order by ts desc limit 60":                                                       1,
 		"select * from h order by ts desc limit 61":                                                       2,
@@ -145,8 +145,8 @@ func TestTheNewestRowsAreReadFromTheNewestFiles(t *testing.T) {
 		"select * from h where ts < '2026-03-01 04:00:30' order by ts desc limit 10":                      3,
 		"select count(*) from (select * from h order by ts desc limit 5)":                                 1,
 		"select * from h where level = 'ERROR' order by ts desc limit 1":                                  1,
-		"select * from h where level = 'ERROR' order by ts desc limit 8":                                  11,
-		"select * from h where level = 'ERROR' order by ts desc limit 9":                                  12,
+		"select * from h where level = 'ERROR' order by ts desc limit 8":                                  8,
+		"select * from h where level = 'ERROR' order by ts desc limit 9":                                  25,
 		"select * from h where level = 'ERROR' order by ts limit 4":                                       8,
 		"select * from h where message = 'late' order by ts desc limit 4":                                 25,
 		"select * from h order by seq desc limit 4":                                                       25,

@@ -95,8 +95,9 @@ type Engine struct {
 	use     *cache.Use // of the engine itself: where DuckDB spills to
 	tempDir string     // made by Open, removed by Close
 	db      *duck.DB
-	// searchRows is how many rows are searched at first; see search.
-	searchRows int64
+	// How many rows and files are searched at first; see search.
+	searchRows  int64
+	searchFiles int
 }
 
 // Open makes an engine over the store whose root is known to other engines as
@@ -106,7 +107,7 @@ func Open(files store.FS, baseURI string, opts Options) (*Engine, error) {
 }
 
 func open(files store.FS, baseURI string, opts Options, tables catalog) (_ *Engine, err error) {
-	e := &Engine{opts: opts.withDefaults(), fs: files, tables: tables, searchRows: 500_000}
+	e := &Engine{opts: opts.withDefaults(), fs: files, tables: tables, searchRows: 500_000, searchFiles: 64}
 	if u, err := url.Parse(baseURI); err == nil && u.Scheme == "file" {
 		e.local = filepath.Clean(u.Path)
 	}
