@@ -39,6 +39,8 @@ type Demux struct {
 	patience time.Duration
 	// near is how many archived files are looked into at once for what came again.
 	near int
+	// partWeight is what a part of a run weighs that is parsed beside others.
+	partWeight int64
 
 	looking *looks
 	workers *workers
@@ -60,7 +62,7 @@ func New(cfg Config, st store.FS, baseURI string, log *slog.Logger, reg promethe
 	}
 	d := &Demux{
 		fs: watch(st), baseURI: baseURI, cfg: cfg, log: log, metrics: newMetrics(reg), jobMetrics: jobs.NewMetrics(reg),
-		leases: newLeases(st, host, os.Getpid()), patience: 30 * time.Second, near: maxPast,
+		leases: newLeases(st, host, os.Getpid()), patience: 30 * time.Second, near: maxPast, partWeight: partWeight,
 		looking: newLooks(), workers: newWorkers(),
 	}
 	d.parser = d.cfg.parser

@@ -35,6 +35,28 @@ func (h *hours) grow(b *rows.Builder) int {
 	return len(h.seen)
 }
 
+// with returns how many hours there are with those of others.
+func (h *hours) with(o *hours) int {
+	n := len(h.seen)
+	for hour := range o.seen {
+		if _, seen := h.seen[hour]; !seen {
+			n++
+		}
+	}
+	return n
+}
+
+// add takes in the hours of the rows that came last, which are known.
+func (h *hours) add(o *hours) {
+	for hour := range o.seen {
+		h.seen[hour] = struct{}{}
+	}
+	if o.rows > 0 {
+		h.last = o.last
+	}
+	h.rows += o.rows
+}
+
 // full reports whether the run is to take no more. It takes something, however
 // large.
 func (r *run) full(b *rows.Builder) bool {
@@ -49,6 +71,7 @@ type bound struct {
 	context.Context
 	run   *run
 	rows  *rows.Builder
+	hours *hours
 	off   bool
 	from  int // how many rows there were before the chunk
 	asked int
@@ -60,14 +83,14 @@ func (c *bound) Err() error {
 		return err
 	}
 	const often = 1024 // records; memory is no matter of single ones
-	if c.asked++; c.run.hours.grow(c.rows) >= maxHours || c.asked%often == 0 && c.rows.Bytes() >= 2*c.run.worker.share() {
+	if c.asked++; c.hours.grow(c.rows) >= maxHours || c.asked%often == 0 && c.rows.Bytes() >= 2*c.run.worker.share() {
 		return errFull
 	}
 	return nil
 }
 
 // cut takes out of a share, and of what its stream is said to cover, the records
-// behind the one that the last row is of.
+// behind the one that the last row is of. st is nil where nothing is said yet.
 func (s *share) cut(c *chunk.Chunk, st *coverage.Stream, records []chunk.Range, b *rows.Builder) {
 	_, seq := b.At(b.Len() - 1)
 	i, _ := slices.BinarySearchFunc(records, seq, func(r chunk.Range, n int64) int {
@@ -77,8 +100,10 @@ func (s *share) cut(c *chunk.Chunk, st *coverage.Stream, records []chunk.Range, 
 		return 1
 	})
 	rest := chunk.Range{First: records[min(i, len(records)-1)].Last, Last: c.Last}
-	for _, k := range s.keep.Covered(rest) {
-		st.Ranges = st.Ranges.Remove(k)
+	if st != nil {
+		for _, k := range s.keep.Covered(rest) {
+			st.Ranges = st.Ranges.Remove(k)
+		}
 	}
 	s.keep = s.keep.Remove(rest)
 }

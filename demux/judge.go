@@ -30,7 +30,7 @@ func (r *run) compare(ctx context.Context, p place, c *chunk.Chunk, held chunk.R
 	k := compared{c: c, records: records, disputed: r.families.disputed(c.Stream)}
 	for _, s := range r.families.sums(c.Stream, c.Range()) {
 		at := chunk.Range{First: s.First, Last: s.Last}
-		if chunk.CRC(part(c, at)) == s.CRC {
+		if chunk.CRC(bodyOf(c, at)) == s.CRC {
 			k.equal(at)
 		} else {
 			k.unlike = k.unlike.Add(at)
@@ -62,7 +62,7 @@ func (r *run) look(ctx context.Context, p place, k *compared, held chunk.Ranges)
 	}
 	var unsure []pastChunk
 	for _, e := range old {
-		if e.First >= c.First && e.Last <= c.Last && chunk.CRC(part(c, e.Range)) == e.crc {
+		if e.First >= c.First && e.Last <= c.Last && chunk.CRC(bodyOf(c, e.Range)) == e.crc {
 			k.equal(e.Range)
 		} else {
 			unsure = append(unsure, e)
@@ -112,7 +112,7 @@ func (k *compared) add(old *chunk.Chunk) {
 	c := k.c
 	both := old.Range().Intersect(c.Range())
 	begin := border(c, both.First) == border(old, both.First)
-	if begin && bytes.Equal(part(old, both), part(c, both)) {
+	if begin && bytes.Equal(bodyOf(old, both), bodyOf(c, both)) {
 		k.same = k.same.Add(both)
 		return
 	}
@@ -121,7 +121,7 @@ func (k *compared) add(old *chunk.Chunk) {
 		if at.Empty() {
 			continue
 		}
-		same := bytes.Equal(part(old, at), part(c, at))
+		same := bytes.Equal(bodyOf(old, at), bodyOf(c, at))
 		if same && border(c, at.First) != border(old, at.First) {
 			assumed := at.First == c.First || at.First == old.First
 			same = assumed && at.Last <= k.disputed
@@ -148,7 +148,7 @@ func border(c *chunk.Chunk, offset int64) bool {
 	return chunk.LineEnd(c.Body[from:n], c.Encoding) == int(n-from)
 }
 
-func part(c *chunk.Chunk, r chunk.Range) []byte { return c.Body[r.First-c.First : r.Last-c.First] }
+func bodyOf(c *chunk.Chunk, r chunk.Range) []byte { return c.Body[r.First-c.First : r.Last-c.First] }
 
 func containsAll(s, of chunk.Ranges) bool {
 	for _, r := range of {

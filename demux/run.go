@@ -6,9 +6,8 @@ import (
 	"fmt"
 	"io"
 	"strconv"
+	"sync/atomic"
 	"time"
-
-	"golang.org/x/sync/errgroup"
 
 	"github.com/akupara/akupara/chunk"
 	"github.com/akupara/akupara/demux/coverage"
@@ -32,6 +31,8 @@ type run struct {
 	hours           hours
 	forks           []newFork
 	stage           stage
+	newParser       func() (parse.Parser, error)
+	enough          atomic.Bool // it takes no more
 }
 
 // newFork is a fork that begins with the run.
@@ -44,12 +45,12 @@ func (r *run) do(ctx context.Context) (*table.Table, error) {
 	}
 	defer r.worker.done()
 	now := time.Now().UTC()
-	parser, err := r.Demux.parser(r.rep.Type, now)
+	r.newParser = func() (parse.Parser, error) { return r.Demux.parser(r.rep.Type, now) }
+	parser, err := r.newParser()
 	if err != nil {
 		return nil, err
 	}
-	b := r.worker.builder
-	b.ResetTo(rows.Options{Existing: r.table.Columns()})
+	b := r.worker.begin(rows.Options{Existing: r.table.Columns()})
 	if err := r.parse(ctx, parser, b); err != nil {
 		r.worker.broken = true
 		return nil, err
@@ -131,49 +132,17 @@ func (r *run) tellForks() {
 	}
 }
 
-// parse fills b from the plan's blocks; the next block is read and
-// decompressed while one is parsed. Damaged blocks are blamed and left out.
-func (r *run) parse(ctx context.Context, parser parse.Parser, b *rows.Builder) error {
-	g, ctx := errgroup.WithContext(ctx)
-	blocks := make(chan block, 1)
-	free := make(chan block, 3)
-	for range cap(free) {
-		free <- block{}
-	}
-	g.Go(func() error {
-		defer close(blocks)
-		return guard(func() error { return r.readAhead(ctx, free, blocks) })
-	})
-	g.Go(func() error {
-		for blk := range blocks {
-			switch {
-			case blk.err != nil:
-				blk.task.file.blame(blk.task.block, blk.err.Error())
-			case !r.full(b): // else left to the next run
-				if err := r.parseBlock(ctx, &blk, parser, b); err != nil {
-					return err
-				}
-			}
-			select {
-			case free <- blk:
-			case <-ctx.Done():
-				return ctx.Err()
-			}
-		}
-		return nil
-	})
-	return g.Wait()
-}
-
 // block is a task with its block read; its buffers are used again.
 type block struct {
 	task      task
 	chunks    []chunk.Chunk
 	data, raw []byte
 	err       error // what is wrong with the block
+	held      int   // by how many parts, and by who takes its chunks
+	whole     bool  // all of its chunks that are wanted were taken, so far
 }
 
-func (r *run) readAhead(ctx context.Context, free <-chan block, out chan<- block) error {
+func (r *run) readAhead(ctx context.Context, spare <-chan *block, out chan<- *block) error {
 	var file *sinkFile
 	var body store.Reader
 	defer func() {
@@ -182,11 +151,13 @@ func (r *run) readAhead(ctx context.Context, free <-chan block, out chan<- block
 		}
 	}()
 	for _, t := range r.plan.tasks {
-		var blk block
+		if r.enough.Load() {
+			return nil
+		}
+		blk := &block{}
 		select {
-		case blk = <-free:
-		case <-ctx.Done():
-			return ctx.Err()
+		case blk = <-spare:
+		default:
 		}
 		if t.file != file {
 			if body != nil {
@@ -226,54 +197,40 @@ func (blk *block) read(t task, body io.ReaderAt) error {
 	return err
 }
 
-func (r *run) parseBlock(ctx context.Context, blk *block, parser parse.Parser, b *rows.Builder) error {
-	t := &blk.task
-	for i := range blk.chunks {
-		if !t.want[i] {
-			continue
-		}
-		if r.full(b) {
-			return nil // the next run takes the rest of the block
-		}
-		c := &blk.chunks[i]
-		at := spot{t.file.path, int32(t.block), int32(i)}
-		var shares []share
-		err := guard(func() (err error) {
-			shares, err = r.share(ctx, place{t.file, t.block, i}, c, parser)
-			return err
-		})
-		if p := (*panicked)(nil); errors.As(err, &p) {
-			return &inputError{at: &at, stage: parsing, err: err}
-		}
-		if err != nil {
-			return err
-		}
-		var whole bool
-		err = guard(func() (err error) {
-			whole, err = r.rows(ctx, c, t.file.sink.Index.Blocks[t.block].Entries[i].CRC, shares, parser, b)
-			return err
-		})
-		if err != nil {
-			return &inputError{at: &at, stage: parsing, err: err}
-		}
-		for _, s := range shares {
-			r.bytes += s.keep.Len()
-			t.file.used += s.keep.Len()
-			if coverage.Base(s.stream) != "" {
-				r.forked += s.keep.Len()
-			}
-		}
-		if !whole {
-			return nil
-		}
-		if t.rest && len(shares) == 0 {
-			t.file.repeats(t.block, i) // no commit tells the next plan of it
+// parseChunk makes rows of what is new of a block's chunk, after all before it. whole
+// says that it was not too much for one run.
+func (r *run) parseChunk(ctx context.Context, blk *block, i int, parser parse.Parser, b *rows.Builder) (whole bool, err error) {
+	t, c := &blk.task, &blk.chunks[i]
+	at := spot{t.file.path, int32(t.block), int32(i)}
+	var shares []share
+	err = guard(func() (err error) {
+		shares, err = r.share(ctx, place{t.file, t.block, i}, c, parser)
+		return err
+	})
+	if p := (*panicked)(nil); errors.As(err, &p) {
+		return false, &inputError{at: &at, stage: parsing, err: err}
+	}
+	if err != nil {
+		return false, err
+	}
+	err = guard(func() (err error) {
+		whole, err = r.rows(ctx, c, t.file.sink.Index.Blocks[t.block].Entries[i].CRC, shares, parser, b)
+		return err
+	})
+	if err != nil {
+		return false, &inputError{at: &at, stage: parsing, err: err}
+	}
+	for _, s := range shares {
+		r.bytes += s.keep.Len()
+		t.file.used += s.keep.Len()
+		if coverage.Base(s.stream) != "" {
+			r.forked += s.keep.Len()
 		}
 	}
-	if !t.rest {
-		t.file.finish(t.block)
+	if whole && t.rest && len(shares) == 0 {
+		t.file.repeats(t.block, i) // no commit tells the next plan of it
 	}
-	return nil
+	return whole, nil
 }
 
 // share decides what of a chunk becomes rows, and of which streams: mostly all
@@ -297,7 +254,7 @@ func (r *run) rows(ctx context.Context, c *chunk.Chunk, crc uint32, shares []sha
 	defer func() { c.Stream = own }()
 	// Where its records become rows of several streams, they can't be parted by
 	// their offsets alone.
-	bounded := &bound{Context: ctx, run: r, rows: b, from: b.Len(), off: len(shares) > 1}
+	bounded := &bound{Context: ctx, run: r, rows: b, hours: &r.hours, from: b.Len(), off: len(shares) > 1}
 	for i := range shares {
 		s := &shares[i]
 		c.Stream = s.stream
@@ -322,7 +279,7 @@ func (r *run) rows(ctx context.Context, c *chunk.Chunk, crc uint32, shares []sha
 			continue
 		}
 		for _, k := range s.keep {
-			st.Cover(k, chunk.CRC(part(c, k)))
+			st.Cover(k, chunk.CRC(bodyOf(c, k)))
 		}
 		if errors.Is(err, errFull) {
 			return false, nil

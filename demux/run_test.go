@@ -36,7 +36,9 @@ func testDemux(t testing.TB, st store.FS, change func(*Config)) *Demux {
 	if change != nil {
 		change(&cfg)
 	}
-	return New(cfg, st, baseURI, slog.New(slog.NewTextHandler(io.Discard, nil)), prometheus.NewRegistry())
+	d := New(cfg, st, baseURI, slog.New(slog.NewTextHandler(io.Discard, nil)), prometheus.NewRegistry())
+	d.partWeight = 2000 // all but the smallest runs have several parts
+	return d
 }
 
 func testStore(t testing.TB) store.FS {

@@ -64,18 +64,50 @@ type workers struct {
 
 	mu     sync.Mutex
 	atWork int64
-	idle   *rows.Builder // kept for the next run: its memory is warm
+	idle   builders // kept for the next run: their memory is warm
 }
 
 func newWorkers() *workers { return &workers{slots: make(slots, maxWorking)} }
 
 // worker is the right of one run to have rows in memory.
 type worker struct {
-	of      *workers
-	builder *rows.Builder
-	// broken says that the builder must not be used again.
+	of *workers
+	builders
+	// broken says that the builders must not be used again.
 	broken  bool
 	release func() // nil: done
+}
+
+// builders are a run's.
+type builders struct {
+	whole *rows.Builder   // of the run's rows
+	parts []*rows.Builder // of parts of them; empty, and free
+}
+
+// begin returns the builder of the run's rows, empty.
+func (b *builders) begin(o rows.Options) *rows.Builder {
+	b.whole.ResetTo(o)
+	for _, p := range b.parts {
+		p.ResetTo(o)
+	}
+	return b.whole
+}
+
+// part returns the builder of a part's rows, empty.
+func (b *builders) part() *rows.Builder {
+	n := len(b.parts) - 1
+	if n < 0 {
+		return b.whole.Sibling()
+	}
+	p := b.parts[n]
+	b.parts = b.parts[:n]
+	return p
+}
+
+// giveBack is called when a part's rows are taken.
+func (b *builders) giveBack(p *rows.Builder) {
+	p.Reset()
+	b.parts = append(b.parts, p)
 }
 
 // take waits for a slot. The worker is to be given back by done.
@@ -88,11 +120,11 @@ func (w *workers) take(ctx context.Context) (*worker, error) {
 	defer w.mu.Unlock()
 	w.atWork++
 	b := w.idle
-	w.idle = nil
-	if b == nil {
-		b = rows.NewBuilder(rows.Options{})
+	w.idle = builders{}
+	if b.whole == nil {
+		b.whole = rows.NewBuilder(rows.Options{})
 	}
-	return &worker{of: w, builder: b, release: release}, nil
+	return &worker{of: w, builders: b, release: release}, nil
 }
 
 // done gives the slot back, and drops the rows. It may be called again.
@@ -102,11 +134,11 @@ func (k *worker) done() {
 	}
 	k.of.mu.Lock()
 	k.of.atWork--
-	if k.of.idle == nil && !k.broken {
-		k.of.idle = k.builder
+	if k.of.idle.whole == nil && !k.broken {
+		k.of.idle = k.builders
 	}
 	k.of.mu.Unlock()
-	k.builder = nil
+	k.builders = builders{}
 	k.release()
 	k.release = nil
 }

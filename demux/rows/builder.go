@@ -1,6 +1,7 @@
 package rows
 
 import (
+	"bytes"
 	"slices"
 
 	"github.com/akupara/akupara/demux/schema"
@@ -35,12 +36,13 @@ type Builder struct {
 	own    []*Column          // all of byName but the common ones, as asked for
 	begun  int                // own columns with a value or a fixed type
 
-	faults []byte // what the current row's parse_error will say
-	text   []byte // scratch
-	clean1 []byte // scratch
-	key    []byte // scratch
-	out    *gather
-	others []*gather // that encode beside it
+	faults  []byte // what the current row's parse_error will say
+	text    []byte // scratch
+	clean1  []byte // scratch
+	key     []byte // scratch
+	out     *gather
+	others  []*gather       // that encode beside it
+	encoded []*bytes.Buffer // by them
 }
 
 // run is a range of rows with one origin: those of one call of Origin. The

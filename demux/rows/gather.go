@@ -1,6 +1,7 @@
 package rows
 
 import (
+	"bytes"
 	"fmt"
 	"math"
 	"slices"
@@ -50,9 +51,9 @@ func (g *gather) group(cols []schema.Column, rows []uint32) error {
 }
 
 // aside encodes one row group for another Writer.
-func (g *gather) aside(cols []schema.Column, rows []uint32) (*parquetfile.Group, error) {
+func (g *gather) aside(data *bytes.Buffer, cols []schema.Column, rows []uint32) (*parquetfile.Group, error) {
 	g.set(rows)
-	g.w.BeginAside(cols)
+	g.w.BeginAside(data, cols)
 	if err := g.columns(cols); err != nil {
 		return nil, err
 	}

@@ -1,6 +1,7 @@
 package rows
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"runtime"
@@ -51,19 +52,30 @@ func (g *gather) putter(ctx context.Context, cols []schema.Column, groups []rowG
 	for i := range done {
 		done[i] = make(chan *parquetfile.Group, 1)
 	}
-	ahead := make(chan struct{}, n+1) // for each group that is begun and not in its file
-	todo := make(chan int)
+	for len(g.b.encoded) < n+1 {
+		g.b.encoded = append(g.b.encoded, new(bytes.Buffer))
+	}
+	free := make(chan *bytes.Buffer, n+1) // for the groups that are begun and not in their file
+	for _, buf := range g.b.encoded[:n+1] {
+		free <- buf
+	}
+	type task struct {
+		group int
+		data  *bytes.Buffer
+	}
+	todo := make(chan task)
 	workers, ctx := errgroup.WithContext(ctx)
 	workers.Go(func() error {
 		defer close(todo)
 		for i := range groups {
+			t := task{group: i}
 			select {
-			case ahead <- struct{}{}:
+			case t.data = <-free:
 			case <-ctx.Done():
 				return ctx.Err()
 			}
 			select {
-			case todo <- i:
+			case todo <- t:
 			case <-ctx.Done():
 				return ctx.Err()
 			}
@@ -78,12 +90,12 @@ func (g *gather) putter(ctx context.Context, cols []schema.Column, groups []rowG
 					err = fmt.Errorf("panic: %v\n%s", v, debug.Stack())
 				}
 			}()
-			for i := range todo {
-				group, err := o.aside(cols, rows(i))
+			for t := range todo {
+				group, err := o.aside(t.data, cols, rows(t.group))
 				if err != nil {
 					return err
 				}
-				done[i] <- group
+				done[t.group] <- group
 			}
 			return nil
 		})
@@ -91,8 +103,9 @@ func (g *gather) putter(ctx context.Context, cols []schema.Column, groups []rowG
 	put = func(i int) error {
 		select {
 		case group := <-done[i]:
-			<-ahead
-			return g.w.Append(group)
+			err := g.w.Append(group)
+			free <- group.Data
+			return err
 		case <-ctx.Done():
 			if err := workers.Wait(); err != nil {
 				return err

@@ -9,16 +9,18 @@ import (
 
 // Group is a row group that is encoded and part of no file yet.
 type Group struct {
-	data   []byte
+	Data   *bytes.Buffer // free when it is appended
 	group  format.RowGroup
 	bounds []bounds // of the leaves
 }
 
 // BeginAside starts a row group of files with these columns: its leaves and
-// EndAside follow. So several Writers encode the groups of one file side by side.
-func (w *Writer) BeginAside(cols []schema.Column) {
-	w.aside.Reset()
-	w.Begin(&w.aside, cols)
+// EndAside follow. So several Writers encode the groups of one file side by side. The
+// group is in data until it is appended.
+func (w *Writer) BeginAside(data *bytes.Buffer, cols []schema.Column) {
+	data.Reset()
+	w.aside = data
+	w.Begin(data, cols)
 	w.BeginGroup()
 }
 
@@ -31,7 +33,7 @@ func (w *Writer) EndAside(n int) (*Group, error) {
 	if err != nil {
 		return nil, err
 	}
-	g := &Group{data: bytes.Clone(w.aside.Bytes()[len(magic):]), group: w.group}
+	g := &Group{Data: w.aside, group: w.group}
 	for i := range w.leaves {
 		g.bounds = append(g.bounds, w.leaves[i].bounds)
 	}
@@ -54,7 +56,7 @@ func (w *Writer) Append(g *Group) error {
 	for i := range w.leaves {
 		w.leaves[i].bounds.merge(&g.bounds[i])
 	}
-	w.write(g.data)
+	w.write(g.Data.Bytes()[len(magic):])
 	w.next = len(w.leaves)
 	return w.EndGroup(int(g.group.NumRows))
 }

@@ -55,7 +55,7 @@ type Writer struct {
 	seen    []uint64
 	texts   Texts
 
-	aside  bytes.Buffer // what is encoded for another Writer
+	aside  *bytes.Buffer // what is encoded for another Writer
 	header thrift.Encoder
 	page   []byte // a page as encoded
 	vals   []byte // its values, before its levels are known
