@@ -74,3 +74,28 @@ func BenchmarkMerge(b *testing.B) {
 		})
 	}
 }
+
+func BenchmarkMergeAgain(b *testing.B) {
+	s := newShop(b)
+	p, err := parse.New("json", parse.Options{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	for i := range 6 {
+		n := len(s.files)
+		for k := range 10 {
+			s.minute(p, 10*i+k, 20_000, 0)
+		}
+		s.mergeFrom(n, merge.Options{})
+	}
+	size := int64(0)
+	for _, f := range s.files {
+		size += f.Stats.Size
+	}
+	before, n := cpu(b), 0
+	for b.Loop() {
+		n++
+		s.merge(merge.Options{})
+	}
+	b.ReportMetric(float64(size)*float64(n)/1e6/(cpu(b)-before).Seconds(), "MB/CPUs")
+}

@@ -25,9 +25,10 @@ type input struct {
 	last   int64    // the ts that was chosen last
 	ended  bool     // all rows were chosen
 
-	at   position // of the row group that is being written
-	rows int      // in it
-	kept map[int]*cursor
+	at     position // of the row group that is being written
+	rows   int      // in it
+	kept   map[int]*cursor
+	copied int // the row group behind the last one that was copied; 0 for none
 }
 
 func (in *input) head() int64 { return int64(in.times[0]) }

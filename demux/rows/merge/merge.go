@@ -76,18 +76,19 @@ type Merger struct {
 	kept int // bytes of cursors that inputs keep
 	now  *input
 
-	cols    []schema.Column
-	leaves  []leaf
-	waiting []*input // by MinTS
-	active  []*input // a heap by the ts of the next row
-	group   []*input // with rows in the row group
-	runs    []run
-	ts      []uint64
-	nums    []uint64
-	hashes  []uint64
-	def     []byte
-	leafNo  int // counts the leaves that were written
-	res     Result
+	cols      []schema.Column
+	leaves    []leaf
+	waiting   []*input // by MinTS
+	active    []*input // a heap by the ts of the next row
+	group     []*input // with rows in the row group
+	runs      []run
+	ts        []uint64
+	nums      []uint64
+	hashes    []uint64
+	def       []byte
+	groupRows int
+	leafNo    int // counts the leaves that were written
+	res       Result
 }
 
 // New makes a Merger.
@@ -168,18 +169,26 @@ func (m *Merger) Merge(ctx context.Context, out io.Writer, path string, inputs [
 		m.waiting = append(m.waiting, &input{Input: inputs[i], order: i})
 	}
 	slices.SortStableFunc(m.waiting, func(a, b *input) int { return compare(a.MinTS, a.order, b.MinTS, b.order) })
-	groupRows := o.GroupRows
-	if groupRows <= 0 {
-		groupRows = defaultGroupRows
+	if m.groupRows = o.GroupRows; m.groupRows <= 0 {
+		m.groupRows = defaultGroupRows
 	}
 	m.w.Begin(out, o.Columns)
 	first, last := int64(0), int64(0)
 	for {
-		if err := m.choose(ctx, groupRows); err != nil {
+		if err := m.choose(ctx); err != nil {
 			return res, err
 		}
+		if len(m.active) > 0 && m.res.Rows == 0 && len(m.ts) == 0 {
+			first = m.active[0].head()
+		}
 		if len(m.ts) == 0 {
-			break
+			if len(m.active) == 0 {
+				break
+			}
+			if last, err = m.copyGroup(ctx, m.active[0]); err != nil {
+				return res, err
+			}
+			continue
 		}
 		if m.res.Rows == 0 {
 			first = int64(m.ts[0])
@@ -247,7 +256,7 @@ func (m *Merger) write(ctx context.Context) error {
 func (m *Merger) leaf(i int) error {
 	l := &m.leaves[i]
 	if l.col.Name == schema.TS {
-		m.numbers(l, m.ts, nil)
+		m.numbers(l, len(m.ts), m.ts, nil)
 		return nil
 	}
 	isText := l.isMap || l.col.Type == schema.String
@@ -276,15 +285,16 @@ func (m *Merger) leaf(i int) error {
 		if l.col.Required {
 			return fmt.Errorf("merge: column %s is required, and rows are without it", l.col.Name)
 		}
-		m.numbers(l, m.nums, m.def)
+		m.numbers(l, len(m.ts), m.nums, m.def)
 		return nil
 	}
-	m.numbers(l, m.nums, nil)
+	m.numbers(l, len(m.ts), m.nums, nil)
 	return nil
 }
 
-func (m *Merger) numbers(l *leaf, vals []uint64, def []byte) {
-	lv := parquetfile.Levels{N: len(m.ts), Def: def}
+// numbers writes a leaf of n rows.
+func (m *Merger) numbers(l *leaf, n int, vals []uint64, def []byte) {
+	lv := parquetfile.Levels{N: n, Def: def}
 	switch {
 	case l.col.Type == schema.Double:
 		m.w.Doubles(lv, vals)

@@ -3,6 +3,7 @@ package merge_test
 import (
 	"bytes"
 	"context"
+	"crypto/md5"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -14,6 +15,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/parquet-go/parquet-go"
 
 	"github.com/akupara/akupara/chunk"
 	"github.com/akupara/akupara/demux/coverage"
@@ -37,6 +40,7 @@ type shop struct {
 	dir   string
 	cols  []schema.Column
 	files []rows.File
+	n     int // files that were ever added
 }
 
 func newShop(t testing.TB) *shop {
@@ -57,7 +61,7 @@ func (s *shop) add(b *rows.Builder, l rows.Layout) {
 	}
 	s.cols = schema.Plan(s.cols, b.Columns(), most)
 	files, err := b.WriteFiles(s.t.Context(), func(ctx context.Context, h int64, n int) (io.WriteCloser, string, error) {
-		p := fmt.Sprintf("tables/x/data/h%d/%08d-in-%05d.parquet", h, len(s.files), n)
+		p := fmt.Sprintf("tables/x/data/h%d/%08d-in-%05d.parquet", h, s.n, n)
 		w, err := s.fs.Create(ctx, p)
 		return w, p, err
 	}, s.cols, l)
@@ -65,6 +69,7 @@ func (s *shop) add(b *rows.Builder, l rows.Layout) {
 		s.t.Fatal(err)
 	}
 	s.files = append(s.files, files...)
+	s.n += len(files)
 }
 
 func (s *shop) inputs() []merge.Input {
@@ -77,10 +82,16 @@ func (s *shop) inputs() []merge.Input {
 	return out
 }
 
+// outPath is where all is merged to.
 const outPath = "tables/x/data/h0/00000001-out-00000.parquet"
 
 // merge merges all files into one, and checks it against its footer and its inputs.
 func (s *shop) merge(o merge.Options) (merge.Result, *datafile.File) {
+	s.t.Helper()
+	return s.mergeTo(outPath, o)
+}
+
+func (s *shop) mergeTo(outPath string, o merge.Options) (merge.Result, *datafile.File) {
 	s.t.Helper()
 	m, err := merge.New()
 	if err != nil {
@@ -90,6 +101,9 @@ func (s *shop) merge(o merge.Options) (merge.Result, *datafile.File) {
 	o.Columns = s.cols
 	if o.Ranges == nil {
 		o.Ranges = s.ranges()
+	}
+	if err := s.fs.Remove(s.t.Context(), outPath); err != nil {
+		s.t.Fatal(err)
 	}
 	w, err := s.fs.Create(s.t.Context(), outPath)
 	if err != nil {
@@ -197,6 +211,17 @@ func (s *shop) same() {
 			s.t.Errorf("%s rows differ: %s", rows[0][0], queries[i])
 		}
 	}
+}
+
+// mergeFrom merges what was added from the n-th file on into one, which takes its place.
+func (s *shop) mergeFrom(n int, o merge.Options) {
+	s.t.Helper()
+	all := s.files
+	s.files = all[n:]
+	path := fmt.Sprintf("tables/x/data/h1/%08d-part-00000.parquet", s.n)
+	res, f := s.mergeTo(path, o)
+	f.Close()
+	s.files = append(all[:n:n], rows.File{Path: path, Stats: res.Stats})
 }
 
 // messy fills a builder with rows of all types: columns that are full, sparse or
@@ -316,6 +341,150 @@ func TestRowsAreTheSameAfterAMerge(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// What was merged is merged again: row groups are copied where nothing lies between
+// their rows, and the rows stay the same.
+func TestRowsAreTheSameAfterMergesOfMerges(t *testing.T) {
+	for seed := range uint64(3) {
+		rnd := rand.New(rand.NewPCG(seed, 12))
+		s := newShop(t)
+		const span = hour / 10
+		o := merge.Options{GroupRows: 600}
+		for i := range 5 {
+			n := len(s.files)
+			for k := range 3 {
+				s.add(messy(rnd, 1+rnd.IntN(1500), 10*i+k, start+int64(i)*span, span), rows.Layout{})
+			}
+			s.mergeFrom(n, o)
+		}
+		if seed > 0 { // it lies across some
+			s.add(messy(rnd, 300, 99, start+span/2, 2*span), rows.Layout{})
+		}
+		groups := 0
+		before := map[string][]int64{} // bytes of row groups
+		for _, f := range s.files {
+			info, err := datafile.Open(t.Context(), s.fs, f.Path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, g := range info.Meta.RowGroups {
+				groups++
+				before[fmt.Sprint(g.NumRows, g.TotalCompressedSize)] = nil
+			}
+			info.Close()
+		}
+		res, f := s.merge(o)
+		copied := 0
+		for _, g := range f.Meta.RowGroups {
+			if _, ok := before[fmt.Sprint(g.NumRows, g.TotalCompressedSize)]; ok {
+				copied++
+			}
+		}
+		t.Logf("%d row groups become %d, of which %d are the same; %d rows", groups, len(f.Meta.RowGroups), copied, res.Rows)
+		if copied < groups/4 {
+			t.Errorf("of %d row groups %d were copied", groups, copied)
+		}
+		s.same()
+	}
+}
+
+// emptyFilters writes the output anew, for DuckDB, with filters of zeros.
+func (s *shop) emptyFilters(f *datafile.File) {
+	s.t.Helper()
+	p := filepath.Join(s.dir, outPath)
+	b, err := os.ReadFile(p)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	for _, g := range f.Meta.RowGroups {
+		for _, c := range g.Columns {
+			if m := c.MetaData; m.BloomFilterLength > 0 {
+				bits := int64(m.BloomFilterLength) / 32 * 32
+				clear(b[m.BloomFilterOffset+int64(m.BloomFilterLength)-bits:][:bits])
+			}
+		}
+	}
+	if err := os.Remove(p); err != nil { // it is open
+		s.t.Fatal(err)
+	}
+	if err := os.WriteFile(p, b, 0o600); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// Engines find the filters and leave out row groups by them; all of what is there
+// is found by each filter.
+func TestOthersUseTheBloomFilters(t *testing.T) {
+	s := newShop(t)
+	const files, n = 4, 3000
+	for i := range files {
+		b := rows.NewBuilder(rows.Options{})
+		b.Origin("h", "/f", fmt.Sprint("s", i), nil)
+		for k := range n {
+			b.Row(start+int64(i*n+k)*1000, int64(k))
+			b.Message(fmt.Appendf(nil, "message %d", k))
+			b.Column("trace").String(fmt.Appendf(nil, "%x", md5.Sum(fmt.Append(nil, i, k))))
+			b.Column("user").String(fmt.Appendf(nil, "user-%d", (i*n+k)%2000))
+			b.Column("word").String(fmt.Appendf(nil, "w%d", k%20))
+			b.Column("num").Long(int64(i*n + k))
+		}
+		s.add(b, rows.Layout{})
+	}
+	for _, again := range []bool{false, true} {
+		_, f := s.merge(merge.Options{Bloom: []string{"num"}, GroupRows: n})
+		has := map[string]int{}
+		sizes := int64(0)
+		for _, g := range f.Meta.RowGroups {
+			for _, c := range g.Columns {
+				if m := c.MetaData; m.BloomFilterLength > 0 {
+					has[m.PathInSchema[0]]++
+					sizes += int64(m.BloomFilterLength)
+				}
+				if c.OffsetIndexLength == 0 {
+					t.Errorf("column %v has no offset index", c.MetaData.PathInSchema)
+				}
+			}
+		}
+		if len(has) != 3 || has["trace"] != files || has["user"] != files || has["num"] != files || sizes > int64(files*(2*n+2000)*3/2) {
+			t.Errorf("row groups with filters: got %v of %d bytes together, want those of trace, user and num", has, sizes)
+		}
+		needle := fmt.Sprintf("%x", md5.Sum(fmt.Append(nil, 2, 77)))
+		got := s.ask(
+			"SELECT count(*) FROM b WHERE trace IN (SELECT trace FROM a)",
+			"SELECT seq FROM b WHERE trace = '"+needle+"'",
+			"SELECT count(*) FROM b WHERE num = 7",
+		)
+		if fmt.Sprint(got) != fmt.Sprintf("[[[%d]] [[77]] [[1]]]", files*n) {
+			t.Errorf("got %v", got)
+		}
+		// DuckDB tells by parquet_bloom_probe whether filters exclude a value, but looks
+		// at another column where maps are before it. That it believes them shows when
+		// they say that nothing is there.
+		s.emptyFilters(f)
+		got = s.ask("SELECT count(*) FROM b WHERE trace = '"+needle+"'", "SELECT count(*) FROM b WHERE num = 7", "SELECT count(*) FROM b WHERE num % 100000 = 7")
+		if fmt.Sprint(got) != "[[[0]] [[0]] [[1]]]" {
+			t.Errorf("with empty filters: got %v", got)
+		}
+		pf, err := parquet.OpenFile(f, f.Stats.Size)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, g := range pf.RowGroups() {
+			leaf, _ := pf.Schema().Lookup("trace")
+			filter := g.ColumnChunks()[leaf.ColumnIndex].BloomFilter()
+			for k := range n {
+				if ok, err := filter.Check(parquet.ByteArrayValue(fmt.Appendf(nil, "%x", md5.Sum(fmt.Append(nil, i, k))))); err != nil || !ok {
+					t.Fatalf("row %d of file %d is not in the filter: %v", k, i, err)
+				}
+			}
+		}
+		if again {
+			break
+		}
+		// Once more, from what was merged: row groups are copied with their filters.
+		s.mergeFrom(0, merge.Options{Bloom: []string{"num"}, GroupRows: n})
 	}
 }
 

@@ -20,10 +20,11 @@ func compare(ts int64, order int, otherTS int64, otherOrder int) int {
 }
 
 // choose finds out which rows the next row group has, in which order: runs, ts
-// and group. Inputs are opened when their first rows may be among them.
-func (m *Merger) choose(ctx context.Context, groupRows int) error {
+// and group. It has none where all inputs have ended, or a row group of the first
+// one is to be copied. Inputs are opened when their first rows may be among them.
+func (m *Merger) choose(ctx context.Context) error {
 	m.runs, m.ts = m.runs[:0], m.ts[:0]
-	for len(m.ts) < groupRows {
+	for len(m.ts) < m.groupRows {
 		for len(m.waiting) > 0 && (len(m.active) == 0 || m.waiting[0].MinTS <= m.active[0].head()) {
 			if err := m.open(ctx, m.waiting[0]); err != nil {
 				return err
@@ -34,10 +35,14 @@ func (m *Merger) choose(ctx context.Context, groupRows int) error {
 			break
 		}
 		in := m.active[0]
+		at := in.next()
+		if m.copyable(in, at) && (len(m.ts) == 0 || len(m.ts) >= m.groupRows/smallPart) {
+			break
+		}
 		if in.rows == 0 {
 			m.group = append(m.group, in)
 		}
-		n, err := m.runOf(in, groupRows-len(m.ts))
+		n, err := m.runOf(in, min(m.groupRows-len(m.ts), in.left(at)))
 		if err != nil {
 			return in.failed(err)
 		}

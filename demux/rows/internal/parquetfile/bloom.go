@@ -6,8 +6,6 @@ import (
 	"math/bits"
 
 	"github.com/parquet-go/parquet-go/bloom"
-	"github.com/parquet-go/parquet-go/encoding/thrift"
-	"github.com/parquet-go/parquet-go/format"
 )
 
 // A leaf's part of a row group gets a split block bloom filter, as the format's
@@ -67,26 +65,21 @@ func (w *Writer) distinct(hashes []uint64) int {
 
 // filter is one that is to be written behind the row group.
 type filter struct {
-	column int
-	blocks bloom.SplitBlockFilter
+	column  int
+	blocks  bloom.SplitBlockFilter
+	encoded []byte // of another file, with its header; or nil
 }
 
 // writeFilters writes the row group's filters.
 func (w *Writer) writeFilters() {
 	for _, f := range w.filters {
-		head, err := thrift.Marshal(new(thrift.CompactProtocol), &format.BloomFilterHeader{
-			NumBytes:    int32(len(f.blocks) * bloom.BlockSize),
-			Algorithm:   format.BloomFilterAlgorithm{Value: new(format.SplitBlockAlgorithm)},
-			Hash:        format.BloomFilterHash{Value: new(format.XxHash)},
-			Compression: format.BloomFilterCompression{Value: new(format.BloomFilterUncompressed)},
-		})
+		b, err := f.bytes()
 		if err != nil && w.err == nil {
 			w.err = err
 		}
 		m := &w.group.Columns[f.column].MetaData
 		m.BloomFilterOffset = w.offset
-		w.write(head)
-		w.write(blockBytes(f.blocks))
+		w.write(b)
 		m.BloomFilterLength = int32(w.offset - m.BloomFilterOffset)
 	}
 	w.filters = w.filters[:0]

@@ -37,12 +37,16 @@ func (w *Writer) begin(lv Levels, values int, b bounds) *columnChunk {
 func (c *columnChunk) dictionary(n int) {
 	c.meta.DictionaryPageOffset = c.w.offset
 	c.meta.Encoding = append(c.meta.Encoding, format.RLEDictionary)
-	c.put(format.PageHeader{
+	c.put(dictionaryHeader(n), format.Plain)
+}
+
+func dictionaryHeader(n int) format.PageHeader {
+	return format.PageHeader{
 		Type: format.DictionaryPage,
 		DictionaryPageHeader: thrift.New(format.DictionaryPageHeader{
 			NumValues: int32(n), Encoding: format.Plain,
 		}),
-	}, format.Plain)
+	}
 }
 
 // indexes writes all values as one page: in bits they are small.

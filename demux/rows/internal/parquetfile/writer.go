@@ -54,6 +54,7 @@ type Writer struct {
 	filters []filter       // of the row group
 	seen    []uint64
 	texts   Texts
+	copying Chunk
 
 	aside  *bytes.Buffer // what is encoded for another Writer
 	header thrift.Encoder
