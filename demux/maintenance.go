@@ -221,6 +221,10 @@ func (d *Demux) Expire(ctx context.Context, dataType string) (n int, err error) 
 		}
 		removed, err := t.RemoveOrphans(ctx, 0)
 		n += removed
+		if err != nil {
+			return err
+		}
+		_, err = d.removeEmptyDays(ctx, dataType, time.Now())
 		return err
 	})
 	if errors.Is(err, fs.ErrNotExist) {

@@ -243,3 +243,45 @@ func TestPoisonKeepsNoNewerSinkFileWaiting(t *testing.T) {
 	}
 	checkLines(t, tableRows(t, st), map[string]int{"b": 10})
 }
+
+// meeting is a store in which the commits of types wait for each other.
+type meeting struct {
+	store.FS
+	want int
+
+	mu    sync.Mutex
+	there map[string]bool
+	all   chan struct{}
+}
+
+func (m *meeting) Create(ctx context.Context, p string) (store.File, error) {
+	if dir := path.Dir(p); path.Base(dir) == "metadata" {
+		m.mu.Lock()
+		if !m.there[dir] {
+			m.there[dir] = true
+			if len(m.there) == m.want {
+				close(m.all)
+			}
+		}
+		m.mu.Unlock()
+		select {
+		case <-m.all:
+		case <-time.After(time.Minute):
+			return nil, fmt.Errorf("of %d commits, too few were under way", m.want)
+		}
+	}
+	return m.FS.Create(ctx, p)
+}
+
+// Commits run side by side, more of them than runs may have rows in memory.
+func TestCommitsOfTypesRunSideBySide(t *testing.T) {
+	m := &meeting{FS: testStore(t), want: 4 * maxWorking, there: map[string]bool{}, all: make(chan struct{})}
+	for i := range m.want {
+		c := lines("a", 0, 1)
+		c.Type = fmt.Sprint("t", i)
+		publish(t, m.FS, []chunk.Chunk{c})
+	}
+	if err := testDemux(t, m, nil).RunOnce(t.Context(), "", 0, func(Report) {}); err != nil {
+		t.Fatal(err)
+	}
+}

@@ -1,0 +1,87 @@
+package demux
+
+import (
+	"context"
+	"fmt"
+	"path"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/akupara/akupara/store"
+)
+
+const (
+	// A day's folder in raw/ goes when it is empty, and its day ended so long ago.
+	emptyAfter = 24 * time.Hour
+	// emptied begins the name that it has until it is removed, so much later. What
+	// follows is when it was renamed, in Unix seconds, and its own name.
+	emptied      = "_empty-"
+	emptiedAfter = time.Hour
+)
+
+// removeEmptyDays removes the folders of past days in raw/TYPE that are empty, and
+// returns how many. It needs the type's lease.
+//
+// A collector may publish into a day's folder at any time, and removing a folder
+// removes what is in it. So it is renamed first, to a name that nobody publishes to: a
+// collector then finds no folder, and makes it anew. It is removed an hour later, if
+// it is empty still; what came into it in between, goes back. All the while, runs look
+// into it as into any other.
+func (d *Demux) removeEmptyDays(ctx context.Context, dataType string, now time.Time) (removed int, err error) {
+	dirs, err := d.fs.List(ctx, path.Join(store.Raw, dataType))
+	if err != nil {
+		return 0, fmt.Errorf("list days of %s: %w", dataType, err)
+	}
+	for _, dir := range dirs {
+		at, day, renamed := emptiedDay(dir.Path)
+		switch {
+		case !dir.IsDir:
+			continue
+		case renamed && now.Sub(at) < emptiedAfter:
+			continue
+		case !renamed && !longPast(path.Base(dir.Path), now):
+			continue
+		}
+		files, err := d.fs.List(ctx, dir.Path)
+		if err != nil {
+			return removed, fmt.Errorf("look for what is in %s: %w", dir.Path, err)
+		}
+		switch {
+		case renamed && len(files) == 0:
+			if err := d.fs.Remove(ctx, dir.Path); err != nil {
+				return removed, fmt.Errorf("remove %s: %w", dir.Path, err)
+			}
+			removed++
+		case renamed:
+			for _, f := range files {
+				if err := moveSink(ctx, d.fs, f.Path, path.Join(path.Dir(dir.Path), day, path.Base(f.Path))); err != nil {
+					return removed, err
+				}
+			}
+		case len(files) == 0:
+			to := path.Join(path.Dir(dir.Path), emptied+strconv.FormatInt(now.Unix(), 10)+"-"+path.Base(dir.Path))
+			if err := moveSink(ctx, d.fs, dir.Path, to); err != nil {
+				return removed, err
+			}
+		}
+	}
+	return removed, nil
+}
+
+// longPast reports whether a folder is one of a day that ended long ago.
+func longPast(name string, now time.Time) bool {
+	day, err := time.Parse(time.DateOnly, name)
+	return err == nil && now.Sub(day.AddDate(0, 0, 1)) > emptyAfter
+}
+
+// emptiedDay returns when a day's folder was renamed, and its own name.
+func emptiedDay(p string) (at time.Time, day string, ok bool) {
+	rest, ok := strings.CutPrefix(path.Base(p), emptied)
+	if !ok {
+		return time.Time{}, "", false
+	}
+	stamp, day, ok := strings.Cut(rest, "-")
+	seconds, err := strconv.ParseInt(stamp, 10, 64)
+	return time.Unix(seconds, 0), day, ok && err == nil && day != ""
+}
