@@ -119,7 +119,8 @@ func TestEveryLineIsInTheTableExactlyOnce(t *testing.T) {
   adaptors:
     - %s
 `, collectors[0], collectors[1], agentAddr, strings.Join(adaptors, "\n    - ")))
-	demuxConfig := config("demux", fmt.Sprintf("demux: {schedule: \"@every 1s\", listen: %s, types: {%s}}\n", demuxAddr, strings.Join(types, ", ")))
+	demuxConfig := config("demux", fmt.Sprintf("demux: {schedule: \"@every 1s\", jobs: {compact: \"@every 2s\", expire: \"@every 3s\", retain: \"@every 3s\"}, listen: %s, types: {%s}}\n",
+		demuxAddr, strings.Join(types, ", ")))
 	agent := start(t, "agentd", "agentd", "--config", agentConfig)
 	procs := []*proc{agent}
 	for i, addr := range collectors {
@@ -195,7 +196,7 @@ func TestEveryLineIsInTheTableExactlyOnce(t *testing.T) {
 	eventually(t, 4*time.Minute, "all records are in the tables", func() bool {
 		before = rep.Records
 		rep, code = audit(t, "--config", demuxConfig)
-		return rep.Records >= int64(total) && rep.Unpublished == 0 && rep.Records == before && len(rep.Gaps) == 0 && settled(t, agentAddr)
+		return rep.Records >= int64(total) && rep.Unpublished == 0 && rep.Records == before && len(rep.Gaps) == 0 && len(rep.Failing) == 0 && settled(t, agentAddr)
 	})
 	if code != 0 || len(rep.Gaps) > 0 || len(rep.Overlaps) > 0 {
 		t.Errorf("audit: exit code %d, %+v, want no gap, no overlap", code, rep)

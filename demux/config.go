@@ -42,6 +42,9 @@ type TypeConfig struct {
 	Message config.Value[string] `config:"message"`
 	// Schedule is the type's own; without one it goes with the others.
 	Schedule config.Value[config.Schedule] `config:"schedule"`
+	// Bloom names columns that get bloom filters in merged data files whatever is
+	// in them.
+	Bloom []string `config:"bloom"`
 	// Retention is the type's own, key by key.
 	Retention Retention `config:"retention"`
 	// Jobs are schedules for the type's table alone.

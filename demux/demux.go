@@ -46,6 +46,7 @@ type Demux struct {
 	workers *workers
 
 	types    keyed  // one call at a time for each data type
+	skips    skips  // what compaction leaves alone
 	orphaned counts // of runs that left files behind, by data type
 	archived archiveIndexes
 	history  history

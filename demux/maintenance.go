@@ -13,6 +13,7 @@ import (
 
 	"github.com/akupara/akupara/chunk"
 	"github.com/akupara/akupara/config"
+	"github.com/akupara/akupara/demux/compact"
 	"github.com/akupara/akupara/demux/jobs"
 	"github.com/akupara/akupara/demux/table"
 	"github.com/akupara/akupara/demux/trouble"
@@ -21,15 +22,17 @@ import (
 
 // Names of the jobs.
 const (
-	jobExpire = "expire"
-	jobRetain = "retain"
+	jobCompact = "compact"
+	jobExpire  = "expire"
+	jobRetain  = "retain"
 )
 
 // jobSchedules are when jobs are due where the config says nothing: a look costs
 // little, and what finds nothing to do is put off.
 var jobSchedules = map[string]string{
-	jobExpire: "7 * * * *",
-	jobRetain: "23 * * * *",
+	jobCompact: "*/5 * * * *",
+	jobExpire:  "7 * * * *",
+	jobRetain:  "23 * * * *",
 }
 
 // JobNames returns the names of all jobs, sorted.
@@ -38,6 +41,10 @@ func JobNames() []string { return slices.Sorted(maps.Keys(jobSchedules)) }
 // jobList returns all jobs.
 func (d *Demux) jobList() []jobs.Job {
 	return []jobs.Job{
+		{
+			Name: jobCompact, About: "merges small data files into few large ones, sorted by time, with bloom filters",
+			Heavy: true, Run: d.alone(d.compact),
+		},
 		{
 			Name: jobExpire, About: "removes what no version of a table needs: files of runs that died, old metadata",
 			Run: d.alone(d.expire),
@@ -239,6 +246,24 @@ func count(n int, one string) string {
 		return "1 " + one
 	}
 	return fmt.Sprintf("%d %ss", n, one)
+}
+
+// skips are what compaction remembers of each table.
+type skips struct {
+	mu     sync.Mutex
+	byType map[string]*compact.Skip
+}
+
+func (s *skips) of(dataType string) *compact.Skip {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.byType == nil {
+		s.byType = map[string]*compact.Skip{}
+	}
+	if s.byType[dataType] == nil {
+		s.byType[dataType] = &compact.Skip{}
+	}
+	return s.byType[dataType]
 }
 
 // counts count something by name.

@@ -210,3 +210,19 @@ func TestTheArchiveIsKeptWithinItsBounds(t *testing.T) {
 func given[T any](v T) config.Value[T] {
 	return config.Value[T]{V: v, Pos: config.Pos{Line: 1}}
 }
+
+func TestSmallFilesAreMergedByTheJob(t *testing.T) {
+	st := testStore(t)
+	d := testDemux(t, st, nil)
+	const files = 12
+	for i := range int64(files) {
+		publish(t, st, []chunk.Chunk{lines("a", i*10*lineLen, 10)}) // all of one hour, long ago
+		runOnce(t, d)
+	}
+	ask := served(t, d)
+	ask("POST", "/v1/jobs/compact?type=app", 202)
+	if got := jobOf(t, ask, "compact"); got.End != jobs.Done || !strings.Contains(got.Did, "merged 12 files into 1 file, 120 rows") {
+		t.Errorf("got %+v, want 12 files merged", got)
+	}
+	checkLines(t, tableRows(t, st), map[string]int{"a": files * 10})
+}
