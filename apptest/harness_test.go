@@ -335,6 +335,7 @@ func runPython(t testing.TB, into any, args ...string) {
 
 // auditReport is what akupara audit --json prints.
 type auditReport struct {
+	Failing     []struct{ Type, Job, Error string }
 	Streams     int64            `json:"streams"`
 	Records     int64            `json:"records"`
 	Bytes       int64            `json:"bytes"`

@@ -2,6 +2,7 @@ package apptest
 
 import (
 	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -68,5 +69,65 @@ func TestOldRowsAreDroppedAndNotMissed(t *testing.T) {
 	}
 	if _, code := akupara(t, "jobs", "start", "none", "--config", l.config); code != 1 {
 		t.Errorf("a job that is none: exit code %d, want 1", code)
+	}
+}
+
+// A type that had no parser yet gets one: its rows are parsed again.
+func TestRowsAreRedoneByTodaysParser(t *testing.T) {
+	logs := t.TempDir()
+	const lines = 1000
+	var text strings.Builder
+	for i := range lines {
+		fmt.Fprintf(&text, `{"ts":"2026-01-02T%02d:00:00Z","level":"error","msg":"line %d","n":%d}`+"\n", i%5, i, i)
+	}
+	writeFile(t, filepath.Join(logs, "app.json"), text.String())
+	l := &local{}
+	adaptor := fmt.Sprintf(`    - {name: app, kind: tail, type: app, paths: ["%s/*.json"]}
+`, logs)
+	l.writeConfig(t, adaptor, "")
+	l.start(t)
+	eventually(t, 60*time.Second, "all lines are in the table", func() bool {
+		rows := l.query(t, `select count(*) as n from app`)
+		return len(rows) == 1 && rows[0]["n"] == float64(lines)
+	})
+	l.demuxer.stop()
+	config, err := os.ReadFile(l.config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	writeFile(t, l.config, strings.Replace(string(config), "types: {}", "types: {app: {parser: json}}", 1))
+	redo := []string{"demux", "--redo", "app", "--since", "2020-01-01", "--config", l.config}
+	rows := func() string {
+		return fmt.Sprint(readTable(t, "file://"+l.store+"/tables/app", "", `select count(*), count(distinct (stream, seq)), min(seq), max(seq) from t`))
+	}
+	before := rows()
+	out := mustAkupara(t, append(redo, "--dry-run")...)
+	if want := fmt.Sprintf("%d rows of 1 data files would be parsed again: %d rows of 5 data files", lines, lines); !strings.Contains(out, want) ||
+		!strings.Contains(out, `after   level="ERROR" message="line 0" n="0" ts="2026-01-02T00:00:00Z"`) {
+		t.Errorf("a dry run says\n%swant %q in it, and a row", out, want)
+	}
+	if got := l.query(t, `describe app`); strings.Contains(fmt.Sprint(got), "name:n ") {
+		t.Errorf("after a dry run there is a new column: %v", got)
+	}
+	out = mustAkupara(t, redo...)
+	if want := fmt.Sprintf("%d rows of 1 data files parsed again", lines); !strings.Contains(out, want) {
+		t.Errorf("it says %q, want %q in it", out, want)
+	}
+	if got := rows(); got != before {
+		t.Errorf("rows, distinct ones, first and last offset: got %s, they were %s", got, before)
+	}
+	got := fmt.Sprint(readTable(t, "file://"+l.store+"/tables/app", "", `select sum(n), count(*) filter (level = 'ERROR'), count(distinct ts) from t`))
+	if want := fmt.Sprintf("[[%d %d 5]]", lines*(lines-1)/2, lines); got != want {
+		t.Errorf("sums by the new parser: got %s, want %s", got, want)
+	}
+	for _, args := range [][]string{{"--config", l.config}, {"--deep", "--config", l.config}} {
+		if rep, code := audit(t, args...); code != 0 || rep.Records != lines {
+			t.Errorf("audit %v: exit code %d, %+v", args, code, rep)
+		}
+	}
+	for _, wrong := range [][]string{{"--redo", "app"}, {"--since", "2020-01-01"}, {"--redo", "app", "--since", "soon"}, {"--redo", "app", "--since", "2021-01-01", "--until", "2020-01-01"}} {
+		if _, code := akupara(t, append(append([]string{"demux"}, wrong...), "--config", l.config)...); code != 2 {
+			t.Errorf("%v: exit code %d, want 2", wrong, code)
+		}
 	}
 }

@@ -159,8 +159,12 @@ func (d *Demux) RunOnce(ctx context.Context, only string, wait time.Duration, do
 // Hold takes the lease of a data type's table, so that no demux works on it until
 // release is called. It waits up to wait, then fails with ErrHeld.
 func (d *Demux) Hold(ctx context.Context, dataType string, wait time.Duration) (release func(), err error) {
+	return d.holdLease(ctx, leasePath(dataType), wait)
+}
+
+func (d *Demux) holdLease(ctx context.Context, lease string, wait time.Duration) (release func(), err error) {
 	for until := time.Now().Add(wait); ; {
-		release, err = d.leases.take(ctx, leasePath(dataType))
+		release, err = d.leases.take(ctx, lease)
 		if !errors.Is(err, ErrHeld) || time.Now().After(until) {
 			return release, err
 		}

@@ -45,6 +45,10 @@ func (a *API) startJob(c *gin.Context) {
 		rest.Refuse(c, http.StatusNotFound, "there is no job %q", name)
 		return
 	}
+	if name == jobRedo && (req.Type == "" || req.Since.IsZero() && req.Until.IsZero()) {
+		rest.Refuse(c, http.StatusBadRequest, "redo needs type, and since or until: which rows are to be parsed again")
+		return
+	}
 	types := []string{req.Type}
 	if req.Type == "" {
 		var err error

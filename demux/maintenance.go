@@ -25,6 +25,7 @@ const (
 	jobCompact = "compact"
 	jobExpire  = "expire"
 	jobRetain  = "retain"
+	jobRedo    = "redo" // on demand alone
 )
 
 // jobSchedules are when jobs are due where the config says nothing: a look costs
@@ -35,8 +36,8 @@ var jobSchedules = map[string]string{
 	jobRetain:  "23 * * * *",
 }
 
-// JobNames returns the names of all jobs, sorted.
-func JobNames() []string { return slices.Sorted(maps.Keys(jobSchedules)) }
+// JobNames returns the names of all jobs.
+func JobNames() []string { return append(slices.Sorted(maps.Keys(jobSchedules)), jobRedo) }
 
 // jobList returns all jobs.
 func (d *Demux) jobList() []jobs.Job {
@@ -52,6 +53,10 @@ func (d *Demux) jobList() []jobs.Job {
 		{
 			Name: jobRetain, About: "drops rows and archived sink files that are older, or more, than the config keeps",
 			Run: d.alone(d.retain),
+		},
+		{
+			Name: jobRedo, About: "parses rows again from the archive, by today's parser",
+			Heavy: true, Run: d.alone(d.redoJob),
 		},
 	}
 }

@@ -220,15 +220,24 @@ func (a *app) web() *cobra.Command {
 func (a *app) demux() *cobra.Command {
 	var once bool
 	var only string
+	var redo redo
 	c := &cobra.Command{
 		Use:   "demux",
 		Short: "Turn sink files into rows of tables, on a schedule or once",
 		Long: `Follows the schedules of the config's demux section. With --once it runs now,
 says what it did, a line for each data type, and ends; that is safe beside a
-live demux.`,
+live demux.
+
+With --redo it parses rows again from the archived sink files, by the parser
+that the config has now, and puts them in the place of those that are there:
+the rows of all data files that have any from --since up to --until. What the
+archive does not hold any more stays as it is. --dry-run shows what would come
+of it, and changes nothing.`,
 		Example: `  akupara demux --config /etc/akupara.yaml
-  akupara demux --once --type syslog`,
+  akupara demux --once --type syslog
+  akupara demux --redo syslog --since 2026-11-01 --until 2026-11-08 --dry-run`,
 	}
+	redo.flags(c)
 	c.Flags().BoolVar(&once, "once", false, "run now and end")
 	c.Flags().StringVar(&only, "type", "", "the data `TYPE` alone")
 	scheduler := a.single(c, func(p parts, g *daemon.Group) error {
@@ -247,6 +256,12 @@ live demux.`,
 			return usagef("--type: %v", err)
 		}
 		limitMemory()
+		if redo.dataType != "" || redo.given() {
+			if once || only != "" {
+				return usagef("--redo goes with --since, --until and --dry-run alone")
+			}
+			return a.redo(cmd.Context(), redo)
+		}
 		if once {
 			return a.demuxOnce(cmd.Context(), only)
 		}

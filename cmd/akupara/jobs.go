@@ -129,24 +129,44 @@ func completeJobs(*cobra.Command, []string, string) ([]cobra.Completion, cobra.S
 
 func (k *askedJobs) start() *cobra.Command {
 	var wait bool
+	var bounds redo
 	c := &cobra.Command{
 		Use:   "start NAME",
 		Short: "Have a job work on a table now, or on all",
 		Long: `Starts a job now, whatever its schedule. With --wait it is followed to its end:
-its progress is shown on a terminal, and the exit code is 1 when it fails.`,
+its progress is shown on a terminal, and the exit code is 1 when it fails. The
+job redo needs --type, and --since or --until: the rows that it is to parse again.`,
 		Example: `  akupara jobs start expire
+  akupara jobs start redo --type syslog --since 2026-11-01 --until 2026-11-08
   akupara jobs start retain --type syslog --wait`,
 		Args:              oneJob,
 		ValidArgsFunction: firstArg(completeJobs),
 	}
 	k.typeFlag(c, "on the table of this data `TYPE` (default: on all)")
 	c.Flags().BoolVar(&wait, "wait", false, "wait until it has ended")
+	c.Flags().StringVar(&bounds.since, "since", "", "for redo: rows from this `TIME` on, such as 2026-11-01 or 2026-11-01T12:00:00Z")
+	c.Flags().StringVar(&bounds.until, "until", "", "for redo: rows before this `TIME`")
 	return k.app.command(c, func(ctx context.Context, args []string) error {
 		if err := k.checkType(); err != nil {
 			return err
 		}
+		q := url.Values{}
+		if args[0] == "redo" || bounds.given() {
+			if bounds.dataType = k.dataset; bounds.dataType == "" || args[0] != "redo" {
+				return usagef("--since and --until go with redo, and redo with --type")
+			}
+			o, err := bounds.options()
+			if err != nil {
+				return err
+			}
+			for key, at := range map[string]time.Time{"since": o.Since, "until": o.Until} {
+				if !at.IsZero() {
+					q.Set(key, at.UTC().Format(time.RFC3339))
+				}
+			}
+		}
 		began := time.Now()
-		raw, err := k.send(ctx, http.MethodPost, k.path(args[0]))
+		raw, err := k.send(ctx, http.MethodPost, k.path(args[0], q))
 		if err != nil {
 			return err
 		}
@@ -232,7 +252,7 @@ at its next time. A schedule is switched off in the config: demux.jobs.NAME: off
 		if err := k.checkType(); err != nil {
 			return err
 		}
-		raw, err := k.send(ctx, http.MethodDelete, k.path(args[0]))
+		raw, err := k.send(ctx, http.MethodDelete, k.path(args[0], url.Values{}))
 		if err != nil || k.asJSON {
 			return k.rawOr(raw, err)
 		}
@@ -249,8 +269,7 @@ at its next time. A schedule is switched off in the config: demux.jobs.NAME: off
 	})
 }
 
-func (k *askedJobs) path(job string) string {
-	q := url.Values{}
+func (k *askedJobs) path(job string, q url.Values) string {
 	if k.dataset != "" {
 		q.Set("type", k.dataset)
 	}
