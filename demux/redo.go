@@ -420,7 +420,7 @@ func (r *redoRun) do(ctx context.Context, parts []redoPart) (err error) {
 	}()
 	r.ranges = map[string][]chunk.Range{}
 	r.planned = r.table.Columns()
-	r.worker.builder.ResetTo(rows.Options{Existing: r.planned})
+	r.worker.begin(rows.Options{Existing: r.planned})
 	parser, err := r.Demux.parser(r.dataType, time.Now().UTC())
 	if err != nil {
 		return err
@@ -491,7 +491,7 @@ func (r *redoRun) parse(ctx context.Context, parts []redoPart, parser parse.Pars
 }
 
 func (r *redoRun) chunk(ctx context.Context, c *chunk.Chunk, keep chunk.Ranges, parser parse.Parser) error {
-	b := r.worker.builder
+	b := r.worker.whole
 	from := b.Len()
 	part := keep
 	if len(keep) == 1 && keep[0] == c.Range() {
@@ -509,7 +509,7 @@ func (r *redoRun) chunk(ctx context.Context, c *chunk.Chunk, keep chunk.Ranges, 
 
 // flush writes the rows so far into data files.
 func (r *redoRun) flush(ctx context.Context) error {
-	b := r.worker.builder
+	b := r.worker.whole
 	if b.Len() == 0 {
 		return nil
 	}
@@ -544,7 +544,7 @@ func (r *redoRun) flush(ctx context.Context) error {
 	if err := r.readBack(ctx, r.written[first:]); err != nil {
 		return err
 	}
-	b.ResetTo(rows.Options{Existing: r.planned})
+	r.worker.begin(rows.Options{Existing: r.planned})
 	r.hours = hours{}
 	return nil
 }
