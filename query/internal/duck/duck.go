@@ -21,7 +21,10 @@ import (
 var ErrStatements = errors.New("exactly one statement is allowed")
 
 // DB is a database in memory. It is safe for concurrent use.
-type DB struct{ db mapping.Database }
+type DB struct {
+	db      mapping.Database
+	streams *streams // nil until EnableStreams
+}
 
 // Open makes a database with the given settings.
 func Open(settings map[string]string) (*DB, error) {
@@ -41,7 +44,7 @@ func Open(settings map[string]string) (*DB, error) {
 		mapping.Close(&db)
 		return nil, fmt.Errorf("open DuckDB: %w", clean(msg))
 	}
-	return &DB{db}, nil
+	return &DB{db: db}, nil
 }
 
 // Close frees the database; all its connections must be closed before.
