@@ -105,7 +105,18 @@ func viewOf(name string, cols []schema.Column, paths []string) (string, error) {
 		b.WriteString(" WHERE false")
 		return b.String(), nil
 	}
-	b.WriteString(" FROM read_parquet([")
+	scan, err := scanOf(name, cols, paths)
+	if err != nil {
+		return "", err
+	}
+	b.WriteString(" FROM " + scan)
+	return b.String(), nil
+}
+
+// scanOf returns the call that reads columns of files.
+func scanOf(name string, cols []schema.Column, paths []string) (string, error) {
+	var b strings.Builder
+	b.WriteString("read_parquet([")
 	for i, p := range paths {
 		if i > 0 {
 			b.WriteString(", ")
@@ -114,10 +125,14 @@ func viewOf(name string, cols []schema.Column, paths []string) (string, error) {
 	}
 	b.WriteString("], hive_partitioning = false, schema = MAP {")
 	for i, c := range cols {
+		typ, ok := duckTypes[c.Type]
+		if !ok {
+			return "", fmt.Errorf("column %s of table %s has the unknown type %v", c.Name, name, c.Type)
+		}
 		if i > 0 {
 			b.WriteString(", ")
 		}
-		fmt.Fprintf(&b, "%d: {name: %s, type: %s, default_value: NULL}", c.ID, quote(c.Name), quote(duckTypes[c.Type]))
+		fmt.Fprintf(&b, "%d: {name: %s, type: %s, default_value: NULL}", c.ID, quote(c.Name), quote(typ))
 	}
 	b.WriteString("})")
 	return b.String(), nil

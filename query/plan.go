@@ -2,6 +2,7 @@ package query
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"path/filepath"
@@ -11,16 +12,21 @@ import (
 
 	"github.com/akupara/akupara/demux/schema"
 	"github.com/akupara/akupara/demux/table"
+	"github.com/akupara/akupara/query/internal/cache"
 	"github.com/akupara/akupara/query/internal/stmt"
 )
 
 // scan is what a statement reads of a table.
 type scan struct {
 	name  string
-	cols  []schema.Column
-	files []table.File // ordered by MinTS
-	bound span         // what the statement says of ts
-	top   *stmt.Top    // nil: all rows that the bounds leave
+	all   []schema.Column // of the table
+	cols  []schema.Column // of these, what it needs
+	part  string          // names them, where they are not all
+	files []table.File    // ordered by MinTS
+	bound span            // what the statement says of ts
+	top   *stmt.Top       // nil: all rows that the bounds leave
+	// end lets go of the copies that its view is over.
+	end func() error
 }
 
 // makeViews plans every table that the statement names, and makes its view. sql is
@@ -82,7 +88,11 @@ func (q *session) plan(ctx context.Context, st *stmt.Statement) ([]*scan, error)
 	}
 	var out []*scan
 	for _, name := range slices.Sorted(maps.Keys(snaps)) {
-		s := &scan{name: name, cols: snaps[name].Columns(), bound: spans[name]}
+		s := &scan{name: name, all: snaps[name].Columns(), bound: spans[name]}
+		s.cols = s.all
+		if q.e.local == "" && st.Named {
+			s.cols, s.part = needed(s.all, func(c *schema.Column) bool { return st.Words[strings.ToLower(c.Name)] })
+		}
 		if top := st.Tables[name].Top(); top != nil {
 			top := *top
 			top.Filtered = top.Filtered || unknown[name]
@@ -186,15 +196,11 @@ func bytesOf(files []table.File) (n int64) {
 // makeView makes the view of a table over files, or only over their rows on the
 // right side of a time.
 func (q *session) makeView(ctx context.Context, s *scan, files []table.File, at *time.Time) error {
-	paths, err := q.paths(ctx, s.name, files)
+	view, err := q.viewOver(ctx, s, files)
 	if err != nil {
 		return err
 	}
-	view, err := viewOf(s.name, s.cols, paths)
-	if err != nil {
-		return err
-	}
-	if at != nil && len(paths) > 0 {
+	if at != nil && len(files) > 0 {
 		op := "<="
 		if s.top.Newest {
 			op = ">="
@@ -208,17 +214,27 @@ func (q *session) makeView(ctx context.Context, s *scan, files []table.File, at 
 	return nil
 }
 
-// paths returns local paths of files.
-func (q *session) paths(ctx context.Context, name string, list []table.File) ([]string, error) {
-	if len(list) == 0 {
-		return nil, nil
-	}
-	if q.e.local != "" {
-		paths := make([]string, len(list))
-		for i, f := range list {
+// viewOver returns the statement that makes the view of a table over files: of the
+// store, of copies in the cache, or of a stream through the cache, where they don't fit.
+func (q *session) viewOver(ctx context.Context, s *scan, files []table.File) (string, error) {
+	if q.e.local != "" || len(files) == 0 {
+		paths := make([]string, len(files))
+		for i, f := range files {
 			paths[i] = filepath.Join(q.e.local, filepath.FromSlash(f.Path))
 		}
-		return paths, nil
+		return viewOf(s.name, s.cols, paths)
 	}
-	return q.fetch(ctx, name, list)
+	if s.end != nil { // of a view before
+		if err := s.end(); err != nil {
+			return "", err
+		}
+	}
+	paths, err := q.fetch(ctx, s, files)
+	if errors.Is(err, cache.ErrFull) {
+		return q.streamView(ctx, s, files)
+	}
+	if err != nil {
+		return "", fmt.Errorf("fetch files of table %s: %w", s.name, err)
+	}
+	return viewOf(s.name, s.cols, paths)
 }

@@ -132,6 +132,9 @@ func open(files store.FS, baseURI string, opts Options, tables catalog) (_ *Engi
 	if e.db, err = duck.Open(map[string]string{"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"}); err != nil {
 		return nil, err
 	}
+	if err := e.db.EnableStreams(); err != nil {
+		return nil, err
+	}
 	if err := e.lockDown(dir); err != nil {
 		return nil, fmt.Errorf("lock DuckDB down: %w", err)
 	}

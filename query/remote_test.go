@@ -83,9 +83,24 @@ func TestTheCacheIsBoundedAndStatementsThatDoNotFitSaySo(t *testing.T) {
 			t.Errorf("after hour %d the cache holds %d bytes, the bound is %d", hour, n, size*3+size/2)
 		}
 	}
-	_, err := e.Query(t.Context(), "select count(*) from h", "csv", new(writeNothing))
+	// What does not fit goes through it.
+	for sql, want := range map[string]string{
+		"select * from h order by message limit 0":                             "",
+		"select count(*), min(ts), max(message), sum(seq) from h":              "600,2026-03-01T00:00:00.000000Z,line 9,177000",
+		"select count(*) from h a join h b on a.ts = b.ts and a.tags = b.tags": "600",
+		"select tags, count(*) from (from h) group by all":                     `"{""dc"":""a""}",600`,
+	} {
+		if got := lines(t, e, sql); got != want {
+			t.Errorf("%s: got %s, want %s", sql, got, want)
+		}
+		if n := diskUse(t, dir); n > size*4 {
+			t.Errorf("after %s the cache holds %d bytes, the bound is %d", sql, n, size*3+size/2)
+		}
+	}
+	small := w.remote(Options{CacheBytes: size / 2})
+	_, err := small.Query(t.Context(), "select * from h", "csv", new(writeNothing))
 	var theirs *Error
-	if !errors.As(err, &theirs) || !strings.Contains(err.Error(), "cache is too small") {
+	if !errors.As(err, &theirs) || !strings.Contains(err.Error(), "cache is too small") || !strings.Contains(err.Error(), "web.cache") {
 		t.Errorf("got %v, want an *Error that the cache is too small", err)
 	}
 }
@@ -94,7 +109,7 @@ func diskUse(t *testing.T, dir string) (n int64) {
 	t.Helper()
 	err := filepath.Walk(dir, func(p string, info os.FileInfo, err error) error {
 		if err == nil && info.Mode().IsRegular() {
-			n += info.Size()
+			n += min(info.Size(), info.Sys().(*syscall.Stat_t).Blocks*512)
 		}
 		return nil
 	})

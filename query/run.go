@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/duckdb/duckdb-go/v2/mapping"
@@ -90,7 +92,10 @@ var theirs = []string{
 type session struct {
 	e    *Engine
 	conn *duck.Conn
-	use  *cache.Use // nil until something needs it
+	use  *cache.Use     // nil until something needs it
+	ends []func() error // of what it holds
+	// streamed is how many files a stream fetched.
+	streamed atomic.Int64
 	// among says of which data files rows are seen; nil: of all.
 	among func(path string) bool
 	sum   Summary
@@ -110,10 +115,16 @@ func (e *Engine) once(ctx context.Context, sql string, among func(path string) b
 	err = q.run(ctx, sql, out)
 	conn.Close()
 	if q.use != nil {
-		if cerr := q.use.Close(); err == nil {
+		q.ends = append(q.ends, q.use.Close)
+	}
+	for _, end := range q.ends {
+		// DuckDB has the error of a stream as text alone.
+		var d *duck.Error
+		if cerr := end(); cerr != nil && (err == nil || errors.As(err, &d)) {
 			err = cerr
 		}
 	}
+	q.sum.Fetched += int(q.streamed.Load())
 	return q.sum, err
 }
 
@@ -206,23 +217,20 @@ func (q *session) snapshots(ctx context.Context, st *stmt.Statement) (map[string
 	return snaps, nil
 }
 
-// fetch copies files into the cache and returns the paths of the copies.
-func (q *session) fetch(ctx context.Context, name string, list []table.File) ([]string, error) {
-	files := make([]cache.File, len(list))
-	for i, f := range list {
-		files[i] = cache.File{Path: f.Path, Size: f.Size}
-	}
-	if err := q.needUse(); err != nil {
+// fetch copies what is needed of files into the cache and returns the paths of the
+// copies, which stay until the statement ends.
+func (q *session) fetch(ctx context.Context, s *scan, list []table.File) ([]string, error) {
+	use, err := q.e.cache.Use()
+	if err != nil {
 		return nil, err
 	}
-	paths, fetched, err := q.use.Get(ctx, files)
+	paths, fetched, err := use.Get(ctx, cacheFiles(list, s.cols, s.part))
 	q.sum.Fetched += fetched
-	if errors.Is(err, cache.ErrFull) {
-		return nil, refuse("read table %s: %v", name, err)
-	}
 	if err != nil {
-		return nil, fmt.Errorf("fetch files of table %s: %w", name, err)
+		return nil, errors.Join(err, use.Close())
 	}
+	s.end = sync.OnceValue(use.Close)
+	q.ends = append(q.ends, s.end)
 	return paths, nil
 }
 

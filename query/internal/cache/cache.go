@@ -1,18 +1,24 @@
-// Package cache keeps copies of a store's files on the local disk, within a
-// bound, for several processes at once. Files of a store never change, so a
-// copy is right for as long as it is there.
+// Package cache keeps copies of a store's files on the local disk, or of those
+// parts of them that are asked for, within a bound, for several processes at
+// once. Files of a store never change, so a copy is right for as long as it is
+// there.
 //
-//	DIR/files/KEY          whole copies; their mtime is when they were last used
+//	DIR/files/KEY          copies; their mtime is when they were last used
 //	DIR/use/ID/lock        held by the process that uses ID, for as long as it lives
 //	DIR/use/ID/NAME        hard links to what is in use
-//	DIR/use/ID/tmp-*       copies being fetched, of their full length from the start
+//	DIR/use/ID/tmp-N-BYTES copies being fetched, of their full length from the start, and how much is to be in them
 //	DIR/lock               held for every change of what is there, so that the sum is right
+//
+// A copy of parts is as long as the file, with holes between them, which take no
+// room on the disk and count as none. It is never added to: other parts are another
+// copy.
 //
 // What is in use has a second link and is never evicted; what a dead process
 // leaves in use/ is removed by the next one that makes room.
 package cache
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -23,6 +29,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -57,7 +64,14 @@ func New(fs store.FS, base, dir string, maxBytes int64, parallel int) *Cache {
 type File struct {
 	Path string // relative to the store's root
 	Size int64  // bytes
+	// Part names what is wanted of it, and Ranges finds out where that is. All of
+	// it, where Part is empty.
+	Part   string
+	Ranges func(r io.ReaderAt, size int64) ([]Range, error)
 }
+
+// Range is a part of a file: [First, Last), in bytes.
+type Range struct{ First, Last int64 }
 
 // Use is a set of files that stay until it is closed, and a place for
 // temporary files that goes with it.
@@ -115,53 +129,147 @@ func (u *Use) Close() error {
 // had to fetch. fs.ErrNotExist means that the store does not have one any more,
 // ErrFull that they do not fit.
 func (u *Use) Get(ctx context.Context, files []File) (paths []string, fetched int, err error) {
-	paths, missing, tmps, err := u.claim(files)
+	paths, missing, err := u.claim(files)
 	if err != nil {
+		return nil, 0, err
+	}
+	if len(missing) == 0 {
+		return paths, 0, nil
+	}
+	defer func() {
+		for _, m := range missing {
+			if m.opened != nil {
+				m.opened.Close()
+			}
+		}
+	}()
+	if err := u.measure(ctx, missing); err != nil {
+		return nil, 0, err
+	}
+	if err := u.reserve(missing); err != nil {
 		return nil, 0, err
 	}
 	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(u.c.parallel)
-	for n, i := range missing {
-		g.Go(func() error { return u.fetch(gctx, files[i], tmps[n], paths[i]) })
+	for _, m := range missing {
+		g.Go(func() error { return u.fetch(gctx, m) })
 	}
 	if err := g.Wait(); err != nil {
-		for _, tmp := range tmps {
-			os.Remove(tmp)
+		for _, m := range missing {
+			os.Remove(m.tmp)
 		}
 		return nil, 0, err
 	}
 	return paths, len(missing), nil
 }
 
-// claim takes into use the copies that are there, and room for those that are
-// missing.
-func (u *Use) claim(files []File) (paths []string, missing []int, tmps []string, err error) {
+// copying is a file of which there is no copy.
+type copying struct {
+	File
+	ranges   []Range
+	tmp, out string
+	opened   store.Reader // nil: not yet
+}
+
+// maxOpened is how many files stay open from when they are measured until they are copied.
+const maxOpened = 64
+
+func (m *copying) bytes() (n int64) {
+	for _, r := range m.ranges {
+		n += r.Last - r.First
+	}
+	return n
+}
+
+// claim takes into use the copies that are there.
+func (u *Use) claim(files []File) (paths []string, missing []*copying, err error) {
 	unlock, err := u.c.exclusive()
 	if err != nil {
-		return nil, nil, nil, err
+		return nil, nil, err
 	}
 	defer unlock()
 	paths = make([]string, len(files))
-	var need int64
 	for i, f := range files {
 		paths[i] = filepath.Join(u.Dir, fmt.Sprintf("%d.parquet", u.n.Add(1)))
-		ok, err := u.link(f, paths[i])
+		ok, err := u.link(File{Path: f.Path, Size: f.Size}, paths[i])
+		if err == nil && !ok && f.Part != "" {
+			ok, err = u.link(f, paths[i])
+		}
 		if err != nil {
-			return nil, nil, nil, err
+			return nil, nil, err
 		}
 		if !ok {
-			missing = append(missing, i)
-			need += f.Size
+			missing = append(missing, &copying{File: f, out: paths[i]})
 		}
 	}
-	if len(missing) > 0 {
-		tmps, err = u.reserve(files, missing, need)
+	return paths, missing, nil
+}
+
+// measure finds out where the wanted parts of the missing files are.
+func (u *Use) measure(ctx context.Context, missing []*copying) error {
+	var g errgroup.Group // whose context would end what is opened
+	g.SetLimit(u.c.parallel)
+	for _, m := range missing {
+		if m.Part == "" {
+			m.ranges = []Range{{0, m.Size}}
+			continue
+		}
+		g.Go(func() error {
+			r, err := u.c.open(ctx, m.File)
+			if err != nil {
+				return err
+			}
+			if len(missing) <= maxOpened {
+				m.opened = r
+			} else {
+				defer r.Close()
+			}
+			if m.ranges, err = m.Ranges(r, m.Size); err != nil {
+				return fmt.Errorf("read %s: %w", m.Path, err)
+			}
+			m.ranges = joined(m.ranges, m.Size)
+			return nil
+		})
 	}
-	return paths, missing, tmps, err
+	return g.Wait()
+}
+
+// joined returns ranges in order, none of which touch, within a file.
+func joined(ranges []Range, size int64) []Range {
+	sorted := slices.Clone(ranges)
+	slices.SortFunc(sorted, func(a, b Range) int { return cmp.Compare(a.First, b.First) })
+	var out []Range
+	for _, r := range sorted {
+		r.First, r.Last = max(r.First, 0), min(r.Last, size)
+		switch n := len(out); {
+		case r.First >= r.Last:
+		case n > 0 && r.First <= out[n-1].Last:
+			out[n-1].Last = max(out[n-1].Last, r.Last)
+		default:
+			out = append(out, r)
+		}
+	}
+	return out
+}
+
+func (c *Cache) open(ctx context.Context, f File) (store.Reader, error) {
+	r, err := c.fs.Open(ctx, f.Path)
+	if err != nil {
+		return nil, fmt.Errorf("open %s: %w", f.Path, err)
+	}
+	if r.Size() != f.Size {
+		r.Close()
+		return nil, fmt.Errorf("read %s: it has %d bytes, the table says %d", f.Path, r.Size(), f.Size)
+	}
+	return r, nil
 }
 
 func (c *Cache) path(f File) string {
-	sum := sha256.Sum256([]byte(c.base + "\x00" + f.Path))
+	id := c.base + "\x00" + f.Path
+	if f.Part != "" {
+		id += "\x00" + f.Part
+	}
+	sum := sha256.Sum256([]byte(id))
 	return filepath.Join(c.dir, "files", hex.EncodeToString(sum[:16])+fmt.Sprintf("-%d", f.Size))
 }
 
@@ -188,45 +296,63 @@ func (u *Use) link(f File, to string) (bool, error) {
 }
 
 // reserve makes room and takes it, by sparse files of full length.
-func (u *Use) reserve(files []File, missing []int, need int64) ([]string, error) {
-	if err := u.c.makeRoom(need); err != nil {
-		return nil, err
+func (u *Use) reserve(missing []*copying) error {
+	unlock, err := u.c.exclusive()
+	if err != nil {
+		return err
 	}
-	var tmps []string
-	for _, i := range missing {
-		tmp := filepath.Join(u.Dir, fmt.Sprintf("tmp-%d", u.n.Add(1)))
-		tmps = append(tmps, tmp)
-		f, err := os.OpenFile(tmp, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	defer unlock()
+	var need int64
+	for _, m := range missing {
+		need += m.bytes()
+	}
+	if err := u.c.makeRoom(need); err != nil {
+		return err
+	}
+	for i, m := range missing {
+		m.tmp = filepath.Join(u.Dir, fmt.Sprintf("tmp-%d-%d", u.n.Add(1), m.bytes()))
+		f, err := os.OpenFile(m.tmp, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 		if err == nil {
-			err = f.Truncate(files[i].Size)
+			err = f.Truncate(m.Size)
 			if cerr := f.Close(); err == nil {
 				err = cerr
 			}
 		}
 		if err != nil {
-			for _, tmp := range tmps {
-				os.Remove(tmp)
+			for _, m := range missing[:i+1] {
+				os.Remove(m.tmp)
 			}
-			return nil, fmt.Errorf("reserve room in cache: %w", err)
+			return fmt.Errorf("reserve room in cache: %w", err)
 		}
 	}
-	return tmps, nil
+	return nil
 }
 
-func (u *Use) fetch(ctx context.Context, f File, tmp, out string) error {
-	r, err := u.c.fs.Open(ctx, f.Path)
-	if err != nil {
-		return fmt.Errorf("open %s: %w", f.Path, err)
+func (u *Use) fetch(ctx context.Context, m *copying) error {
+	r := m.opened
+	if r == nil {
+		var err error
+		if r, err = u.c.open(ctx, m.File); err != nil {
+			return err
+		}
+		defer r.Close()
 	}
-	defer r.Close()
-	if r.Size() != f.Size {
-		return fmt.Errorf("read %s: it has %d bytes, the table says %d", f.Path, r.Size(), f.Size)
-	}
-	w, err := os.OpenFile(tmp, os.O_WRONLY, 0)
+	w, err := os.OpenFile(m.tmp, os.O_WRONLY, 0)
 	if err != nil {
 		return fmt.Errorf("write cached file: %w", err)
 	}
-	_, err = io.CopyBuffer(onlyWriter{w}, &ctxReader{ctx, io.NewSectionReader(r, 0, f.Size)}, make([]byte, 1<<20))
+	buf := make([]byte, 1<<20)
+	for _, part := range m.ranges {
+		n := part.Last - part.First
+		var copied int64
+		copied, err = io.CopyBuffer(io.NewOffsetWriter(w, part.First), &ctxReader{ctx, io.NewSectionReader(r, part.First, n)}, buf)
+		if err == nil && copied != n {
+			err = io.ErrUnexpectedEOF
+		}
+		if err != nil {
+			break
+		}
+	}
 	if err == nil {
 		err = w.Sync()
 	}
@@ -234,23 +360,21 @@ func (u *Use) fetch(ctx context.Context, f File, tmp, out string) error {
 		err = cerr
 	}
 	if err != nil {
-		return fmt.Errorf("copy %s to cache: %w", f.Path, err)
+		return fmt.Errorf("copy %s to cache: %w", m.Path, err)
 	}
 	unlock, err := u.c.exclusive()
 	if err != nil {
 		return err
 	}
 	defer unlock()
-	if err := os.Link(tmp, out); err != nil {
+	if err := os.Link(m.tmp, m.out); err != nil {
 		return fmt.Errorf("use cached file: %w", err)
 	}
-	if err := os.Rename(tmp, u.c.path(f)); err != nil {
+	if err := os.Rename(m.tmp, u.c.path(m.File)); err != nil {
 		return fmt.Errorf("keep cached file: %w", err)
 	}
 	return nil
 }
-
-type onlyWriter struct{ io.Writer }
 
 type ctxReader struct {
 	ctx context.Context // of the copy that is running
@@ -300,7 +424,7 @@ func (c *Cache) makeRoom(need int64) error {
 		if err != nil {
 			continue // evicted by hand
 		}
-		total += info.Size()
+		total += taken(info)
 		if links(info) == 1 {
 			idle = append(idle, info)
 		}
@@ -318,7 +442,7 @@ func (c *Cache) makeRoom(need int64) error {
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("evict cached file: %w", err)
 		}
-		total -= info.Size()
+		total -= taken(info)
 	}
 	if total+need > limit {
 		return fmt.Errorf("%w: %d bytes of data files are needed, and of its %d bytes %d are in use; bound ts in the query, or give it more room",
@@ -358,8 +482,10 @@ func (c *Cache) sweepUses() (int64, error) {
 		for _, f := range files {
 			info, err := f.Info()
 			// A use's own links to copies are counted where the copies are.
-			if err == nil && (strings.HasPrefix(f.Name(), "tmp-") || links(info) == 1) {
-				total += info.Size()
+			if n, ok := reserved(f.Name()); ok {
+				total += n
+			} else if err == nil && links(info) == 1 {
+				total += taken(info)
 			}
 		}
 	}
@@ -374,6 +500,24 @@ func dead(dir string) bool {
 	}
 	defer f.Close()
 	return unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB) == nil
+}
+
+// reserved is what a copy that is being fetched will take.
+func reserved(name string) (n int64, ok bool) {
+	if !strings.HasPrefix(name, "tmp-") {
+		return 0, false
+	}
+	n, err := strconv.ParseInt(name[strings.LastIndexByte(name, '-')+1:], 10, 64)
+	return n, err == nil
+}
+
+// taken is what a file takes of the disk: not its holes.
+func taken(info os.FileInfo) int64 {
+	st, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return info.Size()
+	}
+	return min(info.Size(), st.Blocks*512)
 }
 
 func links(info os.FileInfo) uint64 {

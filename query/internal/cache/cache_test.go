@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -31,7 +32,7 @@ func origin(t *testing.T, n int) (store.FS, []File) {
 	for i := range n {
 		p := fmt.Sprintf("tables/a/data/%d.parquet", i)
 		storetest.Put(t, l, p, bytes.Repeat([]byte{byte(i)}, fileSize))
-		files = append(files, File{p, fileSize})
+		files = append(files, File{Path: p, Size: fileSize})
 	}
 	return l, files
 }
@@ -157,10 +158,10 @@ func TestFailuresLeaveNothingBehind(t *testing.T) {
 	dir := t.TempDir()
 	c := New(origin, "hdfs://x", dir, 10*fileSize, 2)
 	u := use(t, c)
-	if _, _, err := u.Get(t.Context(), []File{files[0], {"tables/a/data/gone.parquet", fileSize}}); !errors.Is(err, fs.ErrNotExist) {
+	if _, _, err := u.Get(t.Context(), []File{files[0], {Path: "tables/a/data/gone.parquet", Size: fileSize}}); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("a file that is gone: got %v, want %v", err, fs.ErrNotExist)
 	}
-	if _, _, err := u.Get(t.Context(), []File{{files[1].Path, fileSize + 1}}); err == nil || !strings.Contains(err.Error(), "the table says 1001") {
+	if _, _, err := u.Get(t.Context(), []File{{Path: files[1].Path, Size: fileSize + 1}}); err == nil || !strings.Contains(err.Error(), "the table says 1001") {
 		t.Errorf("a file of another length: got %v", err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
@@ -208,7 +209,7 @@ func TestManyUsersAtOnceStayWithinTheBound(t *testing.T) {
 					return
 				}
 				want := []File{files[(i+p)%12], files[(i*5+p)%12]}
-				if want[0] == want[1] {
+				if want[0].Path == want[1].Path {
 					want = want[:1]
 				}
 				paths, _, err := u.Get(t.Context(), want)
@@ -231,5 +232,82 @@ func TestManyUsersAtOnceStayWithinTheBound(t *testing.T) {
 	list, err := os.ReadDir(filepath.Join(dir, "files"))
 	if err != nil || len(list) > 8 {
 		t.Errorf("got %d copies, %v; want at most 8", len(list), err)
+	}
+}
+
+func TestPartsOfFilesAreCopiedAloneAndCountAsSuch(t *testing.T) {
+	l, err := local.New(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	const size, page = 1 << 20, 4096
+	body := make([]byte, size)
+	for i := range body {
+		body[i] = byte(i/page + 1)
+	}
+	storetest.Put(t, l, "a.parquet", body)
+	file := func(part string, ranges ...Range) File {
+		return File{Path: "a.parquet", Size: size, Part: part, Ranges: func(r io.ReaderAt, n int64) ([]Range, error) {
+			if n != size {
+				return nil, fmt.Errorf("got size %d", n)
+			}
+			return ranges, nil
+		}}
+	}
+	look := func(paths []string, ranges ...Range) {
+		t.Helper()
+		b, err := os.ReadFile(paths[0])
+		if err != nil || len(b) != size {
+			t.Fatalf("got %d bytes, %v", len(b), err)
+		}
+		for _, r := range ranges {
+			if !bytes.Equal(b[r.First:r.Last], body[r.First:r.Last]) {
+				t.Errorf("bytes %v are others", r)
+			}
+		}
+	}
+	get := func(u *Use, f File) ([]string, int) {
+		t.Helper()
+		paths, fetched, err := u.Get(t.Context(), []File{f})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return paths, fetched
+	}
+	c := New(l, "hdfs://x", t.TempDir(), 48*page, 2)
+	u := use(t, c)
+	ends := []Range{{size - page, size + 5}, {0, page}, {page / 2, 2 * page}}
+	paths, fetched := get(u, file("ends", ends...))
+	if look(paths, Range{0, 2 * page}, Range{size - page, size}); fetched != 1 {
+		t.Errorf("fetched %d", fetched)
+	}
+	middle := Range{64 * page, 96 * page}
+	paths, _ = get(u, file("middle", middle))
+	look(paths, middle)
+	if _, fetched := get(u, file("ends", ends...)); fetched != 0 {
+		t.Errorf("again: fetched %d", fetched)
+	}
+	// 35 pages of 48 are in use.
+	if _, _, err := u.Get(t.Context(), []File{file("more", Range{100 * page, 120 * page})}); !errors.Is(err, ErrFull) {
+		t.Errorf("got %v, want ErrFull", err)
+	}
+	if _, _, err := u.Get(t.Context(), []File{file("")}); !errors.Is(err, ErrFull) {
+		t.Errorf("the whole file: got %v, want ErrFull", err)
+	}
+	get(u, file("less", Range{100 * page, 110 * page}))
+	if err := u.Close(); err != nil {
+		t.Fatal(err)
+	}
+	// Where the whole file is, its parts are not fetched.
+	c = New(l, "hdfs://x", t.TempDir(), 2*size, 2)
+	u = use(t, c)
+	get(u, file(""))
+	if paths, fetched := get(u, file("ends", ends...)); fetched != 0 {
+		t.Errorf("a part of a whole copy: fetched %d", fetched)
+	} else {
+		look(paths, Range{0, size})
+	}
+	if err := u.Close(); err != nil {
+		t.Fatal(err)
 	}
 }

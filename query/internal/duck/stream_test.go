@@ -122,6 +122,7 @@ func TestAStreamEndsWithItsContext(t *testing.T) {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
 	p := &numbered{parts: 1 << 40}
 	id, remove := db.AddStream(ctx, Stream{Columns: numberedColumns, Threads: 2, Open: func(columns []int) (Parts, error) {
 		p.columns = columns

@@ -21,6 +21,10 @@ type Statement struct {
 	Tables map[string]*Table
 	// Functions are the names of the functions that it calls, in lower case.
 	Functions map[string]bool
+	// Words are all texts in it, in lower case. Where Named is set, it needs no column
+	// of a table whose name is not among them.
+	Words map[string]bool
+	Named bool
 }
 
 // Table is what a statement asks of one name.
@@ -121,6 +125,7 @@ func Parse(tree string) (*Statement, error) {
 		return nil, err
 	}
 	w.finish()
+	w.st.Words, w.st.Named = wordsOf(node)
 	if _, ok := topOf(node); ok {
 		if t := w.entry(text(object(node["from_table"])["table_name"])); t.top != nil {
 			t.top.Root = true
