@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/akupara/akupara/query/internal/duck"
 )
@@ -40,13 +41,18 @@ func TestDividedTimesAreThoseOfTheCalendar(t *testing.T) {
 		t.Errorf("date_trunc is not divided: %s", plan)
 	}
 	differing := 0
+	seed := uint64(time.Now().UnixNano())
+	rnd := rand.New(rand.NewPCG(seed, 1))
 	same := func(expr string) {
+		if rnd.IntN(8) > 0 { // some of them in each run
+			return
+		}
 		sql := "SELECT CAST(" + expr + " AS VARCHAR), typeof(" + expr + ")"
 		got, gotErr := each1(t, e, sql)
 		want, wantErr := text2(t, c, sql)
 		if got != want || (gotErr == nil) != (wantErr == nil) {
 			if differing++; differing < 20 {
-				t.Errorf("%s: got %s, %v; want %s, %v", expr, got, gotErr, want, wantErr)
+				t.Errorf("seed %d: %s: got %s, %v; want %s, %v", seed, expr, got, gotErr, want, wantErr)
 			}
 		}
 	}

@@ -2,9 +2,10 @@
 // data files that the tables' own metadata select.
 //
 // A statement sees one version of each table that it names. Only files that
-// may hold rows within its bounds on ts are looked at; those of a store that
-// is not on the local disk are fetched into a bounded cache first. Nothing is
-// locked, so queries run beside live daemons.
+// may hold rows within its bounds on ts are looked at, or the newest ones where it
+// takes the newest rows; the columns that it names are copied from a store that is
+// not on the local disk into a bounded cache, all at once or one file after the
+// other. Nothing is locked, so queries run beside live daemons.
 //
 // Statements come from anyone: only what reads is let through, only the
 // tables' files can be read, and DuckDB's settings can't be changed.

@@ -1,6 +1,7 @@
 package query
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -60,6 +61,11 @@ func columnRanges(r io.ReaderAt, size int64, ids map[int32]bool) ([]cache.Range,
 	if n, err := r.ReadAt(tail.bytes, tail.from); n < len(tail.bytes) {
 		return nil, fmt.Errorf("read footer: %w", err)
 	}
+	// It says itself how long it is; no more is read than there is.
+	footer := size - 8 - int64(footerLength(tail.bytes))
+	if size < 12 || footer < 4 {
+		return nil, errors.New("read footer: the file is too short for it, or damaged")
+	}
 	f, err := parquet.OpenFile(tail, size, parquet.SkipPageIndex(true), parquet.SkipBloomFilters(true))
 	if err != nil {
 		return nil, fmt.Errorf("read footer: %w", err)
@@ -67,7 +73,6 @@ func columnRanges(r io.ReaderAt, size int64, ids map[int32]bool) ([]cache.Range,
 	meta := f.Metadata()
 	all := []cache.Range{{First: 0, Last: size}}
 	wanted := wantedLeaves(meta.Schema, ids)
-	footer := size - 8 - int64(footerLength(tail.bytes))
 	out := []cache.Range{{First: 0, Last: 4}, {First: footer, Last: size}}
 	for _, g := range meta.RowGroups {
 		if len(g.Columns) != len(wanted) {
@@ -93,7 +98,11 @@ func columnRanges(r io.ReaderAt, size int64, ids map[int32]bool) ([]cache.Range,
 	return out, nil
 }
 
+// footerLength is what the last bytes of a file say.
 func footerLength(tail []byte) uint32 {
+	if len(tail) < 8 {
+		return 0
+	}
 	b := tail[len(tail)-8:]
 	return uint32(b[0]) | uint32(b[1])<<8 | uint32(b[2])<<16 | uint32(b[3])<<24
 }

@@ -29,7 +29,8 @@ func (a *app) query() *cobra.Command {
 		Short: "Ask the tables by SQL (DuckDB)",
 		Long: `Answers one statement over the tables of the store, each named as its data type
 (in double quotes where it has a -). It reads beside live daemons. Conditions on
-ts keep it from reading the files that can't match. "show tables" and
+ts, and "order by ts desc limit N", keep it from reading the files that can't match;
+"explain SELECT …" says which are read, and why others are not. "show tables" and
 "describe TYPE" work, too.`,
 		Example: `  akupara query "show tables"
   akupara query "select level, count(*) from hadoop where ts > now() - interval 1 hour group by all"
@@ -145,7 +146,11 @@ func (a *app) withEngine(ctx context.Context, use func(ctx context.Context, p pa
 }
 
 func (a *app) engine(ctx context.Context, p parts, use func(ctx context.Context, p parts, e *query.Engine) error) error {
-	e, err := openEngine(p.fs, p.Store.V.String(), query.Options{CacheDir: p.cacheDir()})
+	opts := query.Options{CacheDir: p.cacheDir()}
+	if web, problems := decodeWeb(p.Web); len(problems) == 0 {
+		opts.CacheBytes, opts.MemoryLimit = int64(web.Cache), int64(web.Memory)
+	}
+	e, err := openEngine(p.fs, p.Store.V.String(), opts)
 	if err != nil {
 		return err
 	}
