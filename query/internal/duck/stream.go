@@ -3,12 +3,12 @@ package duck
 /*
 #include <stdlib.h>
 
-void akupara_stream_bind(void *);
-void akupara_stream_init(void *);
-void akupara_stream_local_init(void *);
-void akupara_stream_next(void *, void *);
-void akupara_stream_free(void *);
-typedef void (*akupara_pointer)(void);
+void akuparaStreamBind(void *);
+void akuparaStreamInit(void *);
+void akuparaStreamLocalInit(void *);
+void akuparaStreamNext(void *, void *);
+void akuparaStreamFree(void *);
+typedef void (*akuparaPointer)(void);
 */
 import "C"
 
@@ -86,10 +86,10 @@ func (d *DB) EnableStreams() error {
 	mapping.TableFunctionAddParameter(f, id)
 	mapping.TableFunctionSupportsProjectionPushdown(f, true)
 	mapping.TableFunctionSetExtraInfo(f, newHandle(d.streams), freeHandle)
-	mapping.TableFunctionSetBind(f, unsafe.Pointer(C.akupara_pointer(C.akupara_stream_bind)))
-	mapping.TableFunctionSetInit(f, unsafe.Pointer(C.akupara_pointer(C.akupara_stream_init)))
-	mapping.TableFunctionSetLocalInit(f, unsafe.Pointer(C.akupara_pointer(C.akupara_stream_local_init)))
-	mapping.TableFunctionSetFunction(f, unsafe.Pointer(C.akupara_pointer(C.akupara_stream_next)))
+	mapping.TableFunctionSetBind(f, unsafe.Pointer(C.akuparaPointer(C.akuparaStreamBind)))
+	mapping.TableFunctionSetInit(f, unsafe.Pointer(C.akuparaPointer(C.akuparaStreamInit)))
+	mapping.TableFunctionSetLocalInit(f, unsafe.Pointer(C.akuparaPointer(C.akuparaStreamLocalInit)))
+	mapping.TableFunctionSetFunction(f, unsafe.Pointer(C.akuparaPointer(C.akuparaStreamNext)))
 	if mapping.RegisterTableFunction(c.conn, f) == mapping.StateError {
 		return fmt.Errorf("register the table function %s", StreamFunction)
 	}
@@ -126,7 +126,7 @@ func (o *openStream) fail(err error) error {
 }
 
 // Go's values are known to DuckDB by a handle in memory of C.
-var freeHandle = unsafe.Pointer(C.akupara_pointer(C.akupara_stream_free))
+var freeHandle = unsafe.Pointer(C.akuparaPointer(C.akuparaStreamFree))
 
 func newHandle(v any) unsafe.Pointer {
 	p := C.malloc(C.size_t(unsafe.Sizeof(cgo.Handle(0))))
@@ -136,8 +136,8 @@ func newHandle(v any) unsafe.Pointer {
 
 func fromHandle[T any](p unsafe.Pointer) T { return (*(*cgo.Handle)(p)).Value().(T) }
 
-//export akupara_stream_free
-func akupara_stream_free(p unsafe.Pointer) {
+//export akuparaStreamFree
+func akuparaStreamFree(p unsafe.Pointer) {
 	h := *(*cgo.Handle)(p)
 	if r, ok := h.Value().(*streamReader); ok {
 		r.close()
@@ -146,8 +146,8 @@ func akupara_stream_free(p unsafe.Pointer) {
 	C.free(p)
 }
 
-//export akupara_stream_bind
-func akupara_stream_bind(p unsafe.Pointer) {
+//export akuparaStreamBind
+func akuparaStreamBind(p unsafe.Pointer) {
 	info := mapping.BindInfo{Ptr: p}
 	t := fromHandle[*streams](mapping.BindGetExtraInfo(info))
 	v := mapping.BindGetParameter(info, 0)
@@ -185,8 +185,8 @@ type streamScan struct {
 	columns int
 }
 
-//export akupara_stream_init
-func akupara_stream_init(p unsafe.Pointer) {
+//export akuparaStreamInit
+func akuparaStreamInit(p unsafe.Pointer) {
 	info := mapping.InitInfo{Ptr: p}
 	o := fromHandle[*openStream](mapping.InitGetBindData(info))
 	var columns []int
@@ -212,13 +212,13 @@ type streamReader struct {
 	done func()
 }
 
-//export akupara_stream_local_init
-func akupara_stream_local_init(p unsafe.Pointer) {
+//export akuparaStreamLocalInit
+func akuparaStreamLocalInit(p unsafe.Pointer) {
 	mapping.InitSetInitData(mapping.InitInfo{Ptr: p}, newHandle(&streamReader{}), freeHandle)
 }
 
-//export akupara_stream_next
-func akupara_stream_next(p, out unsafe.Pointer) {
+//export akuparaStreamNext
+func akuparaStreamNext(p, out unsafe.Pointer) {
 	info := mapping.FunctionInfo{Ptr: p}
 	scan := fromHandle[*streamScan](mapping.FunctionGetInitData(info))
 	reader := fromHandle[*streamReader](mapping.FunctionGetLocalInitData(info))
