@@ -20,7 +20,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"maps"
 	"slices"
 
 	"github.com/akupara/akupara/chunk"
@@ -167,11 +166,9 @@ func (a *auditor) run(ctx context.Context) error {
 		if err := a.trouble(ctx, dataType); err != nil {
 			return err
 		}
-		set, err := a.table(ctx, dataType)
-		if err != nil {
+		if err := a.table(ctx, dataType, published[dataType], aside[dataType]); err != nil {
 			return err
 		}
-		a.judge(dataType, set, published[dataType], aside[dataType])
 		delete(published, dataType)
 		delete(aside, dataType)
 	}
@@ -183,31 +180,18 @@ func (a *auditor) run(ctx context.Context) error {
 		}
 	}
 	for dataType, set := range published {
-		a.judge(dataType, coverage.Set{}, set, aside[dataType])
+		if err := a.judge(dataType, nothing, set, aside[dataType]); err != nil {
+			return err
+		}
 		delete(aside, dataType)
 	}
 	for dataType, files := range aside {
-		a.judge(dataType, coverage.Set{}, nil, files)
+		if err := a.judge(dataType, nothing, nil, files); err != nil {
+			return err
+		}
 	}
 	a.sort()
 	return nil
-}
-
-// judge takes in the streams of one type: what its table holds, what published
-// sink files hold, and what is in quarantine. held is nil where it is not known:
-// then nothing can be said of them.
-func (a *auditor) judge(dataType string, held, published coverage.Set, aside []quarantined) {
-	if held == nil {
-		a.note("%s: what its table holds is not known, and was not compared with what came", dataType)
-		return
-	}
-	for i := range aside {
-		aside[i].tell(held)
-	}
-	known := a.streams(dataType, held, published)
-	for i := range aside {
-		a.missing(dataType, &aside[i], known)
-	}
 }
 
 func (a *auditor) note(format string, args ...any) {
@@ -218,8 +202,6 @@ func (a *auditor) sort() {
 	for _, list := range [][]Range{a.Gaps, a.Overlaps, a.Lost, a.Dropped, a.PerhapsDoubled, a.Hidden, a.Uncovered} {
 		slices.SortFunc(list, compare)
 	}
-	a.HiddenTotal, a.UncoveredTotal = int64(len(a.Hidden)), int64(len(a.Uncovered))
-	a.Hidden, a.Uncovered = a.Hidden[:min(len(a.Hidden), MaxOverlaps)], a.Uncovered[:min(len(a.Uncovered), MaxOverlaps)]
 	a.sortForks()
 	slices.Sort(a.Unreadable)
 	slices.SortStableFunc(a.Quarantined, func(x, y Quarantined) int { return compare(x.Range, y.Range) })
@@ -230,43 +212,6 @@ func (a *auditor) sort() {
 func compare(a, b Range) int {
 	return cmp.Or(cmp.Compare(a.Type, b.Type), cmp.Compare(a.Host, b.Host), cmp.Compare(a.Source, b.Source),
 		cmp.Compare(a.Stream, b.Stream), cmp.Compare(a.First, b.First))
-}
-
-// streams takes in the streams of one type: what its table holds, and what
-// published sink files hold. It returns both together.
-func (a *auditor) streams(dataType string, held, published coverage.Set) coverage.Set {
-	known := held
-	if len(published) > 0 {
-		known = coverage.Set{}
-		maps.Copy(known, held)
-	}
-	for _, st := range held {
-		a.Bytes += st.Ranges.Len()
-	}
-	for id, p := range published {
-		st := held[id]
-		if st == nil {
-			st = coverage.NewStream(p.Host, p.Source)
-		}
-		for _, r := range p.Ranges {
-			a.Unpublished += st.Ranges.Missing(r).Len()
-		}
-		both := coverage.Set{id: st}.Clone()
-		both.Merge(coverage.Set{id: p})
-		known[id] = both[id]
-	}
-	families := familiesOf(known)
-	for id, st := range known {
-		if coverage.Base(id) == "" && families[id] == nil {
-			a.gaps(dataType, id, st)
-			a.stream(dataType, id, st, st.Ranges)
-		}
-	}
-	for root, forks := range families {
-		a.family(dataType, root, forks, known)
-	}
-	a.doubtful(dataType, known, held)
-	return known
 }
 
 func (a *auditor) gaps(dataType, id string, st *coverage.Stream) {

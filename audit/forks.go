@@ -24,21 +24,6 @@ type Fork struct {
 	Cause  string `json:"cause"`
 }
 
-// familiesOf returns the forks of a set's streams, by the stream that they all go
-// back to.
-func familiesOf(set coverage.Set) map[string][]string {
-	var out map[string][]string
-	for id := range set {
-		if coverage.Base(id) != "" {
-			if out == nil {
-				out = map[string][]string{}
-			}
-			out[coverage.Root(id)] = append(out[coverage.Root(id)], id)
-		}
-	}
-	return out
-}
-
 // family takes in a stream with all its forks. Repetitions of what one of them
 // holds were dropped, whichever they came for: a hole is one of all of them.
 func (a *auditor) family(dataType, root string, forks []string, known coverage.Set) {
@@ -97,43 +82,75 @@ func originOf(st *coverage.Stream) origin {
 	return origin{st.Host, dir + rotation.ReplaceAllString(name, "")}
 }
 
-// doubtful lists what may be in the table twice: what a fork has that could not
-// be compared, and what an agent sent that had lost its state, where the table
-// holds an older stream of the same host and source.
-func (a *auditor) doubtful(dataType string, known, held coverage.Set) {
-	older := map[origin][]string{}
-	for _, st := range known {
-		if len(st.Doubtful) > 0 {
-			older[originOf(st)] = nil
-		}
-	}
-	if len(older) == 0 {
-		return
-	}
-	for id, st := range held {
-		o := originOf(st)
-		if list, wanted := older[o]; wanted && len(st.Ranges) > 0 {
-			older[o] = append(list, id)
-		}
-	}
-	for id, st := range known {
-		var twice chunk.Ranges
-		for _, r := range st.Doubtful {
-			twice = twice.AddAll(st.Ranges.Covered(r))
-		}
-		if coverage.Base(id) == "" && !slices.ContainsFunc(older[originOf(st)], func(other string) bool {
-			return coverage.Root(other) != id && !held[other].Since.After(since(held[id]))
-		}) {
-			continue
-		}
-		a.PerhapsDoubled = append(a.PerhapsDoubled, ranges(dataType, id, st, twice)...)
-	}
+// doubts are the streams of one type of which something may be in the table twice:
+// what a fork has that could not be compared, and what an agent sent that had lost
+// its state, where the table holds an older stream of the same host and source.
+type doubts struct {
+	streams map[string]*doubt
+	oldest  map[origin][2]aged // of those streams' origins, of two families
 }
 
-// since is when a stream came into the table; one that is not there yet comes now.
-func since(st *coverage.Stream) time.Time {
-	if st == nil {
-		return time.Now()
+// doubt is what may be twice of one stream.
+type doubt struct {
+	stream *coverage.Stream
+	twice  chunk.Ranges
+	since  time.Time // when it came into the table
+}
+
+// aged is a stream's family, and when it came into the table.
+type aged struct {
+	root  string
+	since time.Time
+}
+
+// add notes the doubtful parts of a stream; held is what the table has of it.
+func (d *doubts) add(id string, known, held *coverage.Stream) {
+	if len(known.Doubtful) == 0 {
+		return
 	}
-	return st.Since
+	x := &doubt{stream: known, since: time.Now()} // one that is not there yet comes now
+	if held != nil {
+		x.since = held.Since
+	}
+	for _, r := range known.Doubtful {
+		x.twice = x.twice.AddAll(known.Ranges.Covered(r))
+	}
+	if d.streams == nil {
+		d.streams, d.oldest = map[string]*doubt{}, map[origin][2]aged{}
+	}
+	d.streams[id] = x
+	d.oldest[originOf(known)] = [2]aged{}
+}
+
+// compare notes how old a stream is that the table holds.
+func (d *doubts) compare(id string, held *coverage.Stream) {
+	o := originOf(held)
+	two, wanted := d.oldest[o]
+	if !wanted || len(held.Ranges) == 0 {
+		return
+	}
+	x := aged{coverage.Root(id), held.Since}
+	switch {
+	case two[0].root == "" || x.root == two[0].root && x.since.Before(two[0].since):
+		two[0] = x
+	case x.root == two[0].root:
+	case x.since.Before(two[0].since):
+		two[0], two[1] = x, two[0]
+	case two[1].root == "" || x.since.Before(two[1].since):
+		two[1] = x
+	}
+	d.oldest[o] = two
+}
+
+// tell lists them.
+func (a *auditor) doubtful(dataType string, d *doubts) {
+	for id, x := range d.streams {
+		two := d.oldest[originOf(x.stream)]
+		older := slices.ContainsFunc(two[:], func(other aged) bool {
+			return other.root != "" && other.root != id && !other.since.After(x.since)
+		})
+		if older || coverage.Base(id) != "" {
+			a.PerhapsDoubled = append(a.PerhapsDoubled, ranges(dataType, id, x.stream, x.twice)...)
+		}
+	}
 }

@@ -103,28 +103,34 @@ func (a *auditor) trouble(ctx context.Context, dataType string) error {
 	return nil
 }
 
-// table takes in one table, and returns its coverage: nil where damage keeps it
-// from being known.
-func (a *auditor) table(ctx context.Context, dataType string) (coverage.Set, error) {
+// table takes in one table, and judges its streams.
+func (a *auditor) table(ctx context.Context, dataType string, published coverage.Set, aside []quarantined) error {
 	switch err := a.health(ctx, dataType); {
-	case errors.Is(err, fs.ErrNotExist):
-		return coverage.Set{}, nil // none of its runs has gone through
+	case errors.Is(err, fs.ErrNotExist): // none of its runs has gone through
+		return a.judge(dataType, nothing, published, aside)
 	case err != nil:
-		return nil, err
+		return err
 	}
-	set, err := a.rows(ctx, dataType)
-	switch {
-	case ctx.Err() != nil:
-		return nil, ctx.Err()
-	case err != nil:
+	t, err := a.rows(ctx, dataType)
+	if err == nil {
+		before := a.Report
+		open := func() (coverage.Source, func(), error) { return t.CoverageSource(ctx) }
+		if err = a.judge(dataType, open, published, aside); err != nil {
+			a.Report = before
+		}
+	}
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if err != nil {
 		// Damage to one table, or a file of it that the store can't read, keeps no
 		// other from being audited.
 		if !slices.ContainsFunc(a.Damaged, func(d Damaged) bool { return d.Type == dataType && d.Kind != kindSink }) {
 			a.damage(dataType, path.Join(store.Tables, dataType), kindTable, err)
 		}
-		return nil, nil
+		a.note("%s: what its table holds is not known, and was not compared with what came", dataType)
 	}
-	return set, nil
+	return nil
 }
 
 // health looks at all files of a table but what is in its data files.
@@ -152,8 +158,8 @@ func (a *auditor) health(ctx context.Context, dataType string) error {
 	return nil
 }
 
-// rows takes in the rows of a table, and returns its coverage.
-func (a *auditor) rows(ctx context.Context, dataType string) (coverage.Set, error) {
+// rows takes in the rows of a table.
+func (a *auditor) rows(ctx context.Context, dataType string) (*table.Table, error) {
 	t, err := table.Open(ctx, a.fs, a.baseURI, dataType)
 	if err != nil {
 		return nil, fmt.Errorf("open table %s: %w", dataType, err)
@@ -165,15 +171,11 @@ func (a *auditor) rows(ctx context.Context, dataType string) (coverage.Set, erro
 	for _, f := range files {
 		a.Records += f.Records
 	}
-	set, err := t.Coverage(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("read coverage of table %s: %w", dataType, err)
-	}
-	if err := a.overlaps(ctx, dataType, files, set); err != nil {
-		if ctx.Err() != nil {
+	if err := a.overlaps(ctx, dataType, t, files); err != nil {
+		if unknown := (*unknownError)(nil); ctx.Err() != nil || errors.As(err, &unknown) {
 			return nil, err
 		}
 		a.damage(dataType, path.Join(store.Tables, dataType), kindTable, err)
 	}
-	return set, nil
+	return t, nil
 }

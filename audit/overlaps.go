@@ -19,11 +19,12 @@ const maxAsked = 1000
 // its coverage. Data files say what their rows cover, so that nothing of a file is
 // read but its footer, and that once; rows are only looked at where files don't
 // say, or say that they have the same.
-func (a *auditor) overlaps(ctx context.Context, dataType string, files []table.File, covered coverage.Set) error {
-	h := newHeld()
+func (a *auditor) overlaps(ctx context.Context, dataType string, t *table.Table, files []table.File) error {
+	h := newHeld(a.memoryDir())
 	if !a.opts.Deep {
 		h = a.recall(dataType, files)
 	}
+	defer h.close()
 	damaged := len(a.Damaged)
 	whole := true
 	var fresh []table.File
@@ -47,6 +48,9 @@ func (a *auditor) overlaps(ctx context.Context, dataType string, files []table.F
 	}
 	whole = whole && damaged == len(a.Damaged)
 	before := a.OverlapsTotal
+	if err := h.join(); err != nil {
+		return err
+	}
 	if plain {
 		if err := a.plain(ctx, dataType, h); err != nil {
 			return err
@@ -59,7 +63,9 @@ func (a *auditor) overlaps(ctx context.Context, dataType string, files []table.F
 		return err
 	}
 	if whole {
-		a.compare(dataType, h, covered)
+		if err := a.compare(ctx, dataType, h, t); err != nil {
+			return err
+		}
 	}
 	if whole && a.OverlapsTotal == before {
 		a.remember(dataType, h)
@@ -98,20 +104,23 @@ func (a *auditor) plain(ctx context.Context, dataType string, h *held) error {
 // across looks for rows of the files that don't say what theirs cover in what the
 // others cover.
 func (a *auditor) across(ctx context.Context, dataType string, h *held) error {
+	if len(h.hulls) == 0 {
+		return nil
+	}
 	near := map[string]chunk.Ranges{}
-	for id, hull := range h.hulls {
-		if st := h.ranges[id]; st != nil && len(hull.Ranges) > 0 {
+	err := h.each(func(id string, st *coverage.Stream) {
+		if hull := h.hulls[id]; hull != nil && len(hull.Ranges) > 0 {
 			if both := st.Ranges.Covered(hull.Ranges[0]); len(both) > 0 {
 				near[id] = both
 			}
 		}
-	}
-	if len(near) == 0 {
-		return nil
+	})
+	if err != nil || len(near) == 0 {
+		return err
 	}
 	among := func(p string) bool { _, is := h.plain[p]; return is }
 	sql := fmt.Sprintf(`SELECT stream, seq FROM "%s" WHERE stream IN (%s)`, dataType, quoted(streamsOf(near, maxAsked)))
-	_, err := a.engine.EachIn(ctx, among, sql, func(_ []query.Column, row []query.Cell) error {
+	_, err = a.engine.EachIn(ctx, among, sql, func(_ []query.Column, row []query.Cell) error {
 		seq, err := number(row[1])
 		if r := (chunk.Range{First: seq, Last: seq + 1}); err == nil && near[row[0].Text].Overlaps(r) {
 			h.doubled(strings.Clone(row[0].Text), chunk.Ranges{r})
@@ -135,16 +144,15 @@ func (a *auditor) twice(ctx context.Context, dataType string, h *held) error {
 	if err != nil {
 		return err
 	}
-	for id, list := range h.twice {
-		if found[id] {
-			continue
+	return h.each(func(id string, st *coverage.Stream) {
+		list, is := h.twice[id]
+		if !is || found[id] {
+			return
 		}
-		st := h.ranges[id]
 		more := ranges(dataType, id, st, list)
 		a.OverlapsTotal += int64(len(more))
 		a.Overlaps = append(a.Overlaps, more[:min(len(more), max(MaxOverlaps-len(a.Overlaps), 0))]...)
-	}
-	return nil
+	})
 }
 
 // group finds the rows of a table that are twice in these files, and returns their

@@ -75,14 +75,9 @@ func (q *quarantined) tell(set coverage.Set) {
 	}
 }
 
-// missing lists what the file has of streams and nobody else: known is what tables
-// and the sink files in raw/ hold.
-func (a *auditor) missing(dataType string, q *quarantined, known coverage.Set) {
-	families := map[string]chunk.Ranges{}
-	for id, st := range known {
-		root := coverage.Root(id)
-		families[root] = families[root].AddAll(st.Ranges)
-	}
+// missing lists what the file has of streams and nobody else: families are what
+// tables and the sink files in raw/ hold of its families, by their roots.
+func (a *auditor) missing(dataType string, q *quarantined, families map[string]chunk.Ranges) {
 	for _, p := range q.parts {
 		root := coverage.Root(p.Stream)
 		missing := families[root].Missing(chunk.Range{First: p.First, Last: p.Last})

@@ -24,18 +24,25 @@ type held struct {
 	// don't, because an older version wrote them or it was too much to say. Both
 	// by path, with their sizes.
 	told, plain map[string]int64
-	// ranges are what the rows of told cover, and hulls, of each stream in plain,
-	// the offsets from its first row to behind its last one.
-	ranges, hulls coverage.Set
+	// files and ranges are what the rows of told cover: sorted files, in which most
+	// of it is, and what came since.
+	files  []*sortedFile
+	ranges coverage.Set
+	// hulls are, of each stream in plain, the offsets from its first row to behind
+	// its last one.
+	hulls coverage.Set
 
+	dir     string                   // where files are made
+	size    int                      // of ranges, in ranges
 	pending map[string][]chunk.Range // to be added to ranges
 	waiting int                      // of them
 	twice   map[string]chunk.Ranges  // what two files have, by stream
+	fresh   bool                     // there is something that is not remembered
 }
 
-func newHeld() *held {
+func newHeld(dir string) *held {
 	return &held{
-		told: map[string]int64{}, plain: map[string]int64{}, ranges: coverage.Set{}, hulls: coverage.Set{},
+		told: map[string]int64{}, plain: map[string]int64{}, ranges: coverage.Set{}, hulls: coverage.Set{}, dir: dir,
 		pending: map[string][]chunk.Range{}, twice: map[string]chunk.Ranges{},
 	}
 }
@@ -44,15 +51,25 @@ func newHeld() *held {
 // linear in what a stream has.
 const maxPending = 1 << 18
 
+// maxStreams and maxRanges bound what is in memory of a table's data files.
+const (
+	maxStreams = 1 << 18
+	maxRanges  = 1 << 21
+)
+
 // add takes in what one file covers.
 func (h *held) add(set coverage.Set) {
+	h.fresh = true
 	for id, st := range set {
 		h.ranges.Stream(id, st.Host, st.Source)
 		h.pending[id] = append(h.pending[id], st.Ranges...)
 		h.waiting += len(st.Ranges)
 	}
-	if h.waiting > maxPending {
+	if h.waiting > maxPending || len(h.ranges) > maxStreams {
 		h.flush()
+	}
+	if len(h.ranges) > maxStreams || h.size > maxRanges {
+		h.spill()
 	}
 }
 
@@ -74,7 +91,9 @@ func (h *held) flush() {
 			}
 			h.doubled(id, both.AddAll(st.Ranges.Covered(r)))
 		}
+		h.size -= len(st.Ranges)
 		st.Ranges = st.Ranges.AddAll(all)
+		h.size += len(st.Ranges)
 	}
 	clear(h.pending)
 	h.waiting = 0
@@ -124,7 +143,7 @@ func (a *auditor) footers(ctx context.Context, dataType string, files []table.Fi
 			case err != nil:
 				a.damage(dataType, f.Path, string(table.KindDataFile), unwrapped(err))
 			case info.Ranges == nil:
-				h.plain[f.Path], plain = f.Size, true
+				h.plain[f.Path], plain, h.fresh = f.Size, true, true
 			default:
 				h.told[f.Path] = f.Size
 				h.add(info.Ranges)
@@ -147,35 +166,64 @@ func unwrapped(err error) error {
 
 // compare holds what the data files say that they hold against what the table says
 // that it holds.
-func (a *auditor) compare(dataType string, h *held, covered coverage.Set) {
-	for id, st := range h.ranges {
+func (a *auditor) compare(ctx context.Context, dataType string, h *held, t *table.Table) error {
+	said, err := h.source()
+	if err != nil {
+		return err
+	}
+	covered, done, err := t.CoverageSource(ctx)
+	if err != nil {
+		return &unknownError{err}
+	}
+	defer done()
+	before := a.Report
+	err = coverage.Join(func(id string, parts []*coverage.Stream) error {
+		a.compareStream(dataType, id, h, parts[0], parts[1])
+		return nil
+	}, said, covered)
+	if err != nil {
+		a.Report = before
+		return &unknownError{err}
+	}
+	return nil
+}
+
+// unknownError says that it can't be known what a table holds.
+type unknownError struct{ error }
+
+func (e *unknownError) Unwrap() error { return e.error }
+
+// compareStream compares what data files and the table say of one stream; nil is
+// nothing.
+func (a *auditor) compareStream(dataType, id string, h *held, has, covered *coverage.Stream) {
+	if has != nil {
 		var unknown chunk.Ranges
-		for _, r := range st.Ranges {
-			if c := covered[id]; c != nil {
-				unknown = append(unknown, c.Ranges.Missing(r)...)
+		for _, r := range has.Ranges {
+			if covered != nil {
+				unknown = append(unknown, covered.Ranges.Missing(r)...)
 			} else {
 				unknown = append(unknown, r)
 			}
 		}
-		a.Uncovered = append(a.Uncovered, ranges(dataType, id, st, unknown)...)
+		a.UncoveredTotal += int64(len(unknown))
+		a.Uncovered = append(a.Uncovered, ranges(dataType, id, has, unknown[:min(len(unknown), MaxOverlaps-len(a.Uncovered))])...)
 	}
-	for id, st := range covered {
-		has := h.ranges[id]
-		if len(h.plain) > 0 && (has == nil || h.hulls[id] != nil) {
-			continue // files that don't say may have the rest
+	if covered == nil || len(h.plain) > 0 && (has == nil || h.hulls[id] != nil) {
+		return // files that don't say may have the rest
+	}
+	var hidden chunk.Ranges
+	for _, r := range covered.Ranges {
+		if has != nil {
+			hidden = append(hidden, has.Ranges.Missing(r)...)
+		} else {
+			hidden = append(hidden, r)
 		}
-		var hidden chunk.Ranges
-		for _, r := range st.Ranges {
-			if has != nil {
-				hidden = append(hidden, has.Ranges.Missing(r)...)
-			} else {
-				hidden = append(hidden, r)
-			}
-		}
-		for _, r := range hidden {
-			// Bytes that are no record, in a run without any, count as dropped.
-			a.Hidden = append(a.Hidden, ranges(dataType, id, st, st.Dropped.Missing(r))...)
-		}
+	}
+	for _, r := range hidden {
+		// Bytes that are no record, in a run without any, count as dropped.
+		rest := covered.Dropped.Missing(r)
+		a.HiddenTotal += int64(len(rest))
+		a.Hidden = append(a.Hidden, ranges(dataType, id, covered, rest[:min(len(rest), MaxOverlaps-len(a.Hidden))])...)
 	}
 }
 

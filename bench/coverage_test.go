@@ -3,6 +3,7 @@ package bench
 import (
 	"context"
 	"fmt"
+	"os/exec"
 	"path/filepath"
 	"sync/atomic"
 	"testing"
@@ -39,6 +40,7 @@ func seen(b *testing.B, root string, n int) {
 			end := int64(1000 + i%50_000)
 			s.Cover(chunk.Range{First: 0, Last: end / 2}, uint32(i))
 			s.Cover(chunk.Range{First: end / 2, Last: end}, uint32(i)*7)
+			s.Tell(chunk.Dropped, chunk.Range{First: 0, Last: end}) // no data file has rows of it
 			s.Tell(chunk.Begin, chunk.Range{})
 			s.Tell(chunk.End, chunk.Range{First: end, Last: end})
 			s.Seen = time.Now().Add(-time.Duration(n-i) * time.Second)
@@ -112,6 +114,9 @@ func BenchmarkDemuxManyStreams(b *testing.B) {
 				}
 				got[i][what] = demuxOnce(b, dir, root)
 			}
+			config := writeConfig(b, dir, fmt.Sprintf("store: file://%s\ndata_dir: %s/data\n", root, dir))
+			u := run(b, exec.Command(binary(b, "akupara"), "audit", "--config", config))
+			b.Logf("audit, %d seen: %v CPU, %.0f MB RSS", n, u.cpu, float64(u.rss)/1e6)
 		}
 		for _, what := range []string{"new", "again", "old"} {
 			x, y := got[0][what], got[1][what]

@@ -213,21 +213,43 @@ func (t *Table) Coverage(ctx context.Context) (coverage.Set, error) {
 // family at a time. Memory does not grow with their number. It fails as Coverage
 // does, or with the error of do.
 func (t *Table) EachFamily(ctx context.Context, do func(root string, family coverage.Set) error) error {
+	src, done, err := t.CoverageSource(ctx)
+	if err != nil {
+		return err
+	}
+	defer done()
+	return coverage.EachFamily(src, do)
+}
+
+// CoverageSource returns all streams that the table knows as a source, which fails as
+// Coverage does. done is to be called when no more of it is needed.
+func (t *Table) CoverageSource(ctx context.Context) (src coverage.Source, done func(), err error) {
 	tree, _, err := t.coverageTree(ctx)
 	if err != nil {
-		return fmt.Errorf("table %s: read coverage: %w", t.dataType, t.judge(ctx, err))
+		return nil, nil, t.unread(ctx, err)
 	}
-	m, closeAll := t.merger(ctx, tree, "")
-	defer closeAll()
-	var failed error
-	err = coverage.EachFamily(m, func(root string, family coverage.Set) error {
-		failed = do(root, family)
-		return failed
-	})
-	if err != nil && failed == nil {
-		return fmt.Errorf("table %s: read coverage: %w", t.dataType, t.judge(ctx, err))
+	m, done := t.merger(ctx, tree, "")
+	return &tableSource{t, ctx, m}, done, nil
+}
+
+func (t *Table) unread(ctx context.Context, err error) error {
+	return fmt.Errorf("table %s: read coverage: %w", t.dataType, t.judge(ctx, err))
+}
+
+// tableSource says of errors whose they are.
+type tableSource struct {
+	t   *Table
+	ctx context.Context //nolint:containedctx // a Source's calls have none
+	src coverage.Source
+}
+
+// Next implements coverage.Source.
+func (s *tableSource) Next() (*coverage.Piece, error) {
+	p, err := s.src.Next()
+	if err != nil && !errors.Is(err, io.EOF) {
+		err = s.t.unread(s.ctx, err)
 	}
-	return err
+	return p, err
 }
 
 // CoverageOf returns what the table holds of the families that are wanted, near the
@@ -240,7 +262,7 @@ func (t *Table) CoverageOf(ctx context.Context, want coverage.Want) (*coverage.K
 			return l.known, nil
 		}
 	}
-	return nil, fmt.Errorf("table %s: read coverage: %w", t.dataType, t.judge(ctx, err))
+	return nil, t.unread(ctx, err)
 }
 
 // merger returns what the groups tell together of all families from that root on.
