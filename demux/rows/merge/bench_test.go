@@ -29,7 +29,7 @@ func (s *shop) minute(p parse.Parser, no, n int, overlap int64) {
 		body = fmt.Appendf(body, `%x","user":"u%d","status":%d,"bytes":%d,"dur":%.3f,"path":"/api/v1/items/%d"}`+"\n",
 			md5.Sum(fmt.Append(nil, no, i/3)), rnd.IntN(5000), []int{200, 200, 200, 404, 500}[rnd.IntN(5)], rnd.IntN(100000), rnd.Float64()*100, rnd.IntN(20000))
 	}
-	c := chunk.Chunk{Host: "host-1", Source: "/var/log/app.log", Stream: fmt.Sprint("s", no), Last: int64(len(body)), Body: body}
+	c := chunk.Chunk{Host: "host-1", Source: "/var/log/app.log", Stream: fmt.Sprint("s", no), Last: int64(len(body)), Time: time.UnixMicro(from), Body: body}
 	b := rows.NewBuilder(rows.Options{Existing: s.cols})
 	if err := p.Parse(s.t.Context(), &c, nil, b); err != nil {
 		s.t.Fatal(err)

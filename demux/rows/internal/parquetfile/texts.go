@@ -124,7 +124,7 @@ func (t *Texts) ref(id int32) {
 	t.values++
 	t.textSize += t.dict.size(id)
 	n := len(t.dict.ends)
-	if n >= dictTry && n*2 > len(t.idx) || n > dictMost || len(t.dict.bytes) > dictBytes {
+	if n >= dictTry && n*10 > len(t.idx)*9 || n > dictMost || len(t.dict.bytes) > dictBytes {
 		t.turn()
 	}
 }
