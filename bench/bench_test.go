@@ -34,6 +34,7 @@ var roles = map[string]func(args []string) error{
 	"tuned-server": tunedServer,
 	"zstd-alone":   zstdAlone,
 	"measure":      measure,
+	"compact":      compactRole,
 }
 
 func TestMain(m *testing.M) {
