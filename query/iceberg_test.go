@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/akupara/akupara/audit"
+	"github.com/akupara/akupara/demux/table"
 	"github.com/akupara/akupara/query"
 	"github.com/akupara/akupara/query/querytest"
 	"github.com/akupara/akupara/store/open"
@@ -97,5 +98,22 @@ func TestTablesOnHDFSAreFetchedQueriedAndAudited(t *testing.T) {
 	r, err := audit.Run(t.Context(), fs, uri, e, audit.Options{})
 	if err != nil || r.Records != 2 || r.Streams != 2 || r.Unpublished != 2 || len(r.Gaps) != 1 || r.Gaps[0].Stream != "s2" {
 		t.Errorf("audit: got %+v, %v", r, err)
+	}
+	// The same through a cache that holds one of the two files.
+	tbl, err := table.Open(t.Context(), fs, uri, "app")
+	if err != nil {
+		t.Fatal(err)
+	}
+	files, err := tbl.Files(t.Context(), nil, nil)
+	if err != nil || len(files) != 2 {
+		t.Fatalf("got %d files, %v", len(files), err)
+	}
+	small := s.Engine(t, query.Options{CacheBytes: max(files[0].Size, files[1].Size) * 3 / 2})
+	if got, want := csv(t, small, "select n, message, ts from (from app) order by n"), "1,,2026-03-01T01:00:00.000000Z|2,,2026-03-01T05:00:00.000000Z"; got != want {
+		t.Errorf("a stream: got %s, want %s", got, want)
+	}
+	r, err = audit.Run(t.Context(), fs, uri, small, audit.Options{Deep: true})
+	if err != nil || r.Records != 2 || len(r.Overlaps)+len(r.Uncovered)+len(r.Hidden) > 0 {
+		t.Errorf("a deep audit of a stream: got %+v, %v", r, err)
 	}
 }
