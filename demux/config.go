@@ -63,6 +63,9 @@ type Retention struct {
 	// written on, whole days at a time.
 	Archive     config.Value[config.Duration] `config:"archive"`
 	ArchiveSize config.Value[config.Size]     `config:"archive_size"`
+	// Raw is after how long a sink file is given up that can't be brought into the
+	// table: what it holds is lost then, and told so.
+	Raw config.Value[config.Duration] `config:"raw"`
 }
 
 // JobSchedule is when a job is due: a schedule, or off.
@@ -145,6 +148,9 @@ func (c *Config) retention(dataType string) Retention {
 	}
 	if own.Archive.Given() {
 		r.Archive = own.Archive
+	}
+	if own.Raw.Given() {
+		r.Raw = own.Raw
 	}
 	if own.ArchiveSize.Given() {
 		r.ArchiveSize = own.ArchiveSize

@@ -191,6 +191,11 @@ const commitTries = 8
 
 // change opens the table while nobody else works on it, and has do commit to it.
 func (d *Demux) change(ctx context.Context, dataType string, do func(context.Context, *table.Table) error) error {
+	return d.changeOr(ctx, dataType, false, do)
+}
+
+// changeOr is change; orNew says that a table that is not there is made.
+func (d *Demux) changeOr(ctx context.Context, dataType string, orNew bool, do func(context.Context, *table.Table) error) error {
 	for tries := 1; ; tries++ {
 		err := func() error {
 			release, err := d.hold(ctx, dataType)
@@ -199,6 +204,9 @@ func (d *Demux) change(ctx context.Context, dataType string, do func(context.Con
 			}
 			defer release()
 			t, err := d.open(ctx, dataType)
+			if orNew && errors.Is(err, fs.ErrNotExist) {
+				t, err = table.New(d.fs, d.baseURI, dataType)
+			}
 			if err != nil {
 				return err
 			}

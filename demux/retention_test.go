@@ -2,7 +2,10 @@ package demux
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
+	"io/fs"
 	"testing"
 	"time"
 
@@ -137,4 +140,51 @@ func TestACrashWhileRowsAreDroppedLosesNothingElse(t *testing.T) {
 			}
 		}
 	}
+}
+
+// What can't be brought into a table is given up where the config says so, and told
+// as lost.
+func TestOldRawIsGivenUp(t *testing.T) {
+	st := testStore(t)
+	publish(t, st, []chunk.Chunk{lines("a", 0, 10)})
+	runOnce(t, testDemux(t, st, nil))
+	old := publish(t, st, []chunk.Chunk{lines("a", 10*lineLen, 10), lines("b", 0, 10)})
+	older := store.SinkPath(store.Raw, "app", store.NewSegment(time.Now().AddDate(0, 0, -40), "test", segments.Add(1)))
+	in, err := st.Open(t.Context(), old)
+	if err != nil {
+		t.Fatal(err)
+	}
+	data, err := io.ReadAll(io.NewSectionReader(in, 0, in.Size()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = in.Close() // it was only read
+	storetest.Put(t, st, older, data)
+	limit := func(c *Config) { c.Retention.Raw = given(config.Duration(30 * 24 * time.Hour)) }
+	if out := retainOnce(t, testDemux(t, st, nil)); out.Did != "" {
+		t.Errorf("by default: got %q", out.Did)
+	}
+	if err := st.Remove(t.Context(), old); err != nil {
+		t.Fatal(err)
+	}
+	if out := retainOnce(t, testDemux(t, st, limit)); out.Did != "gave up 1 sink file that the table does not have" {
+		t.Errorf("got %q", out.Did)
+	}
+	if _, err := st.Stat(t.Context(), older); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the file is there still: %v", err)
+	}
+	tab, err := table.Open(t.Context(), st, baseURI, "app")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cov, err := tab.Coverage(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if a, b := cov["a"], cov["b"]; a.Lost.Len() != 10*lineLen || a.Ranges.Len() != 10*lineLen || b.Lost.Len() != 10*lineLen || len(b.Ranges) > 0 {
+		t.Errorf("got %+v and %+v, want the bytes of the file lost", a, b)
+	}
+	publish(t, st, []chunk.Chunk{lines("b", 0, 10)}) // somebody has it still
+	runOnce(t, testDemux(t, st, limit))
+	checkLines(t, tableRows(t, st), map[string]int{"a": 10, "b": 10})
 }
