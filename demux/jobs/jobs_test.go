@@ -168,7 +168,7 @@ func TestAFailureIsToldUntilItIsOver(t *testing.T) {
 		fail = err
 		<-start(t, r, "x", "a")
 	}
-	want := []string{"x of a: 1 times: no room", "x of a: 2 times: panic: bug", "well"}
+	want := []string{"x of a: 2 times: panic: bug", "well"}
 	if fmt.Sprint(told) != fmt.Sprint(want) {
 		t.Errorf("told %q, want %q", told, want)
 	}
@@ -203,6 +203,27 @@ func TestSchedulesAreFollowed(t *testing.T) {
 	if s.Schedule != "@every 1s" || s.Next.IsZero() || state(r, "x", "b").Schedule != "off" || !state(r, "x", "b").Next.IsZero() ||
 		time.Until(state(r, "x", "c").Next) < 30*time.Minute {
 		t.Errorf("got %+v", s)
+	}
+}
+
+func TestAJobThatFailedIsTriedOnceMoreSoon(t *testing.T) {
+	var n atomic.Int32
+	told := make(chan *Failing, 10)
+	r := New([]Job{{Name: "x", Run: func(context.Context, Request, func(done, total int64)) (Outcome, error) {
+		n.Add(1)
+		return Outcome{}, errors.New("no room")
+	}}}, Options{
+		Own: func(string) []string { return nil }, Log: slog.New(slog.DiscardHandler), Metrics: NewMetrics(prometheus.NewRegistry()),
+		Types: func(context.Context) ([]string, error) { return []string{"a"}, nil },
+		Tell:  func(_ context.Context, _, _ string, f *Failing) { told <- f },
+	})
+	r.life, r.again = t.Context(), time.Millisecond
+	r.tick(t.Context(), r.jobs[0], "")
+	if n.Load() != 2 {
+		t.Errorf("tried %d times, want 2", n.Load())
+	}
+	if f := <-told; f.Times != 2 {
+		t.Errorf("told %+v, want 2 failures", f)
 	}
 }
 

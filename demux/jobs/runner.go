@@ -28,8 +28,8 @@ type Options struct {
 	Own func(job string) []string
 	// Mark changes whenever a table may have something new to do.
 	Mark func(ctx context.Context, dataType string) (string, error)
-	// Tell is told when a job fails on a table, and when it does so no more, or did
-	// not the first time: with nil.
+	// Tell is told when a job fails on a table for the second time in a row and
+	// later, and when it does so no more, or did not the first time: with nil.
 	Tell    func(ctx context.Context, dataType, job string, f *Failing)
 	Log     *slog.Logger
 	Metrics *Metrics
@@ -42,6 +42,7 @@ type Runner struct {
 	cron    *cron.Cron
 	metrics *Metrics
 	heavy   chan struct{} // one token
+	again   time.Duration // after which a job that failed is tried once more
 
 	mu      sync.Mutex
 	entries map[key]cron.EntryID // with an empty type: of all tables without their own
@@ -63,10 +64,18 @@ type table struct {
 	quiet   quiet
 }
 
+const (
+	// tellAfter is from how many failures in a row on a job is told as failing.
+	tellAfter = 2
+	// tryAgain is after how long a scheduled job that failed is tried once more,
+	// before its next time.
+	tryAgain = time.Minute
+)
+
 // New prepares the jobs; it starts nothing.
 func New(jobs []Job, opts Options) *Runner {
 	return &Runner{
-		jobs: jobs, opts: opts, metrics: opts.Metrics, heavy: make(chan struct{}, 1),
+		jobs: jobs, opts: opts, metrics: opts.Metrics, heavy: make(chan struct{}, 1), again: tryAgain,
 		cron:    cron.New(cron.WithLocation(time.UTC), cron.WithChain(cron.SkipIfStillRunning(cron.DiscardLogger))),
 		entries: map[key]cron.EntryID{}, tables: map[key]*table{}, locks: map[string]chan struct{}{},
 	}
@@ -118,19 +127,39 @@ func (r *Runner) tick(ctx context.Context, j Job, dataType string) {
 		own := r.opts.Own(j.Name)
 		types = slices.DeleteFunc(all, func(t string) bool { return slices.Contains(own, t) })
 	}
+	if failed := r.round(ctx, j, types); len(failed) > 0 {
+		// A store that was away for a moment is no reason to wait for the next time.
+		select {
+		case <-time.After(r.again):
+			r.round(ctx, j, failed)
+		case <-ctx.Done():
+		}
+	}
+}
+
+// round runs a job on those tables that are due, and returns where it failed.
+func (r *Runner) round(ctx context.Context, j Job, types []string) (failed []string) {
 	for _, t := range types {
 		if ctx.Err() != nil {
-			return
+			return nil
 		}
 		k := key{j.Name, t}
 		mark, due := r.due(ctx, k)
 		if !due {
 			continue
 		}
-		if done, err := r.begin(j, Request{Type: t}, mark); err == nil {
-			<-done
+		done, err := r.begin(j, Request{Type: t}, mark)
+		if err != nil {
+			continue
 		}
+		<-done
+		r.mu.Lock()
+		if last := r.tables[k].Last; last != nil && last.End == Failed {
+			failed = append(failed, t)
+		}
+		r.mu.Unlock()
 	}
+	return failed
 }
 
 // Has reports whether there is a job of that name.
@@ -319,7 +348,7 @@ func (r *Runner) end(ctx context.Context, j Job, req Request, t *table, last *La
 		if p := (*panicked)(nil); errors.As(err, &p) {
 			args = append(args, "stack", string(p.stack))
 		}
-		log.Error("a job failed; the table is as good as before, and the job is tried at its next time", args...)
+		log.Error("a job failed; the table is as good as before, and the job is tried again", args...)
 	case Done, Nothing:
 		failing = nil
 		if last.Did != "" {
@@ -328,8 +357,14 @@ func (r *Runner) end(ctx context.Context, j Job, req Request, t *table, last *La
 	default:
 		log.Debug("a job ended early", "end", last.End, "error", err)
 	}
-	known := last.End == Failed || last.End == Done || last.End == Nothing
-	if r.opts.Tell != nil && known && (failing != t.failing || !t.told) {
+	var news bool
+	switch last.End {
+	case Failed:
+		news = failing.Times >= tellAfter
+	case Done, Nothing:
+		news = t.failing != nil || !t.told
+	}
+	if r.opts.Tell != nil && news {
 		t.told = true
 		r.opts.Tell(context.WithoutCancel(ctx), req.Type, j.Name, failing)
 	}
