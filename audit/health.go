@@ -111,7 +111,68 @@ func (a *auditor) table(ctx context.Context, dataType string, published coverage
 	case err != nil:
 		return err
 	}
-	t, err := a.rows(ctx, dataType)
+	deep := a.opts.Deep
+	defer func() { a.opts.Deep = deep }()
+	for look := 1; ; look++ {
+		before := a.Report
+		t, err := a.version(ctx, dataType, published, aside)
+		if err != nil {
+			return err
+		}
+		damaged, moved := a.stillDamaged(ctx, t, a.Damaged[len(before.Damaged):])
+		if !moved {
+			return nil
+		}
+		if look == maxLooks {
+			a.Damaged = slices.Concat(before.Damaged, damaged)
+			a.note("%s: files of it were replaced while they were read, so that not all was compared", dataType)
+			return nil
+		}
+		// What was read whole need not be read again.
+		damaged = slices.DeleteFunc(damaged, func(d Damaged) bool { return d.Kind == kindTable })
+		before.CheckedFiles, before.CheckedBytes, before.Damaged = a.CheckedFiles, a.CheckedBytes, slices.Concat(before.Damaged, damaged)
+		a.Report, a.opts.Deep = before, false
+	}
+}
+
+// maxLooks bounds how often a table is looked at that changes meanwhile.
+const maxLooks = 3
+
+// stillDamaged returns the damage that a look at t told without that of files which
+// the table does not have any more. moved says whether there is such, or another
+// reason to look at the newest version.
+func (a *auditor) stillDamaged(ctx context.Context, t *table.Table, told []Damaged) (still []Damaged, moved bool) {
+	if t == nil || len(told) == 0 {
+		return told, false
+	}
+	newest, err := table.Open(ctx, a.fs, a.baseURI, t.Type())
+	if err != nil || newest.Version() == t.Version() {
+		return told, false
+	}
+	files, err := newest.Files(ctx, nil, nil)
+	if err != nil {
+		return told, false
+	}
+	for _, d := range told {
+		there := slices.ContainsFunc(files, func(f table.File) bool { return f.Path == d.Path })
+		gone := d.Kind == string(table.KindDataFile) && !there
+		moved = moved || gone || d.Kind == kindTable
+		if !gone {
+			still = append(still, d)
+		}
+	}
+	return still, moved
+}
+
+// version takes in the newest version of a table, and judges its streams. It returns
+// nil where there is none that can be read.
+func (a *auditor) version(ctx context.Context, dataType string, published coverage.Set, aside []quarantined) (*table.Table, error) {
+	t, err := table.Open(ctx, a.fs, a.baseURI, dataType)
+	if err != nil {
+		t, err = nil, fmt.Errorf("open table %s: %w", dataType, err)
+	} else {
+		err = a.rows(ctx, t)
+	}
 	if err == nil {
 		before := a.Report
 		open := func() (coverage.Source, func(), error) { return t.CoverageSource(ctx) }
@@ -120,7 +181,7 @@ func (a *auditor) table(ctx context.Context, dataType string, published coverage
 		}
 	}
 	if ctx.Err() != nil {
-		return ctx.Err()
+		return nil, ctx.Err()
 	}
 	if err != nil {
 		// Damage to one table, or a file of it that the store can't read, keeps no
@@ -130,7 +191,7 @@ func (a *auditor) table(ctx context.Context, dataType string, published coverage
 		}
 		a.note("%s: what its table holds is not known, and was not compared with what came", dataType)
 	}
-	return nil
+	return t, nil
 }
 
 // health looks at all files of a table but what is in its data files.
@@ -158,24 +219,24 @@ func (a *auditor) health(ctx context.Context, dataType string) error {
 	return nil
 }
 
-// rows takes in the rows of a table.
-func (a *auditor) rows(ctx context.Context, dataType string) (*table.Table, error) {
-	t, err := table.Open(ctx, a.fs, a.baseURI, dataType)
-	if err != nil {
-		return nil, fmt.Errorf("open table %s: %w", dataType, err)
-	}
+// rows takes in the rows of a version of a table, which may be outdated already.
+func (a *auditor) rows(ctx context.Context, t *table.Table) error {
+	dataType := t.Type()
 	files, err := t.Files(ctx, nil, nil)
 	if err != nil {
-		return nil, fmt.Errorf("plan table %s: %w", dataType, err)
+		return fmt.Errorf("plan table %s: %w", dataType, err)
 	}
 	for _, f := range files {
 		a.Records += f.Records
 	}
+	newest := a.engine
+	a.engine = newest.At(t)
+	defer func() { a.engine = newest }()
 	if err := a.overlaps(ctx, dataType, t, files); err != nil {
 		if unknown := (*unknownError)(nil); ctx.Err() != nil || errors.As(err, &unknown) {
-			return nil, err
+			return err
 		}
 		a.damage(dataType, path.Join(store.Tables, dataType), kindTable, err)
 	}
-	return t, nil
+	return nil
 }

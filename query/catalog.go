@@ -45,6 +45,27 @@ func (t icebergTables) State(ctx context.Context, name string) (string, error) {
 	return StateOf(ctx, t.fs, t.baseURI, name)
 }
 
+// At returns an engine that reads this version of its table, whatever was committed
+// since. It is part of e, which is the one to be closed.
+func (e *Engine) At(t *table.Table) *Engine {
+	at := *e
+	at.tables = pinned{e.tables, t}
+	return &at
+}
+
+// pinned is a catalog in which one table stays as it was.
+type pinned struct {
+	catalog
+	table *table.Table
+}
+
+func (p pinned) Open(ctx context.Context, name string) (snapshot, error) {
+	if name == p.table.Type() {
+		return p.table, nil
+	}
+	return p.catalog.Open(ctx, name)
+}
+
 // openTable opens the table of that name; it is an *Error when there is none.
 func (e *Engine) openTable(ctx context.Context, name string) (snapshot, error) {
 	if chunk.CheckType(name) == nil {
