@@ -21,6 +21,7 @@ import (
 	"github.com/akupara/akupara/demux/table"
 	"github.com/akupara/akupara/query"
 	"github.com/akupara/akupara/query/querytest"
+	"github.com/akupara/akupara/store/open"
 	"github.com/akupara/akupara/store/storetest"
 )
 
@@ -42,6 +43,12 @@ func lines(stream string, first int64, at time.Time, n int, keys string) chunk.C
 func grown(t testing.TB, minutes int) *querytest.Store {
 	t.Helper()
 	s := querytest.New(t)
+	fill(t, s, minutes)
+	return s
+}
+
+func fill(t testing.TB, s *querytest.Store, minutes int) {
+	t.Helper()
 	at := map[string]int64{}
 	for i := range minutes {
 		var chunks []chunk.Chunk
@@ -57,7 +64,6 @@ func grown(t testing.TB, minutes int) *querytest.Store {
 		}
 		s.Commit(t, "json", chunks...)
 	}
-	return s
 }
 
 // rows returns all of the table's rows as text, sorted.
@@ -97,7 +103,7 @@ func whole(t testing.TB, s *querytest.Store) {
 	}
 }
 
-func open(t testing.TB, s *querytest.Store) *table.Table {
+func newest(t testing.TB, s *querytest.Store) *table.Table {
 	t.Helper()
 	tbl, err := table.Open(t.Context(), s.FS, s.URI, "app")
 	if err != nil {
@@ -108,7 +114,7 @@ func open(t testing.TB, s *querytest.Store) *table.Table {
 
 func files(t testing.TB, s *querytest.Store) []table.File {
 	t.Helper()
-	list, err := open(t, s).Files(t.Context(), nil, nil)
+	list, err := newest(t, s).Files(t.Context(), nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -337,7 +343,7 @@ func TestACrashAnywhereCostsNothing(t *testing.T) {
 		if got, n := sum(t, c), len(files(t, c)); got != want || n != 1 {
 			t.Fatalf("%v %d: the rows are others, or in %d files, want one", when, k, n)
 		}
-		if _, err := open(t, c).RemoveOrphans(t.Context(), -time.Hour); err != nil {
+		if _, err := newest(t, c).RemoveOrphans(t.Context(), -time.Hour); err != nil {
 			t.Fatal(err)
 		}
 		for _, p := range orphans(t, c) {
@@ -418,6 +424,24 @@ func TestRunsSweepsAndQueriesGoOnBesideIt(t *testing.T) {
 		t.Errorf("got %d rows in %d files, want %d in one", got, len(files(t, s)), want)
 	}
 	whole(t, s)
+}
+
+func TestATableOnHDFSIsCompacted(t *testing.T) {
+	if testing.Short() {
+		t.Skip("needs a cluster")
+	}
+	uri := storetest.SharedCluster(t)
+	hdfs, err := open.Open(uri, open.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := querytest.On(hdfs, uri)
+	fill(t, s, 3)
+	want := rows(t, s)
+	mustRun(t, options(s, 3*time.Hour))
+	if got := rows(t, s); !slices.Equal(got, want) || len(files(t, s)) != 1 {
+		t.Errorf("%d rows in %d files, want the %d of before in one", len(got), len(files(t, s)), len(want))
+	}
 }
 
 func TestNothingIsNoError(t *testing.T) {

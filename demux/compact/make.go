@@ -158,6 +158,13 @@ func (s *stage) make(ctx context.Context, b batch, infos map[string]*datafile.In
 				s.Skip.add(f.Path)
 			}
 			return nil
+		case errors.Is(err, merge.ErrProgram):
+			// It would be met again each time; others go on.
+			for _, f := range b.files {
+				s.Skip.add(f.Path)
+			}
+			s.fault(b.files[0].Path, fmt.Errorf("merge it and %d others: %w", len(b.files)-1, err))
+			return nil
 		default:
 			return err
 		}
@@ -266,7 +273,7 @@ func (s *stage) write(ctx context.Context, path string, inputs []merge.Input, o 
 // will be removed.
 func (s *stage) check(ctx context.Context, m *made, res merge.Result, ranges coverage.Set, infos map[string]*datafile.Info) error {
 	wrong := func(format string, args ...any) error {
-		return fmt.Errorf("merged data file %s: %s", m.file.Path, fmt.Sprintf(format, args...))
+		return fmt.Errorf("%w: merged data file %s: %s", merge.ErrProgram, m.file.Path, fmt.Sprintf(format, args...))
 	}
 	f, err := datafile.Open(ctx, s.FS, m.file.Path)
 	if err != nil {

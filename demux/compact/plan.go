@@ -68,7 +68,8 @@ type batch struct {
 // window is a span of time of which files are merged with each other.
 type window struct {
 	level level
-	start int64 // unix seconds
+	start int64           // unix seconds
+	part  table.Partition // where the level is fresh: of one partition only
 }
 
 // plan decides what is due: by the list of the files alone.
@@ -98,10 +99,10 @@ func windowOf(f table.File, now time.Time) window {
 		start := f.MinTS.Truncate(spans[l].long)
 		end := start.Add(spans[l].long)
 		if f.MaxTS.Before(end) && !(l == hourly && f.Partition.Day) && !now.Before(end.Add(spans[l].grace)) {
-			return window{l, start.Unix()}
+			return window{level: l, start: start.Unix()}
 		}
 	}
-	return window{fresh, f.Partition.Start().Unix()}
+	return window{start: f.Partition.Start().Unix(), part: f.Partition}
 }
 
 // worth returns those files of a window that are to be merged now. Each file that
@@ -162,9 +163,8 @@ func (r *runner) batches(w window, files []table.File) []batch {
 }
 
 func partitionOf(w window, f table.File) table.Partition {
-	ts := f.MinTS.UnixMicro()
-	if w.level >= quarter || f.Partition.Day {
-		return table.DayPartition(ts)
+	if w.level >= quarter {
+		return table.DayPartition(f.MinTS.UnixMicro())
 	}
-	return table.HourPartition(ts)
+	return f.Partition
 }

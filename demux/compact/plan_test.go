@@ -158,6 +158,22 @@ func TestLateRowsAreMergedInWhenTheyAreWorthIt(t *testing.T) {
 	}
 }
 
+// A clock may be behind the one that merged a day.
+func TestFilesOfADayAndOfItsFirstHourAreNotMixed(t *testing.T) {
+	l := newLife()
+	l.commit(begin, 24*time.Hour, 24_000)
+	l.now = begin.Add(48 * time.Hour)
+	l.compact(t)
+	l.now = begin.Add(30 * time.Minute)
+	for i := range 25 {
+		l.commit(begin.Add(time.Duration(i)*time.Minute), time.Minute, 100+int64(i)*1000)
+	}
+	l.compact(t)
+	if len(l.files) > 8 {
+		t.Errorf("%d files", len(l.files))
+	}
+}
+
 func TestManyOldFilesAreMergedInFewSteps(t *testing.T) {
 	l := newLife()
 	for i := range 6000 {

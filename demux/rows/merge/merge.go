@@ -44,6 +44,9 @@ func (e *InputError) Unwrap() error { return e.Err }
 // ErrRanges says that the ranges are too many for a footer.
 var ErrRanges = errors.New("the ranges of streams are too many for one file")
 
+// ErrProgram says that the program is at fault, and no file.
+var ErrProgram = errors.New("a fault of the program")
+
 // Options of a Merge.
 type Options struct {
 	// Columns are the table's, with their ids. What an input has beyond them is
@@ -213,7 +216,7 @@ func (m *Merger) panicked(r any) error {
 	if in := m.now; in != nil && in.f != nil && !in.f.Sealed {
 		return in.failed(fmt.Errorf("%v", r))
 	}
-	return fmt.Errorf("merge: a fault of the program: %v\n%s", r, debug.Stack())
+	return fmt.Errorf("merge: %w: %v\n%s", ErrProgram, r, debug.Stack())
 }
 
 // reset closes what is open.
