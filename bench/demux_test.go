@@ -128,6 +128,7 @@ func BenchmarkDemux(b *testing.B) {
 		b.ReportMetric(ours.perCPU(raw)/peer.perCPU(raw), "xDuckDB/CPU")
 		b.ReportMetric(float64(ourSize)/float64(peerSize), "xDuckDB-size")
 		b.ReportMetric(ours.perCPU(raw), "MB/CPUs")
+		b.ReportMetric(float64(raw)/1e6/ours.wall.Seconds(), "MB/s")
 		b.ReportMetric(float64(ours.rss)/1e6, "MB-RSS")
 	}
 }
