@@ -92,26 +92,28 @@ func (x *past) deepen(ctx context.Context, root string) (more bool, err error) {
 			continue
 		}
 		g.Go(func() error {
-			f, err := openSink(gctx, x.fs, at)
-			if err != nil {
-				return x.lost(at, err)
-			}
-			var roots []uint32
-			last := ""
-			for _, e := range pastChunks(f, nil) {
-				of := coverage.Root(e.stream)
-				if of == root {
-					found[i] = append(found[i], e)
+			return guard(func() error {
+				f, err := openSink(gctx, x.fs, at)
+				if err != nil {
+					return x.lost(at, err)
 				}
-				if of != last {
-					roots, last = append(roots, rootHash(of)), of
+				var roots []uint32
+				last := ""
+				for _, e := range pastChunks(f, nil) {
+					of := coverage.Root(e.stream)
+					if of == root {
+						found[i] = append(found[i], e)
+					}
+					if of != last {
+						roots, last = append(roots, rootHash(of)), of
+					}
 				}
-			}
-			slices.Sort(roots)
-			mu.Lock()
-			defer mu.Unlock()
-			x.archive.roots[at] = slices.Clip(slices.Compact(roots))
-			return nil
+				slices.Sort(roots)
+				mu.Lock()
+				defer mu.Unlock()
+				x.archive.roots[at] = slices.Clip(slices.Compact(roots))
+				return nil
+			})
 		})
 	}
 	if err := g.Wait(); err != nil {

@@ -89,18 +89,21 @@ func (o *output) Close() error {
 	if o.file != nil {
 		return o.file.Close()
 	}
-	o.behind.Go(func() error {
-		err := o.begin()
-		if o.file != nil {
-			if closeErr := o.file.Close(); err == nil {
-				err = closeErr
-			}
+	o.behind.Go(func() error { return guard(o.finish) })
+	return nil
+}
+
+// finish makes a small file.
+func (o *output) finish() error {
+	err := o.begin()
+	if o.file != nil {
+		if closeErr := o.file.Close(); err == nil {
+			err = closeErr
 		}
-		if err != nil {
-			return fmt.Errorf("write data file %s: %w", o.path, err)
-		}
-		return nil
-	})
+	}
+	if err != nil {
+		return fmt.Errorf("write data file %s: %w", o.path, err)
+	}
 	return nil
 }
 
