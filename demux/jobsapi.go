@@ -50,7 +50,17 @@ func (a *API) startJob(c *gin.Context) {
 		return
 	}
 	types := []string{req.Type}
-	if req.Type == "" {
+	if req.Type != "" {
+		known, err := a.scheduler.demux.known(c.Request.Context(), req.Type)
+		switch {
+		case err != nil:
+			rest.Refuse(c, http.StatusBadGateway, "%v", err)
+			return
+		case !known:
+			rest.Refuse(c, http.StatusNotFound, "there is no table %s", req.Type)
+			return
+		}
+	} else {
 		var err error
 		if types, err = a.scheduler.demux.tables(c.Request.Context()); err != nil {
 			rest.Refuse(c, http.StatusBadGateway, "%v", err)

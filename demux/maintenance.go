@@ -121,6 +121,16 @@ func (d *Demux) tables(ctx context.Context) ([]string, error) {
 	return types, nil
 }
 
+// known reports whether there is anything of a data type below tables/: else a job's
+// lease would be the first.
+func (d *Demux) known(ctx context.Context, dataType string) (bool, error) {
+	_, err := d.fs.Stat(ctx, path.Join(store.Tables, dataType))
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
 // mark changes with each commit to a table, and when a run leaves files behind: it
 // is one look at one file.
 func (d *Demux) mark(ctx context.Context, dataType string) (string, error) {
@@ -223,7 +233,7 @@ func (d *Demux) expire(ctx context.Context, req jobs.Request, _ func(done, total
 	if err := d.checkup(ctx, req.Type); err != nil && ctx.Err() == nil {
 		d.log.Warn("the table's files could not be looked at", "type", req.Type, "error", err)
 	}
-	n, err := d.Expire(ctx, req.Type)
+	n, err := d.expireTable(ctx, req.Type)
 	var out jobs.Outcome
 	if n > 0 {
 		out.Did = fmt.Sprintf("removed %s", count(n, "file"))
@@ -233,8 +243,20 @@ func (d *Demux) expire(ctx context.Context, req jobs.Request, _ func(done, total
 }
 
 // Expire removes what no version of a table needs, and returns how many files
-// that were.
+// that were: none while a job is at work on the table, whose files they may be.
 func (d *Demux) Expire(ctx context.Context, dataType string) (n int, err error) {
+	release, err := d.leases.take(ctx, jobLeasePath(dataType))
+	if errors.Is(err, ErrHeld) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	defer release()
+	return d.expireTable(ctx, dataType)
+}
+
+func (d *Demux) expireTable(ctx context.Context, dataType string) (n int, err error) {
 	err = d.change(ctx, dataType, func(ctx context.Context, t *table.Table) error {
 		if err := d.clock(ctx, leasePath(dataType)); err != nil {
 			return err

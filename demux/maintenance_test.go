@@ -84,6 +84,8 @@ func TestJobsAreStartedByREST(t *testing.T) {
 	ask := served(t, d)
 	ask("POST", "/v1/jobs/none", 404)
 	ask("POST", "/v1/jobs/expire?type=No", 400)
+	ask("POST", "/v1/jobs/expire?type=nosuch", 404)
+	ask("POST", "/v1/jobs/redo?type=app", 400)
 	ask("POST", "/v1/jobs/expire?since=yesterday", 400)
 	ask("DELETE", "/v1/jobs/none", 404)
 	if got := ask("DELETE", "/v1/jobs/expire", 200); !strings.Contains(got, `"stopped":0`) {
@@ -227,4 +229,30 @@ func TestSmallFilesAreMergedByTheJob(t *testing.T) {
 		t.Errorf("got %+v, want 12 files merged", got)
 	}
 	checkLines(t, tableRows(t, st), map[string]int{"a": files * 10})
+}
+
+// A process that runs once leaves alone what may be the files of a job.
+func TestNothingExpiresWhileAJobIsAtWork(t *testing.T) {
+	st := testStore(t)
+	d, other := testDemux(t, st, nil), testDemux(t, st, nil)
+	publish(t, st, []chunk.Chunk{lines("a", 0, 10)})
+	runOnce(t, d)
+	storetest.Put(t, st, table.DataPath("app", table.HourPartition(0), "00000001-busy", 0), []byte("a job's file"))
+	release, err := d.leases.take(t.Context(), jobLeasePath("app"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n, err := other.Expire(t.Context(), "app"); n != 0 || err != nil {
+		t.Errorf("removed %d files (%v), want none", n, err)
+	}
+	release()
+	if n, err := other.Expire(t.Context(), "app"); n != 1 || err != nil {
+		t.Errorf("removed %d files (%v), want 1", n, err)
+	}
+	if _, err := other.Redo(t.Context(), Redo{Type: "nosuch"}, 0); err == nil {
+		t.Error("rows of a table that is not there are redone")
+	}
+	if ok, err := other.known(t.Context(), "nosuch"); ok || err != nil {
+		t.Errorf("the table that is not there is known: %v, %v", ok, err)
+	}
 }

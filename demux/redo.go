@@ -94,6 +94,9 @@ func (d *Redone) String() string {
 // at work on the table.
 func (d *Demux) Redo(ctx context.Context, o Redo, wait time.Duration) (Redone, error) {
 	rep := Redone{Type: o.Type}
+	if known, err := d.known(ctx, o.Type); err != nil || !known {
+		return rep, cmp.Or(err, fmt.Errorf("there is no table %s", o.Type))
+	}
 	release, err := d.holdLease(ctx, jobLeasePath(o.Type), wait)
 	if err != nil {
 		return rep, err

@@ -125,6 +125,7 @@ func TestACrashWhileRowsAreDroppedLosesNothingElse(t *testing.T) {
 			_, _ = d.alone(d.retain)(context.Background(), jobs.Request{Type: "app"}, func(int64, int64) {})
 			crashed = st.Crashed()
 			_ = inner.Remove(t.Context(), leasePath("app"))
+			_ = inner.Remove(t.Context(), jobLeasePath("app"))
 			next := testDemux(t, inner, limit)
 			retainOnce(t, next)
 			if _, err := next.Expire(t.Context(), "app"); err != nil {
