@@ -14,6 +14,7 @@ import (
 	"github.com/akupara/akupara/demux/jobs"
 	"github.com/akupara/akupara/demux/retain"
 	"github.com/akupara/akupara/demux/table"
+	"github.com/akupara/akupara/demux/trouble"
 	"github.com/akupara/akupara/store"
 )
 
@@ -74,17 +75,20 @@ func (r *retained) String() string {
 // filesGivenUp is how many sink files are given up in one commit.
 const filesGivenUp = 256
 
-// giveUp removes sink files from raw/ that were begun before the limit and of which
-// the table has not all. What they hold is told as lost, in a commit before they go.
+// giveUp removes sink files from raw/ that can't be brought into the table since
+// before the limit, as is told beside it. What they hold is told as lost, in a commit
+// before they go. Files that no run has come to yet stay, however old what they hold
+// is: a collector may have kept it for long, or the demux may not have run.
 func (d *Demux) giveUp(ctx context.Context, dataType string, limit time.Time) (given retain.Dropped, err error) {
 	sinks, _, err := listSinks(ctx, d.fs, dataType)
 	if err != nil {
 		return given, err
 	}
-	sinks = slices.DeleteFunc(sinks, func(f store.Info) bool {
-		opened, err := store.SegmentOf(f.Path).Opened()
-		return err != nil || !opened.Before(limit)
-	})
+	told, err := trouble.Read(ctx, d.fs, dataType)
+	if err != nil {
+		return given, fmt.Errorf("read what keeps runs of %s from their work: %w", dataType, err)
+	}
+	sinks = slices.DeleteFunc(sinks, func(f store.Info) bool { return !givenUp(told, f, limit) })
 	for len(sinks) > 0 && err == nil {
 		batch := sinks[:min(len(sinks), filesGivenUp)]
 		sinks = sinks[len(batch):]
@@ -93,6 +97,16 @@ func (d *Demux) giveUp(ctx context.Context, dataType string, limit time.Time) (g
 		})
 	}
 	return given, err
+}
+
+// givenUp reports whether a sink file could not be brought into the table since before
+// the limit.
+func givenUp(t *trouble.Trouble, f store.Info, limit time.Time) bool {
+	if t == nil || !f.Mod.Before(limit) {
+		return false
+	}
+	return t.Failing != nil && t.Failing.Since.Before(limit) ||
+		slices.ContainsFunc(t.Aside, func(a trouble.Aside) bool { return a.Path == f.Path && a.Since.Before(limit) })
 }
 
 func (d *Demux) giveUpFiles(ctx context.Context, t *table.Table, files []store.Info, given *retain.Dropped) error {

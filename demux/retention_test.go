@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"testing"
 	"time"
@@ -13,6 +12,7 @@ import (
 	"github.com/akupara/akupara/config"
 	"github.com/akupara/akupara/demux/jobs"
 	"github.com/akupara/akupara/demux/table"
+	"github.com/akupara/akupara/demux/trouble"
 	"github.com/akupara/akupara/store"
 	"github.com/akupara/akupara/store/storetest"
 )
@@ -144,34 +144,43 @@ func TestACrashWhileRowsAreDroppedLosesNothingElse(t *testing.T) {
 }
 
 // What can't be brought into a table is given up where the config says so, and told
-// as lost.
+// as lost. What no run has come to yet is not, however old it is.
 func TestOldRawIsGivenUp(t *testing.T) {
 	st := testStore(t)
 	publish(t, st, []chunk.Chunk{lines("a", 0, 10)})
 	runOnce(t, testDemux(t, st, nil))
-	old := publish(t, st, []chunk.Chunk{lines("a", 10*lineLen, 10), lines("b", 0, 10)})
-	older := store.SinkPath(store.Raw, "app", store.NewSegment(time.Now().AddDate(0, 0, -40), "test", segments.Add(1)))
-	in, err := st.Open(t.Context(), old)
-	if err != nil {
-		t.Fatal(err)
+	file := publish(t, st, []chunk.Chunk{lines("a", 10*lineLen, 10), lines("b", 0, 10)})
+	now := time.Now()
+	giveUp := func(limit time.Time) int {
+		t.Helper()
+		given, err := testDemux(t, st, nil).giveUp(t.Context(), "app", limit)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return given.Files
 	}
-	data, err := io.ReadAll(io.NewSectionReader(in, 0, in.Size()))
-	if err != nil {
-		t.Fatal(err)
+	fails := func(since time.Time) {
+		t.Helper()
+		err := trouble.Write(t.Context(), st, "app", newID(), &trouble.Trouble{Failing: &trouble.Failing{Since: since, Times: 9, Error: "no"}})
+		if err != nil {
+			t.Fatal(err)
+		}
 	}
-	_ = in.Close() // it was only read
-	storetest.Put(t, st, older, data)
-	limit := func(c *Config) { c.Retention.Raw = given(config.Duration(30 * 24 * time.Hour)) }
-	if out := retainOnce(t, testDemux(t, st, nil)); out.Did != "" {
-		t.Errorf("by default: got %q", out.Did)
+	if n := giveUp(now.Add(time.Hour)); n != 0 {
+		t.Fatalf("%d files were given up that no run has come to", n)
 	}
-	if err := st.Remove(t.Context(), old); err != nil {
-		t.Fatal(err)
+	fails(now.Add(-time.Hour))
+	if n := giveUp(now.Add(-2 * time.Hour)); n != 0 {
+		t.Fatalf("%d files were given up while runs had not failed for long", n)
 	}
-	if out := retainOnce(t, testDemux(t, st, limit)); out.Did != "gave up 1 sink file that the table does not have" {
-		t.Errorf("got %q", out.Did)
+	fails(now.AddDate(0, 0, -40))
+	if n := giveUp(now.AddDate(0, 0, -30)); n != 0 {
+		t.Fatalf("%d files were given up that had just come", n)
 	}
-	if _, err := st.Stat(t.Context(), older); !errors.Is(err, fs.ErrNotExist) {
+	if n := giveUp(now.Add(time.Hour)); n != 1 {
+		t.Fatalf("%d files were given up, want 1", n)
+	}
+	if _, err := st.Stat(t.Context(), file); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("the file is there still: %v", err)
 	}
 	tab, err := table.Open(t.Context(), st, baseURI, "app")
@@ -186,6 +195,6 @@ func TestOldRawIsGivenUp(t *testing.T) {
 		t.Errorf("got %+v and %+v, want the bytes of the file lost", a, b)
 	}
 	publish(t, st, []chunk.Chunk{lines("b", 0, 10)}) // somebody has it still
-	runOnce(t, testDemux(t, st, limit))
+	runOnce(t, testDemux(t, st, nil))
 	checkLines(t, tableRows(t, st), map[string]int{"a": 10, "b": 10})
 }
