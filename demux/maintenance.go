@@ -242,6 +242,10 @@ func (d *Demux) expire(ctx context.Context, req jobs.Request, _ func(done, total
 	return out, err
 }
 
+// readersGrace is for how long files that were replaced are there for those who
+// read older versions.
+const readersGrace = 15 * time.Minute
+
 // Expire removes what no version of a table needs, and returns how many files
 // that were: none while a job is at work on the table, whose files they may be.
 func (d *Demux) Expire(ctx context.Context, dataType string) (n int, err error) {
@@ -257,18 +261,23 @@ func (d *Demux) Expire(ctx context.Context, dataType string) (n int, err error) 
 }
 
 func (d *Demux) expireTable(ctx context.Context, dataType string) (n int, err error) {
-	err = d.change(ctx, dataType, func(ctx context.Context, t *table.Table) error {
+	more := true
+	sweep := func(ctx context.Context, t *table.Table) error {
 		if err := d.clock(ctx, leasePath(dataType)); err != nil {
 			return err
 		}
-		removed, err := t.RemoveOrphans(ctx, 0)
-		n += removed
+		swept, err := t.Sweep(ctx, table.SweepOptions{Grace: readersGrace})
+		n += swept.Removed()
+		more = swept.More
 		if err != nil {
 			return err
 		}
 		_, err = d.removeEmptyDays(ctx, dataType, time.Now())
 		return err
-	})
+	}
+	for more && err == nil { // runs commit between the steps
+		err = d.change(ctx, dataType, sweep)
+	}
 	if errors.Is(err, fs.ErrNotExist) {
 		return n, nil // there is no table yet
 	}

@@ -76,7 +76,7 @@ func (b *Builder) Reset() { b.ResetTo(b.opts) }
 // ResetTo is Reset with other options: the table's columns of the next run.
 func (b *Builder) ResetTo(o Options) {
 	if o.MaxColumns <= 0 {
-		o.MaxColumns = 1000
+		o.MaxColumns = schema.MaxColumns
 	}
 	b.opts = o
 	b.gen = new(Generation)

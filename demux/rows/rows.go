@@ -19,7 +19,7 @@ type Options struct {
 	// does not fit goes to attributes.
 	Existing []schema.Column
 	// MaxColumns bounds the columns of the table, the common ones included;
-	// keys beyond it go to attributes. 0 means 1000.
+	// keys beyond it go to attributes. 0 means schema.MaxColumns.
 	MaxColumns int
 }
 

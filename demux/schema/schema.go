@@ -55,6 +55,10 @@ const (
 	Attributes = "attributes"
 )
 
+// MaxColumns bounds the columns of a table, the common ones included. Values under
+// further keys go to attributes: each commit writes the whole schema.
+const MaxColumns = 500
+
 // Common returns the columns that every table has, without ids.
 func Common() []Column {
 	return []Column{

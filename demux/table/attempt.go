@@ -50,7 +50,9 @@ func (t *Table) commit(ctx context.Context, planned []schema.Column, stage func(
 		return nil, err
 	}
 	a.addColumns()
-	err = stage(a)
+	if err = stage(a); err == nil {
+		err = a.retain()
+	}
 	if err == nil {
 		err = a.publishNext(ctx)
 	}
@@ -67,7 +69,7 @@ func (a *attempt) update(u ...ice.Update) { a.updates = append(a.updates, u...) 
 // addColumns makes the planned columns the current schema.
 func (a *attempt) addColumns() {
 	if a.base.version > 0 && len(a.planned) > len(a.base.columns) {
-		a.update(ice.NewAddSchemaUpdate(icebergSchema(a.planned)), ice.NewSetCurrentSchemaUpdate(-1))
+		a.update(ice.NewAddSchemaUpdate(icebergSchema(0, a.planned)), ice.NewSetCurrentSchemaUpdate(-1))
 	}
 }
 
@@ -89,13 +91,7 @@ func (a *attempt) change(c change) error {
 		return err
 	}
 	a.update(ice.NewAddSnapshotUpdate(s), ice.NewSetSnapshotRefUpdate(ice.MainBranch, s.SnapshotID, ice.BranchRef, 0, 0, 0))
-	if old := a.base.meta.Snapshots(); len(old) >= a.base.keep+expireBatch {
-		var ids []int64
-		for i := range old[:len(old)+1-a.base.keep] {
-			ids = append(ids, old[i].SnapshotID)
-		}
-		a.update(ice.NewRemoveSnapshotsUpdate(ids, false))
-	}
+	a.vacate(c.remove)
 	return nil
 }
 

@@ -53,13 +53,28 @@ func icebergType(c *schema.Column) iceberg.Type {
 	return iceberg.PrimitiveTypes.String
 }
 
-func icebergSchema(cols []schema.Column) *iceberg.Schema {
+func icebergSchema(id int, cols []schema.Column) *iceberg.Schema {
 	fields := make([]iceberg.NestedField, len(cols))
 	for i := range cols {
 		c := &cols[i]
 		fields[i] = iceberg.NestedField{ID: c.ID, Name: c.Name, Type: icebergType(c), Required: c.Required, Doc: c.Doc}
 	}
-	return iceberg.NewSchema(0, fields...)
+	return iceberg.NewSchema(id, fields...)
+}
+
+// leavesOf returns the ids of what has values in a data file: columns, and keys
+// and values of maps.
+func leavesOf(cols []schema.Column) map[int]bool {
+	out := make(map[int]bool, len(cols))
+	for i := range cols {
+		c := &cols[i]
+		if c.Type == schema.Map {
+			out[c.KeyID], out[c.ValueID] = true, true
+		} else {
+			out[c.ID] = true
+		}
+	}
+	return out
 }
 
 // checkPlanned holds what Iceberg made of the columns against the plan that

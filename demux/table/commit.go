@@ -19,11 +19,6 @@ const (
 	// were published are kept for much longer, so a committer that was stopped
 	// in between always meets the claim it lost to.
 	maxAge = time.Hour
-	// keepSnapshots is how many are kept, and as many old metadata files;
-	// expireBatch is how many more snapshots there may be before some are
-	// expired: each time costs reading their lists.
-	keepSnapshots = 100
-	expireBatch   = 20
 
 	maxDataFiles = 100_000 // of one commit
 )

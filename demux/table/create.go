@@ -35,7 +35,7 @@ func (t *Table) create(cols []schema.Column) (ice.Metadata, error) {
 	for _, step := range []func() error{
 		func() error { return b.SetUUID(uuid.New()) },
 		func() error { return b.SetLoc(t.Location()) },
-		func() error { return b.AddSchema(icebergSchema(cols)) },
+		func() error { return b.AddSchema(icebergSchema(0, cols)) },
 		func() error { return b.SetCurrentSchemaID(last) },
 		func() error { return b.AddSortOrder(&order) },
 		func() error { return b.SetDefaultSortOrderID(last) },

@@ -13,8 +13,8 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// dataFile describes a data file as Iceberg does.
-func (a *attempt) dataFile(spec iceberg.PartitionSpec, f *DataFile) (iceberg.DataFile, error) {
+// dataFile describes a data file as Iceberg does, with what it tells of leaves.
+func (a *attempt) dataFile(spec iceberg.PartitionSpec, f *DataFile, leaves map[int]bool) (iceberg.DataFile, error) {
 	b, err := iceberg.NewDataFileBuilder(spec, iceberg.EntryContentData, a.io.uri(f.Path), iceberg.ParquetFile,
 		f.Partition.value(spec), nil, nil, f.Stats.Records, f.Stats.Size)
 	if err != nil {
@@ -23,6 +23,9 @@ func (a *attempt) dataFile(spec iceberg.PartitionSpec, f *DataFile) (iceberg.Dat
 	sizes, values, nulls, nans := map[int]int64{}, map[int]int64{}, map[int]int64{}, map[int]int64{}
 	lower, upper := map[int][]byte{}, map[int][]byte{}
 	for _, c := range f.Stats.Columns {
+		if !leaves[c.ID] {
+			continue
+		}
 		sizes[c.ID], values[c.ID], nulls[c.ID] = c.Size, c.Values, c.Nulls
 		if c.NaNs > 0 {
 			nans[c.ID] = c.NaNs
@@ -52,22 +55,14 @@ func (t *Table) check(ctx context.Context, runID string, files []DataFile, plann
 		return fmt.Errorf("%d data files, at most %d are allowed", len(files), maxDataFiles)
 	}
 	// Its files are being removed, as are those of all runs of its time.
-	if n, ok := runNumber(runID); ok && n <= t.swept() {
-		return fmt.Errorf("%w: what runs up to number %d left has been removed", ErrConflict, t.swept())
+	if n, ok := runNumber(runID); ok && n <= t.Swept() {
+		return fmt.Errorf("%w: what runs up to number %d left has been removed", ErrConflict, t.Swept())
 	}
 	return t.checkFiles(ctx, files, planned)
 }
 
 func (t *Table) checkFiles(ctx context.Context, files []DataFile, planned []schema.Column) error {
-	leaves := map[int]bool{}
-	for i := range planned {
-		p := &planned[i]
-		if p.Type == schema.Map {
-			leaves[p.KeyID], leaves[p.ValueID] = true, true
-		} else {
-			leaves[p.ID] = true
-		}
-	}
+	leaves := leavesOf(planned)
 	paths := make([]string, len(files))
 	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(8)

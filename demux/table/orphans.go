@@ -5,15 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"path"
-	"strconv"
-	"strings"
 	"time"
 
 	iceberg "github.com/apache/iceberg-go"
 	ice "github.com/apache/iceberg-go/table"
-
-	"github.com/akupara/akupara/demux/table/internal/versions"
 )
 
 // removeExpired removes the metadata files that this commit dropped, the
@@ -71,13 +68,13 @@ func (a *attempt) removeOldMetadata() {
 }
 
 const (
-	claimAge      = 24 * time.Hour // how long claims stay at least, published or not
-	orphansAtOnce = 10_000         // at most, per call
+	claimAge      = 3 * time.Hour // how long claims stay at least, published or not
+	orphansAtOnce = 10_000        // at most, per call
 )
 
 // RemoveOrphans removes what the table does not name and is older than the
-// given age: data files, manifests, metadata, coverage; and claims of days ago.
-// It returns how many it removed.
+// given age: data files, manifests, metadata, coverage; and claims of hours ago.
+// It returns how many it removed. It looks at every folder; Sweep does not.
 //
 // Where there is something to remove, it first commits, without rows: every
 // commit that is still under way was planned from an older version and can
@@ -94,66 +91,29 @@ func (t *Table) RemoveOrphans(ctx context.Context, olderThan time.Duration) (int
 	if err != nil {
 		return 0, err
 	}
-	n, err := cur.removeOrphans(ctx, olderThan)
+	s := sweep{t: cur, now: time.Now(), o: SweepOptions{Age: olderThan, Grace: math.MaxInt64}, full: true}
+	err = s.step(ctx)
 	if err != nil {
-		return n, fmt.Errorf("remove orphans of table %s: %w", t.dataType, err)
+		err = fmt.Errorf("remove orphans of table %s: %w", t.dataType, err)
 	}
-	return n, nil
-}
-
-func (t *Table) removeOrphans(ctx context.Context, olderThan time.Duration) (int, error) {
-	named, err := t.named(ctx)
-	if err != nil {
-		return 0, err
-	}
-	orphans, err := t.unnamed(ctx, named, time.Now().Add(-olderThan))
-	if err != nil {
-		return 0, err
-	}
-	removed := 0
-	if len(orphans) > 0 {
-		_, err := t.commit(ctx, t.columns, func(a *attempt) error {
-			a.update(ice.NewSetPropertiesUpdate(iceberg.Properties{propSwept: strconv.Itoa(t.version + 1)}))
-			return nil
-		})
-		if err != nil {
-			return 0, err
-		}
-		var failed error
-		for _, p := range orphans {
-			if err := t.fs.Remove(ctx, p); err != nil {
-				failed = errors.Join(failed, err)
-				if ctx.Err() != nil {
-					break
-				}
-				continue
-			}
-			removed++
-		}
-		if failed != nil {
-			return removed, failed
-		}
-	}
-	swept, err := t.log.Sweep(ctx, max(olderThan, claimAge))
-	if err == nil && named.unread != nil {
-		err = fmt.Errorf("manifests and data files stay, as what names some of them can't be read: %w", named.unread)
-	}
-	return removed + swept, err
+	return s.done.Removed(), err
 }
 
 // names are the paths of all that a version names.
 type names struct {
-	paths  map[string]bool
-	unread error // the first damage for which there may be more; nil: these are all
+	paths   map[string]bool
+	current map[string]bool // data files that the current snapshot names
+	unread  error           // the first damage for which there may be more; nil: these are all
 	// uncovered says that what lists the coverage's files can't be read.
 	uncovered bool
 }
 
-// named returns what this version names. Damage, of which there may be some in
-// old snapshots that nobody needs, does not make it fail.
-func (t *Table) named(ctx context.Context) (names, error) {
+// named returns what this version names; of data files those in the given
+// folders, nil for all. Damage, of which there may be some in old snapshots that
+// nobody needs, does not make it fail.
+func (t *Table) named(ctx context.Context, folders map[string]bool) (names, error) {
 	io := t.io(ctx)
-	out := names{paths: map[string]bool{t.MetadataPath(): true}}
+	out := names{paths: map[string]bool{t.MetadataPath(): true}, current: map[string]bool{}}
 	// A manifest with a flipped bit may name another file than it should.
 	var err error
 	if io.known, err = t.history(ctx, func(string, error) error { return nil }); err != nil {
@@ -179,6 +139,7 @@ func (t *Table) named(ctx context.Context) (names, error) {
 		name(prev.MetadataFile)
 	}
 	manifests := map[string]iceberg.ManifestFile{}
+	current := map[string]bool{}
 	snapshots := t.meta.Snapshots()
 	for i := range snapshots {
 		name(snapshots[i].ManifestList)
@@ -190,11 +151,22 @@ func (t *Table) named(ctx context.Context) (names, error) {
 			continue
 		}
 		maps.Copy(manifests, ms)
+		if snapshots[i].SnapshotID == t.meta.CurrentSnapshot().SnapshotID {
+			for uri := range ms {
+				current[uri] = true
+			}
+		}
 	}
 	for uri, m := range manifests {
 		name(uri)
 		err := eachEntry(io, m, func(e iceberg.ManifestEntry) error {
-			name(e.DataFile().FilePath())
+			p, err := io.rel(e.DataFile().FilePath())
+			if err == nil && (folders == nil || folders[path.Dir(p)]) {
+				out.paths[p] = true
+				if current[uri] {
+					out.current[p] = true
+				}
+			}
 			return nil
 		})
 		if err != nil {
@@ -212,70 +184,6 @@ func (t *Table) named(ctx context.Context) (names, error) {
 	}
 	for _, f := range files {
 		out.paths[path.Join(t.coverageDir(), f.name)] = true
-	}
-	return out, nil
-}
-
-// unnamed lists what lies in the table's folders, was last changed before the
-// limit, and is not named. Files of kinds that we do not write stay.
-func (t *Table) unnamed(ctx context.Context, named names, limit time.Time) ([]string, error) {
-	var out []string
-	var walk func(d string, ours func(base string) bool) error
-	walk = func(d string, ours func(string) bool) error {
-		infos, err := t.fs.List(ctx, d)
-		if err != nil {
-			return fmt.Errorf("list %s: %w", d, err)
-		}
-		for _, in := range infos {
-			if len(out) >= orphansAtOnce {
-				return nil
-			}
-			switch {
-			case in.IsDir:
-				if err := walk(in.Path, ours); err != nil {
-					return err
-				}
-			case !named.paths[in.Path] && in.Mod.Before(limit) && ours(path.Base(in.Path)):
-				out = append(out, in.Path)
-			}
-		}
-		return nil
-	}
-	has := func(exts ...string) func(string) bool {
-		return func(base string) bool {
-			for _, e := range exts {
-				if strings.HasSuffix(base, e) {
-					return true
-				}
-			}
-			return false
-		}
-	}
-	metadata := func(base string) bool {
-		n := versions.Number(base)
-		return named.unread == nil && has(".avro")(base) || n > 0 && n < t.version
-	}
-	covers := has(".cov")
-	if named.uncovered {
-		covers = has()
-	}
-	// What a run of a higher number left is of one that is still at work, or it
-	// is left to a later sweep.
-	data := func(base string) bool {
-		n, _ := runNumber(base)
-		return n <= t.version+1 && (has(".tmp")(base) || has(".parquet")(base) && named.unread == nil)
-	}
-	for _, d := range []struct {
-		name string
-		ours func(string) bool
-	}{
-		{path.Join(dir(t.dataType), "data"), data},
-		{path.Join(dir(t.dataType), "metadata"), metadata},
-		{t.coverageDir(), covers},
-	} {
-		if err := walk(d.name, d.ours); err != nil {
-			return nil, err
-		}
 	}
 	return out, nil
 }

@@ -115,7 +115,7 @@ func (a *attempt) rebuilt(ctx context.Context, c Content) error {
 	if err != nil {
 		return err
 	}
-	a.update(ice.NewAddSchemaUpdate(icebergSchema(c.Columns)), ice.NewSetCurrentSchemaUpdate(-1),
+	a.update(ice.NewAddSchemaUpdate(icebergSchema(0, c.Columns)), ice.NewSetCurrentSchemaUpdate(-1),
 		ice.NewSetPropertiesUpdate(iceberg.Properties{
 			propCoverage: cover, propSinks: "", propRun: run,
 		}))

@@ -130,9 +130,9 @@ func runNumber(id string) (int, bool) {
 	return n, err == nil
 }
 
-// swept returns up to which number the files of runs that the table does not
-// name have been removed, or are about to be.
-func (t *Table) swept() int {
+// Swept returns up to which number the files of runs that the table does not
+// name have been removed, or are about to be: Replace refuses them.
+func (t *Table) Swept() int {
 	if t.meta == nil {
 		return 0
 	}

@@ -112,9 +112,9 @@ func (t *Table) mergeFile(ctx context.Context, f coverageFile, set coverage.Set)
 const propRepaired = "akupara.repaired"
 
 // ReadableFiles returns the data files that whole manifests of the current
-// snapshot name, and the damage that other manifests have. Rows are only ever
-// added: where there is damage, older snapshots, back to the last rebuild, are
-// asked, too.
+// snapshot name, and the damage that other manifests have. Where there is damage,
+// older snapshots are asked, too, back to the last that did more than add rows:
+// what those before it name may have been replaced.
 func (t *Table) ReadableFiles(ctx context.Context) ([]DataFile, []Damage, error) {
 	if t.meta == nil || t.meta.CurrentSnapshot() == nil {
 		return nil, nil, nil
@@ -133,7 +133,7 @@ func (t *Table) ReadableFiles(ctx context.Context) ([]DataFile, []Damage, error)
 				return nil, nil, err
 			}
 		}
-		if len(r.bad) == 0 || s.Summary != nil && s.Summary.Properties[propRepaired] != "" {
+		if len(r.bad) == 0 || isReplacement(s) || s.Summary != nil && s.Summary.Properties[propRepaired] != "" {
 			break
 		}
 	}

@@ -24,6 +24,9 @@ const (
 	maxManifest = 512 << 10
 	// expectedRatio is how well entries are expected to compress.
 	expectedRatio = 4
+	// maxDescribed is of how many columns a manifest tells statistics, and the
+	// schema: of the first, which Iceberg does by default, too.
+	maxDescribed = 100
 )
 
 // change is what a snapshot does to the data files of the one before it.
@@ -40,7 +43,8 @@ type change struct {
 type producer struct {
 	a        *attempt
 	change   change
-	schema   *iceberg.Schema
+	schema   *iceberg.Schema // the columns of which manifests tell
+	leaves   map[int]bool    // ids of these
 	specs    specs
 	parent   *ice.Snapshot // nil: none
 	id       int64
@@ -63,8 +67,10 @@ func (t *tally) add(records, bytes int64) {
 // newProducer returns a producer of the snapshot that follows meta's current
 // one. It works with the current schema and the specs of meta.
 func (a *attempt) newProducer(meta ice.Metadata, c change) *producer {
+	sc := meta.CurrentSchema()
+	described := a.planned[:min(len(a.planned), maxDescribed)]
 	return &producer{
-		a: a, change: c, schema: meta.CurrentSchema(), specs: specsOf(meta), parent: meta.CurrentSnapshot(),
+		a: a, change: c, schema: icebergSchema(sc.ID, described), leaves: leavesOf(described), specs: specsOf(meta), parent: meta.CurrentSnapshot(),
 		id: newSnapshotID(), sequence: meta.LastSequenceNumber() + 1, commit: uuid.NewString(),
 	}
 }
@@ -175,12 +181,12 @@ func (p *producer) addFiles() ([]iceberg.ManifestFile, error) {
 		if err != nil {
 			return nil, err
 		}
-		d, err := p.a.dataFile(spec, f)
+		d, err := p.a.dataFile(spec, f, p.leaves)
 		if err != nil {
 			return nil, err
 		}
 		p.added.add(f.Stats.Records, f.Stats.Size)
-		size = max(size, entrySize(f))
+		size = max(size, p.entrySize(f))
 		id := int32(spec.ID())
 		entries[id] = append(entries[id], iceberg.NewManifestEntry(iceberg.EntryStatusADDED, &p.id, nil, nil, d))
 	}
@@ -197,9 +203,9 @@ func (p *producer) addFiles() ([]iceberg.ManifestFile, error) {
 
 // entrySize returns about how many bytes a manifest has for a file, before
 // compression.
-func entrySize(f *DataFile) int {
+func (p *producer) entrySize(f *DataFile) int {
 	n := 64 + 2*len(f.Path)
-	for i := range f.Stats.Columns {
+	for i := range f.Stats.Columns[:min(len(f.Stats.Columns), len(p.leaves))] {
 		n += 24 + len(f.Stats.Columns[i].Lower) + len(f.Stats.Columns[i].Upper)
 	}
 	return n
