@@ -244,7 +244,7 @@ func (d *Demux) expire(ctx context.Context, req jobs.Request, _ func(done, total
 
 // readersGrace is for how long files that were replaced are there for those who
 // read older versions.
-const readersGrace = 15 * time.Minute
+const readersGrace = time.Hour
 
 // Expire removes what no version of a table needs, and returns how many files
 // that were: none while a job is at work on the table, whose files they may be.

@@ -18,8 +18,8 @@ const (
 	expireBatch   = 10
 	// maxKept bounds the snapshots that are kept for those who read files that
 	// have been replaced within readersGrace.
-	maxKept      = 10 * keepSnapshots
-	readersGrace = 10 * time.Minute
+	maxKept      = 3 * keepSnapshots
+	readersGrace = 30 * time.Minute
 	// maxSchemas bounds the bytes of schemas in a metadata file: where columns are
 	// many and come in many commits, fewer snapshots are kept.
 	maxSchemas = 128 << 10

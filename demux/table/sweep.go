@@ -219,6 +219,9 @@ func (s *sweep) orphans(ctx context.Context) ([]string, error) {
 		}
 		for _, in := range infos {
 			if !in.IsDir && !named.paths[in.Path] && s.old(in) && d.ours(path.Base(in.Path)) && !add(in.Path) {
+				for folder := range folders { // not looked at yet
+					s.vacated[path.Base(folder)] = true
+				}
 				return out, nil
 			}
 		}

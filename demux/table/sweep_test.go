@@ -156,7 +156,7 @@ func TestSnapshotsOfReadersAreKeptForAWhile(t *testing.T) {
 		}
 		return out
 	}
-	for _, c := range []struct{ n, replaced, want int }{{100, 95, 60}, {100, 30, 29}, {100, 0, 0}, {1000, 10, 600}, {30, 5, 0}} {
+	for _, c := range []struct{ n, replaced, want int }{{100, 95, 60}, {100, 30, 29}, {100, 0, 0}, {1000, 10, 880}, {30, 5, 0}} {
 		if got := outdated(snapshots(c.n, c.replaced, time.Second), 40, now); got != c.want {
 			t.Errorf("%d snapshots, the %d. replaced files: got %d to go, want %d", c.n, c.replaced, got, c.want)
 		}
