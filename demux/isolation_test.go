@@ -161,11 +161,12 @@ func (r awayReader) ReadAt(b []byte, at int64) (int, error) {
 // incompressible is a line of random letters.
 func incompressible(n int) []byte {
 	rnd := rand.New(rand.NewPCG(1, 1))
-	b := make([]byte, n)
-	for i := range b {
+	b := make([]byte, n+1)
+	for i := range n {
 		b[i] = byte('!' + rnd.IntN(90))
 	}
-	return append(b, '\n')
+	b[n] = '\n'
+	return b
 }
 
 // A sink file whose blocks are lost is set aside, told with its range, and taken

@@ -162,7 +162,7 @@ func (l *leases) read(ctx context.Context, p string) (*leaseState, error) {
 	}
 	var state leaseState
 	if json.Unmarshal(data, &state) != nil {
-		return nil, nil // damaged: nobody's
+		return nil, nil //nolint:nilerr // damaged: nobody's
 	}
 	return &state, nil
 }

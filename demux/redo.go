@@ -400,15 +400,14 @@ type redoRun struct {
 	files    []redoFile
 	wanted   map[string]chunk.Ranges
 
-	worker        *worker
-	hours         hours
-	columns       []schema.Column // wanted so far, beside the table's
-	planned       []schema.Column
-	written       []table.DataFile
-	trial         [][]byte // of a dry run: the first files that would be written
-	ranges        map[string][]chunk.Range
-	rows, failed  int64
-	before, after []SampleRow
+	worker       *worker
+	hours        hours
+	columns      []schema.Column // wanted so far, beside the table's
+	planned      []schema.Column
+	written      []table.DataFile
+	trial        [][]byte // of a dry run: the first files that would be written
+	ranges       map[string][]chunk.Range
+	rows, failed int64
 }
 
 func (r *redoRun) do(ctx context.Context, parts []redoPart) (err error) {

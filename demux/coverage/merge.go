@@ -229,16 +229,17 @@ func EachFamily(src Source, do func(root string, family Set) error) error {
 	root, family := "", Set{}
 	for {
 		p, err := src.Next()
-		if err != nil && !errors.Is(err, io.EOF) {
+		end := errors.Is(err, io.EOF)
+		if err != nil && !end {
 			return err
 		}
-		if len(family) > 0 && (err != nil || Root(p.ID) != root) {
+		if len(family) > 0 && (end || Root(p.ID) != root) {
 			if err := do(root, family); err != nil {
 				return err
 			}
 			family = Set{}
 		}
-		if err != nil {
+		if end {
 			return nil
 		}
 		root = Root(p.ID)

@@ -188,7 +188,7 @@ func TestWrongReplacementsAreRefused(t *testing.T) {
 		r.Files, r.Remove = slices.Clone(r.Files), slices.Clone(r.Remove)
 		c.change(&r)
 		_, err := tbl.Replace(t.Context(), r)
-		if err == nil || errors.Is(err, ErrConflict) != (c.want == ErrConflict) || errors.Is(err, ErrNotInTable) != (c.want == ErrNotInTable) {
+		if err == nil || errors.Is(err, ErrConflict) != errors.Is(c.want, ErrConflict) || errors.Is(err, ErrNotInTable) != errors.Is(c.want, ErrNotInTable) {
 			t.Errorf("%s: got %v, want %v", name, err, c.want)
 		}
 	}

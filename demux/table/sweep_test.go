@@ -42,9 +42,9 @@ func sweepAll(t testing.TB, w warehouse, o SweepOptions) Swept {
 
 func TestSweepRemovesWhatTheTableDoesNotNeed(t *testing.T) {
 	w := openLocal(t)
-	tbl := grown(t, w, 6)
+	grown(t, w, 6)
 	sweepAll(t, w, all) // of coverage that was merged
-	tbl = w.open(t, w)
+	tbl := w.open(t, w)
 	if got := sweepAll(t, w, all); got != (Swept{}) || w.open(t, w).Version() != tbl.Version() {
 		t.Fatalf("sweep of a table without leftovers: got %+v", got)
 	}
@@ -91,8 +91,7 @@ func TestSweepRemovesWhatTheTableDoesNotNeed(t *testing.T) {
 func TestSweepFindsReplacedFilesInOldFolders(t *testing.T) {
 	w := openLocal(t)
 	tbl := grown(t, w, 12)
-	tbl, err := tbl.Replace(t.Context(), compacted(t, w, tbl, true, 0, 11))
-	if err != nil {
+	if _, err := tbl.Replace(t.Context(), compacted(t, w, tbl, true, 0, 11)); err != nil {
 		t.Fatal(err)
 	}
 	infos, err := w.List(t.Context(), "tables/"+typ+"/data")

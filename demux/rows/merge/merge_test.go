@@ -236,8 +236,6 @@ func messy(rnd *rand.Rand, n, no int, from, span int64) *rows.Builder {
 		}
 	}
 	seq := int64(0)
-	stream := fmt.Sprintf("s%d", no)
-	ts := from
 	ordered := rnd.IntN(2) == 0
 	for i := range n {
 		if i%50 == 0 {
@@ -245,7 +243,7 @@ func messy(rnd *rand.Rand, n, no int, from, span int64) *rows.Builder {
 			if i%100 == 0 {
 				tags = nil
 			}
-			stream = fmt.Sprintf("s%d-%d", no, i/1000)
+			stream := fmt.Sprintf("s%d-%d", no, i/1000)
 			if i/50%7 == 3 {
 				stream += "~1"
 			}
@@ -253,10 +251,9 @@ func messy(rnd *rand.Rand, n, no int, from, span int64) *rows.Builder {
 			seq = int64(i) * 10
 			b.Covers(i, chunk.Ranges{{First: seq, Last: seq + 10*int64(min(50, n-i))}})
 		}
+		ts := from + rnd.Int64N(span)
 		if ordered {
 			ts = from + span*int64(i)/int64(n)
-		} else {
-			ts = from + rnd.Int64N(span)
 		}
 		b.Row(ts, seq)
 		seq += 10
