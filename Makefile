@@ -10,7 +10,7 @@ LDFLAGS  := -X main.version=$(VERSION)
 DATA     ?= ./data
 PKGS     ?= ./...
 FUZZTIME ?= 20s
-TIMEOUT  ?= 14m
+TIMEOUT  ?= 20m
 SOAKTIME ?= 1h
 
 GOLANGCI := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
