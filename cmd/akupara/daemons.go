@@ -273,22 +273,30 @@ of it, and changes nothing.`,
 // otherDemux is how long demux --once waits for one that is at work.
 const otherDemux = 60 * time.Second
 
-func (a *app) demuxOnce(ctx context.Context, only string) error {
+// demuxByHand makes the demux of a command that runs it now, on a store that exists.
+func (a *app) demuxByHand() (*demux.Demux, parts, error) {
 	p, err := a.parts(slog.LevelWarn)
 	if err != nil {
-		return err
+		return nil, p, err
 	}
 	if err := p.mustExist(); err != nil {
-		return err
+		return nil, p, err
 	}
 	cfg, problems := decodeDemux(p.Demux)
 	if err := a.refuse(problems); err != nil {
+		return nil, p, err
+	}
+	return demux.New(cfg, p.fs, p.Store.V.String(), p.log, daemon.NewRegistry()), p, nil
+}
+
+func (a *app) demuxOnce(ctx context.Context, only string) error {
+	d, p, err := a.demuxByHand()
+	if err != nil {
 		return err
 	}
 	ctx, stop := daemon.Signals(ctx, p.log, func() { os.Exit(exitFailed) })
 	defer stop()
 	reports := 0
-	d := demux.New(cfg, p.fs, p.Store.V.String(), p.log, daemon.NewRegistry())
 	err = d.RunOnce(ctx, only, otherDemux, func(r demux.Report) {
 		reports++
 		fmt.Fprintln(a.stdout, reportLine(r))

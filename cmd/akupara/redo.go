@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"log/slog"
 	"maps"
 	"os"
 	"slices"
@@ -74,15 +73,8 @@ func (a *app) redo(ctx context.Context, r redo) error {
 	if err != nil {
 		return err
 	}
-	p, err := a.parts(slog.LevelWarn)
+	d, p, err := a.demuxByHand()
 	if err != nil {
-		return err
-	}
-	if err := p.mustExist(); err != nil {
-		return err
-	}
-	cfg, problems := decodeDemux(p.Demux)
-	if err := a.refuse(problems); err != nil {
 		return err
 	}
 	ctx, stop := daemon.Signals(ctx, p.log, func() { os.Exit(exitFailed) })
@@ -90,7 +82,7 @@ func (a *app) redo(ctx context.Context, r redo) error {
 	if isTerminal(a.stderr) {
 		o.Tell = func(done, total int64) { fmt.Fprintf(a.stderr, "\r\x1b[K%d of %d data files", done, total) }
 	}
-	rep, err := demux.New(cfg, p.fs, p.Store.V.String(), p.log, daemon.NewRegistry()).Redo(ctx, o, otherDemux)
+	rep, err := d.Redo(ctx, o, otherDemux)
 	if isTerminal(a.stderr) {
 		fmt.Fprint(a.stderr, "\r\x1b[K")
 	}
