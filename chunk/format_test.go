@@ -305,7 +305,9 @@ func fixCRCs(frame []byte) {
 
 func FuzzReadSink(f *testing.F) {
 	chunks := sampleChunks()
-	f.Add(sinkFile(f, build(f, chunks[:2]...), build(f, chunks[2:]...)))
+	file := sinkFile(f, build(f, chunks[:2]...), build(f, chunks[2:]...))
+	f.Add(file)
+	f.Add(joined(f, file, file))
 	f.Fuzz(func(t *testing.T, file []byte) {
 		if _, err := damaged(file); err != nil {
 			t.Fatal(err)

@@ -3,8 +3,8 @@ package chunk
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"crypto/md5"
-	"encoding/base64"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -31,7 +31,11 @@ type Index struct {
 	Type    string // data type of all its chunks
 	Segment string // id of the spool segment that the file was made from
 	Blocks  []Block
-	size    int64 // bytes of all blocks with their framing
+	// Parts are what a regrouped file holds of other files, in the order of their
+	// blocks; none in the file of a segment.
+	Parts  []Part
+	size   int64  // bytes of all blocks with their framing
+	schema string // of the files that were joined
 }
 
 // MaxIndex bounds an index, in serialised bytes.
@@ -76,8 +80,8 @@ const (
 
 // SinkWriter writes a sink file: an Avro object container file (Avro 1.11
 // specification, "Object Container Files") with codec zstandard, whose header
-// carries the index (CRC, zstd, base64). The blocks follow verbatim, in the index's
-// order.
+// carries the index, and what parts the file has (see pack). The blocks follow
+// verbatim, in the index's order.
 type SinkWriter struct {
 	w       io.Writer
 	index   *Index
@@ -98,19 +102,22 @@ func NewSinkWriter(w io.Writer, index *Index) (*SinkWriter, error) {
 	if len(raw) > MaxIndex {
 		return nil, fmt.Errorf("the index of segment %s has %d bytes, at most %d are allowed", index.Segment, len(raw), MaxIndex)
 	}
-	enc, err := NewEncoder()
+	packed, err := pack(raw)
 	if err != nil {
-		return nil, fmt.Errorf("create zstd encoder: %w", err)
+		return nil, err
 	}
-	defer enc.Close()
 	s.header = append(s.header, avroMagic...)
-	packed := enc.EncodeAll(raw, make([]byte, 4))
-	binary.LittleEndian.PutUint32(packed, CRC(packed[4:]))
 	meta := [][2]string{
-		{metaSchema, Schema}, {metaCodec, "zstandard"},
+		{metaSchema, cmp.Or(index.schema, Schema)}, {metaCodec, "zstandard"},
 		{metaType, index.Type}, {metaSegment, index.Segment},
-		// As text: some readers take every value of the metadata for UTF-8.
-		{metaIndex, base64.StdEncoding.EncodeToString(packed)},
+		{metaIndex, packed},
+	}
+	if len(index.Parts) > 0 {
+		parts, err := pack(appendParts(nil, index.Parts))
+		if err != nil {
+			return nil, err
+		}
+		meta = append(meta, [2]string{metaParts, parts})
 	}
 	s.header = binary.AppendVarint(s.header, int64(len(meta)))
 	for _, kv := range meta {
@@ -250,12 +257,9 @@ func ReadSink(r io.ReaderAt, size int64) (*Sink, error) {
 	if got := string(meta[metaCodec]); got != "zstandard" {
 		return nil, invalidf("not a sink file: codec %q, want zstandard", got)
 	}
-	packed, err := base64.StdEncoding.Strict().AppendDecode(nil, meta[metaIndex])
-	if err != nil || len(packed) < 4 {
-		return nil, invalidf("not a sink file: its header has no %s", metaIndex)
-	}
-	if got, want := CRC(packed[4:]), binary.LittleEndian.Uint32(packed); got != want {
-		return nil, invalidf("the index's CRC is %08x, it says %08x", got, want)
+	raw, err := unpack(metaIndex, meta[metaIndex])
+	if err != nil {
+		return nil, err
 	}
 	s.data, s.schema = header.n, Schema
 	if string(meta[metaSchema]) != Schema { // one text serves all files
@@ -265,16 +269,16 @@ func ReadSink(r io.ReaderAt, size int64) (*Sink, error) {
 	if err := CheckType(s.Index.Type); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
-	dec, err := indexDecoder()
-	if err != nil {
-		return nil, fmt.Errorf("create zstd decoder: %w", err)
-	}
-	raw, err := dec.DecodeAll(packed[4:], nil)
-	if err != nil {
-		return nil, invalidf("decompress index: %v", err)
-	}
 	if err := parseIndex(raw, &s.Index); err != nil {
 		return nil, err
+	}
+	if text, ok := meta[metaParts]; ok {
+		if raw, err = unpack(metaParts, text); err != nil {
+			return nil, err
+		}
+		if s.Index.Parts, err = parseParts(raw, len(s.Index.Blocks)); err != nil {
+			return nil, err
+		}
 	}
 	if want := s.data + s.Index.size; size != want {
 		s.Damage = invalidf("the file has %d bytes, its index implies %d", size, want)

@@ -11,7 +11,7 @@ import (
 // The top of a store. Outside readers rely on these names.
 const (
 	Raw        = "raw"        // sink files that a table may not hold yet: raw/TYPE/DATE/SEGMENT.avro
-	Archive    = "archive"    // sink files that the tables hold: archive/TYPE/DATE/SEGMENT.avro
+	Archive    = "archive"    // sink files that the tables hold: archive/TYPE/DATE/SEGMENT.avro, those of old days regrouped
 	Tables     = "tables"     // Iceberg tables: tables/TYPE/{metadata,data}
 	Quarantine = "quarantine" // what could not be read, kept for people
 )
@@ -31,6 +31,41 @@ var segmentRE = regexp.MustCompile(`^[A-Za-z0-9_.-]+$`)
 // collector must be unique among collectors and stay with its spool.
 func NewSegment(opened time.Time, collector string, n uint64) Segment {
 	return Segment(fmt.Sprintf("%s-%s-%06d", opened.UTC().Format(segmentTime), collector, n))
+}
+
+// regrouped ends, with what makes it unique, the id of a regrouped file.
+const regrouped = "-regrouped-"
+
+// NewRegrouped makes the id of a file that takes the place of others of one day. They
+// were opened from first to last; unique has never been used before.
+func NewRegrouped(first, last time.Time, unique string) Segment {
+	return Segment(first.UTC().Format(segmentTime) + "-" + last.UTC().Format(segmentTime) + regrouped + unique)
+}
+
+// Regrouped reports whether s is the id of a regrouped file.
+func (s Segment) Regrouped() bool {
+	_, _, ok := s.span()
+	return ok
+}
+
+// MayHold reports whether the regrouped file s can hold a segment, by its time.
+func (s Segment) MayHold(other Segment) bool {
+	first, last, ok := s.span()
+	at, err := other.Opened()
+	return ok && err == nil && !at.Before(first) && !at.After(last)
+}
+
+func (s Segment) span() (first, last time.Time, ok bool) {
+	times, _, ok := strings.Cut(string(s), regrouped)
+	from, to, two := strings.Cut(times, "-")
+	if !ok || !two {
+		return first, last, false
+	}
+	first, err := time.Parse(segmentTime, from)
+	if err == nil {
+		last, err = time.Parse(segmentTime, to)
+	}
+	return first, last, err == nil
 }
 
 // Opened is when the segment was opened.

@@ -29,6 +29,31 @@ func TestSegmentIDsSortByAgeAndGiveTheirTime(t *testing.T) {
 	}
 }
 
+func TestARegroupedFilesNameSaysWhatItMayHold(t *testing.T) {
+	first := time.Date(2026, 11, 22, 1, 2, 3, 4000, time.UTC)
+	last := first.Add(time.Hour)
+	id := NewRegrouped(first, last, "1f3a")
+	if err := id.Check(); err != nil || !id.Regrouped() {
+		t.Errorf("%s: regrouped %v, %v", id, id.Regrouped(), err)
+	}
+	if at, err := id.Opened(); err != nil || !at.Equal(first) {
+		t.Errorf("%s was opened %v, %v: it goes to another day", id, at, err)
+	}
+	for at, want := range map[time.Time]bool{
+		first: true, last: true, first.Add(-time.Microsecond): false, last.Add(time.Microsecond): false,
+	} {
+		plain := NewSegment(at, "c", 1)
+		if plain.Regrouped() || id.MayHold(plain) != want {
+			t.Errorf("%s may hold %s: %v, want %v", id, plain, id.MayHold(plain), want)
+		}
+	}
+	for _, s := range []Segment{"", "x-regrouped-1", "20261122T010203.000004Z-regrouped-1", "a-b-regrouped-1"} {
+		if s.Regrouped() || s.MayHold(id) {
+			t.Errorf("%q was taken for a regrouped file's", s)
+		}
+	}
+}
+
 func TestForeignSegmentIDsAreRefused(t *testing.T) {
 	good := string(NewSegment(time.Now(), "c", 1))
 	for _, s := range []string{"", "x", "2026", good + "/../x", good + " ", good + "\n", strings.Repeat(good, 10), "-" + good} {

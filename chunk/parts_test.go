@@ -1,0 +1,140 @@
+package chunk
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"testing"
+
+	"github.com/twmb/avro/ocf"
+)
+
+// joined makes one file of several, as a regrouping does.
+func joined(t testing.TB, files ...[]byte) []byte {
+	t.Helper()
+	index := Index{Type: "app", Segment: "m"}
+	sinks := make([]*Sink, len(files))
+	for i, f := range files {
+		var err error
+		if sinks[i], err = ReadSink(bytes.NewReader(f), int64(len(f))); err != nil {
+			t.Fatal(err)
+		}
+		sinks[i].Index.Segment = fmt.Sprint("part", i)
+		if err := index.Join(sinks[i]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var out bytes.Buffer
+	w, err := NewSinkWriter(&out, &index)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range sinks {
+		for i := range s.Index.Blocks {
+			data, err := s.ReadBlock(i, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := w.WriteBlock(data); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if err := w.Finish(); err != nil {
+		t.Fatal(err)
+	}
+	return out.Bytes()
+}
+
+func TestJoinedFilesGiveTheirPartsBack(t *testing.T) {
+	chunks := sampleChunks()
+	batches := []Batch{build(t, chunks[:2]...), build(t, chunks[2:4]...), build(t, chunks[4:]...)}
+	file := joined(t, sinkFile(t, batches[0], batches[1]), sinkFile(t, batches[2]))
+	s, err := ReadSink(bytes.NewReader(file), int64(len(file)))
+	if err != nil || s.Damage != nil {
+		t.Fatal(err, s.Damage)
+	}
+	if err := s.CheckSchema(); err != nil {
+		t.Error(err)
+	}
+	x := &s.Index
+	if got, want := fmt.Sprint(x.Parts), "[{part0 0 2} {part1 2 1}]"; got != want {
+		t.Errorf("parts %s, want %s", got, want)
+	}
+	for i, want := range []string{"part0", "part0", "part1"} {
+		if got := x.Origin(i); got != want {
+			t.Errorf("block %d comes from %s, want %s", i, got, want)
+		}
+		data, err := s.ReadBlock(i, nil)
+		if err != nil || !bytes.Equal(data, batches[i].Block) {
+			t.Errorf("block %d is another one: %v", i, err)
+		}
+	}
+	p, ok := x.Part("part1")
+	if n := x.Holds(p, x.Blocks[2:]); !ok || n != 1 {
+		t.Errorf("part1: %v, %d of its blocks are the same, want 1", ok, n)
+	}
+	if n := x.Holds(p, x.Blocks[:1]); n != 0 {
+		t.Errorf("another's block is taken for one of part1")
+	}
+	if _, ok := x.Part("m"); ok {
+		t.Error("the file's own id is no part of it")
+	}
+	r, err := ocf.NewReader(bytes.NewReader(file))
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	for ; err == nil; n++ {
+		var record map[string]any
+		err = r.Decode(&record)
+	}
+	if !errors.Is(err, io.EOF) || n-1 != len(chunks) {
+		t.Errorf("another Avro library reads %d records (%v), want %d", n-1, err, len(chunks))
+	}
+}
+
+func TestOnlyFilesOfOneKindAreJoined(t *testing.T) {
+	file := sinkFile(t, build(t, sampleChunks()...))
+	read := func(file []byte) *Sink {
+		s, err := ReadSink(bytes.NewReader(file), int64(len(file)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	older := read(file)
+	older.schema = firstSchema
+	for what, s := range map[string]*Sink{
+		"a file that is cut off": read(file[:len(file)-1]), "a joined one": read(joined(t, file)), "another schema": older,
+	} {
+		x := Index{Type: "app"}
+		if err := x.Join(read(file)); err != nil {
+			t.Fatal(err)
+		}
+		if x.Join(s) == nil {
+			t.Errorf("%s was taken", what)
+		}
+	}
+	if x := (Index{Type: "other"}); x.Join(read(file)) == nil {
+		t.Error("another type was taken")
+	}
+}
+
+func TestADamagedListOfPartsIsFound(t *testing.T) {
+	good := appendParts(nil, []Part{{"a", 0, 2}, {"b", 2, 1}})
+	if parts, err := parseParts(good, 3); err != nil || len(parts) != 2 {
+		t.Fatal(parts, err)
+	}
+	for name, blocks := range map[string]int{"too few blocks": 2, "too many": 4} {
+		if _, err := parseParts(good, blocks); !errors.Is(err, ErrInvalid) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	for n := range good {
+		if _, err := parseParts(good[:n], 3); !errors.Is(err, ErrInvalid) {
+			t.Errorf("cut off at %d: %v", n, err)
+		}
+	}
+}
