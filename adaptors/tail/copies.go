@@ -23,7 +23,10 @@ func (k *catalog) copyOf(c *candidate) (s *stream, all bool) {
 		if s.holder != "" {
 			continue
 		}
-		if s.out.Sent() == 0 || !s.ident.SameHead(c.head) || s.ident.Birth != 0 && c.info.Birth != 0 && c.info.Birth < s.ident.Birth {
+		if s.out.Sent() == 0 && (s.ident.HeadLen == 0 || c.end < s.goodSize) { // nothing but its head is known
+			continue
+		}
+		if !s.ident.SameHead(c.head) || s.ident.Birth != 0 && c.info.Birth != 0 && c.info.Birth < s.ident.Birth {
 			continue
 		}
 		if s.reason != "" && s.ident.SameInode(&c.info) { // written anew with the same bytes, not copied

@@ -69,6 +69,36 @@ func TestCopyTruncateIntoAnotherFolder(t *testing.T) {
 	})
 }
 
+// TestCopyInAnotherFolderOfWhatWasNotReadIsNoLoss has a file truncated that was
+// seen, and of which nothing could be read until then.
+func TestCopyInAnotherFolderOfWhatWasNotReadIsNoLoss(t *testing.T) {
+	each(t, func(t *testing.T, watch string) {
+		for _, stored := range []bool{false, true} {
+			r := newRig(t).with(watch)
+			r.mkdir("old")
+			r.write("a.log", r.lines(40))
+			a, err := New(r.cfg)
+			r.ok(err)
+			a.times, a.gate = testTimes(), r.mayWork
+			if a.nameless = stored; stored { // and a fact comes before its first byte
+				r.rec.Refuse(func(*chunk.Chunk) error { return errors.New("503") })
+			} else {
+				r.rec.FailOpen(errors.New("the disk is full"))
+			}
+			r.startAdaptor(a)
+			r.until("nothing was refused", func() bool { return r.a.Status().LastErr != "" })
+			r.pause()
+			r.copyTruncate("a.log", "old/a.log-20260131")
+			r.write("a.log", r.lines(3))
+			r.rec.FailOpen(nil)
+			r.rec.Refuse(nil)
+			r.resume()
+			r.exactly()
+			r.stop()
+		}
+	})
+}
+
 // TestMovedByACopyIsReadOnce does what mv does across file systems.
 func TestMovedByACopyIsReadOnce(t *testing.T) {
 	each(t, func(t *testing.T, watch string) {

@@ -126,16 +126,24 @@ func (r *run) goOnOpen(f *os.File, path, origin string) {
 func (r *run) copied(s *stream) bool {
 	r.find.ScanBelow(filepath.Dir(s.origin), r.check)
 	for path, h := range r.files.suspects {
-		if related(s.origin, path) && h.size >= s.goodSize {
+		if (related(s.origin, path) || h.of == s && h.exact) && h.size >= s.goodSize {
 			return true
 		}
 	}
 	for path, other := range r.files.live.byPath {
-		if related(s.origin, path) && other.out.Shown().Size >= s.goodSize && (other.Busy() || other.info.Birth >= s.info.Birth) {
+		if s.isCopiedTo(path, other) && other.out.Shown().Size >= s.goodSize && (other.Busy() || other.info.Birth >= s.info.Birth) {
 			return true
 		}
 	}
 	return false
+}
+
+// isCopiedTo reports whether another stream's file may be a copy of the one that
+// this stream had and was never opened for: by its name, in another folder by that
+// and a full head.
+func (s *stream) isCopiedTo(path string, other *stream) bool {
+	return related(s.origin, path) || related(filepath.Base(s.origin), filepath.Base(path)) &&
+		s.first.HeadLen == ident.MaxHead && other.first.HeadLen == ident.MaxHead && other.first.Head == s.first.Head
 }
 
 // finishAllReplaced ends the streams that were replaced and of which no copy

@@ -198,7 +198,9 @@ func TestReplacedFileThatIsGivenUpIsToldAsLost(t *testing.T) {
 	r.until("what was written neither came nor was told as lost", func() bool {
 		lost := map[string]int{} // by stream: a fact may come twice
 		for _, c := range r.rec.Facts(chunk.Lost) {
-			lost[c.Stream] = int(c.Range().Len())
+			if !strings.Contains(c.Reason, "moved away") { // on a busy machine a file is away for so long while it is replaced
+				lost[c.Stream] = int(c.Range().Len())
+			}
 		}
 		bytes := r.rec.Lines()[late] * (len(late) + 1)
 		for _, n := range lost {

@@ -14,6 +14,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/akupara/akupara/adaptors"
 	"github.com/akupara/akupara/adaptors/adaptortest"
 	"github.com/akupara/akupara/chunk"
@@ -107,16 +109,25 @@ func (r *rig) startWith(times times) {
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	a.times = times
-	a.gate = func() {
-		r.nap.RLock()
-		defer r.nap.RUnlock()
-	}
+	a.times, a.gate = times, r.mayWork
 	r.startAdaptor(a)
+}
+
+// mayWork waits while the tailer is stopped.
+func (r *rig) mayWork() {
+	r.nap.RLock()
+	defer r.nap.RUnlock()
 }
 
 func (r *rig) startAdaptor(a *Adaptor) {
 	r.t.Helper()
+	r.a = a
+	if r.cfg.Watch == "auto" { // whose instances all of a user's processes share
+		r.until("the kernel has no inotify instance left", func() bool {
+			fd, err := unix.InotifyInit1(unix.IN_CLOEXEC)
+			return err == nil && unix.Close(fd) == nil
+		})
+	}
 	env := r.rec.EnvOf(cmp.Or(r.name, "test"))
 	env.Log = slog.New(slog.DiscardHandler)
 	if testing.Verbose() {
@@ -129,7 +140,6 @@ func (r *rig) startAdaptor(a *Adaptor) {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- a.Run(ctx, env) }()
-	r.a = a
 	r.stop = func() {
 		cancel()
 		r.resume()
