@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/akupara/akupara/chunk"
@@ -37,8 +38,8 @@ type Config struct {
 type TypeConfig struct {
 	Parser   config.Value[string] `config:"parser"`
 	Timezone config.Value[string] `config:"timezone"`
-	// Message is the parser of the messages in a container's log, for the
-	// parser cri.
+	// Message is the parser of the messages that a container's log or syslog
+	// frames, for the parsers cri and syslog.
 	Message config.Value[string] `config:"message"`
 	// Schedule is the type's own; without one it goes with the others.
 	Schedule config.Value[config.Schedule] `config:"schedule"`
@@ -112,8 +113,8 @@ func (c *Config) Validate(n config.Node) config.Problems {
 		}
 		if m := t.V.Message; m.Given() && !slices.Contains(parse.MessageNames(), m.V) {
 			problems = append(problems, m.Problemf("demux.types.%s.message: %q is not known; allowed: %s", name, m.V, oneOf(parse.MessageNames())))
-		} else if m.Given() && cmp.Or(t.V.Parser.V, parse.DefaultFor(name)) != "cri" {
-			problems = append(problems, m.Problemf("demux.types.%s.message: only the parser cri has messages for another one; its parser is %s", name, cmp.Or(t.V.Parser.V, parse.DefaultFor(name))))
+		} else if p := cmp.Or(t.V.Parser.V, parse.DefaultFor(name)); m.Given() && !parse.Frames(p) {
+			problems = append(problems, m.Problemf("demux.types.%s.message: only the parsers %s have messages for another one; its parser is %s", name, strings.Join(parse.FramingNames(), " and "), p))
 		}
 		if z := t.V.Timezone; z.Given() {
 			if _, err := time.LoadLocation(z.V); err != nil {

@@ -42,7 +42,7 @@ type access struct {
 
 func (f *combinedFormat) record(r *reader, rec []byte) {
 	if rec[0] == '[' {
-		if t, n := apacheTime(rec, &r.zone); n > 0 {
+		if t, n := logTime(rec, &r.zone); n > 0 {
 			f.errorLine(r, rec, t, n)
 			return
 		}
@@ -204,16 +204,13 @@ func accessTime(s []byte, z *zone) instant {
 		}
 		return instant{}
 	}
-	secs, ok := seconds(digits(s, 7, 4), month(s[3:]), digits(s, 0, 2), digits(s, 12, 2), digits(s, 15, 2), digits(s, 18, 2))
+	local, ok := seconds(digits(s, 7, 4), month(s[3:]), digits(s, 0, 2), digits(s, 12, 2), digits(s, 15, 2), digits(s, 18, 2))
 	micros, finer, n := fraction(s[20:])
-	off, k, local := zoneOffset(s[20+n:])
+	utc, k, known := z.from(s[20+n:], local)
 	if !ok || 20+n+k != len(s) {
 		return instant{}
 	}
-	if local {
-		secs = z.utc(secs)
-	}
-	return instant{micros: (secs-off)*1_000_000 + micros, finer: finer, ok: true}
+	return instant{micros: utc*1_000_000 + micros, finer: finer || !known, ok: true}
 }
 
 // errorLine reads a line of Apache's error log.

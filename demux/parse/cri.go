@@ -3,8 +3,6 @@ package parse
 import (
 	"bytes"
 	"encoding/json"
-
-	"github.com/akupara/akupara/demux/rows"
 )
 
 // criFormat parses what container runtimes write to a pod's log: TIME OUTPUT
@@ -35,10 +33,12 @@ type unit struct {
 	open   bool   // its last line was a part
 }
 
-func newCRI(inner format) *criFormat {
-	f := &criFormat{inner: inner, lasts: map[string]int{}}
+func newCRI() *criFormat { return &criFormat{inner: newAuto(), lasts: map[string]int{}} }
+
+// frame implements framer.
+func (f *criFormat) frame(inner format) {
+	f.inner = inner
 	f.group, _ = inner.(grouper)
-	return f
 }
 
 // parts says that the parts of a record are looked into: each has frames.
@@ -152,7 +152,7 @@ func (f *criFormat) row(r *reader, u *unit) {
 		r.b.Message(text)
 	}
 	r.b.Attr("stream", u.output)
-	if !r.frame.ok || r.frame.micros < r.min || r.frame.micros >= r.max {
+	if !r.believes(r.frame) {
 		r.b.Attr("time", u.time)
 	}
 }
@@ -209,57 +209,4 @@ func frameTime(s []byte, z *zone) (instant, bool) {
 	}
 	t.finer = false
 	return t, true
-}
-
-// autoFormat takes a message for JSON where it is an object, and else as it
-// is. A level is looked for where programs write it.
-type autoFormat struct{ json *jsonFormat }
-
-func newAuto() *autoFormat { return &autoFormat{json: newJSON()} }
-
-func (f *autoFormat) begin(r *reader) { f.json.begin(r) }
-
-func (f *autoFormat) record(r *reader, rec []byte) {
-	if rec[0] == '{' && f.json.read(rec) == nil {
-		f.json.fill(r)
-		return
-	}
-	r.row()
-	r.b.Message(rec)
-	if l := levelIn(rec); l != rows.NoLevel {
-		r.b.SetLevel(l)
-	}
-}
-
-// levelIn looks for a message's level: in logfmt (level=info), in klog's head
-// (I0102 15:04:05), and as a word in capitals or brackets, after a time or
-// before everything.
-func levelIn(msg []byte) rows.Level {
-	msg = msg[:min(len(msg), 256)]
-	if len(msg) >= 14 && msg[5] == ' ' && isNumber(msg[1:5]) && msg[8] == ':' && msg[11] == ':' {
-		switch msg[0] {
-		case 'I', 'W', 'E', 'F':
-			return levelOf(msg[:1])
-		}
-	}
-	for _, key := range []string{"level=", "lvl="} {
-		if i := bytes.Index(msg, []byte(key)); i == 0 || i > 0 && msg[i-1] == ' ' {
-			return levelOf(bytes.Trim(word(msg[i+len(key):]), `"`))
-		}
-	}
-	rest := msg
-	if _, n := logTime(msg, nil); n > 0 {
-		rest = bytes.TrimLeft(msg[n:], " \t-|")
-	}
-	if len(rest) > 0 && rest[0] == '[' {
-		if n := bracket(rest); n > 0 && isLevel(rest[1:n-1]) {
-			return levelOf(rest[1 : n-1])
-		}
-		return rows.NoLevel
-	}
-	w := bytes.TrimRight(word(rest), ":]|")
-	if len(w) < 4 || !bytes.Equal(w, bytes.ToUpper(w)) || !isLevel(w) {
-		return rows.NoLevel
-	}
-	return levelOf(w)
 }

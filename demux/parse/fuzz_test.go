@@ -18,8 +18,11 @@ func FuzzLog4j(f *testing.F) {
 	fuzz(f, "log4j", "[a\n081109 203615\n17/06/09 20:10:40 [", "2024-05-01 10:00:01 [a@1] [b]")
 }
 func FuzzCombined(f *testing.F) { fuzz(f, "combined", `a b c d [x] "" 1`, `- - - [] "\`) }
-func FuzzDF(f *testing.F)       { fuzz(f, "df", "a 1 1 1 1% /", "- - - - - -") }
-func FuzzCPU(f *testing.F)      { fuzz(f, "cpu", `{"cpu":1,"user":"x","system":1e400}`) }
+func FuzzLogfmt(f *testing.F) {
+	fuzz(f, "logfmt", `a=1 b="x\"\u00e9\ud800" c`, "=\n\"\na=\"", "ts=1e9 level= msg")
+}
+func FuzzDF(f *testing.F)  { fuzz(f, "df", "a 1 1 1 1% /", "- - - - - -") }
+func FuzzCPU(f *testing.F) { fuzz(f, "cpu", `{"cpu":1,"user":"x","system":1e400}`) }
 func FuzzMemory(f *testing.F) {
 	fuzz(f, "memory", `{"total":9223372036854775808,"used":-1,"free":1.5}`)
 }

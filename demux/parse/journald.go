@@ -34,17 +34,14 @@ func (f *journaldFormat) begin(r *reader) {
 
 func (f *journaldFormat) record(r *reader, rec []byte) {
 	j := f.json
-	j.fields = j.fields[:0]
-	if err := j.scan.object(j, rec); err != nil {
+	if err := j.read(rec); err != nil {
 		r.fail(rec, fmt.Sprintf("not JSON: %v", err))
 		return
 	}
 	r.row()
-	j.shape = j.shape[:0]
 	pid := false
 	for i := range j.fields {
 		d := &j.fields[i]
-		j.shape = append(j.shape, d.node)
 		v := d.val
 		if d.kind == kindText {
 			v = f.bytes(v)

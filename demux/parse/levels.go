@@ -22,7 +22,7 @@ func levelOf(name []byte) rows.Level {
 		return rows.Trace
 	case "debug", "fine", "dbg", "d", "20", "7":
 		return rows.Debug
-	case "info", "notice", "information", "informational", "config", "inf", "i", "n", "30", "6", "5":
+	case "info", "notice", "information", "informational", "config", "log", "inf", "i", "n", "30", "6", "5":
 		return rows.Info
 	case "warn", "warning", "wrn", "w", "40", "4":
 		return rows.Warn

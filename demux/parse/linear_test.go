@@ -175,7 +175,7 @@ func FuzzCost(f *testing.F) {
 func TestJSONTakesNumbersThatAreNone(t *testing.T) {
 	b := rows.NewBuilder(rows.Options{})
 	p := mustNew(t, "json", Options{})
-	in := `{"f":NaN,"g":-Infinity,"h":[NaN,Infinity],"ts":NaN,"msg":"x"}` + "\n" + `{"f":1.5,"msg":"y"}` + "\n" + `{"f":-NaN}` + "\n" + `{"f":Inf}` + "\n"
+	in := `{"f":NaN,"g":-Infinity,"h":[NaN,Infinity],"ts":NaN,"time":1772272800,"msg":"x"}` + "\n" + `{"f":1.5,"ts":1772272800,"msg":"y"}` + "\n" + `{"f":-NaN}` + "\n" + `{"f":Inf}` + "\n"
 	if err := p.Parse(t.Context(), body(in), nil, b); err != nil {
 		t.Fatal(err)
 	}

@@ -2,7 +2,6 @@ package parse
 
 import (
 	"bytes"
-	"time"
 
 	"github.com/akupara/akupara/demux/rows"
 	"github.com/akupara/akupara/demux/schema"
@@ -20,13 +19,22 @@ import (
 //	2024-05-01 10:00:00.123  INFO 77 --- [main] c.e.Foo : message
 //	[2024-05-01T10:00:00,123][INFO ][o.e.n.Node] [node] message
 //	[Sun Dec 04 04:47:44 2005] [notice] message
+//	2026-11-28 10:00:00,123 INFO  [org.jboss.as.server] (main) message
+//	2026-11-28 10:00:00,123 INFO  org.apache.flink.Foo    [] - message
+//	28-Nov-2026 10:00:00.123 INFO [main] org.apache.catalina.Foo.bar message
+//	INFO  [main] 2026-11-28 10:00:00,123 Foo.java:155 - message
+//	10:00:00.123 [main] INFO  c.e.Foo - message
 //
-// A line that starts with no time belongs to the record before, where the
-// chunk does not say otherwise: stack traces are part of the message.
+// or with tabs between these parts. A line that starts with no time belongs to
+// the record before, where the chunk does not say otherwise: stack traces are
+// part of the message.
 type log4jFormat struct {
 	gen            *rows.Generation
 	thread, logger *rows.Column
+	any            zone // for times of which it matters only that they are there
 }
+
+func newLog4j() *log4jFormat { return &log4jFormat{any: anyZone()} }
 
 func (f *log4jFormat) begin(r *reader) {
 	if f.gen == r.b.Generation() {
@@ -37,45 +45,108 @@ func (f *log4jFormat) begin(r *reader) {
 	f.logger = r.b.Typed("logger", schema.String)
 }
 
+// starts implements grouper: a record begins with its time, or with its level
+// and its time soon after.
 func (f *log4jFormat) starts(line []byte) bool {
-	if len(line) < 13 || line[0] != '[' && (line[0] < '0' || line[0] > '9') {
+	if len(line) < 13 || line[0] != '[' && !letterOrDigit(line[0]) {
 		return false
 	}
-	_, n := logTime(line, nil)
-	return n > 0
+	if _, n := logTime(line, &f.any); n > 0 {
+		return true
+	}
+	return levelFirst(line, &f.any).n > 0
 }
 
 func (f *log4jFormat) record(r *reader, rec []byte) {
 	t, n := logTime(rec, &r.zone)
-	if n == 0 {
-		r.fail(rec, "not log4j: it does not start with a time")
+	if n > 0 {
+		r.row()
+		r.setTime(t, "time", rec[:n])
+		f.head(r, rec[n:], logHead{})
+		return
+	}
+	l := levelFirst(rec, &r.zone)
+	if l.n == 0 {
+		r.fail(rec, "not log4j: it starts with neither a time nor a level and a time")
 		return
 	}
 	r.row()
-	r.setTime(t, "time", rec[:n])
-	f.rest(r, rec[n:])
+	r.setTime(l.at, "time", l.time)
+	f.head(r, rec[l.n:], logHead{level: l.level, thread: l.thread})
+}
+
+// leading is a record's level, a thread in brackets, and its time, in this order.
+type leading struct {
+	level, thread, time []byte
+	at                  instant
+	n                   int // bytes up to the end of the time; 0: it is of no such form
+}
+
+// levelFirst reads "INFO  [main] 2026-11-28 10:00:00,123" and
+// "[INFO] [2026-11-28 10:00:00,123]" at the start of s.
+func levelFirst(s []byte, z *zone) (l leading) {
+	n := 0
+	if len(s) > 0 && s[0] == '[' {
+		if n = bytes.IndexByte(s[:min(len(s), 16)], ']') + 1; n == 0 {
+			return l
+		}
+		l.level = bytes.TrimSpace(s[1 : n-1])
+	} else {
+		for n < len(s) && n < 16 && letterOrDigit(s[n]) {
+			n++
+		}
+		l.level = s[:n]
+	}
+	if !isLevel(l.level) || n == len(s) || s[n] != ' ' && s[n] != '\t' && s[n] != '[' {
+		return leading{}
+	}
+	for range 2 {
+		for n < len(s) && (s[n] == ' ' || s[n] == '\t') {
+			n++
+		}
+		if n == len(s) || s[n] != '[' && (s[n] < '0' || s[n] > '9') {
+			return leading{}
+		}
+		if t, k := logTime(s[n:], z); k > 0 {
+			l.at, l.time, l.n = t, s[n:n+k], n+k
+			return l
+		}
+		k := bracket(s[n:min(len(s), n+256)])
+		if k == 0 {
+			return leading{}
+		}
+		l.thread = s[n+1 : n+k-1]
+		n += k
+	}
+	return leading{}
 }
 
 // logTime reads the time at the start of a record, with its brackets.
 func logTime(s []byte, z *zone) (instant, int) {
-	if z == nil {
-		z = &zone{loc: time.UTC} // only asked whether a time is there
-	}
 	if len(s) > 1 && s[0] == '[' {
-		if t, n := apacheTime(s, z); n > 0 {
-			return t, n
-		}
-		if t, n := isoTime(s[1:], z); n > 0 && n+1 < len(s) && s[n+1] == ']' {
+		if t, n := plainLogTime(s[1:], z); n > 0 && n+1 < len(s) && s[n+1] == ']' {
 			return t, n + 2
 		}
 		return instant{}, 0
 	}
-	if t, n := isoTime(s, z); n > 0 {
+	return plainLogTime(s, z)
+}
+
+func plainLogTime(s []byte, z *zone) (t instant, n int) {
+	if len(s) < 12 {
+		return t, 0
+	}
+	if t, n = isoTime(s, z); n > 0 {
 		return t, n
+	}
+	if s[0] < '0' || s[0] > '9' {
+		if s[0] < 'A' || s[0] > 'W' { // the first letters of weekdays and months
+			return t, 0
+		}
+		return dateTime(s, z)
 	}
 	var secs int64
 	var ok bool
-	n := 0
 	switch {
 	case len(s) >= 13 && s[6] == ' ' && (len(s) == 13 || s[13] == ' '): // yyMMdd HHmmss
 		secs, ok = seconds(century(digits(s, 0, 2)), digits(s, 2, 2), digits(s, 4, 2),
@@ -85,9 +156,19 @@ func logTime(s []byte, z *zone) (instant, int) {
 		secs, ok = seconds(century(digits(s, 0, 2)), digits(s, 3, 2), digits(s, 6, 2),
 			digits(s, 9, 2), digits(s, 12, 2), digits(s, 15, 2))
 		n = 17
+	case s[2] == ':' && s[5] == ':': // a time of day alone, a level or a thread after it
+		if t, n = clockTime(s, z); n == 0 || n == len(s) || s[n] != ' ' && s[n] != '\t' {
+			return t, 0
+		}
+		if rest := bytes.TrimLeft(s[n:], " \t"); len(rest) == 0 || rest[0] != '[' && !isLevel(word(rest)) {
+			return t, 0
+		}
+		return t, n
+	default:
+		return dateTime(s, z)
 	}
 	if !ok {
-		return instant{}, 0
+		return t, 0
 	}
 	micros, finer, k := fraction(s[n:])
 	return instant{micros: z.utc(secs)*1_000_000 + micros, finer: finer, ok: true}, n + k
@@ -101,192 +182,4 @@ func century(yy int) int {
 		return 2000 + yy
 	}
 	return 1900 + yy
-}
-
-// apacheTime reads "[Sun Dec 04 04:47:44.123456 2005]".
-func apacheTime(s []byte, z *zone) (instant, int) {
-	if len(s) < 26 || s[4] != ' ' || s[8] != ' ' || s[11] != ' ' || s[14] != ':' || s[17] != ':' {
-		return instant{}, 0
-	}
-	day := digits(s, 9, 2)
-	if s[9] == ' ' {
-		day = digits(s, 10, 1)
-	}
-	micros, finer, k := fraction(s[20:])
-	n := 20 + k
-	if n+6 > len(s) || s[n] != ' ' || s[n+5] != ']' {
-		return instant{}, 0
-	}
-	secs, ok := seconds(digits(s, n+1, 4), month(s[5:]), day, digits(s, 12, 2), digits(s, 15, 2), digits(s, 18, 2))
-	if !ok {
-		return instant{}, 0
-	}
-	return instant{micros: z.utc(secs)*1_000_000 + micros, finer: finer, ok: true}, n + 6
-}
-
-// rest reads what follows the time.
-func (f *log4jFormat) rest(r *reader, s []byte) {
-	var level, thread, logger []byte
-	first := s // the record's first line: the head is there
-	if i := bytes.IndexByte(s, '\n'); i >= 0 {
-		first = s[:i]
-	}
-	at := 0
-	skip := func() {
-		for at < len(first) && (first[at] == ' ' || first[at] == '\t') {
-			at++
-		}
-	}
-	skip()
-	if bytes.HasPrefix(first[at:], []byte("- ")) {
-		at += 2
-		skip()
-	}
-head:
-	for at < len(first) {
-		switch {
-		case first[at] == '[':
-			n := bracket(first[at:])
-			if n == 0 {
-				break head
-			}
-			in := bytes.TrimSpace(first[at+1 : at+n-1])
-			switch module, lvl, _ := bytes.Cut(in, []byte(":")); {
-			case level == nil && isLevel(in):
-				level = in
-			case level == nil && isLevel(lvl): // Apache 2.4: [module:level]
-				logger, level = module, lvl
-			case bytes.HasPrefix(in, []byte("client ")):
-				r.b.Attr("client", in[len("client "):])
-				break head // Apache's; it is part of the text, too
-			case thread == nil && logger == nil && level != nil && first[at-1] == ']' && first[0] == '[': // [level][logger]
-				logger = in
-			case thread == nil:
-				thread = in
-			default:
-				break head
-			}
-			at += n
-		case level == nil || thread == nil && isNumber(word(first[at:])) && bytes.Contains(first[at:], []byte(" --- [")):
-			w := word(first[at:])
-			switch {
-			case level == nil && isLevel(w):
-				level = w
-			case isNumber(w):
-				if level == nil {
-					thread = w
-				} else {
-					r.b.Attr("pid", w)
-				}
-			default:
-				break head
-			}
-			at += len(w)
-			if level != nil && bytes.HasPrefix(first[at:], []byte(" --- ")) {
-				at += len(" --- ")
-			}
-		default:
-			break head
-		}
-		skip()
-	}
-	if t, class, line, ok := threadClass(thread); ok {
-		thread, logger = t, class
-		r.b.Attr("line", line)
-	}
-	if level != nil {
-		r.setLevel(level, "level")
-	}
-	if logger == nil && (at == len(first) || first[at] != '[') {
-		var n int
-		if logger, n = loggerName(first[at:]); n > 0 {
-			at += n
-		}
-	}
-	if bytes.HasPrefix(first[at:], []byte("- ")) {
-		at += 2
-	} else if bytes.HasPrefix(first[at:], []byte(": ")) {
-		at += 2
-	}
-	if len(thread) > 0 {
-		f.thread.String(thread)
-	}
-	if len(logger) > 0 {
-		f.logger.String(logger)
-	}
-	r.b.Message(s[at:])
-}
-
-// bracket returns the length of the brackets that s starts with, those within
-// them included; 0 if they are not closed.
-func bracket(s []byte) int {
-	depth := 0
-	for i, c := range s {
-		switch c {
-		case '[':
-			depth++
-		case ']':
-			if depth--; depth == 0 {
-				return i + 1
-			}
-		}
-	}
-	return 0
-}
-
-// word is what s starts with, up to a space.
-func word(s []byte) []byte {
-	if i := bytes.IndexByte(s, ' '); i >= 0 {
-		return s[:i]
-	}
-	return s
-}
-
-func isNumber(w []byte) bool {
-	for _, c := range w {
-		if c < '0' || c > '9' {
-			return false
-		}
-	}
-	return len(w) > 0
-}
-
-// isLevel reports whether a word is a level's name, in letters.
-func isLevel(w []byte) bool {
-	return len(w) >= 3 && w[0] >= 'A' && levelOf(w) != rows.NoLevel
-}
-
-// threadClass takes ZooKeeper's "thread:Class@line" apart.
-func threadClass(s []byte) (thread, class, line []byte, ok bool) {
-	at := bytes.LastIndexByte(s, '@')
-	colon := bytes.LastIndexByte(s[:max(at, 0)], ':')
-	if at < 0 || colon < 0 || !isNumber(s[at+1:]) {
-		return nil, nil, nil, false
-	}
-	return s[:colon], s[colon+1 : at], s[at+1:], true
-}
-
-// loggerName reads "name: ", "name - " or "name : " at the start of s.
-func loggerName(s []byte) ([]byte, int) {
-	n := 0
-	for n < len(s) && s[n] > ' ' && s[n] < 0x7f && s[n] != ':' && s[n] != '[' {
-		n++
-	}
-	if n == 0 || n == len(s) {
-		return nil, 0
-	}
-	name := s[:n]
-	if s[n] == ':' {
-		if n+1 < len(s) && s[n+1] != ' ' {
-			return nil, 0
-		}
-		return name, min(n+2, len(s))
-	}
-	for n < len(s) && s[n] == ' ' {
-		n++
-	}
-	if n+2 <= len(s) && (s[n] == '-' || s[n] == ':') && s[n+1] == ' ' {
-		return name, n + 2
-	}
-	return nil, 0
 }

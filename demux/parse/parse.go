@@ -21,9 +21,9 @@ type Options struct {
 	// before MinTime or at or after MaxTime counts as none, and is kept in
 	// attributes. Zero means 1990 and a day after the time of the chunk.
 	MinTime, MaxTime time.Time
-	// Message names the parser of the messages that another format frames: that
-	// of a container's log. Empty or "auto" takes objects for JSON, the rest as
-	// it is.
+	// Message names the parser of the messages that another format frames, as
+	// syslog and containers' logs do. "auto" takes objects for JSON, the rest as
+	// it is; empty is auto in containers' logs, and elsewhere the message as it is.
 	Message string
 }
 
@@ -46,15 +46,15 @@ type Parser interface {
 // parsers returns a format's constructor by its parser's name.
 func parsers() map[string]func() format {
 	m := map[string]func() format{
-		"raw":      func() format { return rawFormat{} },
-		"json":     func() format { return newJSON() },
-		"syslog":   func() format { return &syslogFormat{} },
-		"log4j":    func() format { return &log4jFormat{} },
-		"combined": func() format { return &combinedFormat{} },
-		"df":       func() format { return &dfFormat{} },
-		"cri":      func() format { return newCRI(newAuto()) },
-		"journald": func() format { return newJournald() },
-
+		"raw":        func() format { return rawFormat{} },
+		"json":       func() format { return newJSON() },
+		"logfmt":     func() format { return newLogfmt() },
+		"syslog":     func() format { return &syslogFormat{} },
+		"log4j":      func() format { return newLog4j() },
+		"combined":   func() format { return &combinedFormat{} },
+		"df":         func() format { return &dfFormat{} },
+		"cri":        func() format { return newCRI() },
+		"journald":   func() format { return newJournald() },
 		"prometheus": func() format { return newPrometheus() },
 	}
 	for name, cols := range metrics() {
@@ -69,27 +69,46 @@ func New(name string, o Options) (Parser, error) {
 	if !ok {
 		return nil, fmt.Errorf("parser %q is not known; known are %s", name, strings.Join(Names(), ", "))
 	}
-	r := newReader(f(), o)
-	if frames(name) && o.Message != "" && o.Message != "auto" {
+	outer := f()
+	if o.Message != "" && o.Message != "auto" {
+		frames, ok := outer.(framer)
+		if !ok {
+			return nil, fmt.Errorf("the parser %s has no messages for another one; those that have are %s", name, strings.Join(FramingNames(), ", "))
+		}
 		inner, ok := parsers()[o.Message]
-		if !ok || frames(o.Message) {
+		if !ok || !slices.Contains(MessageNames(), o.Message) {
 			return nil, fmt.Errorf("parser %q of messages is not known; known are %s", o.Message, strings.Join(MessageNames(), ", "))
 		}
-		r.format = newCRI(inner())
+		frames.frame(inner())
+	} else if frames, ok := outer.(framer); ok && o.Message == "auto" {
+		frames.frame(newAuto())
 	}
-	r.wantsEmpty = name == "raw"
-	return r, nil
+	return newReader(outer, o), nil
 }
 
 // Names returns the names of all parsers, sorted.
 func Names() []string { return slices.Sorted(maps.Keys(parsers())) }
 
-// frames reports whether a parser's records hold messages for another parser.
-func frames(name string) bool { return name == "cri" }
+// FramingNames returns the names of the parsers that take Options.Message, sorted.
+func FramingNames() []string {
+	return slices.DeleteFunc(Names(), func(n string) bool { return !Frames(n) })
+}
 
-// MessageNames returns what Options.Message may be, sorted.
+// Frames reports whether the records of the parser of that name frame messages
+// for another one.
+func Frames(name string) bool {
+	f, ok := parsers()[name]
+	if !ok {
+		return false
+	}
+	_, ok = f().(framer)
+	return ok
+}
+
+// MessageNames returns what Options.Message may be, sorted: a frame within a
+// frame is syslog in a container's log, and nothing deeper.
 func MessageNames() []string {
-	names := append(slices.DeleteFunc(Names(), frames), "auto")
+	names := append(slices.DeleteFunc(Names(), func(n string) bool { return n == "cri" }), "auto")
 	slices.Sort(names)
 	return names
 }
@@ -111,6 +130,7 @@ type rawFormat struct{}
 
 func (rawFormat) begin(*reader) {}
 func (rawFormat) parts()        {}
+func (rawFormat) wantsEmpty()   {}
 
 func (rawFormat) record(r *reader, rec []byte) {
 	r.row()

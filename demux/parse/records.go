@@ -31,6 +31,16 @@ type grouper interface {
 // records. The others' parts become messages as they are.
 type parter interface{ parts() }
 
+// framer is a format whose records frame messages for another format.
+type framer interface {
+	// frame makes inner the format of the messages. It is called once, before
+	// the first chunk.
+	frame(inner format)
+}
+
+// emptier is a format whose empty records are rows, too.
+type emptier interface{ wantsEmpty() }
+
 // reader cuts chunks into records and gives them to a format.
 type reader struct {
 	format
@@ -41,12 +51,12 @@ type reader struct {
 	seq      int64
 	now      int64 // the chunk's time, microseconds
 	min, max int64 // believed times, microseconds, half-open
-	year     time.Time
 	zone     zone
 	encoding string           // an IANA name; empty: UTF-8
 	dec      *charset.Decoder // nil for UTF-8
 	part     string           // which part of a record the chunk holds; empty: whole ones
 	rest     bool             // it is one that the format does not read
+	alien    bool             // no line of the chunk starts a record that the format knows
 	frame    instant          // the time in the record's frame, which takes precedence over its message's own
 	// multiline tells that the lines of one output in a record are one message.
 	multiline bool
@@ -57,7 +67,8 @@ func newReader(f format, o Options) *reader {
 	if o.Timezone == nil {
 		o.Timezone = time.UTC
 	}
-	return &reader{format: f, opts: o, zone: zone{loc: o.Timezone}}
+	_, empty := f.(emptier)
+	return &reader{format: f, opts: o, wantsEmpty: empty, zone: zone{loc: o.Timezone}}
 }
 
 var sane = time.Date(1990, 1, 1, 0, 0, 0, 0, time.UTC)
@@ -67,7 +78,7 @@ func (r *reader) Parse(ctx context.Context, c *chunk.Chunk, keep chunk.Ranges, b
 	if c.Kind != chunk.Data || len(c.Body) == 0 {
 		return nil
 	}
-	r.b, r.year = b, c.Time
+	r.b, r.zone.read = b, c.Time
 	r.bounds(c)
 	r.open(c)
 	r.multiline = c.Tags["multiline"] == "true"
@@ -105,6 +116,7 @@ func (r *reader) Records(c *chunk.Chunk) []chunk.Range {
 func (r *reader) open(c *chunk.Chunk) {
 	r.decoder(c.Encoding)
 	r.part = c.Tags["part"]
+	r.alien = false
 }
 
 // last is where the i-th record of a chunk ends, which starts at first.
@@ -112,7 +124,7 @@ func (r *reader) last(c *chunk.Chunk, first, i int) int {
 	var last int
 	switch {
 	case c.Borders == nil:
-		last = first + r.end(c.Body[first:])
+		last = first + r.end(c.Body[first:], first)
 	case i < len(c.Borders):
 		last = int(c.Borders[i])
 	}
@@ -142,13 +154,27 @@ func (r *reader) decoder(name string) {
 	}
 }
 
-// end returns the length of the record that body starts with.
-func (r *reader) end(body []byte) int {
+// starts reports whether a record of g starts with the line that body starts with.
+func (r *reader) starts(g grouper, body []byte) bool {
+	return g.starts(trimLine(r.dec.Text(body[:r.line(body)])))
+}
+
+// end returns the length of the record that body starts with, at bytes into the
+// chunk's. Where no line of a chunk starts a record as the format knows them,
+// each line is one.
+func (r *reader) end(body []byte, at int) int {
 	n := r.line(body)
-	if g, ok := r.format.(grouper); ok && r.part == "" {
-		for n < len(body) && !g.starts(trimLine(r.dec.Text(body[n:n+r.line(body[n:])]))) {
-			n += r.line(body[n:])
-		}
+	g, ok := r.format.(grouper)
+	if !ok || r.part != "" || r.alien {
+		return n
+	}
+	first := n
+	for n < len(body) && !r.starts(g, body[n:]) {
+		n += r.line(body[n:])
+	}
+	if n == len(body) && at == 0 && n > first && !r.starts(g, body) {
+		r.alien = true
+		return first
 	}
 	return n
 }
@@ -228,7 +254,7 @@ func (r *reader) partly(c *chunk.Chunk, rec, p chunk.Range) {
 func (r *reader) row() { r.rowAt(r.seq) }
 
 func (r *reader) rowAt(seq int64) {
-	if t := r.frame; t.ok && t.micros >= r.min && t.micros < r.max {
+	if t := r.frame; r.believes(t) {
 		r.b.Row(t.micros, seq)
 		return
 	}
@@ -247,10 +273,13 @@ func (r *reader) fail(rec []byte, why string) {
 	r.b.Fail(why)
 }
 
+// believes reports whether t is a time that may be true.
+func (r *reader) believes(t instant) bool { return t.ok && t.micros >= r.min && t.micros < r.max }
+
 // setTime sets the row's time. One that is not believed, or that microseconds
 // can't hold whole, is kept in attributes as it was.
 func (r *reader) setTime(t instant, key string, raw []byte) {
-	if !t.ok || t.micros < r.min || t.micros >= r.max || r.frame.ok {
+	if !r.believes(t) || r.frame.ok {
 		r.b.Attr(key, raw)
 		return
 	}

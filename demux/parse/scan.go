@@ -11,13 +11,13 @@ import (
 )
 
 // scanner reads a JSON object (RFC 8259) in one pass and gives its values to a
-// jsonFormat, without a tree between. It is lenient in two things: control
+// keyed record, without a tree between. It is lenient in two things: control
 // characters in strings are taken as they are, and NaN, Infinity and -Infinity
 // are numbers, as many writers have them.
 type scanner struct {
 	s   []byte
 	i   int
-	f   *jsonFormat
+	k   *keyed
 	buf []byte // unescaped strings of the record
 }
 
@@ -30,13 +30,13 @@ const (
 var errEnd = errors.New("it ends too early")
 
 // object reads s, which must be one object.
-func (p *scanner) object(f *jsonFormat, s []byte) error {
-	p.s, p.i, p.f, p.buf = bytes.TrimPrefix(s, []byte("\ufeff")), 0, f, p.buf[:0]
+func (p *scanner) object(k *keyed, s []byte) error {
+	p.s, p.i, p.k, p.buf = bytes.TrimPrefix(s, []byte("\ufeff")), 0, k, p.buf[:0]
 	p.space()
 	if p.peek() != '{' {
 		return errors.New("it is no object")
 	}
-	if err := p.members(f.root, 1); err != nil {
+	if err := p.members(k.root, 1); err != nil {
 		return err
 	}
 	if p.space(); p.i < len(p.s) {
@@ -92,7 +92,7 @@ func (p *scanner) members(parent *node, depth int) error {
 		}
 		p.i++
 		p.space()
-		n := p.f.child(parent, key, len(p.f.fields))
+		n := p.k.child(parent, key, len(p.k.fields))
 		if err := p.value(n, depth); err != nil {
 			return err
 		}
@@ -120,7 +120,7 @@ func (p *scanner) value(n *node, depth int) error {
 		if err != nil {
 			return err
 		}
-		p.f.add(n, kindString, v, 0)
+		p.k.add(n, kindString, v, 0)
 	case '{':
 		if depth < maxDotted && len(n.name) <= maxPrefix && !p.emptyObject() {
 			return p.members(n, depth+1)
@@ -128,30 +128,30 @@ func (p *scanner) value(n *node, depth int) error {
 		if err := p.skip(depth); err != nil {
 			return err
 		}
-		p.f.add(n, kindText, p.s[start:p.i], 0)
+		p.k.add(n, kindText, p.s[start:p.i], 0)
 	case '[':
 		if err := p.skip(depth); err != nil {
 			return err
 		}
-		p.f.add(n, kindText, p.s[start:p.i], 0)
+		p.k.add(n, kindText, p.s[start:p.i], 0)
 	case 't':
 		if err := p.literal("true"); err != nil {
 			return err
 		}
-		p.f.add(n, kindBool, p.s[start:p.i], 1)
+		p.k.add(n, kindBool, p.s[start:p.i], 1)
 	case 'f':
 		if err := p.literal("false"); err != nil {
 			return err
 		}
-		p.f.add(n, kindBool, p.s[start:p.i], 0)
+		p.k.add(n, kindBool, p.s[start:p.i], 0)
 	case 'n':
 		return p.literal("null")
 	default:
-		k, num, err := p.number()
+		t, num, err := p.number()
 		if err != nil {
 			return err
 		}
-		p.f.add(n, k, p.s[start:p.i], num)
+		p.k.add(n, t, p.s[start:p.i], num)
 	}
 	return nil
 }

@@ -3,7 +3,6 @@ package parse
 import (
 	"bytes"
 	"strconv"
-	"time"
 
 	"github.com/akupara/akupara/demux/rows"
 	"github.com/akupara/akupara/demux/schema"
@@ -17,10 +16,14 @@ import (
 type syslogFormat struct {
 	gen                                 *rows.Generation
 	facility, hostname, app, pid, msgid *rows.Column
+	inner                               format // nil: messages as they are
 	buf                                 []byte
 }
 
 func (f *syslogFormat) begin(r *reader) {
+	if f.inner != nil {
+		f.inner.begin(r)
+	}
 	if f.gen == r.b.Generation() {
 		return
 	}
@@ -32,28 +35,167 @@ func (f *syslogFormat) begin(r *reader) {
 	f.msgid = r.b.Typed("msgid", schema.String)
 }
 
+// syslogLine is a line taken apart. What it does not have is nil; "-" of RFC 5424
+// is left as nil, too.
+type syslogLine struct {
+	pri                   int // -1: none
+	at                    instant
+	time                  []byte // as it is written
+	host, app, pid, msgid []byte
+	structured            []byte // with its brackets
+	message               []byte
+	hasMessage            bool
+}
+
+// frame implements framer.
+func (f *syslogFormat) frame(inner format) { f.inner = inner }
+
 func (f *syslogFormat) record(r *reader, rec []byte) {
-	s := rec
-	pri := -1
-	if n := priority(s); n > 0 {
-		pri, _ = strconv.Atoi(string(s[1 : n-1]))
-		s = s[n:]
-		if len(s) > 2 && s[0] == '1' && s[1] == ' ' && f.rfc5424(r, s[2:], pri) {
-			return
-		}
-	}
-	t, n := f.time(r, s)
-	if n == 0 && pri < 0 {
+	l := syslogLine{pri: -1}
+	if !l.read(rec, &r.zone) {
 		r.fail(rec, "not syslog: it starts with neither a priority nor a time")
 		return
 	}
-	r.row()
-	f.priority(r, pri)
-	if n > 0 {
-		r.setTime(t, "time", bytes.TrimSpace(s[:n]))
-		s = bytes.TrimLeft(s[n:], " ")
+	framed := f.inner != nil && len(bytes.TrimSpace(l.message)) > 0
+	if framed {
+		f.framed(r, &l)
+	} else {
+		r.row()
 	}
-	f.rest(r, s, n > 0)
+	if l.pri >= 0 {
+		if !framed || r.b.Level() == rows.NoLevel {
+			r.b.SetLevel(severity(l.pri % 8))
+		}
+		f.facility.String([]byte(facilities[l.pri/8]))
+	}
+	if len(l.time) > 0 && !framed {
+		r.setTime(l.at, "time", l.time)
+	}
+	put(f.hostname, l.host)
+	put(f.app, l.app)
+	f.putPID(l.pid)
+	put(f.msgid, l.msgid)
+	f.pairs(r, l.structured)
+	if l.hasMessage && !framed {
+		r.b.Message(l.message)
+	}
+}
+
+// framed adds the row of a message that another format reads. The line's time
+// holds where the message has none of its own; where it has, the line's is kept
+// in attributes.
+func (f *syslogFormat) framed(r *reader, l *syslogLine) {
+	now, before := r.now, r.b.Len()
+	if r.believes(l.at) {
+		r.now = l.at.micros
+	}
+	f.inner.record(r, l.message)
+	if r.b.Len() == before { // the format within takes it for none
+		r.row()
+		r.b.Message(l.message)
+	}
+	if len(l.time) > 0 && r.b.TS() != l.at.micros {
+		r.b.Attr("syslog.time", l.time)
+	}
+	r.now = now
+}
+
+func put(c *rows.Column, v []byte) {
+	if len(v) > 0 {
+		c.String(v)
+	}
+}
+
+// read takes a line apart. It reports false for one that is not syslog's.
+func (l *syslogLine) read(s []byte, z *zone) bool {
+	if n := priority(s); n > 0 {
+		l.pri, _ = strconv.Atoi(string(s[1 : n-1]))
+		s = s[n:]
+		if len(s) > 2 && s[0] == '1' && s[1] == ' ' && l.rfc5424(s[2:], z) {
+			return true
+		}
+	}
+	t, n := headTime(s, z)
+	if n == 0 {
+		if origin, k := cisco(s); k > 0 {
+			l.host = origin
+			if s = s[k:]; len(s) > 0 {
+				t, n = headTime(s, z)
+			}
+			if n == 0 && l.pri < 0 {
+				return false
+			}
+			if n > 0 {
+				l.at, l.time = t, bytes.TrimSpace(s[:n])
+				s = bytes.TrimLeft(s[n:], " :")
+			}
+			l.rest(s, false)
+			return true
+		}
+	}
+	if n == 0 && l.pri < 0 {
+		return false
+	}
+	if n > 0 {
+		l.at, l.time = t, bytes.TrimSpace(s[:n])
+		s = bytes.TrimLeft(s[n:], " ")
+		if len(s) > 0 && s[0] == ':' { // Cisco: the message follows, and no host
+			l.rest(bytes.TrimLeft(s, " :"), false)
+			return true
+		}
+	}
+	l.rest(s, n > 0)
+	return true
+}
+
+// cisco passes over what Cisco's systems write between priority and time: a
+// counter or two, each with a colon, the name of the system, and how long it is
+// up. It returns the name, and how many bytes it passed over: 0 if there is no
+// counter.
+func cisco(s []byte) (origin []byte, n int) {
+	counters := 0
+	for range 4 {
+		k := bytes.IndexByte(s[n:], ':')
+		if k <= 0 || k > 64 || n+k+1 < len(s) && s[n+k+1] != ' ' {
+			break
+		}
+		switch w := s[n : n+k]; {
+		case isNumber(w):
+			counters++
+		case counters > 0 && len(origin) == 0 && bytes.IndexByte(w, ' ') < 0 && w[0] != '%' && !isUpTime(w):
+			origin = w
+		default:
+			k = -1
+		}
+		if k < 0 {
+			break
+		}
+		if n += k + 1; n < len(s) {
+			n++
+		}
+	}
+	if counters == 0 {
+		return nil, 0
+	}
+	if k := bytes.IndexByte(s[n:], ' '); k > 1 && s[n+k-1] == ':' && isUpTime(s[n:n+k-1]) {
+		n += k + 1
+	}
+	return origin, n
+}
+
+// isUpTime reports whether w is how long a system is up: 00:20:10, 1d04h, 2w3d.
+func isUpTime(w []byte) bool {
+	units := 0
+	for i, c := range w {
+		switch {
+		case c >= '0' && c <= '9':
+		case (c == ':' || c == 'y' || c == 'w' || c == 'd' || c == 'h' || c == 'm') && i > 0 && w[i-1] >= '0' && w[i-1] <= '9':
+			units++
+		default:
+			return false
+		}
+	}
+	return units > 0
 }
 
 // priority returns the length of "<PRI>" at the start of s, 0 if there is none.
@@ -76,102 +218,39 @@ var facilities = [...]string{
 	"ntp", "audit", "alert", "clock", "local0", "local1", "local2", "local3", "local4", "local5", "local6", "local7",
 }
 
-func (f *syslogFormat) priority(r *reader, pri int) {
-	if pri < 0 {
-		return
-	}
-	r.b.SetLevel(severity(pri % 8))
-	f.facility.String([]byte(facilities[pri/8]))
-}
-
-// time reads the time at the start of an RFC 3164 line: ISO, or like
-// "Jan _2 15:04:05", with a fraction, and with a year before or after.
-func (f *syslogFormat) time(r *reader, s []byte) (instant, int) {
-	if t, n := isoTime(s, &r.zone); n > 0 && (n == len(s) || s[n] == ' ' || s[n] == ':') {
-		return t, n
-	}
+// headTime reads the time at the start of an RFC 3164 line: ISO, or like
+// "Jan _2 15:04:05", with a fraction, a year before or after, and a zone.
+func headTime(s []byte, z *zone) (instant, int) {
 	n := 0
 	if len(s) > 0 && (s[0] == '*' || s[0] == '.') { // a Cisco clock that is not synchronised
 		n = 1
 	}
-	mon := month(s[n:])
-	if mon == 0 || len(s) < n+15 || s[n+3] != ' ' {
+	t, k := isoTime(s[n:], z)
+	if k == 0 {
+		t, k = dateTime(s[n:], z)
+	}
+	if n += k; k == 0 || n < len(s) && s[n] != ' ' && s[n] != ':' {
 		return instant{}, 0
 	}
-	n += 4
-	if s[n] == ' ' {
-		n++
-	}
-	day := 0
-	for ; n < len(s) && s[n] >= '0' && s[n] <= '9' && day < 100; n++ {
-		day = day*10 + int(s[n]-'0')
-	}
-	year := 0
-	if n < len(s) && s[n] == ' ' {
-		n++
-		if y := digits(s, n, 4); y > 0 && n+4 < len(s) && s[n+4] == ' ' {
-			year, n = y, n+5
-		}
-	}
-	h, m, sec := digits(s, n, 2), digits(s, n+3, 2), digits(s, n+6, 2)
-	if h < 0 || m < 0 || sec < 0 || s[n+2] != ':' || s[n+5] != ':' {
-		return instant{}, 0
-	}
-	n += 8
-	micros, finer, k := fraction(s[n:])
-	n += k
-	if y := digits(s, n+1, 4); year == 0 && y > 1969 && n < len(s) && s[n] == ' ' && (n+5 == len(s) || s[n+5] == ' ') {
-		year, n = y, n+5
-	}
-	if n < len(s) && s[n] == ':' && (n+1 == len(s) || s[n+1] == ' ') {
-		n++
-	}
-	var secs int64
-	var ok bool
-	if year > 0 {
-		secs, ok = seconds(year, mon, day, h, m, sec)
-		secs = r.zone.utc(secs)
-	} else {
-		secs, ok = lastSuch(r, mon, day, h, m, sec)
-	}
-	if !ok {
-		return instant{}, 0
-	}
-	return instant{micros: secs*1_000_000 + micros, finer: finer, ok: true}, n
-}
-
-// lastSuch returns the latest time of that month, day and time of day that is
-// not more than a day after the chunk was read. A leap day needs some years.
-func lastSuch(r *reader, mon, day, h, m, sec int) (int64, bool) {
-	limit := r.year.Add(24 * time.Hour).Unix()
-	from := r.year.UTC().Year() + 1
-	for y := from; y > from-10; y-- {
-		if local, ok := seconds(y, mon, day, h, m, sec); ok {
-			if secs := r.zone.utc(local); secs <= limit {
-				return secs, true
-			}
-		}
-	}
-	return 0, false
+	return t, n
 }
 
 // rest reads host, tag and message of an RFC 3164 line.
-func (f *syslogFormat) rest(r *reader, s []byte, hasHost bool) {
+func (l *syslogLine) rest(s []byte, hasHost bool) {
 	if hasHost && !bytes.HasPrefix(s, []byte("last message repeated ")) {
 		if i := bytes.IndexByte(s, ' '); i > 0 && s[i-1] != ':' && bytes.IndexByte(s[:i], '[') < 0 {
-			f.hostname.String(s[:i])
-			s = bytes.TrimLeft(s[i:], " ")
+			l.host = s[:i]
+			s = bytes.TrimPrefix(bytes.TrimLeft(s[i:], " "), []byte(": ")) // Cisco's ASA
 		}
 	}
 	if app, pid, n := tag(s); n > 0 {
-		f.app.String(app)
-		f.putPID(pid)
+		l.app, l.pid = app, pid
 		s = s[n:]
 		if len(s) > 0 && s[0] == ' ' {
 			s = s[1:]
 		}
 	}
-	r.b.Message(s)
+	l.message, l.hasMessage = s, true
 }
 
 // tag reads "app[pid]: ", "app: " or "app version: " at the start of s.
@@ -226,41 +305,28 @@ func (f *syslogFormat) putPID(v []byte) {
 	f.pid.String(v)
 }
 
-// rfc5424 reads what follows the version. It gives false, and no row, for what
-// is not of that form.
-func (f *syslogFormat) rfc5424(r *reader, s []byte, pri int) bool {
+// rfc5424 reads what follows the version. It reports false for what is not of
+// that form.
+func (l *syslogLine) rfc5424(s []byte, z *zone) bool {
 	var head [5][]byte // time, host, app, process id, message id
 	for i := range head {
 		n := bytes.IndexByte(s, ' ')
 		if n <= 0 {
 			return false
 		}
-		head[i], s = s[:n], s[n+1:]
-	}
-	t, n := isoTime(head[0], &r.zone)
-	nilTime := string(head[0]) == "-"
-	sd, ok := structured(s)
-	if !ok || !nilTime && n != len(head[0]) {
-		return false
-	}
-	r.row()
-	f.priority(r, pri)
-	if !nilTime {
-		r.setTime(t, "time", head[0])
-	}
-	for i, c := range []*rows.Column{f.hostname, f.app, nil, f.msgid} {
-		v := head[i+1]
-		switch {
-		case string(v) == "-":
-		case c == nil:
-			f.putPID(v)
-		default:
-			c.String(v)
+		if head[i], s = s[:n], s[n+1:]; string(head[i]) == "-" {
+			head[i] = nil
 		}
 	}
-	f.pairs(r, s[:sd])
+	t, n := isoTime(head[0], z)
+	sd, ok := structured(s)
+	if !ok || n != len(head[0]) {
+		return false
+	}
+	l.at, l.time, l.host, l.app, l.pid, l.msgid = t, head[0], head[1], head[2], head[3], head[4]
+	l.structured = s[:sd]
 	if s = s[sd:]; len(s) > 0 {
-		r.b.Message(bytes.TrimPrefix(s[1:], []byte("\ufeff")))
+		l.message, l.hasMessage = bytes.TrimPrefix(s[1:], []byte("\ufeff")), true
 	}
 	return true
 }

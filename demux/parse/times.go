@@ -4,36 +4,13 @@ import (
 	"bytes"
 	"math"
 	"strconv"
-	"time"
 )
 
 // instant is a parsed time.
 type instant struct {
 	micros int64 // since 1970 UTC
-	finer  bool  // it had digits below microseconds, other than 0
+	finer  bool  // its text says more: digits below microseconds, other than 0, or a zone that is not known
 	ok     bool
-}
-
-// zone finds the offset of local times, and remembers the last one.
-type zone struct {
-	loc    *time.Location
-	minute int64 // local minute since 1970; offset belongs to it
-	offset int64 // seconds east of UTC
-	known  bool
-}
-
-// utc turns local seconds since 1970 into UTC's.
-func (z *zone) utc(local int64) int64 {
-	if z.loc == time.UTC {
-		return local
-	}
-	if m := local / 60; !z.known || m != z.minute {
-		t := time.Unix(local, 0).UTC()
-		t = time.Date(t.Year(), t.Month(), t.Day(), t.Hour(), t.Minute(), 0, 0, z.loc)
-		_, off := t.Zone()
-		z.minute, z.offset, z.known = m, int64(off), true
-	}
-	return local - z.offset
 }
 
 // seconds of a date and a time of day since 1970, all of the same zone. It
@@ -84,8 +61,8 @@ func digits(s []byte, i, n int) int {
 // isoTime reads a time like 2006-01-02T15:04:05.999999999Z07:00 at the start
 // of s, and gives how many bytes it has. Between date and time may be a T, a t,
 // an underscore or a space, before the fraction a point or a comma; the
-// fraction and the zone may be missing, the zone may be Z, ±hh:mm, ±hhmm or
-// ±hh, with a space before it. Without a zone it is local to z.
+// fraction and the zone may be missing, the zone may be Z, ±hh:mm, ±hhmm, ±hh
+// or an abbreviation, with a space before it. Without a zone it is local to z.
 func isoTime(s []byte, z *zone) (t instant, n int) {
 	if len(s) < 19 || s[4] != '-' && s[4] != '/' || s[7] != s[4] || s[13] != ':' || s[16] != ':' {
 		return t, 0
@@ -102,14 +79,8 @@ func isoTime(s []byte, z *zone) (t instant, n int) {
 	n = 19
 	micros, finer, k := fraction(s[n:])
 	n += k
-	off, k, local := zoneOffset(s[n:])
-	n += k
-	if local {
-		secs = z.utc(secs)
-	} else {
-		secs -= off
-	}
-	return instant{micros: secs*1_000_000 + micros, finer: finer, ok: true}, n
+	secs, k, known := z.from(s[n:], secs)
+	return instant{micros: secs*1_000_000 + micros, finer: finer || !known, ok: true}, n + k
 }
 
 // fraction reads the fraction of a second at the start of s, if there is one.
@@ -126,58 +97,20 @@ func fraction(s []byte) (micros int64, finer bool, n int) {
 	return micros, finer, n
 }
 
-// zoneOffset reads a zone at the start of s: seconds east of UTC.
-func zoneOffset(s []byte) (off int64, n int, local bool) {
-	i := 0
-	if len(s) > 1 && s[0] == ' ' && (s[1] == '+' || s[1] == '-') {
-		i = 1
-	}
-	if len(s) == i {
-		return 0, 0, true
-	}
-	sign := int64(1)
-	switch s[i] {
-	case 'Z', 'z':
-		return 0, i + 1, false
-	case '-':
-		sign = -1
-	case '+':
-	default:
-		return 0, 0, true
-	}
-	i++
-	h := digits(s, i, 2)
-	if h < 0 || h > 23 {
-		return 0, 0, true
-	}
-	i += 2
-	var m int
-	if i < len(s) && s[i] == ':' {
-		if m = digits(s, i+1, 2); m >= 0 {
-			i += 3
-		}
-	} else if m = digits(s, i, 2); m >= 0 {
-		i += 2
-	}
-	if m < 0 {
-		m = 0
-	}
-	if m > 59 {
-		return 0, 0, true
-	}
-	return sign * int64(h*3600+m*60), i, false
-}
-
-// textTime reads all of s as an ISO time or an epoch number.
+// textTime reads all of s as an ISO time, a date in words or an epoch number.
 func textTime(s []byte, z *zone) instant {
 	s = bytes.TrimSpace(s)
-	if t, n := isoTime(s, z); n > 0 {
-		if n == len(s) {
-			return t
-		}
+	t, n := isoTime(s, z)
+	if n == 0 {
+		t, n = dateTime(s, z)
+	}
+	switch {
+	case n == 0:
+		return epochTime(s)
+	case n < len(s):
 		return instant{}
 	}
-	return epochTime(s)
+	return t
 }
 
 // epochTime reads a number of seconds, milliseconds, microseconds or
@@ -232,38 +165,4 @@ func epochFloat(f float64) instant {
 	// A double of that size holds microseconds to a fraction: what is off by
 	// more was there.
 	return instant{micros: int64(r), finer: math.Abs(f-r) > 0.25, ok: !math.IsNaN(f)}
-}
-
-// month returns the number of an English month's first three letters, 0 if none.
-func month(s []byte) int {
-	if len(s) < 3 {
-		return 0
-	}
-	switch string(s[:3]) {
-	case "Jan":
-		return 1
-	case "Feb":
-		return 2
-	case "Mar":
-		return 3
-	case "Apr":
-		return 4
-	case "May":
-		return 5
-	case "Jun":
-		return 6
-	case "Jul":
-		return 7
-	case "Aug":
-		return 8
-	case "Sep":
-		return 9
-	case "Oct":
-		return 10
-	case "Nov":
-		return 11
-	case "Dec":
-		return 12
-	}
-	return 0
 }

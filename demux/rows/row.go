@@ -74,6 +74,12 @@ func (b *Builder) SetTS(ts int64) { b.ts.set(b.Len()-1, ts) }
 // SetLevel sets the current row's level.
 func (b *Builder) SetLevel(l Level) { b.level.set(b.Len()-1, l) }
 
+// TS returns the current row's time, in microseconds.
+func (b *Builder) TS() int64 { return b.ts.at(b.Len() - 1) }
+
+// Level returns the current row's level.
+func (b *Builder) Level() Level { return b.level.at(b.Len() - 1) }
+
 // Message sets the current row's message.
 func (b *Builder) Message(v []byte) { b.message.String(v) }
 

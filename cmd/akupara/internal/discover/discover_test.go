@@ -15,21 +15,27 @@ import (
 )
 
 const (
-	syslogLine   = "Nov 22 21:09:57 web1 sshd[123]: Accepted publickey for root\n"
-	isoLine      = "2026-11-22T20:47:00.123456+00:00 web1 systemd[1]: Started cron.service.\n"
-	rfc5424Line  = "<34>1 2026-11-22T22:14:15.003Z web1 su - ID47 - 'su root' failed\n"
-	combinedLine = `127.0.0.1 - - [22/Nov/2026:21:09:57 +0000] "GET / HTTP/1.1" 200 612 "-" "curl/7.88"` + "\n"
-	log4jLine    = "2026-11-22 21:09:57,123 ERROR [main] org.example.Main: it broke\n"
-	traceLine    = "\tat org.example.Main.run(Main.java:17)\n"
-	jsonLine     = `{"time":"2026-11-22T21:09:57Z","level":"info","msg":"hello"}` + "\n"
-	apacheLine   = "[Sun Dec 04 04:47:44 2005] [error] mod_jk child workerEnv in error state 6\n"
-	apache24Line = "[Fri Sep 09 10:42:29.902022 2011] [core:error] [pid 35708:tid 4328636416] [client 72.15.99.187] File does not exist: /favicon.ico\n"
-	hdfsLine     = "081109 203615 148 INFO dfs.DataNode$PacketResponder: PacketResponder 1 for block blk_38865049064139660 terminating\n"
-	sparkLine    = "17/06/09 20:10:40 INFO executor.CoarseGrainedExecutorBackend: Registered signal handlers\n"
-	nginxLine    = "2026/11/22 21:09:57 [error] 123#0: *1 open() \"/x\" failed (2: No such file or directory)\n"
-	secondsLine  = "2026-11-22 21:09:57 WARN org.example.Main: no fraction\n"
-	elasticLine  = "[2024-05-01T10:00:00,123][INFO ][o.e.n.Node] [node] started\n"
-	dpkgLine     = "2026-11-22 20:47:01 startup archives unpack\n"
+	syslogLine     = "Nov 22 21:09:57 web1 sshd[123]: Accepted publickey for root\n"
+	isoLine        = "2026-11-22T20:47:00.123456+00:00 web1 systemd[1]: Started cron.service.\n"
+	rfc5424Line    = "<34>1 2026-11-22T22:14:15.003Z web1 su - ID47 - 'su root' failed\n"
+	combinedLine   = `127.0.0.1 - - [22/Nov/2026:21:09:57 +0000] "GET / HTTP/1.1" 200 612 "-" "curl/7.88"` + "\n"
+	log4jLine      = "2026-11-22 21:09:57,123 ERROR [main] org.example.Main: it broke\n"
+	traceLine      = "\tat org.example.Main.run(Main.java:17)\n"
+	jsonLine       = `{"time":"2026-11-22T21:09:57Z","level":"info","msg":"hello"}` + "\n"
+	apacheLine     = "[Sun Dec 04 04:47:44 2005] [error] mod_jk child workerEnv in error state 6\n"
+	apache24Line   = "[Fri Sep 09 10:42:29.902022 2011] [core:error] [pid 35708:tid 4328636416] [client 72.15.99.187] File does not exist: /favicon.ico\n"
+	hdfsLine       = "081109 203615 148 INFO dfs.DataNode$PacketResponder: PacketResponder 1 for block blk_38865049064139660 terminating\n"
+	sparkLine      = "17/06/09 20:10:40 INFO executor.CoarseGrainedExecutorBackend: Registered signal handlers\n"
+	nginxLine      = "2026/11/22 21:09:57 [error] 123#0: *1 open() \"/x\" failed (2: No such file or directory)\n"
+	secondsLine    = "2026-11-22 21:09:57 WARN org.example.Main: no fraction\n"
+	elasticLine    = "[2024-05-01T10:00:00,123][INFO ][o.e.n.Node] [node] started\n"
+	tomcatLine     = "28-Nov-2026 10:00:00.123 INFO [main] org.apache.catalina.core.StandardService.startInternal Starting service\n"
+	julLine        = "Nov 28, 2026 10:00:00 AM org.apache.catalina.core.StandardService startInternal\nINFO: Starting service\n"
+	cassandraLine  = "INFO  [main] 2026-11-28 10:00:00,123 CassandraDaemon.java:155 - line\n"
+	dropwizardLine = "INFO  [2026-11-28 10:00:00,123] org.eclipse.jetty.server.Server: line\n"
+	clockLine      = "10:00:00.123 [main] INFO  c.e.Foo - hello\n"
+	flinkLine      = "2026-11-28 10:00:00,123 INFO  org.apache.flink.runtime.Foo           [] - Received task\n"
+	dpkgLine       = "2026-11-22 20:47:01 startup archives unpack\n"
 )
 
 func TestFilesGetTheTypeOfTheirFirstLines(t *testing.T) {
@@ -47,6 +53,12 @@ func TestFilesGetTheTypeOfTheirFirstLines(t *testing.T) {
 		"HDFS":                 {strings.Repeat(hdfsLine, 3), "log4j"},
 		"Spark":                {sparkLine, "log4j"},
 		"Elasticsearch":        {elasticLine, "log4j"},
+		"Tomcat":               {tomcatLine, "log4j"},
+		"java.util.logging":    {julLine, "log4j"},
+		"level first":          {cassandraLine, "log4j"},
+		"level and [time]":     {dropwizardLine, "log4j"},
+		"time of day":          {clockLine, "log4j"},
+		"Flink":                {flinkLine, "log4j"},
 		"numbers, no time":     {"081399 203615 148 INFO x\n991332 101010 WARN\n", "raw"},
 		"JSON":                 {jsonLine, "json"},
 		"JSON that is broken":  {"{not json\n", "raw"},
@@ -66,7 +78,8 @@ func TestFilesGetTheTypeOfTheirFirstLines(t *testing.T) {
 
 func TestTheParserTakesWhatWasTakenForItsFormat(t *testing.T) {
 	for _, line := range []string{syslogLine, isoLine, rfc5424Line, combinedLine, log4jLine, log4jLine + traceLine, jsonLine, dpkgLine,
-		apacheLine, apache24Line, hdfsLine, sparkLine, nginxLine, secondsLine, elasticLine} {
+		apacheLine, apache24Line, hdfsLine, sparkLine, nginxLine, secondsLine, elasticLine,
+		tomcatLine, julLine, cassandraLine, dropwizardLine, clockLine, flinkLine} {
 		format := sniff([]byte(line))
 		p, err := parse.New(format, parse.Options{})
 		if err != nil {
@@ -76,7 +89,7 @@ func TestTheParserTakesWhatWasTakenForItsFormat(t *testing.T) {
 		body := []byte(line)
 		if err := p.Parse(t.Context(), &chunk.Chunk{
 			Type: "x", Stream: "s", Last: int64(len(body)), Body: body, Borders: []int64{int64(len(body))},
-			Time: time.Date(2026, 11, 22, 22, 0, 0, 0, time.UTC),
+			Time: time.Date(2026, 11, 29, 22, 0, 0, 0, time.UTC),
 		}, nil, b); err != nil {
 			t.Fatal(err)
 		}

@@ -20,9 +20,16 @@ const sniffBytes = 16 << 10
 const (
 	clock         = `[0-2]\d:[0-5]\d:[0-6]\d`
 	apacheTime    = `\[[A-Z][a-z]{2} [A-Z][a-z]{2} [ \d]\d ` + clock + `([.,]\d+)? \d{4}\]`
-	frameworkTime = `\[?\d{4}[-/]\d\d[-/]\d\d[ T_]` + clock + `|` + // 2026-11-22 21:09:57,123
+	isoTime       = `\[?\d{4}[-/]\d\d[-/]\d\d[ T_]` + clock // 2026-11-22 21:09:57,123
+	frameworkTime = isoTime + `|` +
 		`\d\d(0\d|1[0-2])([0-2]\d|3[01]) [0-2]\d[0-5]\d[0-6]\d\b|` + // 081109 203615, as Hadoop's older logs have it
-		`\d\d/\d\d/\d\d ` + clock // 17/06/09 20:10:40, as Spark has it
+		`\d\d/\d\d/\d\d ` + clock + `|` + // 17/06/09 20:10:40, as Spark has it
+		`\d\d-[A-Z][a-z]{2}-\d{4} ` + clock + `|` + // 28-Nov-2026 10:00:00.123, as Tomcat has it
+		julTime + `|` +
+		clock + `[.,]\d+ +(\[|[A-Z]{4,7} )|` + // 10:00:00.123 [main], logback's without a config
+		`\[?` + levelName + `\s*\]?\s+(\[[^\]]{0,200}\] )?` + isoTime // INFO  [main] 2026-11-28 10:00:00,123, Cassandra's
+	julTime   = `[A-Z][a-z]{2} \d{1,2}, \d{4} \d{1,2}:[0-5]\d:[0-6]\d [AP]M` // Nov 28, 2026 10:00:00 AM, java.util.logging's
+	levelName = `(TRACE|DEBUG|INFO|NOTICE|WARN|WARNING|ERROR|SEVERE|CRITICAL|FATAL)`
 )
 
 // Log4jStart matches the first line of a record in files of the format log4j:
@@ -37,10 +44,10 @@ var (
 	// Apache's common and combined log format, which nginx writes, too.
 	combinedRE = regexp.MustCompile(`^\S+ \S+ \S+ \[\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d [+-]\d{4}\] "`)
 	// What logging frameworks write: a time and, near it, a level.
-	log4jRE = regexp.MustCompile(`^(` + frameworkTime + `).{0,80}?(\b(TRACE|DEBUG|INFO|NOTICE|WARN|WARNING|ERROR|SEVERE|CRITICAL|FATAL)\b|` +
-		`\[([a-z0-9_]+:)?(trace\d?|debug|info|notice|warn|error|crit|alert|emerg)\])`)
-	// Apache's error log: its time is like no other's.
-	apacheErrorRE = regexp.MustCompile(`^` + apacheTime)
+	log4jRE = regexp.MustCompile(`^(` + levelName + `\s+(\[[^\]]{0,200}\] )?` + isoTime + `|(` + frameworkTime + `).{0,80}?(\b` + levelName + `\b|` +
+		`\[([a-z0-9_]+:)?(trace\d?|debug|info|notice|warn|error|crit|alert|emerg)\]))`)
+	// Apache's error log and java.util.logging: their times are like no others'.
+	ownTimeRE = regexp.MustCompile(`^(` + apacheTime + `|` + julTime + `)`)
 )
 
 // sniff tells a text's format by its first lines.
@@ -66,7 +73,7 @@ func sniff(head []byte) string {
 			count["combined"]++
 		case syslogRE.Match(l):
 			count["syslog"]++
-		case log4jRE.Match(l), apacheErrorRE.Match(l):
+		case log4jRE.Match(l), ownTimeRE.Match(l):
 			count["log4j"]++
 		}
 	}

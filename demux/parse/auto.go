@@ -1,0 +1,73 @@
+package parse
+
+import (
+	"bytes"
+
+	"github.com/akupara/akupara/demux/rows"
+)
+
+// autoFormat takes a message for JSON where it is an object, and else as it
+// is. A level is looked for where programs write it.
+type autoFormat struct {
+	json *jsonFormat
+	any  zone
+}
+
+func newAuto() *autoFormat { return &autoFormat{json: newJSON(), any: anyZone()} }
+
+func (f *autoFormat) begin(r *reader) { f.json.begin(r) }
+
+func (f *autoFormat) record(r *reader, rec []byte) {
+	if rec[0] == '{' && f.json.read(rec) == nil {
+		f.json.fill(r)
+		return
+	}
+	r.row()
+	r.b.Message(rec)
+	if l := levelIn(rec, &f.any); l != rows.NoLevel {
+		r.b.SetLevel(l)
+	}
+}
+
+// levelIn looks for a message's level: in logfmt (level=info), in klog's head
+// (I0102 15:04:05), and as a word in capitals or brackets, after a time or
+// before everything.
+func levelIn(msg []byte, any *zone) rows.Level {
+	msg = msg[:min(len(msg), 256)]
+	if len(msg) >= 14 && msg[5] == ' ' && isNumber(msg[1:5]) && msg[8] == ':' && msg[11] == ':' {
+		switch msg[0] {
+		case 'I', 'W', 'E', 'F':
+			return levelOf(msg[:1])
+		}
+	}
+	for _, key := range []string{"level=", "lvl="} {
+		if i := bytes.Index(msg, []byte(key)); i == 0 || i > 0 && msg[i-1] == ' ' {
+			return levelOf(bytes.Trim(word(msg[i+len(key):]), `"`))
+		}
+	}
+	rest := msg
+	if _, n := logTime(msg, any); n > 0 {
+		rest = bytes.TrimLeft(msg[n:], " \t-|")
+	}
+	if len(rest) > 0 && rest[0] == '[' {
+		n := bracket(rest)
+		if n == 0 {
+			return rows.NoLevel
+		}
+		if in := bytes.TrimSpace(rest[1 : n-1]); isLevel(in) {
+			return levelOf(in)
+		} else if !isNumber(in) {
+			return rows.NoLevel
+		}
+		rest = bytes.TrimLeft(rest[n:], " ") // PostgreSQL's process id
+	}
+	w := rest
+	if i := bytes.IndexAny(rest, " \t"); i >= 0 {
+		w = rest[:i]
+	}
+	w = bytes.TrimRight(w, ":]|")
+	if len(w) < 3 || !bytes.Equal(w, bytes.ToUpper(w)) || !isLevel(w) {
+		return rows.NoLevel
+	}
+	return levelOf(w)
+}

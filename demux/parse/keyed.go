@@ -1,0 +1,283 @@
+package parse
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+
+	"github.com/akupara/akupara/demux/rows"
+	"github.com/akupara/akupara/demux/schema"
+)
+
+// keyed is a record of keys and values, in whatever syntax: a scanner adds its
+// fields, and fill makes a row of them. Some keys have roles: they give the row's
+// time, level or message. Every other key becomes a column, nested ones with dots
+// between; what can't be one goes to attributes.
+type keyed struct {
+	typed []schema.Column // columns with given types, in a metrics table
+
+	slots  map[string]uint8
+	root   *node
+	nodes  int
+	shape  []*node // of the record before: the next one is most often alike
+	gen    *rows.Generation
+	fields []field
+	others []*field // of the record, in order of preference
+}
+
+func newKeyed(typed ...schema.Column) *keyed {
+	return &keyed{typed: typed, slots: slots(), root: &node{}}
+}
+
+// role is what a key is for.
+type role uint8
+
+const (
+	roleColumn role = iota
+	roleTime
+	roleLevel
+	roleMessage
+)
+
+// usual are the keys that have a role, the preferred ones first. They stand at
+// the top; what of them can't be what it should goes to attributes.
+var usual = [...]struct {
+	key  string
+	role role
+}{
+	{"ts", roleTime}, {"time", roleTime}, {"timestamp", roleTime}, {"@timestamp", roleTime},
+	{"level", roleLevel}, {"severity", roleLevel},
+	{"message", roleMessage}, {"msg", roleMessage},
+}
+
+// others are keys of certain writers, with those of their parents before them.
+// They are asked where no usual one gave the value, and stay columns where they
+// are not taken: those of Serilog, MongoDB, CloudTrail, Monolog, GELF, Python,
+// ECS, OpenTelemetry and Docker.
+var others = [...]struct {
+	key  string
+	role role
+}{
+	{"@t", roleTime}, {"t.$date", roleTime}, {"eventTime", roleTime}, {"datetime", roleTime}, {"asctime", roleTime},
+	{"Timestamp", roleTime}, {"_time", roleTime}, {"date", roleTime},
+	{"level_name", roleLevel}, {"levelname", roleLevel}, {"@l", roleLevel}, {"log.level", roleLevel}, {"lvl", roleLevel},
+	{"loglevel", roleLevel}, {"log_level", roleLevel}, {"severityText", roleLevel}, {"severity_text", roleLevel},
+	{"Level", roleLevel}, {"s", roleLevel},
+	{"@m", roleMessage}, {"short_message", roleMessage}, {"@mt", roleMessage}, {"Message", roleMessage}, {"log", roleMessage},
+}
+
+// slots gives each key that has a role its place: that among the usual ones, or
+// behind them all that among the others.
+func slots() map[string]uint8 {
+	m := make(map[string]uint8, len(usual)+len(others))
+	for i, u := range usual {
+		m[u.key] = uint8(i)
+	}
+	for i, o := range others {
+		m[o.key] = uint8(len(usual) + i)
+	}
+	return m
+}
+
+const noSlot = 255
+
+// node is a key at its place among the nested keys.
+type node struct {
+	parent *node
+	key    string
+	name   string           // with those of its parents before it, dots between
+	slot   uint8            // see slots; noSlot: it has no role
+	col    *rows.Column     // nil: attributes
+	gen    *rows.Generation // of the builder that col is from
+	kids   map[string]*node
+}
+
+// maxNodes bounds the keys that are remembered.
+const maxNodes = 10000
+
+// kind is the kind of a value.
+type kind uint8
+
+const (
+	kindString kind = iota
+	kindLong
+	kindDouble
+	kindBool
+	kindText // what has no type: an array, a number beyond all types
+)
+
+type field struct {
+	node *node
+	kind kind
+	val  []byte // a string's content, or the value's text
+	num  uint64
+}
+
+// begin is called before a chunk's first record.
+func (k *keyed) begin(r *reader) {
+	if g := r.b.Generation(); g != k.gen {
+		k.gen = g
+		for _, c := range k.typed {
+			r.b.Typed(c.Name, c.Type)
+		}
+	}
+}
+
+// reset forgets the record before but for its shape.
+func (k *keyed) reset() {
+	k.shape = k.shape[:0]
+	for i := range k.fields {
+		k.shape = append(k.shape, k.fields[i].node)
+	}
+	k.fields = k.fields[:0]
+}
+
+// fill puts the fields into a row, and reports whether one of them is its time.
+func (k *keyed) fill(r *reader) (timed bool) {
+	r.row()
+	var special [len(usual)]*field
+	k.others = k.others[:0]
+	for i := range k.fields {
+		d := &k.fields[i]
+		switch slot := d.node.slot; {
+		case slot == noSlot:
+			k.put(r, d)
+		case int(slot) >= len(usual):
+			k.others = append(k.others, d)
+		case special[slot] == nil:
+			special[slot] = d
+		default:
+			r.b.Attr(d.node.name, d.val)
+		}
+	}
+	var given [roleMessage + 1]bool
+	for slot, d := range special {
+		role := usual[slot].role
+		switch {
+		case d == nil:
+		case given[role]:
+			r.b.Attr(d.node.name, d.val)
+		default:
+			given[role] = k.give(r, role, d)
+		}
+	}
+	if len(k.others) > 0 {
+		k.giveOthers(r, &given)
+	}
+	return given[roleTime]
+}
+
+// give gives the row a field's value for a role, and reports whether it is one.
+// One that is none goes to attributes.
+func (k *keyed) give(r *reader, role role, d *field) bool {
+	switch role {
+	case roleTime:
+		t := d.time(&r.zone)
+		r.setTime(t, d.node.name, d.val)
+		return r.believes(t)
+	case roleLevel:
+		r.setLevel(d.val, d.node.name)
+		return levelOf(d.val) != rows.NoLevel
+	}
+	r.b.Message(d.val)
+	return true
+}
+
+// giveOthers gives the row what no usual key gave; what is not taken stays a
+// column.
+func (k *keyed) giveOthers(r *reader, given *[roleMessage + 1]bool) {
+	slices.SortStableFunc(k.others, func(a, b *field) int { return cmp.Compare(a.node.slot, b.node.slot) })
+	for _, d := range k.others {
+		role := others[int(d.node.slot)-len(usual)].role
+		fits := !given[role]
+		switch {
+		case !fits:
+		case role == roleTime:
+			fits = !r.frame.ok && r.believes(d.time(&r.zone))
+		case role == roleLevel:
+			fits = d.kind == kindString && levelOf(d.val) != rows.NoLevel
+		default:
+			fits = d.kind == kindString
+		}
+		if !fits {
+			k.put(r, d)
+			continue
+		}
+		given[role] = k.give(r, role, d)
+	}
+}
+
+// time reads a value as a time.
+func (d *field) time(z *zone) instant {
+	switch d.kind {
+	case kindLong:
+		return epochInt(int64(d.num))
+	case kindDouble:
+		return epochFloat(d.double())
+	case kindString:
+		return textTime(d.val, z)
+	}
+	return instant{}
+}
+
+// put gives a value to its column.
+func (k *keyed) put(r *reader, d *field) {
+	n := d.node
+	if n.gen != k.gen {
+		n.col, n.gen = r.b.Column(n.name), k.gen
+	}
+	c := n.col
+	if c == nil {
+		r.b.Attr(n.name, d.val)
+		return
+	}
+	switch d.kind {
+	case kindString:
+		c.String(d.val)
+	case kindLong:
+		c.Long(int64(d.num))
+	case kindDouble:
+		c.Double(d.double(), d.val)
+	case kindBool:
+		c.Bool(d.num != 0)
+	default:
+		c.Text(d.val)
+	}
+}
+
+// child returns the node of a key below parent. guess is how many fields came
+// before it: the key is most often the one that came there last time.
+func (k *keyed) child(parent *node, key []byte, guess int) *node {
+	if guess < len(k.shape) {
+		if n := k.shape[guess]; n.parent == parent && n.key == string(key) {
+			return n
+		}
+	}
+	if n := parent.kids[string(key)]; n != nil {
+		return n
+	}
+	n := &node{parent: parent, key: string(key)}
+	n.name = n.key
+	if parent.parent != nil || parent.key != "" {
+		n.name = parent.name + "." + n.key
+	}
+	n.slot = noSlot
+	if slot, ok := k.slots[n.name]; ok && (int(slot) >= len(usual) || parent == k.root) {
+		n.slot = slot
+	}
+	if k.nodes >= maxNodes || len(n.name) > 1<<10 {
+		return n // not remembered: there may be no end of them
+	}
+	k.nodes++
+	if parent.kids == nil {
+		parent.kids = map[string]*node{}
+	}
+	n.key = strings.Clone(n.key)
+	parent.kids[n.key] = n
+	return n
+}
+
+// add takes a value that the scanner has read.
+func (k *keyed) add(n *node, t kind, val []byte, num uint64) {
+	k.fields = append(k.fields, field{node: n, kind: t, val: val, num: num})
+}

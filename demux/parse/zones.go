@@ -1,0 +1,130 @@
+package parse
+
+import "time"
+
+// zone finds the offset of local times, and remembers the last one.
+type zone struct {
+	loc    *time.Location
+	read   time.Time // when the chunk was read: what times without a year or a day go by
+	minute int64     // local minute since 1970; offset belongs to it
+	offset int64     // seconds east of UTC
+	name   string    // the abbreviation of the zone at that minute
+	known  bool
+}
+
+// anyZone is for times that are looked for, and not taken.
+func anyZone() zone { return zone{loc: time.UTC, read: sane} }
+
+// utc turns local seconds since 1970 into UTC's.
+func (z *zone) utc(local int64) int64 {
+	if z.loc == time.UTC {
+		return local
+	}
+	if m := local / 60; !z.known || m != z.minute {
+		t := time.Unix(local, 0).UTC()
+		t = time.Date(t.Year(), t.Month(), t.Day(), t.Hour(), t.Minute(), 0, 0, z.loc)
+		name, off := t.Zone()
+		z.minute, z.offset, z.name, z.known = m, int64(off), name, true
+	}
+	return local - z.offset
+}
+
+// from turns local seconds into UTC's by the zone that s starts with, of n
+// bytes, a space before it included: Z, an offset or an abbreviation. Without
+// one they are local to z. It reports false for an abbreviation that stands for
+// several zones, none of which is z's: then they are taken for z's, too.
+func (z *zone) from(s []byte, local int64) (utc int64, n int, known bool) {
+	i := 0
+	if len(s) > 1 && s[0] == ' ' {
+		i = 1
+	}
+	if i == len(s) {
+		return z.utc(local), 0, true
+	}
+	switch c := s[i]; {
+	case c == '+' || c == '-':
+		if off, k := numericZone(s[i:]); k > 0 {
+			return local - off, i + k, true
+		}
+	case (c == 'Z' || c == 'z') && i == 0:
+		return local, 1, true
+	case c >= 'A' && c <= 'Z':
+		k := abbreviation(s[i:])
+		if k == 0 {
+			break
+		}
+		name := string(s[i : i+k])
+		if hours, ok := zoneHours[name]; ok {
+			return local - int64(hours*3600), i + k, true
+		}
+		if zonesAlike[name] {
+			utc = z.utc(local)
+			return utc, i + k, z.name == name
+		}
+	}
+	return z.utc(local), 0, true
+}
+
+// numericZone reads ±hh:mm, ±hhmm or ±hh at the start of s: seconds east of UTC.
+func numericZone(s []byte) (off int64, n int) {
+	h := digits(s, 1, 2)
+	if h < 0 || h > 23 {
+		return 0, 0
+	}
+	n = 3
+	m := 0
+	if n < len(s) && s[n] == ':' {
+		if v := digits(s, n+1, 2); v >= 0 {
+			m, n = v, n+3
+		}
+	} else if v := digits(s, n, 2); v >= 0 {
+		m, n = v, n+2
+	}
+	if m > 59 {
+		return 0, 0
+	}
+	off = int64(h*3600 + m*60)
+	if s[0] == '-' {
+		off = -off
+	}
+	return off, n
+}
+
+// abbreviation returns the length of the word in capitals that s starts with, if
+// it may be a zone's; else 0.
+func abbreviation(s []byte) int {
+	n := 0
+	for n < len(s) && s[n] >= 'A' && s[n] <= 'Z' {
+		n++
+	}
+	if n < 3 || n > 5 {
+		return 0
+	}
+	switch s[n-1] {
+	case 'T', 'C', 'D', 'K', 'A', 'B':
+	default: // INFO, WARN, ERROR: what stands behind most times needs no look into the tables
+		return 0
+	}
+	if n < len(s) {
+		if c := s[n]; c >= 'a' && c <= 'z' || c >= '0' && c <= '9' || c == '_' || c == '-' || c == '.' || c == '/' || c == '=' {
+			return 0
+		}
+	}
+	return n
+}
+
+// zoneHours has the hours east of UTC of abbreviations that stand for one zone
+// as logs have them. Those that are words of logs, too (GET, ART, MET), are left
+// out.
+var zoneHours = map[string]float64{
+	"UTC": 0, "GMT": 0, "WET": 0, "WEST": 1,
+	"CET": 1, "CEST": 2, "EET": 2, "EEST": 3, "MSK": 3, "MSD": 4, "TRT": 3,
+	"EST": -5, "EDT": -4, "CDT": -5, "MST": -7, "MDT": -6, "PST": -8, "PDT": -7,
+	"AKST": -9, "AKDT": -8, "HST": -10, "NST": -3.5, "NDT": -2.5, "BRT": -3, "BRST": -2,
+	"SAST": 2, "PKT": 5, "WIB": 7, "WITA": 8, "HKT": 8, "SGT": 8, "PHT": 8, "AWST": 8,
+	"JST": 9, "KST": 9, "ACST": 9.5, "ACDT": 10.5, "AEST": 10, "AEDT": 11, "NZST": 12, "NZDT": 13,
+}
+
+// zonesAlike are abbreviations of several zones: China's and America's CST,
+// India's, Israel's and Ireland's IST, and so on.
+var zonesAlike = map[string]bool{"CST": true, "IST": true, "BST": true, "AST": true, "ADT": true, "SST": true, "GST": true, "WST": true, "ECT": true}
