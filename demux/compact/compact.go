@@ -111,7 +111,9 @@ const (
 
 // Run merges what is due of a table, in steps of one commit each, and reports
 // what it did, also beside an error. A table that is not there, or of which
-// nothing is due, is no error. Files that are damaged are left, and told.
+// nothing is due, is no error. Files that are damaged or missing are left, and
+// told. ErrConflict of package table says that the table has moved on meanwhile,
+// so that files were removed which the Run needed.
 func Run(ctx context.Context, o Options) (Report, error) {
 	if o.Now == nil {
 		o.Now = time.Now
@@ -160,7 +162,7 @@ func (r *runner) run(ctx context.Context) error {
 			}
 			var now []batch
 			now, due = step(due)
-			if err := r.step(ctx, now); err != nil {
+			if err := r.step(ctx, t.Version(), now); err != nil {
 				return err
 			}
 			r.rep.Left = filesOf(due)

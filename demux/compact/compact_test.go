@@ -21,6 +21,7 @@ import (
 	"github.com/akupara/akupara/demux/table"
 	"github.com/akupara/akupara/query"
 	"github.com/akupara/akupara/query/querytest"
+	"github.com/akupara/akupara/store"
 	"github.com/akupara/akupara/store/open"
 	"github.com/akupara/akupara/store/storetest"
 )
@@ -343,13 +344,65 @@ func TestACrashAnywhereCostsNothing(t *testing.T) {
 		if got, n := sum(t, c), len(files(t, c)); got != want || n != 1 {
 			t.Fatalf("%v %d: the rows are others, or in %d files, want one", when, k, n)
 		}
-		if _, err := newest(t, c).RemoveOrphans(t.Context(), -time.Hour); err != nil {
+		if _, err := newest(t, c).Sweep(t.Context(), table.SweepOptions{Age: -time.Hour, Grace: time.Hour}); err != nil {
 			t.Fatal(err)
 		}
 		for _, p := range orphans(t, c) {
 			if strings.Contains(p, "-day-") { // what was merged stays for who reads the versions before
 				t.Fatalf("%v %d: %s is left", when, k, p)
 			}
+		}
+	}
+}
+
+func TestMissingFilesAreLeftAndTold(t *testing.T) {
+	s := grown(t, 4)
+	missing := files(t, s)[1].Path
+	if err := s.FS.Remove(t.Context(), missing); err != nil {
+		t.Fatal(err)
+	}
+	rep := mustRun(t, options(s, 48*time.Hour))
+	if len(rep.Faults) != 1 || rep.Faults[0].File != missing || !strings.Contains(rep.Faults[0].Error, missing) || len(files(t, s)) != 2 {
+		t.Errorf("got %+v and %d files, want a fault of %s and 2", rep, len(files(t, s)), missing)
+	}
+}
+
+// meddled has something done before the first file is opened whose path has a part.
+type meddled struct {
+	store.FS
+	part string
+	once sync.Once
+	do   func()
+}
+
+func (m *meddled) Open(ctx context.Context, p string) (store.Reader, error) {
+	if strings.HasSuffix(p, ".parquet") && strings.Contains(p, m.part) {
+		m.once.Do(m.do)
+	}
+	return m.FS.Open(ctx, p)
+}
+
+// What is merged, and what comes of it, may be removed while a compaction is at work:
+// it gives way, as nothing is wrong.
+func TestFilesThatASweepRemovesMeanwhileAreAConflict(t *testing.T) {
+	for name, part := range map[string]string{"inputs": "", "the new file": "-day-"} {
+		s := grown(t, 4)
+		want := sum(t, s)
+		o := options(s, 48*time.Hour)
+		o.FS = &meddled{FS: s.FS, part: part, do: func() {
+			mustRun(t, options(s, 48*time.Hour))
+			for range 2 {
+				if _, err := newest(t, s).Sweep(t.Context(), table.SweepOptions{Age: -time.Hour, Grace: -time.Hour}); err != nil {
+					t.Error(err)
+				}
+			}
+		}}
+		rep, err := compact.Run(t.Context(), o)
+		if !errors.Is(err, table.ErrConflict) || len(rep.Faults) > 0 {
+			t.Errorf("%s: got %+v, %v, want ErrConflict and no faults", name, rep, err)
+		}
+		if got := sum(t, s); got != want || len(files(t, s)) != 1 {
+			t.Errorf("%s: the rows are others, or in %d files", name, len(files(t, s)))
 		}
 	}
 }
@@ -389,7 +442,7 @@ func TestRunsSweepsAndQueriesGoOnBesideIt(t *testing.T) {
 		defer lease.Unlock()
 		tbl, err := table.Open(ctx, s.FS, s.URI, "app")
 		if err == nil {
-			_, err = tbl.RemoveOrphans(ctx, -time.Hour)
+			_, err = tbl.Sweep(ctx, table.SweepOptions{Age: -time.Hour, Grace: time.Hour})
 		}
 		return err
 	})

@@ -1,11 +1,13 @@
 package compact
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io/fs"
 	"sync"
 	"time"
 
@@ -39,8 +41,9 @@ type made struct {
 	bytes int64 // of them
 }
 
-// step merges some batches and commits what comes of them.
-func (r *runner) step(ctx context.Context, batches []batch) (err error) {
+// step merges some batches and commits what comes of them. They were planned from
+// the given version of the table.
+func (r *runner) step(ctx context.Context, version int, batches []batch) (err error) {
 	if r.merger == nil {
 		if r.merger, err = merge.New(); err != nil {
 			return err
@@ -50,10 +53,13 @@ func (r *runner) step(ctx context.Context, batches []batch) (err error) {
 	if err != nil {
 		return err
 	}
-	s := &stage{runner: r, table: t, id: newID(t)}
+	s := &stage{runner: r, table: t, planned: version, id: newID(t)}
 	for _, b := range batches {
 		if err := s.merge(ctx, b); err != nil {
 			s.remove(ctx, s.made)
+			if errors.Is(err, fs.ErrNotExist) {
+				err = cmp.Or(s.swept(ctx), err)
+			}
 			return err
 		}
 		r.read += b.bytes
@@ -75,10 +81,24 @@ func newID(t *table.Table) string {
 // stage is a step while its files are made.
 type stage struct {
 	*runner
-	table *table.Table
-	id    string
-	made  []made
-	n     int // files that were begun
+	table   *table.Table
+	planned int // version
+	id      string
+	made    []made
+	n       int // files that were begun
+}
+
+// swept fails with ErrConflict where a sweep has come since the step was planned: it
+// may have removed files that another compaction replaced, and those of the step.
+func (s *stage) swept(ctx context.Context) error {
+	t, err := table.Open(ctx, s.FS, s.BaseURI, s.Type)
+	if err != nil {
+		return err
+	}
+	if t.Swept() > s.planned {
+		return fmt.Errorf("%w: a sweep has removed files since version %d", table.ErrConflict, s.planned)
+	}
+	return nil
 }
 
 // merge makes the files of a batch: one, where its files are all alike.
@@ -91,7 +111,7 @@ func (s *stage) merge(ctx context.Context, b batch) error {
 	silent := told
 	for i, f := range b.files {
 		switch {
-		case infos[i] == nil: // damaged
+		case infos[i] == nil: // damaged or missing
 		case infos[i].Ranges == nil:
 			silent.add(f)
 		default:
@@ -180,7 +200,8 @@ func (s *stage) fault(path string, err error) {
 // footersAtOnce is how many footers are read at a time.
 const footersAtOnce = 8
 
-// footers reads what the files say of themselves; nil for those that are damaged.
+// footers reads what the files say of themselves; nil for those that are damaged
+// or missing.
 func (s *stage) footers(ctx context.Context, files []table.File) ([]*datafile.Info, error) {
 	infos := make([]*datafile.Info, len(files))
 	var mu sync.Mutex
@@ -192,7 +213,13 @@ func (s *stage) footers(ctx context.Context, files []table.File) ([]*datafile.In
 			if err == nil && info.Stats.Records != f.Records {
 				err = fmt.Errorf("%w: it has %d rows, the table says %d", datafile.ErrDamaged, info.Stats.Records, f.Records)
 			}
-			if errors.Is(err, datafile.ErrDamaged) {
+			missing := errors.Is(err, fs.ErrNotExist)
+			if missing {
+				if err := s.swept(gctx); err != nil {
+					return err
+				}
+			}
+			if missing || errors.Is(err, datafile.ErrDamaged) {
 				mu.Lock()
 				defer mu.Unlock()
 				s.fault(f.Path, err)

@@ -123,7 +123,7 @@ func TestCrashAtEveryWriteOfACommit(t *testing.T) {
 				}
 				wantRuns(t, got, 2)
 				wantRuns(t, mustCommit(t, w, got, "run-3", 2), 3)
-				if _, err := got.RemoveOrphans(t.Context(), -time.Hour); err != nil {
+				if _, err := got.Sweep(t.Context(), orphansAlone); err != nil {
 					t.Fatal(err)
 				}
 				wantOnlyNamed(t, w)

@@ -175,7 +175,7 @@ func TestCoverageIsWhatCommitsAdded(t *testing.T) {
 		if most > 24 || merging == 0 || listed == 0 {
 			t.Errorf("seed %d: %d groups at most, %d times in the midst of a merge, %d times listed: want few, and both", seed, most, merging, listed)
 		}
-		if _, err := tbl.RemoveOrphans(t.Context(), -time.Hour); err != nil {
+		if _, err := tbl.Sweep(t.Context(), orphansAlone); err != nil {
 			t.Fatal(err)
 		}
 		wantOnlyNamed(t, w)

@@ -13,7 +13,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/akupara/akupara/demux/coverage"
 	"github.com/akupara/akupara/store"
@@ -257,9 +256,9 @@ func wantGoesOn(t *testing.T, w warehouse, s subject, how string) {
 	_, err = tbl.Coverage(ctx)
 	wantErr("coverage", err, s.kind == KindCoverage)
 	data := storetest.Tree(t, w, "tables/"+typ+"/data")
-	_, err = tbl.RemoveOrphans(ctx, -time.Hour)
+	_, err = tbl.Sweep(ctx, orphansAlone)
 	if blind := s.kind == KindManifest || s.kind == KindManifestList; blind != errors.Is(err, ErrDamaged) || !blind && err != nil {
-		t.Errorf("remove orphans: got %v, want ErrDamaged: %v", err, blind)
+		t.Errorf("sweep: got %v, want ErrDamaged: %v", err, blind)
 	}
 	if got := storetest.Tree(t, w, "tables/"+typ+"/data"); !slices.Equal(got, data) {
 		t.Errorf("data files after a sweep: got %v, want %v", got, data)
@@ -298,8 +297,8 @@ func wantRepaired(t *testing.T, w warehouse, s subject, truth Content) {
 	if err != nil || len(h.Needed()) > 0 {
 		t.Errorf("health: got %v, %v, want no damage that counts", h.Damaged, err)
 	}
-	if _, err := tbl.RemoveOrphans(ctx, -time.Hour); err != nil {
-		t.Errorf("remove orphans after the repair: %v", err)
+	if _, err := tbl.Sweep(ctx, orphansAlone); err != nil {
+		t.Errorf("sweep after the repair: %v", err)
 	}
 	wantFiles(t, w.open(t, w), n+1)
 }

@@ -3,11 +3,8 @@ package table
 import (
 	"context"
 	"errors"
-	"fmt"
 	"maps"
-	"math"
 	"path"
-	"time"
 
 	iceberg "github.com/apache/iceberg-go"
 	ice "github.com/apache/iceberg-go/table"
@@ -17,7 +14,7 @@ import (
 // manifest lists of the snapshots that it expired, and the manifests that only
 // they named. A manifest that left the table never comes back, so one that the
 // oldest snapshot kept does not name is named by none. What fails here is left
-// to RemoveOrphans, as are data files that were replaced.
+// to Sweep, as are data files that were replaced.
 func (a *attempt) removeExpired(ctx context.Context) {
 	a.removeOldMetadata()
 	kept := a.next.meta.Snapshots()
@@ -65,38 +62,6 @@ func (a *attempt) removeOldMetadata() {
 			_ = a.io.Remove(e.MetadataFile)
 		}
 	}
-}
-
-const (
-	claimAge      = 3 * time.Hour // how long claims stay at least, published or not
-	orphansAtOnce = 10_000        // at most, per call
-)
-
-// RemoveOrphans removes what the table does not name and is older than the
-// given age: data files, manifests, metadata, coverage; and claims of hours ago.
-// It returns how many it removed. It looks at every folder; Sweep does not.
-//
-// Where there is something to remove, it first commits, without rows: every
-// commit that is still under way was planned from an older version and can
-// only fail from then on, however long its process was stopped. So it never
-// takes a file that a later commit names, at any age; the age is there to not
-// get in the way of runs, and should be longer than they take. ErrConflict
-// says that it was in the way itself: try again later.
-//
-// ErrDamaged says that a list or manifest can't be read, be it an old
-// snapshot's. What only that may name stays then, all else is removed.
-func (t *Table) RemoveOrphans(ctx context.Context, olderThan time.Duration) (int, error) {
-	// What can't be read can't be compared with what is there.
-	cur, err := Open(ctx, t.fs, t.baseURI, t.dataType)
-	if err != nil {
-		return 0, err
-	}
-	s := sweep{t: cur, now: time.Now(), o: SweepOptions{Age: olderThan, Grace: math.MaxInt64}, full: true}
-	err = s.step(ctx)
-	if err != nil {
-		err = fmt.Errorf("remove orphans of table %s: %w", t.dataType, err)
-	}
-	return s.done.Removed(), err
 }
 
 // names are the paths of all that a version names.

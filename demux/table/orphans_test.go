@@ -46,7 +46,7 @@ func TestRowsAndCoverageOutliveSnapshots(t *testing.T) {
 	if files, err := tbl.coverageFiles(t.Context()); err != nil || len(files) != 1 {
 		t.Errorf("coverage files: got %v, %v, want one", files, err)
 	}
-	if _, err := tbl.RemoveOrphans(t.Context(), -time.Hour); err != nil {
+	if _, err := tbl.Sweep(t.Context(), orphansAlone); err != nil {
 		t.Fatal(err)
 	}
 	wantOnlyNamed(t, w)
@@ -65,14 +65,14 @@ func TestOrphansAreRemovedAndNothingElse(t *testing.T) {
 	}
 	keep := "tables/" + typ + "/data/README"
 	storetest.Put(t, w, keep, []byte("x"))
-	if n, err := tbl.RemoveOrphans(t.Context(), time.Hour); err != nil || n != 0 {
-		t.Fatalf("orphans older than an hour: got %d, %v, want 0", n, err)
+	if got, err := tbl.Sweep(t.Context(), SweepOptions{Age: time.Hour, Grace: time.Hour}); err != nil || got != (Swept{}) {
+		t.Fatalf("orphans older than an hour: got %+v, %v, want none", got, err)
 	}
 	if w.open(t, w).Version() != 2 {
 		t.Error("there was nothing to remove, and still a commit")
 	}
-	if n, err := tbl.RemoveOrphans(t.Context(), -time.Hour); err != nil || n != len(orphans)+1 {
-		t.Fatalf("orphans: got %d, %v, want %d, and the coverage that run-2 wrote anew", n, err, len(orphans))
+	if got, err := tbl.Sweep(t.Context(), orphansAlone); err != nil || got.Removed() != len(orphans)+1 {
+		t.Fatalf("orphans: got %+v, %v, want %d, and the coverage that run-2 wrote anew", got, err, len(orphans))
 	}
 	if _, err := w.Stat(t.Context(), keep); err != nil {
 		t.Errorf("a file that is not ours: %v", err)

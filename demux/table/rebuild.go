@@ -34,7 +34,7 @@ type Content struct {
 // that are whole. The caller must keep others from committing meanwhile.
 //
 // It fails as Commit does. What base names and the content does not is removed
-// by no one but a later RemoveOrphans, when the snapshots have expired.
+// by no one but a later Sweep, when the snapshots have expired.
 func Rebuild(ctx context.Context, fsys store.FS, baseURI, dataType string, base *Table, c Content) (*Table, error) {
 	t := base
 	if t == nil {

@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/akupara/akupara/demux/schema"
 	"github.com/akupara/akupara/store/storetest"
@@ -181,7 +180,7 @@ func TestCrashAtEveryWriteOfARebuild(t *testing.T) {
 					}
 					wantRuns(t, tbl, damagedRuns)
 					wantRuns(t, mustCommit(t, w, w.open(t, w), "run-7", damagedRuns), damagedRuns+1)
-					if _, err := w.open(t, w).RemoveOrphans(t.Context(), -time.Hour); err != nil {
+					if _, err := w.open(t, w).Sweep(t.Context(), orphansAlone); err != nil {
 						t.Fatal(err)
 					}
 					wantOnlyNamed(t, w)

@@ -178,8 +178,8 @@ func TestWrongReplacementsAreRefused(t *testing.T) {
 	} {
 		if name == "old" {
 			storetest.Put(t, w, DataPath(typ, Partition{N: 5}, "00000001-x", 1), []byte("x"))
-			if n, err := tbl.RemoveOrphans(t.Context(), -time.Hour); err != nil || n < 2 {
-				t.Fatalf("orphans: got %d, %v, want 2 at least", n, err)
+			if got, err := tbl.Sweep(t.Context(), orphansAlone); err != nil || got.Removed() < 2 {
+				t.Fatalf("orphans: got %+v, %v, want 2 at least", got, err)
 			}
 			tbl = w.open(t, w)
 			good = compacted(t, w, tbl, false, 0, 5)
@@ -225,7 +225,7 @@ func TestCrashAtEveryWriteOfAReplacement(t *testing.T) {
 				}
 				wantRecords(t, got, 3, 60)
 				wantRecords(t, mustCommit(t, w, got, "run-6", 6), 4, 70)
-				if _, err := got.RemoveOrphans(t.Context(), -time.Hour); err != nil {
+				if _, err := got.Sweep(t.Context(), orphansAlone); err != nil {
 					t.Fatal(err)
 				}
 				wantOnlyNamed(t, w)
@@ -288,7 +288,7 @@ func TestCommitsReplacementsAndSweepsAtOnce(t *testing.T) {
 	}
 	wantRecords(t, tbl, len(files), 10*n)
 	wantHealthy(t, w, tbl.Version())
-	if _, err := tbl.RemoveOrphans(t.Context(), -time.Hour); err != nil {
+	if _, err := tbl.Sweep(t.Context(), orphansAlone); err != nil {
 		t.Fatal(err)
 	}
 	wantOnlyNamed(t, w)

@@ -29,6 +29,8 @@ const (
 	// found in the end.
 	foldersAtRandom = 8
 	foldersAtOnce   = 400
+	orphansAtOnce   = 10_000        // files
+	claimAge        = 3 * time.Hour // how long claims stay at least, published or not
 	// tempAge is how old a temporary file must be that a rename should have moved.
 	tempAge = 10 * time.Minute
 	// maxVacated bounds the folders that a table names as ones to be looked at.
@@ -62,9 +64,17 @@ func (s Swept) Removed() int { return s.Data + s.Metadata + s.Claims + s.Tempora
 
 // Sweep removes what the table does not need any more, a bounded step of it: old
 // snapshots that name replaced files, files that no version names, claims, and
-// temporary files. Where there is something to remove it first commits, without
-// rows, as RemoveOrphans does; so whoever works on the table must hold its lease,
-// or the sweep makes its commit fail. It fails as RemoveOrphans does.
+// temporary files.
+//
+// Where there is something to remove it first commits, without rows: every commit
+// that is still under way was planned from an older version and can only fail from
+// then on, however long its process was stopped. So it never takes a file that a
+// later commit names, whatever its age; but whoever works on the table must hold its
+// lease, or the sweep makes its commit fail. ErrConflict says that the sweep was in
+// the way itself: try again later.
+//
+// ErrDamaged says that a list or manifest can't be read, be it an old snapshot's.
+// What only that may name stays then, all else is removed.
 func (t *Table) Sweep(ctx context.Context, o SweepOptions) (Swept, error) {
 	cur, err := Open(ctx, t.fs, t.baseURI, t.dataType)
 	if err != nil {
@@ -80,10 +90,9 @@ func (t *Table) Sweep(ctx context.Context, o SweepOptions) (Swept, error) {
 
 // sweep is one step.
 type sweep struct {
-	t    *Table
-	now  time.Time
-	o    SweepOptions
-	full bool // look at all folders
+	t   *Table
+	now time.Time
+	o   SweepOptions
 
 	done    Swept
 	vacated map[string]bool // folders that are to be looked at again
@@ -259,14 +268,11 @@ func (s *sweep) folders(ctx context.Context) (map[string]bool, error) {
 	for _, in := range infos {
 		switch {
 		case !in.IsDir:
-		case s.full || due[path.Base(in.Path)] || s.now.Sub(in.Mod) < recently:
+		case due[path.Base(in.Path)] || s.now.Sub(in.Mod) < recently:
 			wanted = append(wanted, in.Path)
 		default:
 			others = append(others, in.Path)
 		}
-	}
-	if s.full {
-		return setOf(wanted), nil
 	}
 	shuffle(wanted)
 	shuffle(others)

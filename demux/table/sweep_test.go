@@ -19,6 +19,9 @@ import (
 // all sweeps whatever its age.
 var all = SweepOptions{Age: -time.Hour, Grace: -time.Hour}
 
+// orphansAlone sweeps what no version names, whatever its age.
+var orphansAlone = SweepOptions{Age: -time.Hour, Grace: math.MaxInt64}
+
 // sweepAll sweeps until nothing is left, and returns what that removed.
 func sweepAll(t testing.TB, w warehouse, o SweepOptions) Swept {
 	t.Helper()
