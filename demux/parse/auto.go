@@ -10,10 +10,10 @@ import (
 // is. A level is looked for where programs write it.
 type autoFormat struct {
 	json *jsonFormat
-	any  zone
+	seen zone // for times of which it matters only that they are there
 }
 
-func newAuto() *autoFormat { return &autoFormat{json: newJSON(), any: anyZone()} }
+func newAuto() *autoFormat { return &autoFormat{json: newJSON(), seen: anyZone()} }
 
 func (f *autoFormat) begin(r *reader) { f.json.begin(r) }
 
@@ -24,7 +24,7 @@ func (f *autoFormat) record(r *reader, rec []byte) {
 	}
 	r.row()
 	r.b.Message(rec)
-	if l := levelIn(rec, &f.any); l != rows.NoLevel {
+	if l := levelIn(rec, &f.seen); l != rows.NoLevel {
 		r.b.SetLevel(l)
 	}
 }
@@ -32,7 +32,7 @@ func (f *autoFormat) record(r *reader, rec []byte) {
 // levelIn looks for a message's level: in logfmt (level=info), in klog's head
 // (I0102 15:04:05), and as a word in capitals or brackets, after a time or
 // before everything.
-func levelIn(msg []byte, any *zone) rows.Level {
+func levelIn(msg []byte, z *zone) rows.Level {
 	msg = msg[:min(len(msg), 256)]
 	if len(msg) >= 14 && msg[5] == ' ' && isNumber(msg[1:5]) && msg[8] == ':' && msg[11] == ':' {
 		switch msg[0] {
@@ -46,7 +46,7 @@ func levelIn(msg []byte, any *zone) rows.Level {
 		}
 	}
 	rest := msg
-	if _, n := logTime(msg, any); n > 0 {
+	if _, n := logTime(msg, z); n > 0 {
 		rest = bytes.TrimLeft(msg[n:], " \t-|")
 	}
 	if len(rest) > 0 && rest[0] == '[' {

@@ -16,7 +16,8 @@ import "time"
 //	2026 Nov 28 10:00:00
 func dateTime(s []byte, z *zone) (t instant, n int) {
 	d := words{s: s}
-	year, day := -1, -1
+	year := -1
+	var day int
 	mon := d.month()
 	if mon == 0 {
 		d.weekday()
@@ -75,7 +76,7 @@ func dateTime(s []byte, z *zone) (t instant, n int) {
 		d.i += 5
 	}
 	end := d.i
-	local, ok := int64(0), true
+	var local int64
 	if year >= 0 {
 		local, ok = seconds(year, mon, day, 0, 0, 0)
 	} else {

@@ -31,10 +31,10 @@ import (
 type log4jFormat struct {
 	gen            *rows.Generation
 	thread, logger *rows.Column
-	any            zone // for times of which it matters only that they are there
+	seen           zone // for times of which it matters only that they are there
 }
 
-func newLog4j() *log4jFormat { return &log4jFormat{any: anyZone()} }
+func newLog4j() *log4jFormat { return &log4jFormat{seen: anyZone()} }
 
 func (f *log4jFormat) begin(r *reader) {
 	if f.gen == r.b.Generation() {
@@ -51,10 +51,10 @@ func (f *log4jFormat) starts(line []byte) bool {
 	if len(line) < 13 || line[0] != '[' && !letterOrDigit(line[0]) {
 		return false
 	}
-	if _, n := logTime(line, &f.any); n > 0 {
+	if _, n := logTime(line, &f.seen); n > 0 {
 		return true
 	}
-	return levelFirst(line, &f.any).n > 0
+	return levelFirst(line, &f.seen).n > 0
 }
 
 func (f *log4jFormat) record(r *reader, rec []byte) {

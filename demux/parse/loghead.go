@@ -278,12 +278,12 @@ func (h *logHead) tabs(r *reader) bool {
 
 // isName reports whether w may be a logger's name: no spaces, and not long.
 func isName(w []byte) bool {
-	return len(w) > 0 && len(w) <= 200 && bytes.IndexAny(w, " {}\"=") < 0
+	return len(w) > 0 && len(w) <= 200 && !bytes.ContainsAny(w, " {}\"=")
 }
 
 // isClass reports whether w looks like a class with its package.
 func isClass(w []byte) bool {
-	return isName(w) && w[0] >= 'a' && w[0] <= 'z' && bytes.IndexByte(w, '.') > 0 && bytes.IndexAny(w, "/:") < 0
+	return isName(w) && w[0] >= 'a' && w[0] <= 'z' && bytes.IndexByte(w, '.') > 0 && !bytes.ContainsAny(w, "/:")
 }
 
 // isCaller reports whether w is a file and a line: server/http.go:123.

@@ -127,4 +127,4 @@ var zoneHours = map[string]float64{
 
 // zonesAlike are abbreviations of several zones: China's and America's CST,
 // India's, Israel's and Ireland's IST, and so on.
-var zonesAlike = map[string]bool{"CST": true, "IST": true, "BST": true, "AST": true, "ADT": true, "SST": true, "GST": true, "WST": true, "ECT": true}
+var zonesAlike = map[string]bool{"CST": true, "IST": true, "BST": true, "AST": true, "ADT": true, "SST": true, "GST": true, "WST": true}
