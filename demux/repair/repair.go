@@ -186,6 +186,20 @@ func contains(set, of coverage.Set) bool {
 	return true
 }
 
+// dropped reports whether all of a data file's ranges, of which it has some, are
+// counted as held and as dropped: no file of the table has them.
+func dropped(known, of coverage.Set) bool {
+	for id, st := range of {
+		has := known[id]
+		for _, r := range st.Ranges {
+			if has == nil || !has.Ranges.Contains(r) || !has.Dropped.Contains(r) {
+				return false
+			}
+		}
+	}
+	return len(of) > 0
+}
+
 func overlaps(set, with coverage.Set) bool {
 	for id, st := range with {
 		has := set[id]

@@ -297,6 +297,38 @@ func TestBytesWithoutARecordAreNotMissing(t *testing.T) {
 	}
 }
 
+// A data file that retention took out of the table lies there still, for a while.
+func TestWhatRetentionDroppedDoesNotComeBack(t *testing.T) {
+	for name, part := range map[string]string{"the manifests": "-m0.avro", "the manifest lists": "snap-"} {
+		t.Run(name, func(t *testing.T) {
+			d := newDamaged(t, false)
+			tbl, err := table.Open(t.Context(), d.FS, d.URI, "app")
+			if err != nil {
+				t.Fatal(err)
+			}
+			facts := coverage.Set{}
+			facts.Stream("s", "h1", "/var/log/s").Tell(chunk.Dropped, chunk.Range{First: 30, Last: 60})
+			_, err = tbl.Replace(t.Context(), table.Replacement{
+				RunID: fmt.Sprintf("%08d-retain", tbl.Version()+1), Kind: table.Expired, Remove: d.files(t, "data", "run-4-"), Delta: facts,
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			d.remove(t, d.files(t, "metadata", part)...)
+			p := d.survey(t)
+			if !p.Needed() || len(p.Redone) > 0 || len(p.SetAside) > 0 || p.Lost != 0 {
+				t.Errorf("needed %v, redone %v, set by %v, lost %d bytes", p.Needed(), p.Redone, p.SetAside, p.Lost)
+			}
+			if err := p.Apply(t.Context(), func(string) {}); err != nil {
+				t.Fatal(err)
+			}
+			if rows, covered := d.outcome(t); len(rows) != 5 || covered != allCovered {
+				t.Errorf("got %d rows, want 5; covered: got %s, want %s", len(rows), covered, allCovered)
+			}
+		})
+	}
+}
+
 func TestCoverageAndDataFilesThatDisagreeAreMadeToAgree(t *testing.T) {
 	for name, change := range map[string]func(c *table.Content){
 		"a file that is not named": func(c *table.Content) {

@@ -211,8 +211,9 @@ func (s *survey) read(ctx context.Context, named []table.DataFile) error {
 // adopt takes back whole data files that no readable metadata names, where they
 // hold what no other does: their rows are true, whether they were committed or
 // not, and the demux takes no more of the same bytes. Of tries of one run that held
-// the same, one is taken. What can't be taken goes to _damaged/, unless the table
-// has all of it: a sweep would remove it.
+// the same, one is taken. What the coverage counts as dropped stays out. What else
+// can't be taken goes to _damaged/, unless the table has all of it: a sweep would
+// remove it.
 func (s *survey) adopt(ctx context.Context, named []table.DataFile) error {
 	have := map[string]bool{}
 	for _, f := range named {
@@ -252,6 +253,9 @@ func (s *survey) adopt(ctx context.Context, named []table.DataFile) error {
 		}
 		if !s.partial && !contains(s.known, info.Ranges) {
 			continue // a try that failed
+		}
+		if dropped(s.known, info.Ranges) {
+			continue // retention took it out of the table
 		}
 		part, ok := partitionOf(info)
 		switch {

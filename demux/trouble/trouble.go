@@ -112,11 +112,12 @@ func jobsPath(dataType string) string { return path.Join(store.Tables, dataType,
 func WriteJob(ctx context.Context, st store.FS, dataType, attempt, job string, f *Failing) error {
 	p := jobsPath(dataType)
 	t := &Trouble{}
-	if err := read(ctx, st, p, t); err != nil {
+	damaged := read(ctx, st, p, t)
+	if damaged != nil {
 		t = &Trouble{} // it is written anew
 	}
 	if f == nil {
-		if _, known := t.Jobs[job]; !known {
+		if _, known := t.Jobs[job]; !known && damaged == nil {
 			return nil
 		}
 		delete(t.Jobs, job)

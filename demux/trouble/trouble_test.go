@@ -54,3 +54,19 @@ func TestAFileThatIsDamagedIsAnError(t *testing.T) {
 		t.Errorf("got %+v, want an error", got)
 	}
 }
+
+func TestADamagedFileOfJobsIsReplaced(t *testing.T) {
+	st, err := local.New(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range []*Failing{nil, {Times: 2, Error: "no"}} {
+		storetest.Put(t, st, jobsPath("app"), []byte(`{"jobs": {"com`))
+		if err := WriteJob(t.Context(), st, "app", "a", "compact", f); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := Read(t.Context(), st, "app"); err != nil || (got == nil) != (f == nil) {
+			t.Errorf("got %+v, %v, want %+v", got, err, f)
+		}
+	}
+}
