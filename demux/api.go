@@ -21,6 +21,8 @@ import (
 //	GET  /v1/jobs                   the jobs on tables: state, progress, last outcome, next time
 //	POST /v1/jobs/NAME?type=…       work on the table now, or on all: ?since=…&until=… (RFC 3339) where the job knows bounds
 //	DELETE /v1/jobs/NAME?type=…     stop, on the table or on all
+//	GET  /v1/tables/TYPE/columns    ids, names, types, docs, nulls
+//	POST /v1/tables/TYPE/columns    {"column": …} with "name", "doc" or "drop": change it; "dry_run": true shows what would be
 type API struct {
 	scheduler *Scheduler
 	// life ends the runs that a request started and did not wait for.
@@ -37,6 +39,8 @@ func NewAPI(life context.Context, s *Scheduler, r gin.IRoutes) *API {
 	r.GET("/v1/jobs", func(c *gin.Context) { c.JSON(http.StatusOK, gin.H{"jobs": s.jobs.List()}) })
 	r.POST("/v1/jobs/:name", a.startJob)
 	r.DELETE("/v1/jobs/:name", a.stopJob)
+	r.GET("/v1/tables/:type/columns", a.columns)
+	r.POST("/v1/tables/:type/columns", a.alter)
 	r.GET("/v1/schedules", func(c *gin.Context) { c.JSON(http.StatusOK, gin.H{"schedules": s.Schedules()}) })
 	return a
 }

@@ -46,6 +46,9 @@ type TypeConfig struct {
 	// Bloom names columns that get bloom filters in merged data files whatever is
 	// in them.
 	Bloom []string `config:"bloom"`
+	// Columns are columns of its table, by the keys of records: {NAME: TYPE}, or
+	// {NAME: {type: TYPE, doc: TEXT}}. They are there from the first row on.
+	Columns config.Node `config:"columns"`
 	// Retention is the type's own, key by key.
 	Retention Retention `config:"retention"`
 	// Jobs are schedules for the type's table alone.
@@ -116,6 +119,8 @@ func (c *Config) Validate(n config.Node) config.Problems {
 		} else if p := cmp.Or(t.V.Parser.V, parse.DefaultFor(name)); m.Given() && !parse.Frames(p) {
 			problems = append(problems, m.Problemf("demux.types.%s.message: only the parsers %s have messages for another one; its parser is %s", name, strings.Join(parse.FramingNames(), " and "), p))
 		}
+		_, wrong := t.V.declared()
+		problems = append(problems, wrong...)
 		if z := t.V.Timezone; z.Given() {
 			if _, err := time.LoadLocation(z.V); err != nil {
 				problems = append(problems, z.Problemf("demux.types.%s.timezone: %q is not known; want an IANA name such as UTC or Europe/Berlin", name, z.V))

@@ -51,6 +51,7 @@ type Demux struct {
 	archived archiveIndexes
 	history  history
 	states   states
+	told     told
 	// parser makes the parser of a type.
 	parser func(dataType string, now time.Time) (parse.Parser, error)
 }

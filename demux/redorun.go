@@ -52,7 +52,7 @@ func (r *redoRun) do(ctx context.Context, parts []redoPart) (err error) {
 	}()
 	r.ranges = map[string][]chunk.Range{}
 	r.planned = r.table.Columns()
-	r.worker.begin(rows.Options{Existing: r.planned})
+	r.worker.begin(r.rowOptions(r.table, r.planned))
 	parser, err := r.Demux.parser(r.dataType, time.Now().UTC())
 	if err != nil {
 		return err
@@ -176,7 +176,7 @@ func (r *redoRun) flush(ctx context.Context) error {
 	if err := r.readBack(ctx, r.written[first:]); err != nil {
 		return err
 	}
-	r.worker.begin(rows.Options{Existing: r.planned})
+	r.worker.begin(r.rowOptions(r.table, r.planned))
 	r.hours = hours{}
 	return nil
 }

@@ -99,6 +99,7 @@ var duckTypes = map[schema.Type]string{
 	schema.Long:      "BIGINT",
 	schema.Double:    "DOUBLE",
 	schema.Boolean:   "BOOLEAN",
+	schema.Date:      "DATE",
 	schema.Map:       "MAP(VARCHAR, VARCHAR)",
 }
 

@@ -21,6 +21,7 @@ var streamTypes = map[schema.Type]mapping.Type{
 	schema.Long:      mapping.TypeBigInt,
 	schema.Double:    mapping.TypeDouble,
 	schema.Boolean:   mapping.TypeBoolean,
+	schema.Date:      mapping.TypeDate,
 	schema.Map:       mapping.TypeMap,
 }
 

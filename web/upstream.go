@@ -136,6 +136,15 @@ func (s *Server) toJob(c *gin.Context) {
 	s.toDemux(c, "/v1/jobs/"+name)
 }
 
+func (s *Server) toColumns(c *gin.Context) {
+	name := c.Param("type")
+	if hasDots(name) {
+		rest.Refuse(c, http.StatusNotFound, "there is no such table")
+		return
+	}
+	s.toDemux(c, "/v1/tables/"+name+"/columns")
+}
+
 func (s *Server) toDemux(c *gin.Context, path string) {
 	if s.demux == nil {
 		rest.Refuse(c, http.StatusServiceUnavailable, "no demux is known: set demux.listen, and web.demux to the same address")

@@ -9,6 +9,7 @@
 //	POST   /v1/runs        {"type": "…"} or nothing: start a demux run now
 //	GET    /v1/schedules   when the demux runs
 //	GET    /v1/jobs        the jobs on tables; POST and DELETE /v1/jobs/{name}?type=… start and stop one
+//	GET    /v1/tables/{type}/columns   columns with ids and docs; POST renames, drops or documents one
 //	GET    /v1/audit       what is covered and what is missing
 //	GET    /v1/agents      the agents that are configured
 //	ANY    /v1/agents/{host}/…   as the agent's own /v1/…: adaptors, streams, switches, config, drain
@@ -122,6 +123,8 @@ func (s *Server) Handler() http.Handler {
 	g.GET("/", s.index)
 	g.POST("/v1/query", s.query)
 	g.GET("/v1/tables", s.tables)
+	g.GET("/v1/tables/:type/columns", s.toColumns)
+	g.POST("/v1/tables/:type/columns", s.toColumns)
 	g.GET("/v1/runs", s.runs)
 	g.POST("/v1/runs", s.startRun)
 	g.GET("/v1/schedules", s.schedules)
@@ -140,7 +143,7 @@ func (s *Server) index(c *gin.Context) {
 	c.JSON(http.StatusOK, gin.H{
 		"name": "akupara web",
 		"endpoints": []string{
-			"POST /v1/query", "GET /v1/tables", "GET /v1/runs", "POST /v1/runs", "GET /v1/schedules", "GET /v1/jobs", "POST /v1/jobs/{name}", "DELETE /v1/jobs/{name}", "GET /v1/audit",
+			"POST /v1/query", "GET /v1/tables", "GET /v1/tables/{type}/columns", "POST /v1/tables/{type}/columns", "GET /v1/runs", "POST /v1/runs", "GET /v1/schedules", "GET /v1/jobs", "POST /v1/jobs/{name}", "DELETE /v1/jobs/{name}", "GET /v1/audit",
 			"GET /v1/agents", "GET /v1/agents/{host}/adaptors", "GET /v1/agents/{host}/streams", "GET /healthz", "GET /readyz", "GET /metrics",
 		},
 		"example": `curl -d 'show tables' http://` + c.Request.Host + `/v1/query`,

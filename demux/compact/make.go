@@ -268,7 +268,7 @@ func (s *stage) one(ctx context.Context, b batch, infos map[string]*datafile.Inf
 	path := table.DataPath(s.Type, b.part, s.id+"-"+levelNames[b.level], s.n)
 	s.n++
 	out := made{file: table.DataFile{Path: path, Partition: b.part}, of: b.files, bytes: b.bytes}
-	res, err := s.write(ctx, path, inputs, merge.Options{Columns: s.table.Columns(), Ranges: ranges, Bloom: s.Bloom})
+	res, err := s.write(ctx, path, inputs, merge.Options{Columns: s.table.Columns(), Ranges: ranges, Bloom: s.table.Named(s.Bloom)})
 	if err == nil {
 		out.file.Stats = res.Stats
 		err = s.check(ctx, &out, res, ranges, infos)

@@ -29,9 +29,13 @@ func columns(p *parquet.File) ([]schema.Column, error) {
 			c.Type, c.KeyID, c.ValueID = schema.Map, int(elements[i+2].FieldID), int(elements[i+3].FieldID)
 			i += 3
 		} else {
-			switch _, isTime := e.LogicalType.Value.(*format.TimestampType); {
+			_, isTime := e.LogicalType.Value.(*format.TimestampType)
+			_, isDate := e.LogicalType.Value.(*format.DateType)
+			switch {
 			case isTime:
 				c.Type = schema.Timestamp
+			case isDate && e.Type.V == format.Int32:
+				c.Type = schema.Date
 			case e.Type.V == format.ByteArray:
 				c.Type = schema.String
 			case e.Type.V == format.Int64:
@@ -138,6 +142,9 @@ func (b *bound) less(x, y []byte) bool {
 		case schema.Double:
 			return math.Float64frombits(u) < math.Float64frombits(v)
 		}
+	}
+	if b.typ == schema.Date && len(x) == 4 && len(y) == 4 {
+		return int32(binary.LittleEndian.Uint32(x)) < int32(binary.LittleEndian.Uint32(y))
 	}
 	return bytes.Compare(x, y) < 0
 }

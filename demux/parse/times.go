@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"math"
 	"strconv"
+	"time"
 )
 
 // instant is a parsed time.
@@ -165,4 +166,19 @@ func epochFloat(f float64) instant {
 	// A double of that size holds microseconds to a fraction: what is off by
 	// more was there.
 	return instant{micros: int64(r), finer: math.Abs(f-r) > 0.25, ok: !math.IsNaN(f)}
+}
+
+// NewTime returns a function that reads a text as an ISO time, in the zone where it
+// says none, or as a number since 1970. exact says that the text says no more than
+// that, such as digits below microseconds. It is not safe for concurrent use.
+func NewTime(loc *time.Location) func(text []byte) (micros int64, exact, ok bool) {
+	z := zone{loc: loc}
+	return func(text []byte) (int64, bool, bool) {
+		text = bytes.TrimSpace(text)
+		t, n := isoTime(text, &z)
+		if n == 0 {
+			t = epochTime(text)
+		}
+		return t.micros, !t.finer, t.ok && (n == 0 || n == len(text))
+	}
 }

@@ -46,10 +46,11 @@ func (s *survey) decide() {
 	}
 	p.Kept = len(s.good) - len(p.Adopted)
 	p.content.Coverage = set
+	given := 0
 	if p.base != nil {
-		p.content.Columns = p.base.Columns()
+		p.content.Columns, given = p.base.Columns(), p.base.LastColumnID()
 	}
-	p.content.Columns = columnsOf(p.content.Columns, s.good)
+	p.content.Columns = columnsOf(p.content.Columns, given, s.good)
 	p.content.Note = fmt.Sprintf("%d damaged files", len(p.SetAside))
 }
 

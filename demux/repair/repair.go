@@ -150,8 +150,9 @@ func asideOf(dataType, p string) string {
 func rawOf(dataType, p string) string { return store.SinkPath(store.Raw, dataType, store.SegmentOf(p)) }
 
 // columnsOf joins the columns of a table and of files, by their ids: what was
-// added by a version that is lost comes back with its files.
-func columnsOf(base []schema.Column, files []found) []schema.Column {
+// added by a version that is lost comes back with its files. What the table lacks of
+// the ids that it gave, up to given, was dropped.
+func columnsOf(base []schema.Column, given int, files []found) []schema.Column {
 	out := slices.Clone(base)
 	taken := map[int]bool{}
 	names := map[string]bool{}
@@ -160,7 +161,7 @@ func columnsOf(base []schema.Column, files []found) []schema.Column {
 	}
 	for _, f := range files {
 		for _, c := range f.info.Columns {
-			if c.ID > 0 && !taken[c.ID] && !names[schema.Fold(c.Name)] {
+			if c.ID > given && !taken[c.ID] && !names[schema.Fold(c.Name)] {
 				taken[c.ID], names[schema.Fold(c.Name)] = true, true
 				out = append(out, c)
 			}

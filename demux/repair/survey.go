@@ -284,9 +284,10 @@ func (s *survey) adoptSilent(p string, info *datafile.Info, rows offsets) {
 
 // agreed returns the columns of the table, and of the files that it names.
 func (s *survey) agreed() agreement {
-	a := agreement{map[int]schema.Column{}, map[string]int{}}
+	a := agreement{byID: map[int]schema.Column{}, ids: map[string]int{}}
 	if s.plan.base != nil {
 		a.with(s.plan.base.Columns())
+		a.keys = s.plan.base.Keys()
 	}
 	for _, f := range s.good {
 		a.with(f.info.Columns)
@@ -298,11 +299,22 @@ func (s *survey) agreed() agreement {
 type agreement struct {
 	byID map[int]schema.Column
 	ids  map[string]int // by folded name
+	keys schema.Keys    // names of before, of columns that were renamed or dropped
+}
+
+// before reports whether a column was called so before it was renamed, or dropped.
+func (a agreement) before(c *schema.Column) bool {
+	id, ok := a.keys[c.Name]
+	_, there := a.byID[c.ID]
+	return ok && (id == c.ID || id == 0 && !there)
 }
 
 // with takes in a file's columns, if they are the same as those so far: it reports
 // whether they are.
 func (a agreement) with(cols []schema.Column) bool {
+	cols = slices.DeleteFunc(slices.Clone(cols), func(c schema.Column) bool {
+		return a.before(&c) && (a.keys[c.Name] == 0 || a.byID[c.ID].Type == c.Type)
+	})
 	for _, c := range cols {
 		has, known := a.byID[c.ID]
 		id, named := a.ids[schema.Fold(c.Name)]

@@ -33,9 +33,13 @@ type Builder struct {
 	rowKeys             rowKeys
 
 	byName map[string]*Column // by the folded name
+	byKey  map[string]*Column // by the folded key, where that is not the name
 	own    []*Column          // all of byName but the common ones, as asked for
-	begun  int                // own columns with a value or a fixed type
+	// conflicts are the declared columns that can't be as declared.
+	conflicts []Conflict
+	begun     int // own columns with a value or a fixed type
 
+	time    func(text []byte) (micros int64, exact, ok bool)
 	faults  []byte // what the current row's parse_error will say
 	text    []byte // scratch
 	clean1  []byte // scratch
@@ -81,24 +85,29 @@ func (b *Builder) ResetTo(o Options) {
 	b.opts = o
 	b.gen = new(Generation)
 	b.drop()
-	b.byName, b.own, b.begun = map[string]*Column{}, nil, 0
+	b.byName, b.byKey, b.own, b.begun, b.time = map[string]*Column{}, nil, nil, 0, nil
 	for _, c := range schema.Common() {
 		b.byName[c.Name] = nil
 	}
-	b.message = &Column{b: b, name: schema.Message, typ: schema.String, fixed: true, last: -1}
-	b.parseError = &Column{b: b, name: schema.ParseError, typ: schema.String, fixed: true, last: -1}
+	b.message = b.newColumn(schema.Message, schema.String)
+	b.parseError = b.newColumn(schema.ParseError, schema.String)
 	for _, c := range o.Existing {
 		key := schema.Fold(c.Name)
 		if _, taken := b.byName[key]; taken {
 			continue
 		}
-		switch c.Type {
-		case schema.String, schema.Long, schema.Double, schema.Boolean:
-			b.add(key, &Column{b: b, name: c.Name, typ: c.Type, fixed: true, last: -1})
-		default:
+		if c.Type == schema.Map {
 			b.byName[key] = nil // no parser gives such values
+			continue
 		}
+		b.add(key, b.newColumn(c.Name, c.Type))
 	}
+	b.declare()
+}
+
+// newColumn makes a column of a type that does not widen; of none, one that may.
+func (b *Builder) newColumn(name string, t schema.Type) *Column {
+	return &Column{b: b, name: name, key: name, typ: t, fixed: t != 0, last: -1}
 }
 
 // drop empties everything that has values.
@@ -150,27 +159,39 @@ func (b *Builder) Len() int { return b.ts.len() }
 // A column that never gets a value is not created.
 func (b *Builder) Column(name string) *Column {
 	key := schema.Fold(name)
+	k := b.byKey[key]
+	if k != nil && k.key == name {
+		if k.of == nil {
+			return nil
+		}
+		return k
+	}
 	if c, ok := b.byName[key]; ok {
 		if c == nil || c.name != name {
 			return nil
 		}
 		return c
 	}
-	if !schema.Fit(name) || len(b.own)+len(schema.Common()) >= b.opts.MaxColumns {
+	if k != nil || !schema.Fit(name) || !b.room() {
 		return nil
 	}
-	return b.add(key, &Column{b: b, name: name, last: -1})
+	return b.add(key, b.newColumn(name, 0))
 }
 
 // Typed returns the column of that name with a type that does not widen, for a
 // format's own columns. It is created also when no value comes; in a table
-// that has the column with another type, that type stays. It is never nil, if
-// name is not a common column's.
+// that has the column with another type, that type stays, and one that was dropped
+// is none: its values go to attributes. It is never nil, if name is not a common
+// column's.
 func (b *Builder) Typed(name string, t schema.Type) *Column {
-	if c := b.byName[schema.Fold(name)]; c != nil {
+	key := schema.Fold(name)
+	if k := b.byKey[key]; k != nil && k.key == name {
+		return k
+	}
+	if c := b.byName[key]; c != nil {
 		return c
 	}
-	return b.add(schema.Fold(name), &Column{b: b, name: name, typ: t, fixed: true, last: -1})
+	return b.add(key, b.newColumn(name, t))
 }
 
 // Columns returns the run's columns beyond the common ones that hold values or
@@ -186,7 +207,7 @@ func (b *Builder) Columns() []schema.Column {
 	slices.SortFunc(own, func(x, y *Column) int { return x.order - y.order })
 	out := make([]schema.Column, len(own))
 	for i, c := range own {
-		out[i] = schema.Column{Name: c.name, Type: c.typ}
+		out[i] = schema.Column{Name: c.name, Type: c.typ, Doc: c.doc}
 	}
 	return out
 }

@@ -12,9 +12,15 @@ import (
 type Column struct {
 	b     *Builder
 	name  string
+	key   string      // of the records' values; attributes have those by it that don't fit
 	typ   schema.Type // 0 as long as no value has come
-	fixed bool        // the type is the table's, or the parser's: it does not widen
+	fixed bool        // the type is the table's, the config's or the parser's: it does not widen
 	order int         // among the run's columns
+	// of is the column that takes the key's values, where its name is another.
+	of *Column
+	// converts says that values of other types are converted.
+	converts bool
+	doc      string
 
 	// rows are those of the values, ascending, where the column is sparse; else
 	// the values are those of the rows 0, 1, 2, … without a gap. A column that
@@ -62,19 +68,23 @@ func (c *Column) scatter() {
 
 // String puts a string into the current row's column. v is copied.
 func (c *Column) String(v []byte) {
-	if c.typ == 0 {
-		c.begin(schema.String)
-	}
 	switch {
-	case c.typ != schema.String && c.fixed:
-		c.b.Attr(c.name, v)
+	case c.typ == schema.String:
+	case c.typ == 0:
+		c.begin(schema.String)
+	case c.of != nil:
+		c.lend().String(v)
+		c.giveBack()
 		return
-	case c.typ != schema.String:
+	case c.fixed:
+		c.convert(v)
+		return
+	default:
 		c.toString()
 	}
-	v = c.b.clean(c.name, v)
+	v = c.b.clean(c.key, v)
 	if !c.claim() {
-		c.b.attr(c.name, v)
+		c.b.attr(c.key, v)
 		return
 	}
 	c.strs.add(c.b.mem, v)
@@ -96,6 +106,12 @@ func (c *Column) Long(v int64) {
 			c.num(math.Float64bits(f))
 			return
 		}
+	case schema.Map:
+		if c.of != nil {
+			c.lend().Long(v)
+			c.giveBack()
+			return
+		}
 	}
 	c.Text(strconv.AppendInt(c.b.text[:0], v, 10))
 }
@@ -111,6 +127,9 @@ func (c *Column) Double(v float64, raw []byte) {
 		c.toDouble()
 	}
 	switch {
+	case c.of != nil:
+		c.lend().Double(v, raw)
+		c.giveBack()
 	case c.typ == schema.Double && c.claim():
 		c.num(math.Float64bits(v))
 	case c.typ == schema.Long && whole && c.claim():
@@ -124,6 +143,11 @@ func (c *Column) Double(v float64, raw []byte) {
 func (c *Column) Bool(v bool) {
 	if c.typ == 0 {
 		c.begin(schema.Boolean)
+	}
+	if c.of != nil {
+		c.lend().Bool(v)
+		c.giveBack()
+		return
 	}
 	if c.typ == schema.Boolean && c.claim() {
 		var n uint64
@@ -141,7 +165,7 @@ func (c *Column) Bool(v bool) {
 // may still widen becomes one of strings; else the text goes to attributes.
 func (c *Column) Text(raw []byte) {
 	if c.last == c.b.Len()-1 {
-		c.b.Attr(c.name, raw)
+		c.b.Attr(c.key, raw)
 		return
 	}
 	c.String(raw)

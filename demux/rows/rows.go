@@ -18,6 +18,17 @@ type Options struct {
 	// Existing are the table's columns. Their types are fixed: a value that
 	// does not fit goes to attributes.
 	Existing []schema.Column
+	// Keys are the table's, of columns that were renamed or dropped.
+	Keys schema.Keys
+	// Declared are the columns that the config gives, by the keys of records: name,
+	// type and doc. They are there from the first row on. Values of another type
+	// are converted where nothing is lost by it; where the table has the key's
+	// column with another type, they go to a column beside it, see SiblingName.
+	Declared []schema.Column
+	// Time reads a text as a time, in microseconds since 1970 UTC; exact says that
+	// the text does not say more. It is used by one Builder alone: NewTime makes
+	// one, and may be nil where no column is a Timestamp.
+	NewTime func() func(text []byte) (micros int64, exact, ok bool)
 	// MaxColumns bounds the columns of the table, the common ones included;
 	// keys beyond it go to attributes. 0 means schema.MaxColumns.
 	MaxColumns int

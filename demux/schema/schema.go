@@ -17,10 +17,16 @@ const (
 	Long
 	Double
 	Boolean
-	Map // string to string; a value may be null
+	Map  // string to string; a value may be null
+	Date // days since 1970
 )
 
-var typeNames = [...]string{"none", "timestamp", "string", "long", "double", "boolean", "map"}
+var typeNames = [...]string{"none", "timestamp", "string", "long", "double", "boolean", "map", "date"}
+
+// Declarable are the types that the config can give a column, by their names.
+var Declarable = map[string]Type{
+	"boolean": Boolean, "date": Date, "double": Double, "long": Long, "string": String, "timestamp": Timestamp,
+}
 
 func (t Type) String() string {
 	if int(t) < len(typeNames) {
@@ -90,9 +96,9 @@ func Find(cols []Column, name string) int {
 // be written with these. existing are the table's columns, with ids, or none
 // when there is no table yet. What exists stays as it is, first and in its
 // order: a wanted column of the same name (whatever its case) adds nothing,
-// also when its type differs; nor does one whose name is not Fit. A new table
-// gets the common columns first. Added columns are never required: the rows that
-// are there have no value.
+// also when its type differs, but gives its Doc, if it has one; nor does one whose
+// name is not Fit. A new table gets the common columns first. Added columns are
+// never required: the rows that are there have no value.
 //
 // maxID is the highest field id the table ever gave (0 when there is none):
 // ids are not used again.
@@ -101,13 +107,19 @@ func Plan(existing, wanted []Column, maxID int) []Column {
 	if len(existing) == 0 {
 		out = Common()
 	}
-	taken := make(map[string]bool, len(out)+len(wanted))
+	taken := make(map[string]int, len(out)+len(wanted))
 	for i := range out {
-		taken[Fold(out[i].Name)] = true
+		taken[Fold(out[i].Name)] = i
 	}
 	for _, c := range wanted {
-		if Fit(c.Name) && !taken[Fold(c.Name)] {
-			taken[Fold(c.Name)] = true
+		if i, ok := taken[Fold(c.Name)]; ok {
+			if out[i].Name == c.Name && c.Doc != "" {
+				out[i].Doc = c.Doc
+			}
+			continue
+		}
+		if Fit(c.Name) {
+			taken[Fold(c.Name)] = len(out)
 			c.ID, c.KeyID, c.ValueID, c.Required = 0, 0, 0, false
 			out = append(out, c)
 		}

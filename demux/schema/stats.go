@@ -38,6 +38,9 @@ const MaxStringBound = 16
 // LongBound encodes a bound of a Long or Timestamp (microseconds).
 func LongBound(v int64) []byte { return binary.LittleEndian.AppendUint64(nil, uint64(v)) }
 
+// DateBound encodes a bound of a Date.
+func DateBound(days int64) []byte { return binary.LittleEndian.AppendUint32(nil, uint32(int32(days))) }
+
 // DoubleBound encodes a bound of a Double; nil for NaN.
 func DoubleBound(v float64) []byte {
 	if math.IsNaN(v) {

@@ -23,6 +23,7 @@ type attempt struct {
 	base    *Table
 	io      *tableIO
 	planned []schema.Column
+	keys    schema.Keys
 	shift   int64 // milliseconds by which base's times were moved back
 	updates []ice.Update
 	next    *Table // once it is published
@@ -40,7 +41,8 @@ func (t *Table) attempt(ctx context.Context, planned []schema.Column) (*attempt,
 	if base.meta, err = shifted(base.meta, -shift); err != nil {
 		return nil, err
 	}
-	return &attempt{base: &base, io: base.io(ctx), planned: planned, shift: shift}, nil
+	keys := t.keys.Revive(t.columns, planned)
+	return &attempt{base: &base, io: base.io(ctx), planned: planned, keys: keys, shift: shift}, nil
 }
 
 // commit publishes what stage makes of t as the next version.
@@ -49,8 +51,9 @@ func (t *Table) commit(ctx context.Context, planned []schema.Column, stage func(
 	if err != nil {
 		return nil, err
 	}
-	a.addColumns()
+	a.setColumns()
 	if err = stage(a); err == nil {
+		a.setKeys()
 		err = a.retain()
 	}
 	if err == nil {
@@ -66,9 +69,9 @@ func (t *Table) commit(ctx context.Context, planned []schema.Column, stage func(
 
 func (a *attempt) update(u ...ice.Update) { a.updates = append(a.updates, u...) }
 
-// addColumns makes the planned columns the current schema.
-func (a *attempt) addColumns() {
-	if a.base.version > 0 && len(a.planned) > len(a.base.columns) {
+// setColumns makes the planned columns the current schema.
+func (a *attempt) setColumns() {
+	if a.base.version > 0 && !slices.Equal(a.planned, a.base.columns) {
 		a.update(ice.NewAddSchemaUpdate(icebergSchema(0, a.planned)), ice.NewSetCurrentSchemaUpdate(-1))
 	}
 }

@@ -24,6 +24,8 @@ func columnsOf(sc *iceberg.Schema) ([]schema.Column, error) {
 			c.Type = schema.Double
 		case iceberg.BooleanType:
 			c.Type = schema.Boolean
+		case iceberg.DateType:
+			c.Type = schema.Date
 		case *iceberg.MapType:
 			c.Type, c.KeyID, c.ValueID = schema.Map, t.KeyID, t.ValueID
 		default:
@@ -44,6 +46,8 @@ func icebergType(c *schema.Column) iceberg.Type {
 		return iceberg.PrimitiveTypes.Float64
 	case schema.Boolean:
 		return iceberg.PrimitiveTypes.Bool
+	case schema.Date:
+		return iceberg.PrimitiveTypes.Date
 	case schema.Map:
 		return &iceberg.MapType{
 			KeyID: c.KeyID, KeyType: iceberg.PrimitiveTypes.String,

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"regexp"
+	"slices"
 	"time"
 
 	iceberg "github.com/apache/iceberg-go"
@@ -55,7 +56,7 @@ type Commit struct {
 // files stay the caller's to remove, and must stay after ErrUnknown.
 func (t *Table) Commit(ctx context.Context, c Commit) (*Table, error) {
 	planned := t.PlanColumns(c.Columns)
-	if len(c.Files) == 0 && len(c.Delta) == 0 && len(planned) == len(t.columns) {
+	if len(c.Files) == 0 && len(c.Delta) == 0 && slices.Equal(planned, t.columns) {
 		return t, nil
 	}
 	if err := t.check(ctx, c.RunID, c.Files, planned); err != nil {

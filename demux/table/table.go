@@ -41,6 +41,7 @@ const (
 	propSinks    = "akupara.sinks"    // sink files in raw/ of which it holds all or some blocks
 	propRun      = "akupara.run"      // the run that committed last; in a summary, the snapshot's run
 	propSwept    = "akupara.swept"    // up to which number what runs left was removed
+	propKeys     = "akupara.keys"     // of renamed and dropped columns
 )
 
 // Table is one version of a table. It does not change (but for Patient), and
@@ -55,6 +56,7 @@ type Table struct {
 	crc      uint32       // of the metadata file's bytes
 	sums     sums         // of the manifests that it names
 	columns  []schema.Column
+	keys     schema.Keys
 	specs    specs
 	opened   time.Time
 	keep     int // snapshots and old metadata files to keep
@@ -147,7 +149,12 @@ func (t *Table) set(n int, b []byte) error {
 	if err != nil {
 		return bad("is wrong: %v", err)
 	}
+	keys, err := schema.ParseKeys(meta.Properties()[propKeys])
+	if err != nil {
+		return bad("is wrong: %v", err)
+	}
 	t.version, t.meta, t.columns, t.crc, t.sums, t.specs = n, meta, cols, chunk.CRC(b), known, specsOf(meta)
+	t.keys = keys
 	return nil
 }
 
@@ -226,11 +233,7 @@ func (t *Table) Columns() []schema.Column { return slices.Clone(t.columns) }
 // commit planned from t with these Commit.Columns. The data files must be
 // written with these ids.
 func (t *Table) PlanColumns(wanted []schema.Column) []schema.Column {
-	maxID := 0
-	if t.meta != nil {
-		maxID = t.meta.LastColumnID()
-	}
-	return schema.Plan(t.columns, wanted, maxID)
+	return schema.Plan(t.columns, wanted, t.LastColumnID())
 }
 
 // HasRun reports whether a commit of that run is in the table, as far back as

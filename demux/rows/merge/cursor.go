@@ -187,6 +187,8 @@ func physical(t schema.Type) format.Type {
 		return format.Double
 	case schema.Boolean:
 		return format.Boolean
+	case schema.Date:
+		return format.Int32
 	}
 	return format.Int64
 }
@@ -211,7 +213,7 @@ func (c *cursor) decode() (err error) {
 	if c.vals.Indexed || c.typ == schema.String {
 		return nil
 	}
-	want := 8 * c.vals.Present
+	want := c.width() * c.vals.Present
 	if c.typ == schema.Boolean {
 		want = (c.vals.Present + 7) / 8
 	}
@@ -232,12 +234,10 @@ func (c *cursor) dictionary() (err error) {
 	}
 	c.entries = n
 	if c.typ != schema.String {
-		if len(c.dict) != 8*n {
+		if len(c.dict) != c.width()*n {
 			return fmt.Errorf("a dictionary of %d bytes has %d entries", len(c.dict), n)
 		}
-		for i := range n {
-			c.longs = append(c.longs, binary.LittleEndian.Uint64(c.dict[8*i:]))
-		}
+		c.longs = c.appendNumbers(c.longs, c.dict)
 		return nil
 	}
 	data := c.dict
@@ -319,12 +319,31 @@ func (c *cursor) words(vals []uint64, n int) []uint64 {
 			vals = append(vals, uint64(c.vals.Data[i/8]>>(i%8)&1))
 		}
 	default:
-		at := len(vals)
-		vals = slices.Grow(vals, n)[:at+n]
-		data := c.vals.Data[8*from : 8*c.value]
+		vals = c.appendNumbers(vals, c.vals.Data[c.width()*from:c.width()*c.value])
+	}
+	return vals
+}
+
+// width is how many bytes a plain number has.
+func (c *cursor) width() int {
+	if c.typ == schema.Date {
+		return 4
+	}
+	return 8
+}
+
+// appendNumbers appends plain numbers.
+func (c *cursor) appendNumbers(vals []uint64, data []byte) []uint64 {
+	n, at := len(data)/c.width(), len(vals)
+	vals = slices.Grow(vals, n)[:at+n]
+	if c.typ == schema.Date {
 		for i := range vals[at:] {
-			vals[at+i] = binary.LittleEndian.Uint64(data[8*i:])
+			vals[at+i] = uint64(int64(int32(binary.LittleEndian.Uint32(data[4*i:]))))
 		}
+		return vals
+	}
+	for i := range vals[at:] {
+		vals[at+i] = binary.LittleEndian.Uint64(data[8*i:])
 	}
 	return vals
 }

@@ -108,6 +108,8 @@ func (b *bounds) footer(t format.Type) format.Statistics {
 	switch t {
 	case format.Int64:
 		s.MinValue, s.MaxValue = plainLong(uint64(b.minNum)), plainLong(uint64(b.maxNum))
+	case format.Int32:
+		s.MinValue, s.MaxValue = schema.DateBound(b.minNum), schema.DateBound(b.maxNum)
 	case format.Double:
 		if b.nans == 0 {
 			lo, hi := b.signed()
@@ -149,6 +151,8 @@ func (b *bounds) encode(l *leaf) {
 		s.Lower, s.Upper = schema.DoubleBound(lo), schema.DoubleBound(hi)
 	case schema.Boolean:
 		s.Lower, s.Upper = schema.BoolBound(b.minNum != 0), schema.BoolBound(b.maxNum != 0)
+	case schema.Date:
+		s.Lower, s.Upper = schema.DateBound(b.minNum), schema.DateBound(b.maxNum)
 	case schema.String:
 		s.Lower, s.Upper = schema.StringLower(string(b.minStr)), schema.StringUpper(string(b.maxStr))
 	default:

@@ -7,6 +7,7 @@ import (
 
 	"github.com/akupara/akupara/demux/rows/internal/stride"
 	"github.com/klauspost/compress/zstd"
+	"github.com/parquet-go/parquet-go/format"
 )
 
 // codec compresses pages as zstd frames: in one of two ways, where the values
@@ -107,8 +108,15 @@ func (l *likeness) rows(head int) stride.Rows {
 }
 
 // appendPlain appends numbers in PLAIN encoding.
-func appendPlain(p []byte, vals []uint64) []byte {
+func appendPlain(p []byte, vals []uint64, t format.Type) []byte {
 	at := len(p)
+	if t == format.Int32 {
+		p = slices.Grow(p, 4*len(vals))
+		for _, v := range vals {
+			p = binary.LittleEndian.AppendUint32(p, uint32(v))
+		}
+		return p
+	}
 	p = slices.Grow(p, 8*len(vals))[:at+8*len(vals)]
 	out := p[at:]
 	for i, v := range vals {

@@ -115,6 +115,8 @@ func (c *columnChunk) boundsOf(m *format.ColumnMetaData) {
 	switch {
 	case c.leaf.typ == format.Int64 && len(low) == 8 && len(top) == 8:
 		b.any, b.minNum, b.maxNum = true, int64(binary.LittleEndian.Uint64(low)), int64(binary.LittleEndian.Uint64(top))
+	case c.leaf.typ == format.Int32 && len(low) == 4 && len(top) == 4:
+		b.any, b.minNum, b.maxNum = true, int64(int32(binary.LittleEndian.Uint32(low))), int64(int32(binary.LittleEndian.Uint32(top)))
 	case c.leaf.typ == format.Double && len(low) == 8 && len(top) == 8:
 		b.any = true
 		b.minF, b.maxF = math.Float64frombits(binary.LittleEndian.Uint64(low)), math.Float64frombits(binary.LittleEndian.Uint64(top))

@@ -20,7 +20,7 @@ type Levels struct {
 
 const pageBytes = 1 << 20 // of a page of strings, about
 
-// Longs writes a leaf of Longs or Timestamps.
+// Longs writes a leaf of Longs, Timestamps or Dates.
 func (w *Writer) Longs(lv Levels, vals []uint64) {
 	var b bounds
 	for _, v := range vals {
@@ -33,9 +33,13 @@ func (w *Writer) Longs(lv Levels, vals []uint64) {
 func (w *Writer) LongsWithBloom(lv Levels, vals []uint64) {
 	hashes := make([]uint64, len(vals))
 	var word [8]byte
+	width := 8
+	if w.leaves[w.next].typ == format.Int32 {
+		width = 4
+	}
 	for i, v := range vals {
 		binary.LittleEndian.PutUint64(word[:], v)
-		hashes[i] = xxhash.Sum64(word[:])
+		hashes[i] = xxhash.Sum64(word[:width])
 	}
 	w.filter(len(w.group.Columns), hashes, WithBloom)
 	w.Longs(lv, vals)
@@ -55,13 +59,15 @@ func (w *Writer) numbers(lv Levels, vals []uint64, b bounds) {
 	idx, repeat := w.small.encode(vals, w.idx[:0])
 	w.idx = idx
 	if repeat {
-		w.page = appendPlain(w.page[:0], w.small.keys)
+		w.page = appendPlain(w.page[:0], w.small.keys, c.leaf.typ)
 		c.dictionary(len(w.small.keys))
 		c.indexes(lv, w.idx)
 	} else {
 		c.levels(lv, 0, lv.N)
-		c.rows = numberRows(vals, len(w.page))
-		w.page = appendPlain(w.page, vals)
+		if c.leaf.typ != format.Int32 {
+			c.rows = numberRows(vals, len(w.page))
+		}
+		w.page = appendPlain(w.page, vals, c.leaf.typ)
 		c.data(lv.N, lv.N-len(vals), format.Plain)
 	}
 	c.end()

@@ -128,6 +128,8 @@ func (w *Writer) addLeaves(c *schema.Column) {
 		l.typ = format.Double
 	case schema.Boolean:
 		l.typ = format.Boolean
+	case schema.Date:
+		l.typ = format.Int32
 	default:
 		l.typ = format.Int64
 	}
@@ -232,6 +234,9 @@ func (w *Writer) schemaElements() []format.SchemaElement {
 			e.Type = thrift.New(format.Double)
 		case schema.Boolean:
 			e.Type = thrift.New(format.Boolean)
+		case schema.Date:
+			e.Type, e.ConvertedType = thrift.New(format.Int32), thrift.New(deprecated.Date)
+			e.LogicalType.Value = new(format.DateType)
 		case schema.Timestamp:
 			e.Type, e.ConvertedType = thrift.New(format.Int64), thrift.New(deprecated.TimestampMicros)
 			e.LogicalType.Value = &format.TimestampType{IsAdjustedToUTC: true, Unit: format.TimeUnit{Value: new(format.MicroSeconds)}}
