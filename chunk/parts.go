@@ -19,6 +19,9 @@ const (
 	partsVersion = 1 // the list's first number; it is packed as the index is
 )
 
+// Schema is the text of the file's Avro schema. Files of one schema can be joined.
+func (s *Sink) Schema() string { return s.schema }
+
 // Join puts all blocks of a sink file behind those added before, as one part. It
 // fails where they can't be in one file.
 func (x *Index) Join(s *Sink) error {

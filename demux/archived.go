@@ -2,14 +2,17 @@ package demux
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"hash/fnv"
+	"io/fs"
 	"path"
 	"slices"
 	"sync"
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/akupara/akupara/archive"
 	"github.com/akupara/akupara/demux/coverage"
 	"github.com/akupara/akupara/store"
 )
@@ -69,6 +72,22 @@ func (x *past) archived(ctx context.Context) (paths []string, err error) {
 // opensAtOnce is how many archived files are opened at a time.
 const opensAtOnce = 8
 
+// heirs returns the regrouped files that may have taken the place of an archived file
+// that is gone since it was listed, but those that are known.
+func (x *past) heirs(ctx context.Context, gone string, known []string) ([]string, error) {
+	id := store.SegmentOf(gone)
+	if slices.ContainsFunc(x.found, func(p string) bool { return store.SegmentOf(p).MayHold(id) }) {
+		return nil, nil
+	}
+	paths, err := archive.Candidates(ctx, x.fs, x.dataType, id)
+	if err != nil {
+		return nil, x.lost(gone, err)
+	}
+	paths = slices.DeleteFunc(paths, func(p string) bool { return slices.Contains(known, p) })
+	x.found = append(x.found, paths...)
+	return paths, nil
+}
+
 // deepen looks for chunks of a family in older archived files. It reports whether
 // there are any that it did not know.
 func (x *past) deepen(ctx context.Context, root string) (more bool, err error) {
@@ -79,12 +98,46 @@ func (x *past) deepen(ctx context.Context, root string) (more bool, err error) {
 	if n := len(x.older) - len(x.archive.roots); n > 0 {
 		x.log.Info("what came again is not in the newest archived files; looking into older ones", "type", x.dataType, "stream", root, "files", n)
 	}
+	var found [][]pastChunk
+	for paths := x.older; len(paths) > 0; {
+		list, gone, err := x.lookInto(ctx, root, paths)
+		if err != nil {
+			return false, err
+		}
+		found, paths = append(found, list...), nil
+		for _, at := range gone {
+			heirs, err := x.heirs(ctx, at, x.older)
+			if err != nil {
+				return false, err
+			}
+			paths = append(paths, heirs...)
+		}
+		x.older = append(x.older, paths...)
+	}
+	list := x.entries[root]
+	for _, chunks := range found {
+		if len(list) < maxPastChunks {
+			list, more = append(list, chunks...), more || len(chunks) > 0
+		}
+	}
+	for _, e := range list {
+		x.longest[root] = max(x.longest[root], e.Len())
+	}
+	sortPast(list)
+	x.entries[root] = list
+	x.forget()
+	return more, nil
+}
+
+// lookInto returns a family's chunks in archived files, by file, and the files that
+// are gone.
+func (x *past) lookInto(ctx context.Context, root string, paths []string) (found [][]pastChunk, gone []string, err error) {
 	hash := rootHash(root)
-	found := make([][]pastChunk, len(x.older))
-	var mu sync.Mutex // guards the roots
+	found = make([][]pastChunk, len(paths))
+	var mu sync.Mutex // guards the roots, and gone
 	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(opensAtOnce)
-	for i, at := range x.older {
+	for i, at := range paths {
 		mu.Lock()
 		roots, known := x.archive.roots[at]
 		mu.Unlock()
@@ -94,6 +147,12 @@ func (x *past) deepen(ctx context.Context, root string) (more bool, err error) {
 		g.Go(func() error {
 			return guard(func() error {
 				f, err := openSink(gctx, x.fs, at)
+				if errors.Is(err, fs.ErrNotExist) {
+					mu.Lock()
+					defer mu.Unlock()
+					gone = append(gone, at)
+					return nil
+				}
 				if err != nil {
 					return x.lost(at, err)
 				}
@@ -116,22 +175,7 @@ func (x *past) deepen(ctx context.Context, root string) (more bool, err error) {
 			})
 		})
 	}
-	if err := g.Wait(); err != nil {
-		return false, err
-	}
-	list := x.entries[root]
-	for _, chunks := range found {
-		if len(list) < maxPastChunks {
-			list, more = append(list, chunks...), more || len(chunks) > 0
-		}
-	}
-	for _, e := range list {
-		x.longest[root] = max(x.longest[root], e.Len())
-	}
-	sortPast(list)
-	x.entries[root] = list
-	x.forget()
-	return more, nil
+	return found, gone, g.Wait()
 }
 
 // forget bounds what is remembered of files that may have expired.

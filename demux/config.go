@@ -26,6 +26,9 @@ type Config struct {
 	KeepArchive config.Duration `config:"keep_archive"`
 	// Retention says for how long data is kept, where a type says nothing else.
 	Retention Retention `config:"retention"`
+	// RegroupAfter is how long ago a day must have ended before its archived sink
+	// files are regrouped.
+	RegroupAfter config.Duration `config:"regroup_after" min:"1d"`
 	// Jobs are the schedules of jobs, by name, in place of their defaults.
 	Jobs map[string]config.Value[JobSchedule] `config:"jobs"`
 	// Oldest and Future bound the times that are believed: as far back from
@@ -93,6 +96,8 @@ func DefaultConfig() Config {
 		RunBytes: 192 << 20,
 		Oldest:   config.Duration(50 * 365 * 24 * time.Hour),
 		Future:   config.Duration(24 * time.Hour),
+
+		RegroupAfter: config.Duration(48 * time.Hour),
 	}
 	if err := c.Schedule.UnmarshalText([]byte("@every 1m")); err != nil {
 		panic(err) // our own constant

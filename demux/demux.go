@@ -16,8 +16,10 @@ import (
 
 	"github.com/akupara/akupara/chunk"
 	"github.com/akupara/akupara/daemon"
+	"github.com/akupara/akupara/demux/compact"
 	"github.com/akupara/akupara/demux/jobs"
 	"github.com/akupara/akupara/demux/parse"
+	"github.com/akupara/akupara/demux/regroup"
 	"github.com/akupara/akupara/store"
 	"github.com/prometheus/client_golang/prometheus"
 )
@@ -45,13 +47,14 @@ type Demux struct {
 	looking *looks
 	workers *workers
 
-	types    keyed  // one call at a time for each data type
-	skips    skips  // what compaction leaves alone
-	orphaned counts // of runs that left files behind, by data type
-	archived archiveIndexes
-	history  history
-	states   states
-	told     told
+	types     keyed // one call at a time for each data type
+	skips     skips[compact.Skip]
+	regrouped skips[regroup.Skip]
+	orphaned  counts // of runs that left files behind, by data type
+	archived  archiveIndexes
+	history   history
+	states    states
+	told      told
 	// parser makes the parser of a type.
 	parser func(dataType string, now time.Time) (parse.Parser, error)
 }
@@ -155,6 +158,23 @@ func (d *Demux) RunOnce(ctx context.Context, only string, wait time.Duration, do
 	}
 	running.Wait()
 	return errors.Join(failed...)
+}
+
+// HoldAll is Hold that keeps jobs from the table, and from its archive, too.
+func (d *Demux) HoldAll(ctx context.Context, dataType string, wait time.Duration) (release func(), err error) {
+	jobs, err := d.holdLease(ctx, jobLeasePath(dataType), wait)
+	if err != nil {
+		return nil, err
+	}
+	runs, err := d.Hold(ctx, dataType, wait)
+	if err != nil {
+		jobs()
+		return nil, err
+	}
+	return func() {
+		runs()
+		jobs()
+	}, nil
 }
 
 // Hold takes the lease of a data type's table, so that no demux works on it until

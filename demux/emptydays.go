@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -12,7 +13,8 @@ import (
 )
 
 const (
-	// A day's folder in raw/ goes when it is empty, and its day ended so long ago.
+	// A day's folder in raw/ or archive/ goes when it is empty, and its day ended so
+	// long ago.
 	emptyAfter = 24 * time.Hour
 	// emptied begins the name that it has until it is removed, so much later. What
 	// follows is when it was renamed, in Unix seconds, and its own name.
@@ -29,9 +31,21 @@ const (
 // it is empty still; what came into it in between, goes back. All the while, runs look
 // into it as into any other.
 func (d *Demux) removeEmptyDays(ctx context.Context, dataType string, now time.Time) (removed int, err error) {
-	dirs, err := d.fs.List(ctx, path.Join(store.Raw, dataType))
+	return d.removeEmpty(ctx, path.Join(store.Raw, dataType), now, func(string) bool { return true })
+}
+
+// removeEmptyArchive does the same in archive/TYPE, where there are too many folders to
+// look into all of them: empty are those that were found so. Runs, too, make the
+// folders anew that they archive into.
+func (d *Demux) removeEmptyArchive(ctx context.Context, dataType string, empty []string, now time.Time) (removed int, err error) {
+	return d.removeEmpty(ctx, path.Join(store.Archive, dataType), now, func(dir string) bool { return slices.Contains(empty, dir) })
+}
+
+// removeEmpty is removeEmptyDays for the folders in a place that may be empty.
+func (d *Demux) removeEmpty(ctx context.Context, in string, now time.Time, maybe func(dir string) bool) (removed int, err error) {
+	dirs, err := d.fs.List(ctx, in)
 	if err != nil {
-		return 0, fmt.Errorf("list days of %s: %w", dataType, err)
+		return 0, fmt.Errorf("list days in %s: %w", in, err)
 	}
 	for _, dir := range dirs {
 		at, day, renamed := emptiedDay(dir.Path)
@@ -40,7 +54,7 @@ func (d *Demux) removeEmptyDays(ctx context.Context, dataType string, now time.T
 			continue
 		case renamed && now.Sub(at) < emptiedAfter:
 			continue
-		case !renamed && !longPast(path.Base(dir.Path), now):
+		case !renamed && !(longPast(path.Base(dir.Path), now) && maybe(dir.Path)):
 			continue
 		}
 		files, err := d.fs.List(ctx, dir.Path)

@@ -13,7 +13,6 @@ import (
 
 	"github.com/akupara/akupara/chunk"
 	"github.com/akupara/akupara/config"
-	"github.com/akupara/akupara/demux/compact"
 	"github.com/akupara/akupara/demux/jobs"
 	"github.com/akupara/akupara/demux/table"
 	"github.com/akupara/akupara/demux/trouble"
@@ -25,6 +24,7 @@ const (
 	jobCompact = "compact"
 	jobExpire  = "expire"
 	jobRetain  = "retain"
+	jobRegroup = "regroup"
 	jobRedo    = "redo" // on demand alone
 )
 
@@ -34,6 +34,7 @@ var jobSchedules = map[string]string{
 	jobCompact: "*/5 * * * *",
 	jobExpire:  "7 * * * *",
 	jobRetain:  "23 * * * *",
+	jobRegroup: "41 * * * *",
 }
 
 // JobNames returns the names of all jobs.
@@ -53,6 +54,10 @@ func (d *Demux) jobList() []jobs.Job {
 		{
 			Name: jobRetain, About: "drops rows and archived sink files that are older, or more, than the config keeps",
 			Run: d.alone(d.retain),
+		},
+		{
+			Name: jobRegroup, About: "puts the small archived sink files of old days into few large ones",
+			Run: d.alone(d.regroup),
 		},
 		{
 			Name: jobRedo, About: "parses rows again from the archive, by today's parser",
@@ -292,20 +297,20 @@ func count(n int, one string) string {
 	return fmt.Sprintf("%d %ss", n, one)
 }
 
-// skips are what compaction remembers of each table.
-type skips struct {
+// skips are what a job leaves alone of each table.
+type skips[T any] struct {
 	mu     sync.Mutex
-	byType map[string]*compact.Skip
+	byType map[string]*T
 }
 
-func (s *skips) of(dataType string) *compact.Skip {
+func (s *skips[T]) of(dataType string) *T {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.byType == nil {
-		s.byType = map[string]*compact.Skip{}
+		s.byType = map[string]*T{}
 	}
 	if s.byType[dataType] == nil {
-		s.byType[dataType] = &compact.Skip{}
+		s.byType[dataType] = new(T)
 	}
 	return s.byType[dataType]
 }

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"slices"
 
+	"github.com/akupara/akupara/archive"
 	"github.com/akupara/akupara/chunk"
 	"github.com/akupara/akupara/demux/coverage"
 	"github.com/akupara/akupara/store"
@@ -28,6 +29,8 @@ type past struct {
 	near     int                    // how many archived files are looked into at once
 	older    []string               // paths of the others, newest first
 	deep     map[string]bool        // roots for which those were looked through
+	found    []string               // regrouped files that took the place of others since those were listed
+	last     *sinkFile              // the regrouped file that was read last: its index is large
 	bodies   bodies
 	gone     func(path string) bool // whether a file could not be read for so long that it counts as gone
 }
@@ -153,7 +156,7 @@ func (x *past) read(ctx context.Context, e pastChunk) (*block, error) {
 	f := e.file
 	if f == nil {
 		var err error
-		if f, err = openSink(ctx, x.fs, e.path); err != nil {
+		if f, err = x.open(ctx, &e); err != nil {
 			return nil, x.lost(e.path, err)
 		}
 		if e.block >= len(f.sink.Index.Blocks) || e.chunk >= len(f.sink.Index.Blocks[e.block].Entries) {
@@ -173,13 +176,35 @@ func (x *past) read(ctx context.Context, e pastChunk) (*block, error) {
 	return blk, nil
 }
 
+// open opens the archived file of a chunk. Where that was regrouped since, the chunk's
+// place becomes another one.
+func (x *past) open(ctx context.Context, e *pastChunk) (*sinkFile, error) {
+	if x.last != nil && x.last.path == e.path {
+		return x.last, nil
+	}
+	f, err := openSink(ctx, x.fs, e.path)
+	if errors.Is(err, fs.ErrNotExist) {
+		found, findErr := archive.Find(ctx, x.fs, x.dataType, store.SegmentOf(e.path))
+		if findErr != nil || found == nil || e.block >= found.Part.Blocks {
+			return nil, errors.Join(findErr, err)
+		}
+		e.path, e.block = found.Path, found.Part.First+e.block
+		f, err = openSink(ctx, x.fs, e.path)
+	}
+	if err == nil && store.SegmentOf(e.path).Regrouped() {
+		x.last = f
+	}
+	return f, err
+}
+
 func (x *past) load(ctx context.Context) error {
 	paths, err := x.archived(ctx)
 	if err != nil {
 		return err
 	}
-	near := min(len(paths), x.near)
-	x.older, x.deep = paths[near:], map[string]bool{}
+	n := min(len(paths), x.near)
+	near := paths[:n:n]
+	x.older, x.deep, x.found = paths[n:], map[string]bool{}, nil
 	entries, longest, chunks := map[string][]pastChunk{}, map[string]int64{}, 0
 	take := func(list []pastChunk) {
 		for _, e := range list {
@@ -193,14 +218,23 @@ func (x *past) load(ctx context.Context) error {
 		take(pastChunks(f, f))
 	}
 	kept := map[string][]pastChunk{}
-	for i, at := range paths[:near] {
+	for i := 0; i < len(near); i++ {
+		at := near[i]
 		if chunks >= maxPastChunks {
-			x.older = paths[i:]
+			x.older = slices.Concat(near[i:], x.older)
 			break
 		}
 		list, known := x.archive.files[at]
 		if !known {
 			f, err := openSink(ctx, x.fs, at)
+			if errors.Is(err, fs.ErrNotExist) {
+				heirs, err := x.heirs(ctx, at, paths)
+				if err != nil {
+					return err
+				}
+				near = append(near, heirs...)
+				continue
+			}
 			if err != nil {
 				if err := x.lost(at, err); err != nil {
 					return err

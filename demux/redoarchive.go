@@ -26,7 +26,7 @@ type redoPart struct {
 
 // findArchived finds the archived chunks that hold what is wanted: of several that
 // hold the same, the oldest, which the table has. They come in the order of their
-// files.
+// segments, whether their files were regrouped or not.
 func (d *Demux) findArchived(ctx context.Context, dataType string, wanted map[string]chunk.Ranges) ([]redoPart, error) {
 	days, err := d.fs.List(ctx, path.Join(store.Archive, dataType))
 	if err != nil {
@@ -45,7 +45,11 @@ func (d *Demux) findArchived(ctx context.Context, dataType string, wanted map[st
 		}
 	}
 	slices.SortFunc(paths, func(a, b string) int { return strings.Compare(path.Base(a), path.Base(b)) })
-	hits := make([][]pastChunk, len(paths))
+	type hit struct {
+		pastChunk
+		segment string
+	}
+	hits := make([][]hit, len(paths))
 	total := 0
 	var mu sync.Mutex
 	g, gctx := errgroup.WithContext(ctx)
@@ -61,7 +65,7 @@ func (d *Demux) findArchived(ctx context.Context, dataType string, wanted map[st
 			}
 			for _, e := range pastChunks(f, nil) {
 				if wanted[e.stream].Overlaps(e.Range) {
-					hits[i] = append(hits[i], e)
+					hits[i] = append(hits[i], hit{e, f.sink.Index.Origin(e.block)})
 				}
 			}
 			mu.Lock()
@@ -79,18 +83,18 @@ func (d *Demux) findArchived(ctx context.Context, dataType string, wanted map[st
 	for id, r := range wanted {
 		left[id] = slices.Clone(r)
 	}
+	all := slices.Concat(hits...)
+	slices.SortStableFunc(all, func(a, b hit) int { return strings.Compare(a.segment, b.segment) })
 	var parts []redoPart
-	for _, list := range hits {
-		for _, e := range list {
-			keep := left[e.stream].Covered(e.Range)
-			if len(keep) == 0 {
-				continue
-			}
-			for _, k := range keep {
-				left[e.stream] = left[e.stream].Remove(k)
-			}
-			parts = append(parts, redoPart{e.path, e.block, e.chunk, e.stream, keep})
+	for _, e := range all {
+		keep := left[e.stream].Covered(e.Range)
+		if len(keep) == 0 {
+			continue
 		}
+		for _, k := range keep {
+			left[e.stream] = left[e.stream].Remove(k)
+		}
+		parts = append(parts, redoPart{e.path, e.block, e.chunk, e.stream, keep})
 	}
 	return parts, nil
 }
@@ -114,4 +118,48 @@ func found(step []redoFile, parts []redoPart, rep *Redone) []redoFile {
 		}
 		return false
 	})
+}
+
+// openSinks are archived files that were read last. A redo goes by segments, and those
+// that follow each other may lie in several regrouped files, with large indexes.
+type openSinks struct {
+	fs   store.FS
+	list []openedSink // the one used last is the last
+}
+
+type openedSink struct {
+	file *sinkFile
+	body store.Reader
+}
+
+const maxOpenSinks = 4
+
+// open opens a file, if it is not open. The answer is good until the next call.
+func (o *openSinks) open(ctx context.Context, p string) (*sinkFile, store.Reader, error) {
+	i := slices.IndexFunc(o.list, func(x openedSink) bool { return x.file.path == p })
+	if i < 0 {
+		file, err := openSink(ctx, o.fs, p)
+		if err != nil {
+			return nil, nil, err
+		}
+		body, err := file.body(ctx, o.fs)
+		if err != nil {
+			return nil, nil, err
+		}
+		if len(o.list) == maxOpenSinks {
+			_ = o.list[0].body.Close() // it was only read
+			o.list = slices.Delete(o.list, 0, 1)
+		}
+		i = len(o.list)
+		o.list = append(o.list, openedSink{file, body})
+	}
+	x := o.list[i]
+	o.list = append(slices.Delete(o.list, i, i+1), x)
+	return x.file, x.body, nil
+}
+
+func (o *openSinks) close() {
+	for _, x := range o.list {
+		_ = x.body.Close() // it was only read
+	}
 }

@@ -74,13 +74,10 @@ func (r *redoRun) do(ctx context.Context, parts []redoPart) (err error) {
 // parse parses the parts that are wanted, block by block, and writes the rows
 // whenever they are many.
 func (r *redoRun) parse(ctx context.Context, parts []redoPart, parser parse.Parser) error {
+	sinks := openSinks{fs: r.fs}
+	defer sinks.close()
 	var file *sinkFile
 	var body store.Reader
-	defer func() {
-		if body != nil {
-			_ = body.Close() // it was only read
-		}
-	}()
 	var blk block
 	at := -1
 	for i := range parts {
@@ -93,15 +90,8 @@ func (r *redoRun) parse(ctx context.Context, parts []redoPart, parser parse.Pars
 			continue // of files that are left
 		}
 		if file == nil || file.path != p.path {
-			if body != nil {
-				_ = body.Close()
-				body = nil
-			}
 			var err error
-			if file, err = openSink(ctx, r.fs, p.path); err != nil {
-				return err
-			}
-			if body, err = file.body(ctx, r.fs); err != nil {
+			if file, body, err = sinks.open(ctx, p.path); err != nil {
 				return err
 			}
 			at = -1

@@ -81,11 +81,17 @@ var segments atomic.Uint64
 // of one data type.
 func publish(t testing.TB, st store.FS, batches ...[]chunk.Chunk) string {
 	t.Helper()
+	return publishAt(t, st, time.Now(), batches...)
+}
+
+// publishAt is publish of a segment that was opened at a time.
+func publishAt(t testing.TB, st store.FS, opened time.Time, batches ...[]chunk.Chunk) string {
+	t.Helper()
 	enc, err := chunk.NewEncoder()
 	if err != nil {
 		t.Fatal(err)
 	}
-	seg := store.NewSegment(time.Now(), "test", segments.Add(1))
+	seg := store.NewSegment(opened, "test", segments.Add(1))
 	dataType := batches[0][0].Type
 	index := chunk.Index{Type: dataType, Segment: string(seg)}
 	var blocks [][]byte

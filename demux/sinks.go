@@ -212,8 +212,8 @@ type inMemory struct{ *bytes.Reader }
 
 func (inMemory) Close() error { return nil }
 
-// archive moves a sink file that the table holds out of the way.
-func archive(ctx context.Context, st store.FS, dataType, p string) error {
+// toArchive moves a sink file that the table holds out of the way.
+func toArchive(ctx context.Context, st store.FS, dataType, p string) error {
 	to := store.SinkPath(store.Archive, dataType, store.SegmentOf(p))
 	return moveSink(ctx, st, p, to)
 }

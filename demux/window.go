@@ -150,7 +150,7 @@ func (d *Demux) retire(ctx context.Context, rep *Report, b *backlog, q *queue, f
 	for i, f := range finished {
 		if len(f.faults) == 0 {
 			g.Go(func() error {
-				failed[i] = guard(func() error { return archive(ctx, d.fs, rep.Type, f.path) })
+				failed[i] = guard(func() error { return toArchive(ctx, d.fs, rep.Type, f.path) })
 				return failed[i]
 			})
 		}

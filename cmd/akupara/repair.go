@@ -53,9 +53,9 @@ mended.`,
 				return none
 			}
 			if apply {
-				// Runs would commit on what is being replaced.
+				// Runs would commit on what is being replaced, jobs move archived files.
 				d := demux.New(demux.DefaultConfig(), p.fs, p.Store.V.String(), p.log, daemon.NewRegistry())
-				release, err := d.Hold(ctx, args[0], holdWait)
+				release, err := d.HoldAll(ctx, args[0], holdWait)
 				if err != nil {
 					return err
 				}

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/akupara/akupara/archive"
 	"github.com/akupara/akupara/store"
 )
 
@@ -66,9 +67,9 @@ func (d *Dropped) shrink(ctx context.Context, st store.FS, days []string, size i
 	total := int64(0)
 	bytes := make([]int64, len(days))
 	for i, day := range days {
-		files, err := st.List(ctx, day)
+		files, err := listDay(ctx, st, day)
 		if err != nil {
-			return fmt.Errorf("list %s: %w", day, err)
+			return err
 		}
 		for _, f := range files {
 			bytes[i] += f.Size
@@ -94,9 +95,9 @@ func (d *Dropped) shrink(ctx context.Context, st store.FS, days []string, size i
 
 // shrinkDay removes the oldest sink files of a day until so many bytes are gone.
 func (d *Dropped) shrinkDay(ctx context.Context, st store.FS, day string, excess int64) error {
-	files, err := st.List(ctx, day)
+	files, err := listDay(ctx, st, day)
 	if err != nil {
-		return fmt.Errorf("list %s: %w", day, err)
+		return err
 	}
 	slices.SortFunc(files, func(a, b store.Info) int { return strings.Compare(a.Path, b.Path) })
 	for _, f := range files {
@@ -114,4 +115,18 @@ func (d *Dropped) shrinkDay(ctx context.Context, st store.FS, day string, excess
 		d.Bytes += f.Size
 	}
 	return nil
+}
+
+// listDay lists a day's files but those that regrouped ones have, too: the job that
+// regroups was cut short, and removes them the next time.
+func listDay(ctx context.Context, st store.FS, day string) ([]store.Info, error) {
+	files, err := st.List(ctx, day)
+	if err != nil {
+		return nil, fmt.Errorf("list %s: %w", day, err)
+	}
+	doubles, err := archive.Doubles(ctx, st, files)
+	if err != nil {
+		return nil, fmt.Errorf("look for what is in %s twice: %w", day, err)
+	}
+	return slices.DeleteFunc(files, func(f store.Info) bool { return doubles[f.Path] }), nil
 }

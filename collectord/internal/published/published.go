@@ -36,9 +36,10 @@ type fact struct {
 
 // Files looks for sink files. It is safe for concurrent use.
 type Files struct {
-	fs      store.FS
-	limit   *semaphore.Weighted
-	flights singleflight.Group
+	fs        store.FS
+	limit     *semaphore.Weighted
+	flights   singleflight.Group
+	regrouped regrouped
 
 	mu sync.Mutex
 	// When recent is full it becomes old, and old is forgotten.
@@ -47,7 +48,7 @@ type Files struct {
 
 // New looks in fs.
 func New(fs store.FS) *Files {
-	return &Files{fs: fs, limit: semaphore.NewWeighted(lookups), recent: map[key]fact{}}
+	return &Files{fs: fs, limit: semaphore.NewWeighted(lookups), regrouped: regrouped{fs: fs}, recent: map[key]fact{}}
 }
 
 // Put remembers a file that was just published.
@@ -119,7 +120,8 @@ func (f *Files) Blocks(ctx context.Context, dataType string, id store.Segment) (
 	}
 }
 
-// look asks the store: raw/ first, since files move from there to archive/.
+// look asks the store: raw/ first, since files move from there to archive/, and there
+// into regrouped ones.
 func (f *Files) look(ctx context.Context, k key) (int, error) {
 	for _, area := range []string{store.Raw, store.Archive} {
 		path := store.SinkPath(area, k.dataType, k.id)
@@ -132,7 +134,7 @@ func (f *Files) look(ctx context.Context, k key) (int, error) {
 		}
 		return blocks, nil
 	}
-	return 0, nil
+	return f.regrouped.blocks(ctx, k)
 }
 
 func (f *Files) blocksOf(ctx context.Context, path string, k key) (int, error) {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/akupara/akupara/chunk"
+	"github.com/akupara/akupara/demux/regroup"
 	"github.com/akupara/akupara/store"
 	"github.com/akupara/akupara/store/local"
 )
@@ -37,7 +38,19 @@ func (c *counting) Open(ctx context.Context, p string) (store.Reader, error) {
 	return c.FS.Open(ctx, p)
 }
 
+func (c *counting) List(ctx context.Context, dir string) ([]store.Info, error) {
+	if c.FS == nil {
+		return nil, nil
+	}
+	return c.FS.List(ctx, dir)
+}
+
 func put(t *testing.T, fs store.FS, p string, batches int) {
+	t.Helper()
+	putAs(t, fs, id, p, batches)
+}
+
+func putAs(t *testing.T, fs store.FS, id store.Segment, p string, batches int) {
 	t.Helper()
 	index := chunk.Index{Type: "app", Segment: string(id)}
 	enc, err := chunk.NewEncoder()
@@ -158,5 +171,34 @@ func TestMemoryIsBounded(t *testing.T) {
 	last := store.NewSegment(time.Unix(3*remembered-1, 0), "c", 1)
 	if n, err := f.Blocks(t.Context(), "app", last); n != 1 || err != nil {
 		t.Errorf("the latest: %d, %v; want it remembered", n, err)
+	}
+}
+
+// Who asks for thousands of segments of an old day costs a list and a file's header.
+func TestARegroupedFileIsReadOnceForAllItsSegments(t *testing.T) {
+	st, err := local.New(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	day := time.Date(2025, 1, 2, 10, 0, 0, 0, time.UTC)
+	const n = 30
+	var ids []store.Segment
+	for i := range n {
+		seg := store.NewSegment(day.Add(time.Duration(i)*time.Second), "c.1", uint64(i))
+		putAs(t, st, seg, store.SinkPath(store.Archive, "app", seg), 1+i%2)
+		ids = append(ids, seg)
+	}
+	if rep, err := regroup.Run(t.Context(), regroup.Options{FS: st, Type: "app", Now: time.Now()}); err != nil || rep.Files != n {
+		t.Fatal(rep, err)
+	}
+	c := &counting{FS: st}
+	f := New(c)
+	for i, seg := range ids {
+		if got, err := f.Blocks(t.Context(), "app", seg); err != nil || got != 1+i%2 {
+			t.Errorf("segment %d has %d blocks, %v, want %d", i, got, err, 1+i%2)
+		}
+	}
+	if c.opens != 2*n+1 { // raw/ and archive/ for each, and the file
+		t.Errorf("%d files were opened, want %d", c.opens, 2*n+1)
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/akupara/akupara/archive"
 	"github.com/akupara/akupara/chunk"
 	"github.com/akupara/akupara/collectord/internal/spool"
 	"github.com/akupara/akupara/daemon"
@@ -54,7 +55,8 @@ func (u *Uploader) attempt(ctx context.Context, seg *spool.Sealed) (blocks int, 
 }
 
 // find looks for the segment's sink file, first in raw/ and then in archive/,
-// where files go from there. A takenError means that it is another's.
+// where files go from there, at last into regrouped ones. A takenError means that it
+// is another's.
 func (u *Uploader) find(ctx context.Context, seg *spool.Sealed, index *chunk.Index) (blocks int, found bool, err error) {
 	for _, area := range []string{store.Raw, store.Archive} {
 		path := store.SinkPath(area, seg.Type, seg.ID)
@@ -67,7 +69,14 @@ func (u *Uploader) find(ctx context.Context, seg *spool.Sealed, index *chunk.Ind
 		}
 		return blocks, true, nil
 	}
-	return 0, false, nil
+	in, err := archive.Find(ctx, u.FS, seg.Type, seg.ID)
+	if in == nil || err != nil {
+		return 0, false, err
+	}
+	if common := in.Index.Holds(in.Part, index.Blocks); common < len(index.Blocks) {
+		return 0, false, &takenError{common, fmt.Errorf("%s has %d blocks of it, the segment %d", in.Path, in.Part.Blocks, len(index.Blocks))}
+	}
+	return in.Part.Blocks, true, nil
 }
 
 // holds returns the number of blocks of a published file that starts with all
@@ -89,11 +98,7 @@ func (u *Uploader) holds(ctx context.Context, path string, index *chunk.Index) (
 		return 0, &takenError{reason: sink.Damage}
 	}
 	have, want := sink.Index.Blocks, index.Blocks
-	common := 0
-	for common < min(len(have), len(want)) && have[common].Len == want[common].Len && have[common].CRC == want[common].CRC {
-		common++
-	}
-	if common < len(want) {
+	if common := sink.Index.Holds(chunk.Part{Blocks: len(have)}, want); common < len(want) {
 		return 0, &takenError{common, fmt.Errorf("it has %d blocks, the segment %d", len(have), len(want))}
 	}
 	return len(have), nil
