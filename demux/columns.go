@@ -11,7 +11,6 @@ import (
 	"github.com/akupara/akupara/demux/parse"
 	"github.com/akupara/akupara/demux/rows"
 	"github.com/akupara/akupara/demux/schema"
-	"github.com/akupara/akupara/demux/table"
 )
 
 // maxDeclared bounds the columns that the config gives a type: there is room for
@@ -73,14 +72,14 @@ func (c *Config) declared(dataType string) []schema.Column {
 	return cols
 }
 
-// rowOptions are those of a Builder of rows for a table that has these columns.
-func (d *Demux) rowOptions(t *table.Table, existing []schema.Column) rows.Options {
-	zone, err := time.LoadLocation(d.cfg.Types[t.Type()].V.Timezone.V)
+// rowOptions are those of a Builder of rows for a table that has these columns and keys.
+func (d *Demux) rowOptions(dataType string, existing []schema.Column, keys schema.Keys) rows.Options {
+	zone, err := time.LoadLocation(d.cfg.Types[dataType].V.Timezone.V)
 	if err != nil {
 		zone = time.UTC // the parser says what is wrong
 	}
 	return rows.Options{
-		Existing: existing, Keys: t.Keys(), Declared: d.cfg.declared(t.Type()),
+		Existing: existing, Keys: keys, Declared: d.cfg.declared(dataType),
 		NewTime: func() func([]byte) (int64, bool, bool) { return parse.NewTime(zone) },
 	}
 }

@@ -52,7 +52,7 @@ func (r *redoRun) do(ctx context.Context, parts []redoPart) (err error) {
 	}()
 	r.ranges = map[string][]chunk.Range{}
 	r.planned = r.table.Columns()
-	r.worker.begin(r.rowOptions(r.table, r.planned))
+	r.worker.begin(r.rowOptions(r.dataType, r.planned, r.table.Keys()))
 	parser, err := r.Demux.parser(r.dataType, time.Now().UTC())
 	if err != nil {
 		return err
@@ -166,7 +166,7 @@ func (r *redoRun) flush(ctx context.Context) error {
 	if err := r.readBack(ctx, r.written[first:]); err != nil {
 		return err
 	}
-	r.worker.begin(r.rowOptions(r.table, r.planned))
+	r.worker.begin(r.rowOptions(r.dataType, r.planned, r.table.Keys()))
 	r.hours = hours{}
 	return nil
 }

@@ -50,7 +50,7 @@ func (r *run) do(ctx context.Context) (*table.Table, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := r.worker.begin(r.rowOptions(r.table, r.table.Columns()))
+	b := r.worker.begin(r.rowOptions(r.rep.Type, r.table.Columns(), r.table.Keys()))
 	r.conflicts(r.rep.Type, b.Conflicts())
 	if err := r.parse(ctx, parser, b); err != nil {
 		r.worker.broken = true

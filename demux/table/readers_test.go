@@ -197,8 +197,7 @@ func TestOtherReadersReadHoursAndDays(t *testing.T) {
 			t.Errorf("%s: got %v, want %v", key, got[key], want)
 		}
 	}
-	var err error
-	if tbl, err = tbl.Alter(t.Context(), schema.Change{Column: "ok", Name: "fine"}); err != nil {
+	if _, err := tbl.Alter(t.Context(), schema.Change{Column: "ok", Name: "fine"}); err != nil {
 		t.Fatal(err)
 	}
 	if got, want := sparkReads(t, py, w, ", count(fine)"), fmt.Sprintf("[[%d %[1]d %d %[1]d]]", rows, sum); got != want {
