@@ -23,6 +23,8 @@ var storeWriters = map[string]string{
 	"demux/quarantine.Release":                    "moves a sink file back",
 	"demux/repair.Plan.Apply":                     "moves damaged files aside, and sink files that are whole back",
 	"demux/table.tableIO.Create":                  "manifests and manifest lists: a commit makes them visible",
+	"demux/table.sweep.renameEmpty":               "moves an empty folder out of the way",
+	"demux/table.sweep.putBack":                   "moves data files back that came into it meanwhile",
 	"demux/table/internal/versions.Log.write":     "what a committer claims a version with",
 	"demux/table/internal/versions.Log.Publish":   "the claim: a directory's rename decides who wins",
 	"demux/table/internal/versions.Log.publish":   "moves claimed metadata that is whole already",

@@ -56,6 +56,7 @@ type Swept struct {
 	Snapshots int  `json:"snapshots,omitempty"` // that were expired
 	Claims    int  `json:"claims,omitempty"`    // of commits long ago
 	Temporary int  `json:"temporary,omitempty"` // files that were to be renamed, and were not
+	Folders   int  `json:"folders,omitempty"`   // of data files, that were empty
 	More      bool `json:"more,omitempty"`      // there is more to be removed now: sweep again
 }
 
@@ -63,8 +64,8 @@ type Swept struct {
 func (s Swept) Removed() int { return s.Data + s.Metadata + s.Claims + s.Temporary }
 
 // Sweep removes what the table does not need any more, a bounded step of it: old
-// snapshots that name replaced files, files that no version names, claims, and
-// temporary files.
+// snapshots that name replaced files, files that no version names, claims, temporary
+// files, and folders of data files that are empty.
 //
 // Where there is something to remove it first commits, without rows: every commit
 // that is still under way was planned from an older version and can only fail from
@@ -96,6 +97,7 @@ type sweep struct {
 
 	done    Swept
 	vacated map[string]bool // folders that are to be looked at again
+	empty   []string        // folders in which nothing is left after this step
 	unread  error           // damage for which some files have to stay
 }
 
@@ -117,6 +119,9 @@ func (s *sweep) step(ctx context.Context) error {
 		if err := s.remove(ctx, orphans); err != nil {
 			return err
 		}
+	}
+	if err := s.renameEmpty(ctx, s.empty); err != nil {
+		return err
 	}
 	if s.done.Claims, err = s.t.log.Sweep(ctx, max(s.o.Age, claimAge)); err != nil {
 		return err
@@ -172,10 +177,7 @@ func (s *sweep) temporary(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("list %s: %w", dir(s.t.dataType), err)
 	}
-	limit := s.now.Add(-max(s.o.Age, tempAge))
-	if s.o.Age < 0 {
-		limit = s.now.Add(-s.o.Age)
-	}
+	limit := s.before(tempAge)
 	for _, in := range infos {
 		if in.IsDir || !isTemp(path.Base(in.Path)) || !in.Mod.Before(limit) {
 			continue
@@ -240,14 +242,20 @@ func (s *sweep) orphans(ctx context.Context) ([]string, error) {
 		if err != nil {
 			return nil, fmt.Errorf("list %s: %w", folder, err)
 		}
+		stay := 0
 		for _, in := range infos {
 			if in.IsDir || named.current[in.Path] || !named.data(s.t.version)(path.Base(in.Path)) {
+				stay++
 				continue
 			}
 			// What old snapshots name, or is too young, goes in a later step.
 			if named.paths[in.Path] || !s.old(in) || !add(in.Path) {
 				s.vacated[path.Base(folder)] = true
+				stay++
 			}
+		}
+		if _, ours := folderPartition(path.Base(folder)); ours && stay == 0 {
+			s.empty = append(s.empty, folder)
 		}
 	}
 	return out, nil
@@ -262,12 +270,15 @@ func (s *sweep) folders(ctx context.Context) (map[string]bool, error) {
 	if err != nil {
 		return nil, fmt.Errorf("list %s: %w", data, err)
 	}
+	if err := s.removeEmptied(ctx, infos); err != nil {
+		return nil, err
+	}
 	s.vacated = map[string]bool{}
 	due := parseVacated(s.t.meta.Properties()[propVacated])
 	var wanted, others []string
 	for _, in := range infos {
 		switch {
-		case !in.IsDir:
+		case !in.IsDir || strings.HasPrefix(path.Base(in.Path), emptied):
 		case due[path.Base(in.Path)] || s.now.Sub(in.Mod) < recently:
 			wanted = append(wanted, in.Path)
 		default:
