@@ -80,15 +80,18 @@ func newRot(t *testing.T) *rot {
 		mustAkupara(t, "demux", "--once", "--config", r.config)
 	}
 	r.rows += n
-	// The lease of a demux that was killed.
+	// The leases of a demux that was killed, while it was in trouble and did a job.
 	host, err := os.Hostname()
 	if err != nil {
 		t.Fatal(err)
 	}
 	const noProcess = 1 << 30
 	lease := fmt.Sprintf(`{"holder":"0a0b0c0d0e0f","host":%q,"pid":%d,"beat":3}`, host, noProcess)
-	if err := os.WriteFile(filepath.Join(r.store, "tables/app/_lease"), []byte(lease), 0o644); err != nil {
-		t.Fatal(err)
+	const failing = `{"since":"2026-01-02T03:04:05Z","times":3,"error":"it was so"}`
+	for name, text := range map[string]string{
+		"_lease": lease, "_job": lease, "_trouble.json": `{"failing":` + failing + `}`, "_jobs.json": `{"jobs":{"compact":` + failing + `}}`,
+	} {
+		writeFile(t, filepath.Join(r.store, "tables/app", name), text)
 	}
 	// One file of each of two types waits.
 	send(lines("a", 6*n*numberedLen("a"), n, 7))
@@ -149,6 +152,10 @@ const (
 	rotQuarantined = "quarantined sink file"
 	rotNote        = "reasons of a quarantined sink file"
 	rotLease       = "lease"
+	rotJobLease    = "lease of a job"
+	rotTrouble     = "trouble of runs"
+	rotJobs        = "trouble of jobs"
+	rotClaim       = "claim"
 )
 
 // kinds sorts all files of the store by what they are. A file of a kind that is
@@ -175,13 +182,16 @@ func (r *rot) kinds(t *testing.T) map[string][]string {
 	}
 	out := map[string][]string{}
 	err := filepath.WalkDir(r.whole, func(p string, d os.DirEntry, err error) error {
-		if err != nil || d.IsDir() {
+		claim := filepath.Base(filepath.Dir(p)) == "_claims"
+		if err != nil || d.IsDir() && !claim {
 			return err
 		}
 		rel, base := strings.TrimPrefix(p, r.whole+"/"), filepath.Base(p)
 		area, _, _ := strings.Cut(rel, "/")
 		kind := ""
 		switch {
+		case claim:
+			kind = rotClaim
 		case area == "raw":
 			kind = rotRaw
 		case area == "archive":
@@ -192,6 +202,12 @@ func (r *rot) kinds(t *testing.T) map[string][]string {
 			kind = rotNote
 		case base == "_lease":
 			kind = rotLease
+		case base == "_job":
+			kind = rotJobLease
+		case base == "_trouble.json":
+			kind = rotTrouble
+		case base == "_jobs.json":
+			kind = rotJobs
 		case base == newest:
 			kind = rotMetadata
 		case strings.HasSuffix(base, ".metadata.json"):
@@ -243,7 +259,7 @@ func damages() map[string]func(t *testing.T, p, other string) {
 		},
 		"cut off": func(t *testing.T, p, _ string) { must(t, os.Truncate(p, int64(len(mustRead(t, p))/2))) },
 		"empty":   func(t *testing.T, p, _ string) { must(t, os.Truncate(p, 0)) },
-		"missing": func(t *testing.T, p, _ string) { must(t, os.Remove(p)) },
+		"missing": func(t *testing.T, p, _ string) { must(t, os.RemoveAll(p)) },
 		"another in its place": func(t *testing.T, p, other string) {
 			must(t, os.WriteFile(p, []byte(mustRead(t, other)), 0o644))
 		},
@@ -289,8 +305,8 @@ func TestEachDamageOfAStoreIsToldContainedAndRepaired(t *testing.T) {
 	r := newRot(t)
 	kinds := r.kinds(t)
 	// These need no repair.
-	notOurs := []string{rotHint, rotOldMetadata, rotOldList, rotArchived, rotRaw, rotQuarantined, rotNote, rotLease}
-	for _, kind := range []string{rotMetadata, rotOldMetadata, rotHint, rotList, rotOldList, rotManifest, rotCoverage, rotData, rotArchived, rotRaw, rotQuarantined, rotNote, rotLease} {
+	notOurs := []string{rotHint, rotOldMetadata, rotOldList, rotArchived, rotRaw, rotQuarantined, rotNote, rotLease, rotJobLease, rotTrouble, rotJobs, rotClaim}
+	for _, kind := range append([]string{rotMetadata, rotList, rotManifest, rotCoverage, rotData}, notOurs...) {
 		list := kinds[kind]
 		if len(list) == 0 {
 			t.Errorf("the store has no %s", kind)
@@ -310,18 +326,26 @@ func TestEachDamageOfAStoreIsToldContainedAndRepaired(t *testing.T) {
 			other = olderCoverage
 		}
 		for how, damage := range damages() {
-			if how == "another in its place" && other == victim {
+			if how == "another in its place" && (other == victim || kind == rotClaim) {
 				continue // a store has one file of that kind
+			}
+			if kind == rotClaim && how != "missing" && how != "no rights" {
+				continue // it is an empty folder
 			}
 			t.Run(kind+"/"+how, func(t *testing.T) {
 				r.restore(t)
+				if kind != rotJobs { // no job runs here that would end what the file tells
+					damages()["missing"](t, filepath.Join(r.store, kinds[rotJobs][0]), "")
+				}
 				damage(t, filepath.Join(r.store, victim), filepath.Join(r.store, other))
 				said, code := r.akupara(t, "audit", "--deep")
 				// What is gone without a trace, or was never asked for its bytes, can't be told.
 				toldOf := true
 				switch kind {
-				case rotOldList, rotHint, rotNote, rotLease:
+				case rotOldList, rotHint, rotNote, rotLease, rotJobLease, rotClaim:
 					toldOf = false
+				case rotTrouble, rotJobs:
+					toldOf = how != "missing" && how != "a flipped bit" // which may be in a word
 				case rotRaw:
 					toldOf = how != "missing" && how != "a folder in its place"
 				case rotArchived:
