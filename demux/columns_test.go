@@ -112,13 +112,27 @@ func TestDeclaredColumnsHoldFromTheFirstRow(t *testing.T) {
 	if c := tab.Columns()[schema.Find(tab.Columns(), "note")]; c.Doc != "what was noted" {
 		t.Errorf("got doc %q", c.Doc)
 	}
-	wantValues(t, st,
+	want = []string{
 		"at=1767323045000000 day=20455 latency=1.5 note=x ok=true status=200",
 		"at=1767323045000000 day=-719162 latency=0.25 note=1.50 ok=false status=201",
 		"attributes=status=0203 latency=1.0000000000000000001 ok=1 at=never day=2026-02-30 note.a=1",
 		"at=1767319445123456 attributes=status=2.5 at=2026-01-02 03:04:05.123456789 day=-1 latency=7 note=1E400",
 		"attributes=latency=true ok=yes at=0000-01-01T00:00:00Z day=5 note=-0.0 status=204",
-		"attributes=latency=9223372036854775807 note=[1, 2.10] status=9223372036854775807")
+		"attributes=latency=9223372036854775807 note=[1, 2.10] status=9223372036854775807",
+	}
+	wantValues(t, st, want...)
+	publish(t, st, log.chunk(lines...))
+	runOnce(t, d)
+	compactOnce(t, d)
+	if n := len(dataFiles(t, st)); n != 3 {
+		t.Errorf("%d data files after a compaction, want 2 and the one they became", n)
+	}
+	merged := openApp(t, st)
+	files, err := merged.Files(t.Context(), nil, nil)
+	if err != nil || len(files) != 1 {
+		t.Fatalf("the table has %d files, %v", len(files), err)
+	}
+	wantValues(t, st, append(want, want...)...)
 }
 
 func TestADeclaredColumnThatTheTableHasOtherwiseGetsOneBeside(t *testing.T) {

@@ -82,3 +82,26 @@ func TestColumnsAreListedRenamedDroppedAndDocumented(t *testing.T) {
 		t.Errorf("check: exit code %d, %s", code, stdout)
 	}
 }
+
+func TestDeclaredColumnsAreQueried(t *testing.T) {
+	dir := t.TempDir()
+	root := filepath.Join(dir, "data", "store")
+	writeFile(t, filepath.Join(root, "README.md"), "")
+	fs, err := local.New(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := querytest.On(fs, (&url.URL{Scheme: "file", Path: root}).String())
+	s.Publish(t, querytest.Data("app", "s", 0, `{"ts":"2026-03-01T10:00:00Z","day":"1969-12-31","at":"2026-01-02T03:04:05.5Z","price":1.50,"n":"7"}`+"\n"))
+	conf := filepath.Join(dir, "akupara.yaml")
+	writeFile(t, conf, "store: file://"+root+"\ndata_dir: "+filepath.Join(dir, "data")+
+		"\ndemux:\n  types:\n    app: {parser: json, columns: {day: date, at: timestamp, price: string, n: long, later: date}}\n")
+	if _, stderr, code := call(t, dir, "--config", conf, "demux", "--once"); code != 0 {
+		t.Fatal(stderr)
+	}
+	stdout, stderr, code := call(t, dir, "--config", conf, "query", "--format", "csv",
+		"select day, day + 1 as following, \"at\", price, n + 1 as n, later, typeof(later) as type from app where day < date '1970-01-01'")
+	if want := "day,following,at,price,n,later,type\n1969-12-31,1970-01-01,2026-01-02T03:04:05.500000Z,1.50,8,,DATE\n"; code != 0 || stdout != want {
+		t.Errorf("exit code %d, got %q, want %q\n%s", code, stdout, want, stderr)
+	}
+}
