@@ -201,7 +201,7 @@ func (s *Stmt) Query(ctx context.Context) (*Rows, error) {
 	var pending mapping.PendingResult
 	// Only this call streams; nothing has taken its place yet.
 	state := bindings.PendingPreparedStreaming(s.p, &pending) //nolint:staticcheck
-	if state == mapping.StateError {
+	if state == mapping.StateError || !await(pending) {
 		err := r.failure(mapping.PendingError(pending))
 		mapping.DestroyPending(&pending)
 		r.halt()
@@ -217,6 +217,27 @@ func (s *Stmt) Query(ctx context.Context) (*Rows, error) {
 	}
 	r.row = make([]Cell, mapping.ColumnCount(&r.res))
 	return r, nil
+}
+
+// await helps with a statement's tasks until it has a result, or false: it failed.
+// ExecutePending does so, too, but looks for tasks without a pause while other
+// threads have the last ones, which costs as much as what they do.
+func await(pending mapping.PendingResult) bool {
+	const shortest, longest = 20 * time.Microsecond, time.Millisecond
+	pause := shortest
+	for {
+		switch mapping.PendingExecuteTask(pending) {
+		case mapping.PendingStateResultNotReady:
+			pause = shortest
+		case mapping.PendingStateNoTasksAvailable:
+			time.Sleep(pause)
+			pause = min(2*pause, longest)
+		case mapping.PendingStateResultReady:
+			return true
+		default:
+			return false
+		}
+	}
 }
 
 // interrupt stops what the connection runs as soon as ctx is done. An
