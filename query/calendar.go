@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/akupara/akupara/query/internal/duck"
 	"github.com/akupara/akupara/query/internal/stmt"
 )
 
@@ -13,17 +14,17 @@ import (
 // which takes most of the time of a count by hour. Sessions are in UTC, which
 // can't be changed (see lockDown): there hours and days are as long everywhere,
 // and division gives the same. So a statement that calls one of these functions
-// gets macros of their names. They divide where that is exact, and call the
-// function itself everywhere else: for other types and units, weeks to
+// gets macros of their names. They divide where that is exact (duck.FloorFunction), and
+// call the function itself everywhere else: for other types and units, weeks to
 // millennia, times before 1970, and infinities.
 var calendarMacros = map[string]string{
 	"date_trunc": truncMacro("date_trunc"),
 	"datetrunc":  truncMacro("datetrunc"),
 	"time_bucket": macro("time_bucket",
 		// A bucket begins where those that count from 2000-01-03, a Monday, do.
-		`width, t TIMESTAMPTZ`, fmt.Sprintf(`CASE WHEN %[1]s AND epoch_us(t) BETWEEN 0 AND %[2]d
-			THEN make_timestamptz((epoch_us(t) + (%[3]s)) // epoch_us(width) * epoch_us(width) - (%[3]s))
-			ELSE system.main.time_bucket(width, t) END`, evenWidth, farFuture, bucketShift),
+		`width, t TIMESTAMPTZ`, fmt.Sprintf(`CASE WHEN %[1]s AND t BETWEEN make_timestamptz(0) AND make_timestamptz(%[2]d)
+			THEN %[4]s(t, epoch_us(width), %[3]s)
+			ELSE system.main.time_bucket(width, t) END`, evenWidth, farFuture, bucketShift, duck.FloorFunction),
 		`width, t TIMESTAMP`, `system.main.time_bucket(width, t)`,
 		`width, t DATE`, `system.main.time_bucket(width, t)`,
 		`width, t, origin`, `system.main.time_bucket(width, t, origin)`),
@@ -46,8 +47,8 @@ func truncMacro(name string) string {
 		WHEN 'day' THEN 86400000000 WHEN 'days' THEN 86400000000 END`
 	itself := "system.main." + name + "(part, t)"
 	return macro(name,
-		`part, t TIMESTAMPTZ`, fmt.Sprintf(`CASE WHEN (%[1]s) IS NOT NULL AND epoch_us(t) >= 0
-			THEN make_timestamptz(epoch_us(t) // (%[1]s) * (%[1]s)) ELSE %[2]s END`, unit, itself),
+		`part, t TIMESTAMPTZ`, fmt.Sprintf(`CASE WHEN (%[1]s) IS NOT NULL AND t >= make_timestamptz(0)
+			THEN %[3]s(t, %[1]s, 0) ELSE %[2]s END`, unit, itself, duck.FloorFunction),
 		`part, t TIMESTAMP`, itself, `part, t DATE`, itself, `part, t INTERVAL`, itself)
 }
 

@@ -21,6 +21,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 	"time"
 
@@ -42,6 +43,9 @@ type Options struct {
 	Timeout     time.Duration // of one query; default none
 	MaxRows     int64         // of one result; beyond it a query fails; default no bound
 	MaxSQL      int           // bytes of a statement; default 1 MiB
+	// Brief is set where the engine is for one statement, and the process ends after
+	// Close: DuckDB keeps footers that it has read, and its memory is left to the kernel.
+	Brief bool
 }
 
 func (o Options) withDefaults() Options {
@@ -130,10 +134,22 @@ func open(files store.FS, baseURI string, opts Options, tables catalog) (_ *Engi
 		return nil, err
 	}
 	// Nothing may be downloaded, not even while it opens.
-	if e.db, err = duck.Open(map[string]string{"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"}); err != nil {
+	if e.db, err = duck.Open(map[string]string{
+		"autoinstall_known_extensions": "false",
+		"autoload_known_extensions":    "false",
+		"allow_community_extensions":   "false",
+		"allow_unsigned_extensions":    "false",
+		"memory_limit":                 fmt.Sprintf("%dB", e.opts.MemoryLimit),
+		"threads":                      strconv.Itoa(e.opts.Threads),
+		"temp_directory":               filepath.Join(e.use.Dir, "spill"),
+		"max_temp_directory_size":      fmt.Sprintf("%dB", e.opts.CacheBytes),
+	}); err != nil {
 		return nil, err
 	}
 	if err := e.db.EnableStreams(); err != nil {
+		return nil, err
+	}
+	if err := e.db.EnableFloor(); err != nil {
 		return nil, err
 	}
 	if err := e.lockDown(dir); err != nil {
@@ -185,13 +201,8 @@ func (e *Engine) lockDown(cacheDir string) error {
 	}
 	for _, set := range []string{
 		"TimeZone = 'UTC'",
-		fmt.Sprintf("memory_limit = '%dB'", e.opts.MemoryLimit),
-		fmt.Sprintf("threads = %d", e.opts.Threads),
-		"temp_directory = " + quote(filepath.Join(e.use.Dir, "spill")),
-		fmt.Sprintf("max_temp_directory_size = '%dB'", e.opts.CacheBytes),
-		"allow_community_extensions = false",
-		"allow_unsigned_extensions = false",
 		"enable_logging = false",
+		fmt.Sprintf("parquet_metadata_cache = %t", e.opts.Brief),
 		"allowed_directories = [" + strings.Join(dirs, ", ") + "]",
 		"enable_external_access = false",
 		"lock_configuration = true",
@@ -205,7 +216,7 @@ func (e *Engine) lockDown(cacheDir string) error {
 
 // Close ends the engine; no query may run any more.
 func (e *Engine) Close() error {
-	if e.db != nil {
+	if e.db != nil && !e.opts.Brief {
 		e.db.Close()
 	}
 	var err error

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"time"
@@ -48,7 +49,9 @@ ts, and "order by ts desc limit N", keep it from reading the files that can't ma
 		if !slices.Contains(query.Formats[:], format) {
 			return usagef("--format %q: allowed are %s", format, strings.Join(query.Formats[:], ", "))
 		}
-		return a.withEngine(ctx, func(ctx context.Context, p parts, e *query.Engine) error {
+		// Go's part of a query is short, and needs little memory.
+		debug.SetGCPercent(400)
+		return a.withEngine(ctx, query.Options{Brief: true}, func(ctx context.Context, p parts, e *query.Engine) error {
 			out := bufio.NewWriterSize(a.stdout, 256<<10)
 			sum, err := e.Query(ctx, args[0], format, out)
 			if err != nil {
@@ -87,7 +90,7 @@ and all rows, and says which files are damaged.`,
 	c.Flags().BoolVar(&asJSON, "json", false, "print one JSON object")
 	c.Flags().BoolVar(&deep, "deep", false, "read all files whole, and all rows; says on standard error how far it is")
 	return a.command(c, func(ctx context.Context, _ []string) error {
-		return a.withEngine(ctx, func(ctx context.Context, p parts, e *query.Engine) error {
+		return a.withEngine(ctx, query.Options{}, func(ctx context.Context, p parts, e *query.Engine) error {
 			report, err := audit.Run(ctx, p.fs, p.Store.V.String(), e, audit.Options{
 				CacheDir: p.cacheDir(), Deep: deep, Progress: sayProgress(a.stderr, time.Now),
 			})
@@ -141,12 +144,12 @@ func (a *app) withStore(ctx context.Context, use func(ctx context.Context, p par
 }
 
 // withEngine is withStore with a query engine on it.
-func (a *app) withEngine(ctx context.Context, use func(ctx context.Context, p parts, e *query.Engine) error) error {
-	return a.withStore(ctx, func(ctx context.Context, p parts) error { return a.engine(ctx, p, use) })
+func (a *app) withEngine(ctx context.Context, opts query.Options, use func(ctx context.Context, p parts, e *query.Engine) error) error {
+	return a.withStore(ctx, func(ctx context.Context, p parts) error { return a.engine(ctx, p, opts, use) })
 }
 
-func (a *app) engine(ctx context.Context, p parts, use func(ctx context.Context, p parts, e *query.Engine) error) error {
-	opts := query.Options{CacheDir: p.cacheDir()}
+func (a *app) engine(ctx context.Context, p parts, opts query.Options, use func(ctx context.Context, p parts, e *query.Engine) error) error {
+	opts.CacheDir = p.cacheDir()
 	if web, problems := decodeWeb(p.Web); len(problems) == 0 {
 		opts.CacheBytes, opts.MemoryLimit = int64(web.Cache), int64(web.Memory)
 	}

@@ -162,3 +162,37 @@ func TestAColumnThatIsNoTextIsRefused(t *testing.T) {
 		t.Error("got no error")
 	}
 }
+
+func TestTheFloorOfTimesIsThatOfDivision(t *testing.T) {
+	db, err := Open(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	if err := db.EnableFloor(); err != nil {
+		t.Fatal(err)
+	}
+	c, err := db.Connect()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	const w = "(CASE WHEN i < 9000 THEN 1000 ELSE 1 + i % 7 END)"
+	for _, at := range []string{
+		"1700000000000000 + i", "1700000000000000 + i // 2500", "1700000000000000 - i * 333", "-3000 + i", "i * 0", "CASE WHEN i % 3 > 0 THEN i END", "CASE WHEN i > 5000 THEN i * 7919 END",
+	} {
+		for _, shift := range []string{"0", "13", "i % 5", "CASE WHEN i <> 77 THEN 1 END"} {
+			n, _, err := c.Int(t.Context(), "SELECT count(*)::VARCHAR FROM (SELECT make_timestamptz("+at+") AS t, "+w+" AS w, ("+shift+") AS s FROM range(20000) r(i)) q "+
+				"WHERE "+FloorFunction+"(t, w, s) IS DISTINCT FROM make_timestamptz(epoch_us(t) - ((epoch_us(t) + s) % w + w) % w)")
+			if err != nil || n != 0 {
+				t.Errorf("ts %s, shift %s: %d rows differ, %v", at, shift, n, err)
+			}
+		}
+	}
+	for at, want := range map[string]string{"'infinity'": "infinity", "'-infinity'": "-infinity", "NULL": "", "'2026-01-01 00:00:00.5+00'": "2026-01-01 00:00:00.5+00"} {
+		got, err := c.Text(t.Context(), "SELECT "+FloorFunction+"(("+at+")::TIMESTAMPTZ, 0, 0)::VARCHAR")
+		if err != nil || got.Text != want {
+			t.Errorf("%s: got %q, %v; want %q", at, got.Text, err, want)
+		}
+	}
+}
