@@ -29,6 +29,11 @@ func (a span) wider(b span) span {
 	return a
 }
 
+// meets reports whether rows with ts from lo to hi, both inclusive, may be in the span.
+func (a span) meets(lo, hi time.Time) bool {
+	return (a.from == nil || !hi.Before(*a.from)) && (a.to == nil || lo.Before(*a.to))
+}
+
 func (a span) empty() bool { return a.from != nil && a.to != nil && !a.from.Before(*a.to) }
 
 // spans evaluates what the statement says of each table's ts. columns are
@@ -108,6 +113,14 @@ func (q *session) useSpan(ctx context.Context, use []stmt.Bound, columns map[str
 // evaluate asks DuckDB for the time that an expression stands for; not ok
 // means that it stands for none, or for one of the infinities.
 func (q *session) evaluate(ctx context.Context, e stmt.Expr) (at time.Time, ok bool, err error) {
+	if text, ok := e.Text(); ok {
+		// What most people write means the same to everybody; sessions are in UTC.
+		for _, layout := range []string{time.DateTime, time.DateOnly} {
+			if at, err := time.Parse(layout, text); err == nil && len(text) == len(layout) && at.Year() > 0 {
+				return at, true, nil
+			}
+		}
+	}
 	tree, err := e.Select()
 	if err != nil {
 		return time.Time{}, false, err

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"strings"
-	"time"
 
 	"github.com/akupara/akupara/chunk"
 	"github.com/akupara/akupara/demux/schema"
@@ -27,7 +26,7 @@ type catalog interface {
 // snapshot is one version of a table.
 type snapshot interface {
 	Columns() []schema.Column
-	Files(ctx context.Context, from, to *time.Time) ([]table.File, error)
+	Select(ctx context.Context, w table.Wanted) ([]table.File, error)
 }
 
 type icebergTables struct {
@@ -105,10 +104,10 @@ var duckTypes = map[schema.Type]string{
 
 // viewOf returns the statement that makes a table's view over files. Columns are
 // found by their field ids, so that a file written before a column was added
-// has it as null.
-func viewOf(name string, cols []schema.Column, paths []string) (string, error) {
+// has it as null. Where spans are given, all that is needed of a file's rows is
+// within its span, both ends included.
+func viewOf(name string, cols []schema.Column, paths []string, spans []span) (string, error) {
 	var b strings.Builder
-	fmt.Fprintf(&b, "CREATE OR REPLACE TEMP VIEW %s AS SELECT ", ident(name))
 	for i, c := range cols {
 		if i > 0 {
 			b.WriteString(", ")
@@ -123,16 +122,28 @@ func viewOf(name string, cols []schema.Column, paths []string) (string, error) {
 			b.WriteString(ident(c.Name))
 		}
 	}
+	view := "CREATE OR REPLACE TEMP VIEW " + ident(name) + " AS SELECT " + b.String()
 	if len(paths) == 0 {
-		b.WriteString(" WHERE false")
-		return b.String(), nil
+		return view + " WHERE false", nil
 	}
-	scan, err := scanOf(name, cols, paths)
-	if err != nil {
-		return "", err
+	if len(spans) == 0 {
+		scan, err := scanOf(name, cols, paths)
+		return view + " FROM " + scan, err
 	}
-	b.WriteString(" FROM " + scan)
-	return b.String(), nil
+	for i, s := range spans {
+		scan, err := scanOf(name, cols, paths[i:i+1])
+		if err != nil {
+			return "", err
+		}
+		if i > 0 {
+			view += " UNION ALL SELECT " + b.String()
+		}
+		view += " FROM " + scan
+		if s.from != nil {
+			view += fmt.Sprintf(" WHERE %s BETWEEN make_timestamptz(%d) AND make_timestamptz(%d)", ident(schema.TS), s.from.UnixMicro(), s.to.UnixMicro())
+		}
+	}
+	return view, nil
 }
 
 // scanOf returns the call that reads columns of files.

@@ -61,7 +61,8 @@ func (f *fakeTables) Open(_ context.Context, name string) (snapshot, error) {
 
 func (t *fakeTable) Columns() []schema.Column { return t.cols }
 
-func (t *fakeTable) Files(_ context.Context, from, to *time.Time) ([]table.File, error) {
+func (t *fakeTable) Select(_ context.Context, w table.Wanted) ([]table.File, error) {
+	from, to := w.From, w.To
 	if t.onPlan != nil {
 		t.onPlan()
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/akupara/akupara/demux/schema"
 	"github.com/akupara/akupara/demux/table"
 	"github.com/akupara/akupara/query/internal/cache"
+	"github.com/akupara/akupara/query/internal/groups"
 	"github.com/akupara/akupara/query/internal/stmt"
 )
 
@@ -24,7 +25,12 @@ type scan struct {
 	part  string          // names them, where they are not all
 	files []table.File    // ordered by MinTS
 	bound span            // what the statement says of ts
+	texts []groups.Texts  // what it says of texts
 	top   *stmt.Top       // nil: all rows that the bounds leave
+	// pieces are what may hold rows that it needs; groups are the row groups of
+	// files that were looked into.
+	pieces []piece
+	groups map[string][]groups.Group
 	// end lets go of the copies that its view is over.
 	end func() error
 }
@@ -32,11 +38,11 @@ type scan struct {
 // makeViews plans every table that the statement names, and makes its view. sql is
 // the statement.
 func (q *session) makeViews(ctx context.Context, st *stmt.Statement, sql string) error {
-	q.read, q.listed = map[string][]table.File{}, map[string][2][]table.File{}
+	q.read, q.listed = map[string]reading{}, map[string]*listing{}
 	defer func() {
 		q.sum.Files = 0
-		for _, files := range q.read {
-			q.sum.Files += len(files)
+		for _, r := range q.read {
+			q.sum.Files += len(r.files)
 		}
 	}()
 	scans, err := q.plan(ctx, st)
@@ -45,19 +51,20 @@ func (q *session) makeViews(ctx context.Context, st *stmt.Statement, sql string)
 	}
 	var searched *scan
 	for _, s := range scans {
+		pieces, at := s.pieces, (*time.Time)(nil)
 		switch {
 		case s.top == nil:
 		case !s.top.Filtered:
-			s.files, _ = ends(s.files, s.bound, s.top.Newest, s.top.Limit+s.top.Skip)
-		case !s.top.Root:
-			s.files, _ = ends(s.files, s.bound, s.top.Newest, maxRows)
-		case len(s.files) <= q.e.searchFiles && q.e.local != "":
-			s.files, _ = ends(s.files, s.bound, s.top.Newest, maxRows)
-		case !slices.ContainsFunc(volatile, func(f string) bool { return st.Functions[f] }):
+			if pieces, at, err = q.topPieces(ctx, s); err != nil {
+				return err
+			}
+		case s.top.Root && !slices.ContainsFunc(volatile, func(f string) bool { return st.Functions[f] }):
 			searched = s
 			continue
+		default:
+			pieces, _ = ends(pieces, s.bound, s.top.Newest, maxRows)
 		}
-		if err := q.makeView(ctx, s, s.files, nil); err != nil {
+		if err := q.makeView(ctx, s, pieces, at); err != nil {
 			return err
 		}
 	}
@@ -65,6 +72,51 @@ func (q *session) makeViews(ctx context.Context, st *stmt.Statement, sql string)
 		return nil
 	}
 	return q.search(ctx, searched, sql)
+}
+
+// list finds the files of a table that may hold rows that the statement needs.
+func (q *session) list(ctx context.Context, s *scan, snap snapshot) (err error) {
+	if !s.bound.empty() {
+		want := table.Wanted{From: s.bound.from, To: s.bound.to, Texts: map[int][]string{}}
+		for _, t := range s.texts {
+			want.Texts[t.Column] = t.Any
+		}
+		if s.top != nil && !s.top.Filtered && q.among == nil {
+			want.Top, want.Oldest = s.top.Limit+s.top.Skip, !s.top.Newest
+		}
+		if s.files, err = snap.Select(ctx, want); err != nil {
+			return err
+		}
+	}
+	if !q.explain {
+		return nil
+	}
+	l := &listing{}
+	if l.all, err = snap.Select(ctx, table.Wanted{}); err != nil {
+		return err
+	}
+	for _, f := range l.all {
+		if s.bound.meets(f.MinTS, f.MaxTS) && !s.bound.empty() {
+			l.within = append(l.within, f)
+		}
+	}
+	q.listed[s.name] = l
+	return nil
+}
+
+// topPieces returns the pieces that hold the newest or oldest rows of a table, as many
+// as the statement takes, and the time of ends.
+func (q *session) topPieces(ctx context.Context, s *scan) (pieces []piece, at *time.Time, err error) {
+	rows := s.top.Limit + s.top.Skip
+	pieces, at = ends(s.pieces, s.bound, s.top.Newest, rows)
+	if q.e.local == "" || len(pieces) > q.e.searchFiles {
+		return pieces, at, nil // a copy is of whole columns
+	}
+	if pieces, err = q.look(ctx, s, pieces); err != nil {
+		return nil, nil, err
+	}
+	pieces, at = ends(pieces, s.bound, s.top.Newest, rows)
+	return pieces, at, nil
 }
 
 // volatile are functions that may give something else when they are called again.
@@ -88,7 +140,7 @@ func (q *session) plan(ctx context.Context, st *stmt.Statement) ([]*scan, error)
 	}
 	var out []*scan
 	for _, name := range slices.Sorted(maps.Keys(snaps)) {
-		s := &scan{name: name, all: snaps[name].Columns(), bound: spans[name]}
+		s := &scan{name: name, all: snaps[name].Columns(), bound: spans[name], groups: map[string][]groups.Group{}}
 		s.cols = s.all
 		if q.e.local == "" && st.Named {
 			s.cols, s.part = needed(s.all, func(c *schema.Column) bool { return st.Words[strings.ToLower(c.Name)] })
@@ -98,79 +150,62 @@ func (q *session) plan(ctx context.Context, st *stmt.Statement) ([]*scan, error)
 			top.Filtered = top.Filtered || unknown[name]
 			s.top = &top
 		}
-		if !s.bound.empty() {
-			if s.files, err = snaps[name].Files(ctx, s.bound.from, s.bound.to); err != nil {
-				return nil, fmt.Errorf("plan table %s: %w", name, err)
+		for _, t := range st.Tables[name].Texts() {
+			i := slices.IndexFunc(s.all, func(c schema.Column) bool { return strings.EqualFold(c.Name, t.Column) })
+			if i >= 0 && s.all[i].Type == schema.String {
+				s.texts = append(s.texts, groups.Texts{Column: s.all[i].ID, Any: t.Any})
 			}
 		}
-		if q.explain {
-			all, err := snaps[name].Files(ctx, nil, nil)
-			if err != nil {
-				return nil, fmt.Errorf("plan table %s: %w", name, err)
-			}
-			q.listed[name] = [2][]table.File{all, s.files}
+		if err := q.list(ctx, s, snaps[name]); err != nil {
+			return nil, fmt.Errorf("plan table %s: %w", name, err)
 		}
 		if q.among != nil {
 			s.files = slices.DeleteFunc(s.files, func(f table.File) bool { return !q.among(f.Path) })
+		}
+		s.pieces = wholeFiles(s.files)
+		if len(s.texts) > 0 && len(s.pieces) <= maxLooked {
+			if s.pieces, err = q.look(ctx, s, s.pieces); err != nil {
+				return nil, err
+			}
 		}
 		out = append(out, s)
 	}
 	return out, nil
 }
 
-// ends returns the files that hold the newest or oldest rows, at least that many of
-// those within the bound, and the time from which on, or up to which, all such rows
-// are in them. All files are returned where the files within the bound have fewer.
-func ends(files []table.File, within span, newest bool, rows int64) (out []table.File, at *time.Time) {
-	sorted := slices.Clone(files)
-	slices.SortStableFunc(sorted, func(a, b table.File) int {
-		if newest {
-			return b.MinTS.Compare(a.MinTS)
-		}
-		return a.MaxTS.Compare(b.MaxTS)
-	})
-	var n int64
-	for i := 0; i < len(sorted) && n < rows; i++ {
-		f := sorted[i]
-		if within.from != nil && f.MinTS.Before(*within.from) || within.to != nil && !f.MaxTS.Before(*within.to) {
-			continue // nobody knows how many of its rows are within
-		}
-		if n += f.Records; newest {
-			at = &f.MinTS
-		} else {
-			at = &f.MaxTS
-		}
-	}
-	if n < rows {
-		return sorted, nil
-	}
-	return slices.DeleteFunc(sorted, func(f table.File) bool {
-		return newest && f.MaxTS.Before(*at) || !newest && f.MinTS.After(*at)
-	}), at
-}
-
-// The newest rows that fulfil a condition are searched in the newest files first: in
-// Engine.searchFiles, or as many as hold Engine.searchRows rows; then in searchGrowth
-// times as many rows. Of few files on the local disk DuckDB itself, which gets the
-// newest ones first, reads little more than the footers.
-const searchGrowth = 8
+// The newest rows that fulfil a condition are searched in the newest files first, or
+// in the newest row groups of local ones: in Engine.searchFiles, or as many as hold
+// Engine.searchRows rows; then in searchGrowth times as many rows, up to a
+// searchShare-th of all bytes.
+const (
+	searchGrowth = 4
+	searchShare  = 4
+)
 
 // search makes the view of a table over its newest or oldest rows, of which enough
 // fulfil the statement's conditions; over all of them where there are not enough. The
 // statement is run for its number of rows to find that out, which costs little where
 // DuckDB leaves out all columns but those of the conditions.
 func (q *session) search(ctx context.Context, s *scan, sql string) error {
+	sorted, _ := ends(s.pieces, s.bound, s.top.Newest, maxRows)
+	newest := sorted[:min(len(sorted), q.e.searchFiles)]
 	var first int64
-	sorted, _ := ends(s.files, s.bound, s.top.Newest, maxRows)
-	for _, f := range sorted[:min(len(sorted), q.e.searchFiles)] {
-		first += f.Records
+	for _, p := range newest {
+		first += p.rows
+	}
+	if q.e.local != "" {
+		parted, err := q.look(ctx, s, newest)
+		if err != nil {
+			return err
+		}
+		sorted, _ = ends(slices.Concat(parted, sorted[len(newest):]), s.bound, s.top.Newest, maxRows)
 	}
 	for rows := max(min(q.e.searchRows, first), s.top.Limit+s.top.Skip); ; rows *= searchGrowth {
-		files, at := ends(s.files, s.bound, s.top.Newest, rows)
-		if at == nil || 2*bytesOf(files) > bytesOf(s.files) {
+		pieces, at := ends(sorted, s.bound, s.top.Newest, rows)
+		if at == nil || searchShare*bytesOf(pieces) > bytesOf(sorted) {
 			break
 		}
-		if err := q.makeView(ctx, s, files, at); err != nil {
+		if err := q.makeView(ctx, s, pieces, at); err != nil {
 			return err
 		}
 		n, _, err := q.conn.Int(ctx, "SELECT CAST(count(*) AS VARCHAR) FROM (\n"+sql+"\n) q")
@@ -186,17 +221,21 @@ func (q *session) search(ctx context.Context, s *scan, sql string) error {
 
 const maxRows = 1 << 62
 
-func bytesOf(files []table.File) (n int64) {
-	for _, f := range files {
-		n += f.Size
+func bytesOf(pieces []piece) (n int64) {
+	for i := range pieces {
+		n += pieces[i].bytes
 	}
 	return n
 }
 
-// makeView makes the view of a table over files, or only over their rows on the
-// right side of a time.
-func (q *session) makeView(ctx context.Context, s *scan, files []table.File, at *time.Time) error {
-	view, err := q.viewOver(ctx, s, files)
+// makeView makes the view of a table over pieces of its files, or only over those of
+// their rows that are on the right side of a time.
+func (q *session) makeView(ctx context.Context, s *scan, pieces []piece, at *time.Time) error {
+	files, cut := filesOf(pieces)
+	if at != nil {
+		cut = nil // a time for all
+	}
+	view, err := q.viewOver(ctx, s, files, cut)
 	if err != nil {
 		return err
 	}
@@ -210,19 +249,31 @@ func (q *session) makeView(ctx context.Context, s *scan, files []table.File, at 
 	if err := q.conn.Exec(ctx, view); err != nil {
 		return fmt.Errorf("make the view of table %s: %w", s.name, err)
 	}
-	q.read[s.name] = files
+	q.read[s.name] = reading{s, files, at}
 	return nil
+}
+
+// listing is what EXPLAIN needs beside a reading: all files of a table, and those
+// within the bounds on ts.
+type listing struct{ all, within []table.File }
+
+// reading is what the view of a table is over.
+type reading struct {
+	s     *scan
+	files []table.File
+	at    *time.Time
 }
 
 // viewOver returns the statement that makes the view of a table over files: of the
 // store, of copies in the cache, or of a stream through the cache, where they don't fit.
-func (q *session) viewOver(ctx context.Context, s *scan, files []table.File) (string, error) {
+// cut says of some of them within which time all rows are that are needed.
+func (q *session) viewOver(ctx context.Context, s *scan, files []table.File, cut map[string]span) (string, error) {
 	if q.e.local != "" || len(files) == 0 {
 		paths := make([]string, len(files))
 		for i, f := range files {
 			paths[i] = filepath.Join(q.e.local, filepath.FromSlash(f.Path))
 		}
-		return viewOf(s.name, s.cols, paths)
+		return viewOf(s.name, s.cols, paths, spansOf(files, cut))
 	}
 	if s.end != nil { // of a view before
 		if err := s.end(); err != nil {
@@ -236,5 +287,18 @@ func (q *session) viewOver(ctx context.Context, s *scan, files []table.File) (st
 	if err != nil {
 		return "", fmt.Errorf("fetch files of table %s: %w", s.name, err)
 	}
-	return viewOf(s.name, s.cols, paths)
+	return viewOf(s.name, s.cols, paths, spansOf(files, cut))
+}
+
+// spansOf returns the spans of files in their order; none where they are not worth it.
+func spansOf(files []table.File, cut map[string]span) []span {
+	const maxScans = 32
+	if len(cut) == 0 || len(files) > maxScans {
+		return nil
+	}
+	out := make([]span, len(files))
+	for i, f := range files {
+		out[i] = cut[f.Path]
+	}
+	return out
 }

@@ -54,21 +54,48 @@ func cacheFiles(files []table.File, cols []schema.Column, part string) []cache.F
 // tailBytes is what is read of a file's end at once; the footer is in it, mostly.
 const tailBytes = 256 << 10
 
-// columnRanges finds the columns with these field ids in a Parquet file.
-func columnRanges(r io.ReaderAt, size int64, ids map[int32]bool) ([]cache.Range, error) {
+// openFooter reads the footer of a Parquet file, and says where it begins.
+func openFooter(r io.ReaderAt, size int64) (f *parquet.File, footer int64, err error) {
 	tail := &tail{r: r, from: max(0, size-tailBytes)}
 	tail.bytes = make([]byte, size-tail.from)
 	if n, err := r.ReadAt(tail.bytes, tail.from); n < len(tail.bytes) {
-		return nil, fmt.Errorf("read footer: %w", err)
+		return nil, 0, fmt.Errorf("read footer: %w", err)
 	}
 	// It says itself how long it is; no more is read than there is.
-	footer := size - 8 - int64(footerLength(tail.bytes))
+	footer = size - 8 - int64(footerLength(tail.bytes))
 	if size < 12 || footer < 4 {
-		return nil, errors.New("read footer: the file is too short for it, or damaged")
+		return nil, 0, errors.New("read footer: the file is too short for it, or damaged")
 	}
-	f, err := parquet.OpenFile(tail, size, parquet.SkipPageIndex(true), parquet.SkipBloomFilters(true))
+	f, err = parquet.OpenFile(tail, size, parquet.SkipPageIndex(true), parquet.SkipBloomFilters(true))
 	if err != nil {
-		return nil, fmt.Errorf("read footer: %w", err)
+		return nil, 0, fmt.Errorf("read footer: %w", err)
+	}
+	return f, footer, nil
+}
+
+// filterRanges finds the bloom filters of these columns in a Parquet file.
+func filterRanges(r io.ReaderAt, size int64, ids map[int32]bool) ([]cache.Range, error) {
+	f, footer, err := openFooter(r, size)
+	if err != nil {
+		return nil, err
+	}
+	out := []cache.Range{{First: footer, Last: size}}
+	wanted := wantedLeaves(f.Metadata().Schema, ids)
+	for _, g := range f.Metadata().RowGroups {
+		for i, c := range g.Columns {
+			if first := c.MetaData.BloomFilterOffset; i < len(wanted) && wanted[i] && first > 0 {
+				out = append(out, cache.Range{First: first, Last: first + int64(c.MetaData.BloomFilterLength)})
+			}
+		}
+	}
+	return out, nil
+}
+
+// columnRanges finds the columns with these field ids in a Parquet file.
+func columnRanges(r io.ReaderAt, size int64, ids map[int32]bool) ([]cache.Range, error) {
+	f, footer, err := openFooter(r, size)
+	if err != nil {
+		return nil, err
 	}
 	meta := f.Metadata()
 	all := []cache.Range{{First: 0, Last: size}}

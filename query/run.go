@@ -99,11 +99,11 @@ type session struct {
 	// among says of which data files rows are seen; nil: of all.
 	among func(path string) bool
 	sum   Summary
-	// read are the files that each table's view is over. Where explain is set,
-	// listed are those of the whole table, and of these within its bounds.
-	read    map[string][]table.File
+	// read is what each table's view is over. Where explain is set, listed are the
+	// files that it might have been over.
+	read    map[string]reading
 	explain bool
-	listed  map[string][2][]table.File
+	listed  map[string]*listing
 }
 
 func (e *Engine) once(ctx context.Context, sql string, among func(path string) bool, out sink) (Summary, error) {

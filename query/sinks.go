@@ -25,8 +25,12 @@ func (s *rowSink) write(ctx context.Context, q *session, prefix, sql string) (in
 		return 0, err
 	}
 	if prefix != "" {
+		more, err := q.explained(ctx)
+		if err != nil {
+			return 0, err
+		}
 		explained := fmt.Sprintf("%s %s", prefix, sql)
-		return s.copy(ctx, q, explained, []Column{{Name: "explain_key"}, {Name: "explain_value", Kind: output.Block}}, q.explained())
+		return s.copy(ctx, q, explained, []Column{{Name: "explain_key"}, {Name: "explain_value", Kind: output.Block}}, more)
 	}
 	wrapped, shown := output.Select(sql, cols)
 	n, err := s.copy(ctx, q, wrapped, shown, nil)

@@ -37,6 +37,9 @@ func (w *walker) selectNode(o map[string]any) error {
 		if err := w.table(leaf, bounds); err != nil {
 			return err
 		}
+		if len(leaves) == 1 && leaf["sample"] == nil && leaf["at_clause"] == nil && len(list(leaf["column_name_alias"])) == 0 {
+			w.entry(text(leaf["table_name"])).texts = textsOf(conds)
+		}
 		if top, ok := topOf(o); ok {
 			top.Filtered = !whole
 			w.entry(text(leaf["table_name"])).top = &top
@@ -211,9 +214,53 @@ func constant(e map[string]any, names *[]string) bool {
 	return false
 }
 
+// textsOf returns what the conditions say of columns that are equal to texts.
+func textsOf(conds []map[string]any) (out []Texts) {
+	for _, c := range conds {
+		var column any
+		var values []any
+		switch text(c["type"]) {
+		case "COMPARE_EQUAL":
+			column, values = c["left"], []any{c["right"]}
+			if text(object(column)["type"]) != "COLUMN_REF" {
+				column, values = c["right"], []any{c["left"]}
+			}
+		case "COMPARE_IN":
+			if children := list(c["children"]); len(children) > 1 {
+				column, values = children[0], children[1:]
+			}
+		}
+		names := list(object(column)["column_names"])
+		if text(object(column)["type"]) != "COLUMN_REF" || len(names) != 1 {
+			continue
+		}
+		t := Texts{Column: strings.ToLower(text(names[0]))}
+		for _, v := range values {
+			s, ok := literal(v)
+			if !ok {
+				t.Any = nil
+				break
+			}
+			t.Any = append(t.Any, s)
+		}
+		if t.Any != nil {
+			out = append(out, t)
+		}
+	}
+	return out
+}
+
+// literal returns the text that a constant is.
+func literal(v any) (string, bool) {
+	value := object(object(v)["value"])
+	s, ok := value["value"].(string)
+	return s, ok && text(object(v)["class"]) == "CONSTANT" && text(object(value["type"])["id"]) == "VARCHAR" && value["is_null"] != true
+}
+
 // finish drops the bounds whose words may be columns.
 func (w *walker) finish() {
 	for _, t := range w.st.Tables {
+		t.texts = slices.DeleteFunc(t.texts, func(c Texts) bool { return w.aliases[c.Column] })
 		if w.aliases["ts"] {
 			t.top = nil // ORDER BY may mean that one
 		}

@@ -36,6 +36,22 @@ type Table struct {
 	unbounded bool
 	count     int // of its uses
 	top       *Top
+	texts     []Texts
+}
+
+// Texts says that a column of the table must have one of these texts.
+type Texts struct {
+	Column string // in lower case
+	Any    []string
+}
+
+// Texts gives what the rows that are needed of the table fulfil, all of it; a name is
+// meant for a column only as long as the table has one of that name.
+func (t *Table) Texts() []Texts {
+	if t.count != 1 || t.Local {
+		return nil
+	}
+	return t.texts
 }
 
 // Top says which rows of the table alone are needed, nil where that is not known.
@@ -83,6 +99,9 @@ func (e Expr) Select() (string, error) {
 	}
 	return string(b), nil
 }
+
+// Text returns the text that the expression is, if it is a constant one.
+func (e Expr) Text() (string, bool) { return literal(map[string]any(e)) }
 
 // Refused is a statement that is understood and not allowed.
 type Refused struct{ Reason string }
