@@ -139,7 +139,7 @@ func leavesOf(elements []format.SchemaElement) (ids []int) {
 }
 
 // look finds out whether a column of the row group has none of the texts.
-func (g *Group) look(r io.ReaderAt, m *format.ColumnMetaData, any []string) error {
+func (g *Group) look(r io.ReaderAt, m *format.ColumnMetaData, texts []string) error {
 	if g.Bounded || g.Bloomed || m.Type != format.ByteArray {
 		return nil
 	}
@@ -149,7 +149,7 @@ func (g *Group) look(r io.ReaderAt, m *format.ColumnMetaData, any []string) erro
 	}
 	bounded, bloomed := true, true
 	var f *filter
-	for _, v := range any {
+	for _, v := range texts {
 		if !within(v) {
 			continue
 		}
