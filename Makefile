@@ -51,6 +51,7 @@ endef
 .PHONY: test
 test: ## all tests with the race detector, on real HDFS and with independent readers
 	$(call optional,deploy/hadoop/hdfs.sh start,tests on real HDFS)
+	$(call optional,deploy/hadoop/yarn.sh start,tests on real YARN)
 	$(call optional,deploy/hadoop/readers.sh,tests by independent readers)
 	@$(GO) build -o .tools/testsum ./.ci/testsum
 	$(GO) test -race -tags $(TAGS) -timeout $(TIMEOUT) -json $(PKGS) | .tools/testsum
@@ -101,8 +102,13 @@ hdfs: ## install and start a real HDFS on loopback: one NameNode, three DataNode
 	deploy/hadoop/hdfs.sh start
 
 .PHONY: hdfs-stop
-hdfs-stop: ## stop that HDFS
+hdfs-stop: ## stop that HDFS, and the YARN on it
+	deploy/hadoop/yarn.sh stop
 	deploy/hadoop/hdfs.sh stop
+
+.PHONY: yarn
+yarn: hdfs ## install and start a real YARN on that HDFS
+	deploy/hadoop/yarn.sh start
 
 .PHONY: readers
 readers: ## install the independent readers: PyIceberg, fastavro, DuckDB, Spark

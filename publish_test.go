@@ -15,7 +15,9 @@ import (
 var storeWriters = map[string]string{
 	"store.Publish":                               "the routine itself",
 	"demux/compact.stage.write":                   "merged data files keep the names of their run: a commit makes them visible",
+	"demux/engine/yarn.claim":                     "the claim of a task's result: a directory's rename decides who wins",
 	"demux.output.begin":                          "data files keep the names of their run: a commit makes them visible",
+	"demux.simulated.Rename":                      "passes on what others do, in a benchmark's store",
 	"demux.watched.Create":                        "passes on what others do, and counts what fails",
 	"demux.watched.Rename":                        "passes on what others do, too",
 	"demux.moveSink":                              "moves a sink file that is whole already",

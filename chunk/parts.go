@@ -124,11 +124,10 @@ func parseParts(raw []byte, blocks int) (parts []Part, err error) {
 // compressed, with a CRC-32C before it, in base64, as some readers take every value
 // of the metadata for UTF-8.
 func pack(raw []byte) (string, error) {
-	enc, err := NewEncoder()
+	enc, err := indexEncoder()
 	if err != nil {
 		return "", fmt.Errorf("create zstd encoder: %w", err)
 	}
-	defer enc.Close()
 	packed := enc.EncodeAll(raw, make([]byte, 4))
 	binary.LittleEndian.PutUint32(packed, CRC(packed[4:]))
 	return base64.StdEncoding.EncodeToString(packed), nil

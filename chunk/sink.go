@@ -405,6 +405,7 @@ func NewDecoder(maxLen int) (*zstd.Decoder, error) {
 
 var (
 	blockDecoder = sync.OnceValues(func() (*zstd.Decoder, error) { return NewDecoder(MaxBatchRaw) })
+	indexEncoder = sync.OnceValues(NewEncoder)
 	indexDecoder = sync.OnceValues(func() (*zstd.Decoder, error) { return NewDecoder(MaxIndex) })
 )
 

@@ -30,6 +30,19 @@ func (n Node) Text() string {
 	return n.y.Value
 }
 
+// Source is the value as YAML, to be parsed again elsewhere; "" where it was not
+// given.
+func (n Node) Source() string {
+	if n.y == nil {
+		return ""
+	}
+	text, err := yaml.Marshal(n.y)
+	if err != nil {
+		return "" // not possible of what was parsed
+	}
+	return string(text)
+}
+
 // Problemf makes a problem at the value, whose path goes before the message.
 // Where the value was not given, its place is that of what it is missing in,
 // if Get gave the node.

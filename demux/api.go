@@ -15,7 +15,7 @@ import (
 
 // API serves the runs, schedules and jobs of a scheduler:
 //
-//	GET  /v1/runs?limit=N   the newest reports, newest first
+//	GET  /v1/runs?limit=N   the newest reports, newest first; running: those that tasks are at work on
 //	POST /v1/runs           {"type": "…"}, ?type=… or nothing: run now; ?wait=true answers with the reports
 //	GET  /v1/schedules
 //	GET  /v1/jobs                   the jobs on tables: state, progress, last outcome, next time
@@ -51,7 +51,9 @@ func (a *API) list(c *gin.Context) {
 		rest.Refuse(c, http.StatusBadRequest, "limit: %q is not a number from 1 on", c.Query("limit"))
 		return
 	}
-	c.JSON(http.StatusOK, gin.H{"runs": a.scheduler.demux.history.newest(limit)})
+	c.JSON(http.StatusOK, gin.H{
+		"runs": a.scheduler.demux.history.newest(limit), "running": a.scheduler.demux.running.list(),
+	})
 }
 
 func (a *API) start(c *gin.Context) {

@@ -141,7 +141,7 @@ func (d *Demux) runSinks(ctx context.Context, dataType string, q *queue, rep *Re
 // moves each sink file away that is finished.
 func (d *Demux) runBacklog(ctx context.Context, t *table.Table, b *backlog, q *queue, rep *Report) error {
 	for {
-		p := b.plan(int64(d.cfg.RunBytes))
+		p, apart := d.plan(b)
 		if err := d.retire(ctx, rep, b, q, p.finished); err != nil {
 			return err
 		}
@@ -150,7 +150,11 @@ func (d *Demux) runBacklog(ctx context.Context, t *table.Table, b *backlog, q *q
 		}
 		r := &run{Demux: d, backlog: b, id: newRunID(t), table: t, plan: p, rep: rep}
 		failures := d.fs.failures(rep.Type)
-		next, err := r.do(ctx)
+		do := r.do
+		if apart {
+			do = r.spread
+		}
+		next, err := do(ctx)
 		if err != nil {
 			return d.failed(ctx, r, err, d.fs.failures(rep.Type) > failures)
 		}
@@ -161,6 +165,17 @@ func (d *Demux) runBacklog(ctx context.Context, t *table.Table, b *backlog, q *q
 			return errYield
 		}
 	}
+}
+
+// plan cuts a plan from the backlog; apart says that it is one for tasks.
+func (d *Demux) plan(b *backlog) (p *plan, apart bool) {
+	if d.engine != nil && b.isolation.calm() {
+		p := b.cut(d.tasks.bounds)
+		if len(p.tasks) > 0 && p.raw >= d.tasks.least {
+			return p, true
+		}
+	}
+	return b.plan(int64(d.cfg.RunBytes)), false
 }
 
 // newRunID makes the id of a run planned from t. It starts with the version

@@ -10,6 +10,7 @@ import (
 
 	"github.com/akupara/akupara/chunk"
 	"github.com/akupara/akupara/config"
+	"github.com/akupara/akupara/demux/engine/yarn"
 	"github.com/akupara/akupara/demux/parse"
 )
 
@@ -22,6 +23,10 @@ type Config struct {
 	// log: memory follows from it. What is left over goes into the next run,
 	// at once.
 	RunBytes config.Size `config:"run_bytes" min:"1MiB" max:"4GiB"`
+	// Engine is what runs are made by: this process, or a Hadoop cluster, of which
+	// Yarn tells.
+	Engine string      `config:"engine" oneof:"local|yarn"`
+	Yarn   yarn.Config `config:"yarn"`
 	// KeepArchive is the older name of retention.archive.
 	KeepArchive config.Duration `config:"keep_archive"`
 	// Retention says for how long data is kept, where a type says nothing else.
@@ -35,7 +40,15 @@ type Config struct {
 	// now, as far ahead of the time a record was read.
 	Oldest config.Duration `config:"oldest" min:"1h"`
 	Future config.Duration `config:"future" min:"1m"`
+
+	text string // of the section, for those who do its tasks elsewhere
 }
+
+// Engines by which runs are made.
+const (
+	engineLocal = "local"
+	engineYarn  = "yarn"
+)
 
 // TypeConfig says how one data type is parsed.
 type TypeConfig struct {
@@ -94,11 +107,13 @@ func (s *JobSchedule) UnmarshalText(text []byte) error {
 func DefaultConfig() Config {
 	c := Config{
 		RunBytes: 192 << 20,
+		Engine:   engineLocal,
 		Oldest:   config.Duration(50 * 365 * 24 * time.Hour),
 		Future:   config.Duration(24 * time.Hour),
 
 		RegroupAfter: config.Duration(48 * time.Hour),
 	}
+	c.Yarn.SetDefaults()
 	if err := c.Schedule.UnmarshalText([]byte("@every 1m")); err != nil {
 		panic(err) // our own constant
 	}
@@ -111,6 +126,12 @@ func (c *Config) Validate(n config.Node) config.Problems {
 	for _, f := range n.Get("types").Fields() {
 		if err := chunk.CheckType(f.Key); err != nil {
 			problems = append(problems, f.Value.Problemf("%v", err))
+		}
+	}
+	c.text = n.Source()
+	if c.Engine == engineYarn {
+		for _, p := range c.Yarn.Problems() {
+			problems = append(problems, n.Get("yarn").Problemf("%s", p))
 		}
 	}
 	problems = append(problems, checkJobs("demux.jobs", c.Jobs)...)

@@ -17,6 +17,8 @@ import (
 	"github.com/akupara/akupara/chunk"
 	"github.com/akupara/akupara/daemon"
 	"github.com/akupara/akupara/demux/compact"
+	"github.com/akupara/akupara/demux/engine"
+	"github.com/akupara/akupara/demux/engine/yarn"
 	"github.com/akupara/akupara/demux/jobs"
 	"github.com/akupara/akupara/demux/parse"
 	"github.com/akupara/akupara/demux/regroup"
@@ -55,6 +57,10 @@ type Demux struct {
 	history   history
 	states    states
 	told      told
+	running   running
+	// engine does the tasks of large runs; nil: runs are made in this process.
+	engine engine.Engine
+	tasks  taskBounds
 	// parser makes the parser of a type.
 	parser func(dataType string, now time.Time) (parse.Parser, error)
 }
@@ -71,6 +77,9 @@ func New(cfg Config, st store.FS, baseURI string, log *slog.Logger, reg promethe
 		looking: newLooks(), workers: newWorkers(),
 	}
 	d.parser = d.cfg.parser
+	if cfg.Engine == engineYarn {
+		d.spreadBy(&yarn.Engine{Config: cfg.Yarn, FS: d.fs, BaseURI: baseURI, Log: log, Args: []string{"mapper"}})
+	}
 	return d
 }
 

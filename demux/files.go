@@ -109,15 +109,12 @@ func (o *output) finish() error {
 
 // takeBack removes the files of a failed run; what is left expires.
 func (r *run) takeBack(ctx context.Context, files []table.DataFile) {
-	if !r.remove(ctx, files) {
-		r.orphaned.add(r.rep.Type)
-	}
+	r.removeFiles(ctx, r.rep.Type, files)
 }
 
-// remove takes back the data files of a run that is definitely not committed,
-// also when ctx is done, and reports whether all are gone. What it can't remove
-// is an orphan, which the job expire finds.
-func (r *run) remove(ctx context.Context, files []table.DataFile) (all bool) {
+// removeFiles takes back data files that are definitely not committed, also when ctx
+// is done. What it can't remove is an orphan, which the job expire finds.
+func (d *Demux) removeFiles(ctx context.Context, dataType string, files []table.DataFile) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), removeLimit)
 	defer cancel()
 	left := make([]error, len(files))
@@ -125,7 +122,7 @@ func (r *run) remove(ctx context.Context, files []table.DataFile) (all bool) {
 	g.SetLimit(filesAtOnce)
 	for i := range files {
 		g.Go(func() error {
-			left[i] = r.fs.Remove(ctx, files[i].Path)
+			left[i] = d.fs.Remove(ctx, files[i].Path)
 			return nil
 		})
 	}
@@ -137,8 +134,8 @@ func (r *run) remove(ctx context.Context, files []table.DataFile) (all bool) {
 		}
 	}
 	if n > 0 {
-		r.log.Warn("data files of a run that failed could not be removed; the job expire finds them",
-			"type", r.rep.Type, "files", n, "error", errors.Join(left[:min(len(left), 3)]...))
+		d.orphaned.add(dataType)
+		d.log.Warn("data files of a run that failed could not be removed; the job expire finds them",
+			"type", dataType, "files", n, "error", errors.Join(left[:min(len(left), 3)]...))
 	}
-	return n == 0
 }

@@ -80,7 +80,8 @@ func guard(do func() error) (err error) {
 // notInput reports whether the cause is known to be something other than what
 // the run took.
 func notInput(err error) bool {
-	return errors.Is(err, table.ErrConflict) || errors.Is(err, table.ErrUnknown) || errors.Is(err, table.ErrDamaged)
+	return errors.Is(err, table.ErrConflict) || errors.Is(err, table.ErrUnknown) || errors.Is(err, table.ErrDamaged) ||
+		errors.As(err, new(*engineError))
 }
 
 // note takes in that a run failed that took what took says, and reports whether
@@ -127,6 +128,9 @@ func (s *isolation) allows(at spot, taken int, suspect bool) bool {
 	}
 	return s.suspects[at] == nil && (s.limit == 0 || taken < s.limit)
 }
+
+// calm reports whether nothing has failed of late because of what was taken.
+func (s *isolation) calm() bool { return s.limit == 0 && len(s.suspects) == 0 }
 
 // committed takes in that a run went through.
 func (s *isolation) committed(took []spot) {

@@ -51,9 +51,11 @@ func mixed(rnd *rand.Rand, n int) (out []chunk.Chunk) {
 }
 
 // wholeTable reads all columns of all rows.
-func wholeTable(t *testing.T, st store.FS) (out []map[string]string) {
+func wholeTable(t *testing.T, st store.FS) []map[string]string { return wholeTableAt(t, st, baseURI) }
+
+func wholeTableAt(t *testing.T, st store.FS, uri string) (out []map[string]string) {
 	t.Helper()
-	tab, err := table.Open(t.Context(), st, baseURI, "app")
+	tab, err := table.Open(t.Context(), st, uri, "app")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -16,6 +16,8 @@ type backlog struct {
 	families  *families
 	past      *past
 	isolation *isolation
+	// here are chunks that no task of an engine is to take: this process does.
+	here map[spot]bool
 }
 
 func newBacklog(covered coverage.Set, s *isolation) *backlog {
@@ -65,6 +67,7 @@ type plan struct {
 	// finished are the files of which nothing is left to do: all of it is in
 	// the table, told or damaged.
 	finished []*sinkFile
+	raw      int64 // bytes of its blocks
 }
 
 func (p *plan) empty() bool { return len(p.tasks) == 0 && len(p.facts) == 0 }
@@ -111,20 +114,29 @@ const (
 // What is suspected of making runs fail is taken when nothing else is left, and
 // each alone.
 func (b *backlog) plan(maxRaw int64) *plan {
-	p := b.cut(maxRaw, false)
+	of := bounds{raw: maxRaw, spots: maxSpots, named: maxNamed}
+	p := b.cut(of)
 	if p.empty() && len(b.isolation.suspects) > 0 {
-		return b.cut(maxRaw, true)
+		of.suspect = true
+		return b.cut(of)
 	}
 	return p
 }
 
-// cut makes a plan of what is not suspected, or of one that is.
-func (b *backlog) cut(maxRaw int64, suspect bool) *plan {
+// bounds are what a plan may take.
+type bounds struct {
+	raw          int64
+	spots, named int
+	suspect      bool // one that is suspected, and nothing else
+	apart        bool // only chunks of which the indexes tell that all of it is new
+}
+
+// cut makes a plan.
+func (b *backlog) cut(of bounds) *plan {
 	p := &plan{}
 	streams := map[string]*taken{}
-	raw := int64(0)
 	for n, f := range b.files {
-		if len(p.spots) > 0 && min(n, p.unvouched) >= maxNamed {
+		if len(p.spots) > 0 && min(n, p.unvouched) >= of.named {
 			return p
 		}
 		finished := true
@@ -132,11 +144,11 @@ func (b *backlog) cut(maxRaw int64, suspect bool) *plan {
 			if f.faulty(i) || f.isDone(i) {
 				continue
 			}
-			if len(p.spots) > 0 && len(p.spots)+len(f.sink.Index.Blocks[i].Entries) > maxSpots {
+			if len(p.spots) > 0 && len(p.spots)+len(f.sink.Index.Blocks[i].Entries) > of.spots {
 				return p
 			}
 			before := len(p.spots)
-			want, left, rest := b.want(p, f, i, streams, suspect)
+			want, left, rest := b.want(p, f, i, streams, of)
 			if left {
 				finished = false
 			}
@@ -144,14 +156,14 @@ func (b *backlog) cut(maxRaw int64, suspect bool) *plan {
 				continue
 			}
 			blk := &f.sink.Index.Blocks[i]
-			if len(p.tasks) > 0 && raw+int64(blk.RawLen) > maxRaw {
+			if len(p.tasks) > 0 && p.raw+int64(blk.RawLen) > of.raw {
 				// Of the block, its facts alone are taken.
 				p.spots = append(p.spots[:before], slices.DeleteFunc(p.spots[before:], func(at spot) bool {
 					return blk.Entries[at.chunk].Kind == chunk.Data
 				})...)
 				return p
 			}
-			raw += int64(blk.RawLen)
+			p.raw += int64(blk.RawLen)
 			p.tasks = append(p.tasks, task{file: f, block: i, want: want, rest: rest})
 		}
 		if finished {
@@ -165,7 +177,7 @@ func (b *backlog) cut(maxRaw int64, suspect bool) *plan {
 // none. The block's facts go to the plan. left reports whether something of the
 // block is not known to be in the table yet, by this block or by another that
 // repeats it; rest whether some of it is not taken, though it might have been.
-func (b *backlog) want(p *plan, f *sinkFile, block int, streams map[string]*taken, suspect bool) (want []bool, left, rest bool) {
+func (b *backlog) want(p *plan, f *sinkFile, block int, streams map[string]*taken, of bounds) (want []bool, left, rest bool) {
 	entries := f.sink.Index.Blocks[block].Entries
 	for j := range entries {
 		e := &entries[j]
@@ -178,7 +190,7 @@ func (b *backlog) want(p *plan, f *sinkFile, block int, streams map[string]*take
 			continue
 		}
 		left = true
-		if !b.isolation.allows(at, len(p.spots), suspect) {
+		if !b.isolation.allows(at, len(p.spots), of.suspect) {
 			rest = true
 			continue
 		}
@@ -197,8 +209,13 @@ func (b *backlog) want(p *plan, f *sinkFile, block int, streams map[string]*take
 		if overlaps && s.twice(sum) {
 			continue
 		}
+		known := overlaps || b.families.contested(e.Stream) || b.families.overlaps(e.Stream, e.Range())
+		if of.apart && (known || b.here[at]) {
+			rest = true
+			continue
+		}
 		s.add(sum)
-		if len(s.sums) > coverage.MaxSums || overlaps || b.families.contested(e.Stream) || b.families.overlaps(e.Stream, e.Range()) {
+		if known || len(s.sums) > coverage.MaxSums {
 			p.unvouched++
 		}
 		if want == nil {

@@ -13,6 +13,7 @@ import (
 	"github.com/akupara/akupara/demux/coverage"
 	"github.com/akupara/akupara/demux/parse"
 	"github.com/akupara/akupara/demux/rows"
+	"github.com/akupara/akupara/demux/schema"
 	"github.com/akupara/akupara/demux/table"
 	"github.com/akupara/akupara/store"
 )
@@ -57,20 +58,14 @@ func (r *run) do(ctx context.Context) (*table.Table, error) {
 		return nil, err
 	}
 	r.stage = writing
-	for i := range r.plan.facts {
-		f := &r.plan.facts[i]
-		r.stream(f.Stream, f.Host, f.Source, "").Tell(f.Kind, f.Range())
-	}
-	delta := r.families.delta
-	if len(delta) == 0 {
-		return r.table, nil // all that was planned turned out to be damaged, or repeated
-	}
-	for _, s := range delta {
-		s.Seen = now.Truncate(time.Second)
-		if b.Len() == 0 {
+	if b.Len() == 0 {
+		for _, s := range r.families.delta {
 			// No data file tells of bytes that are no record: blank lines.
 			s.Dropped = s.Dropped.AddAll(s.Ranges)
 		}
+	}
+	if r.tellFacts(now); len(r.families.delta) == 0 {
+		return r.table, nil // all that was planned turned out to be damaged, or repeated
 	}
 	columns := r.table.PlanColumns(b.Columns())
 	var files []table.DataFile
@@ -86,9 +81,25 @@ func (r *run) do(ctx context.Context) (*table.Table, error) {
 	r.records, r.failed = int64(b.Len()), b.Failed()
 	// A commit waits for the store, mostly: others may have rows meanwhile.
 	r.worker.done()
+	return r.commit(ctx, r.table, columns, files)
+}
+
+// tellFacts adds the plan's facts to what the run's streams are said to be.
+func (r *run) tellFacts(now time.Time) {
+	for i := range r.plan.facts {
+		f := &r.plan.facts[i]
+		r.stream(f.Stream, f.Host, f.Source, "").Tell(f.Kind, f.Range())
+	}
+	for _, s := range r.families.delta {
+		s.Seen = now.Truncate(time.Second)
+	}
+}
+
+// commit commits the run's files on top of t, and takes them back where that fails.
+func (r *run) commit(ctx context.Context, t *table.Table, columns []schema.Column, files []table.DataFile) (*table.Table, error) {
 	r.stage = committing
-	next, err := r.table.Commit(ctx, table.Commit{
-		RunID: r.id, Columns: columns, Files: files, Delta: delta, Known: r.families.known, Sinks: r.sinks(),
+	next, err := t.Commit(ctx, table.Commit{
+		RunID: r.id, Columns: columns, Files: files, Delta: r.families.delta, Known: r.families.known, Sinks: r.sinks(),
 		Summary: map[string]string{
 			"akupara.parse-errors": strconv.FormatInt(r.failed, 10),
 			"akupara.raw-bytes":    strconv.FormatInt(r.bytes, 10),

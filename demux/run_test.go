@@ -5,9 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
-	"log/slog"
 	"maps"
 	"math/rand/v2"
 	"os/exec"
@@ -36,9 +34,13 @@ func testDemux(t testing.TB, st store.FS, change func(*Config)) *Demux {
 	if change != nil {
 		change(&cfg)
 	}
-	d := New(cfg, st, baseURI, slog.New(slog.NewTextHandler(io.Discard, nil)), prometheus.NewRegistry())
+	d := newDemux(cfg, st, baseURI)
 	d.partWeight = 2000 // all but the smallest runs have several parts
 	return d
+}
+
+func newDemux(cfg Config, st store.FS, uri string) *Demux {
+	return New(cfg, st, uri, quiet, prometheus.NewRegistry())
 }
 
 func testStore(t testing.TB) store.FS {

@@ -103,6 +103,14 @@ func (b *Builder) ResetTo(o Options) {
 		b.add(key, b.newColumn(c.Name, c.Type))
 	}
 	b.declare()
+	for _, c := range o.Begun {
+		key := schema.Fold(c.Name)
+		if _, taken := b.byName[key]; !taken {
+			begun := b.newColumn(c.Name, c.Type)
+			begun.fixed = false
+			b.add(key, begun)
+		}
+	}
 }
 
 // newColumn makes a column of a type that does not widen; of none, one that may.

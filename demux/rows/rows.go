@@ -29,6 +29,9 @@ type Options struct {
 	// the text does not say more. It is used by one Builder alone: NewTime makes
 	// one, and may be nil where no column is a Timestamp.
 	NewTime func() func(text []byte) (micros int64, exact, ok bool)
+	// Begun are columns that the table does not have, as wide as others have found
+	// that they must be. They may widen still.
+	Begun []schema.Column
 	// MaxColumns bounds the columns of the table, the common ones included;
 	// keys beyond it go to attributes. 0 means schema.MaxColumns.
 	MaxColumns int

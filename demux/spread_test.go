@@ -1,0 +1,226 @@
+package demux
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/akupara/akupara/chunk"
+	"github.com/akupara/akupara/demux/engine"
+	"github.com/akupara/akupara/demux/rows/rowstest"
+	"github.com/akupara/akupara/demux/table"
+	"github.com/akupara/akupara/store"
+	"github.com/akupara/akupara/store/storetest"
+)
+
+// jsonLines is a config as it comes from a file: tasks get its text.
+func jsonLines(c *Config) {
+	*c, _ = configOf("types: {app: {parser: json}}")
+}
+
+var quiet = slog.New(slog.NewTextHandler(io.Discard, nil))
+
+// tasked makes a Demux whose runs are done by tasks, of about so many bytes.
+func tasked(t testing.TB, st store.FS, of int64, e engine.Engine) *Demux {
+	t.Helper()
+	d := testDemux(t, st, jsonLines)
+	d.spreadBy(e)
+	d.tasks.least, d.tasks.of = 1, of
+	return d
+}
+
+func localEngine(st store.FS) engine.Local { return engine.Local{Doers: Doers(st, baseURI, quiet)} }
+
+// everyRow is the text of each row by its stream and offset, whatever files they are in.
+func everyRow(t *testing.T, st store.FS) map[string]string { return rowsOf(t, st, baseURI) }
+
+func rowsOf(t *testing.T, st store.FS, uri string) map[string]string {
+	t.Helper()
+	out := map[string]string{}
+	for _, r := range wholeTableAt(t, st, uri) {
+		var text []string
+		for _, name := range slices.Sorted(maps.Keys(r)) {
+			if v := r[name]; v != rowstest.Null && v != "" {
+				text = append(text, name+"="+v)
+			}
+		}
+		key := r["stream"] + "@" + r["seq"]
+		if out[key] != "" {
+			t.Errorf("row %s is there twice", key)
+		}
+		out[key] = strings.Join(text, " ")
+	}
+	return out
+}
+
+func TestRunsByTasksMakeTheSameRows(t *testing.T) {
+	seed := rand.Uint64()
+	t.Logf("seed %d", seed)
+	rnd := rand.New(rand.NewPCG(seed, 1))
+	here, there := testStore(t), testStore(t)
+	all := mixed(rnd, 480)
+	for i := range all {
+		all[i].Body = bytes.ReplaceAll(all[i].Body, []byte("Late"), []byte("Lata"))
+	}
+	for range 3 { // the second and third time the table has columns
+		for range 4 {
+			n := len(all) / 12
+			chunks := all[:n]
+			all = all[n:]
+			for _, st := range []store.FS{here, there} {
+				publish(t, st, chunks[:15], chunks[15:])
+			}
+		}
+		if _, err := testDemux(t, here, jsonLines).RunType(t.Context(), "app"); err != nil {
+			t.Fatal(err)
+		}
+		rep, err := tasked(t, there, 5000, localEngine(there)).RunType(t.Context(), "app")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if rep.Archived != 4 {
+			t.Errorf("%d sink files are archived, want 4", rep.Archived)
+		}
+	}
+	got, want := everyRow(t, there), everyRow(t, here)
+	for key := range want {
+		if got[key] != want[key] {
+			t.Errorf("row %s is\n%s, want\n%s", key, got[key], want[key])
+		}
+	}
+	if len(got) != len(want) {
+		t.Errorf("%d rows, want %d", len(got), len(want))
+	}
+	for _, st := range []store.FS{here, there} {
+		if left := storetest.Tree(t, st, store.Raw); len(left) > 0 {
+			t.Errorf("left in raw/: %v", left)
+		}
+	}
+}
+
+// flaky is an engine some of whose attempts come to nothing.
+type flaky struct {
+	engine.Local
+	fail  func(task int) bool
+	mu    sync.Mutex
+	tasks int
+	left  []json.RawMessage // results of attempts that nobody waited for
+}
+
+func (f *flaky) Run(ctx context.Context, w engine.Work, done func(int)) ([]json.RawMessage, error) {
+	twice := w
+	twice.Name += "x"
+	results, err := f.Local.Run(ctx, w, done)
+	if err != nil {
+		return results, err
+	}
+	again, err := f.Local.Run(ctx, twice, done) // each task has a second attempt beside the first
+	if err != nil {
+		return results, err
+	}
+	f.left = append(f.left, again...)
+	f.tasks += len(w.Tasks)
+	for i := range w.Tasks {
+		if f.fail != nil && f.fail(i) {
+			return results, errors.New("the cluster is away")
+		}
+	}
+	return results, nil
+}
+
+func TestFurtherAttemptsOfTasksMakeNothingDouble(t *testing.T) {
+	st := testStore(t)
+	for i := range int64(6) {
+		publish(t, st, []chunk.Chunk{lines("a", i*20*lineLen, 20)})
+	}
+	broken := true
+	e := &flaky{Local: localEngine(st), fail: func(i int) bool { return broken && i == 3 }}
+	d := tasked(t, st, 300, e)
+	if rep, err := d.RunType(t.Context(), "app"); err == nil || rep.Commits > 0 {
+		t.Fatalf("%d commits, %v; want the engine's error", rep.Commits, err)
+	}
+	if rows := tableRows(t, st); len(rows) > 0 {
+		t.Fatalf("%d rows of a run that failed", len(rows))
+	}
+	broken = false
+	if _, err := d.RunType(t.Context(), "app"); err != nil {
+		t.Fatal(err)
+	}
+	if rows := tableRows(t, st); len(rows) != 120 {
+		t.Errorf("%d rows, want 120", len(rows))
+	}
+	if e.tasks < 12 || len(e.left) != e.tasks {
+		t.Errorf("%d tasks, %d second attempts; want 6 of each, twice", e.tasks, len(e.left))
+	}
+	// The files of second attempts are orphans until they are discarded, or swept.
+	doer := e.Doers[kindRun]
+	for _, r := range e.left {
+		doer.Discard(t.Context(), r)
+	}
+	tab, err := table.Open(t.Context(), st, baseURI, "app")
+	if err != nil {
+		t.Fatal(err)
+	}
+	files, err := tab.Files(t.Context(), nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var data []string
+	for _, p := range storetest.Tree(t, st, "tables/app/data") {
+		if strings.HasSuffix(p, ".parquet") {
+			data = append(data, p)
+		}
+	}
+	if len(data) != len(files) {
+		t.Errorf("%d data files in the store, the table has %d", len(data), len(files))
+	}
+}
+
+func TestWhatTasksCannotTakeIsTakenHere(t *testing.T) {
+	st := testStore(t)
+	publish(t, st, []chunk.Chunk{lines("a", 0, 20)})
+	if _, err := testDemux(t, st, nil).RunType(t.Context(), "app"); err != nil {
+		t.Fatal(err)
+	}
+	other := lines("a", 10*lineLen, 20) // what differs is rows of a fork
+	copy(other.Body, "A")
+	publish(t, st, []chunk.Chunk{lines("b", 0, 20), other}, []chunk.Chunk{lines("c", 0, 20)})
+	bad := publish(t, st, []chunk.Chunk{lines("d", 0, 20)}, []chunk.Chunk{lines("e", 0, 20)})
+	damage(t, st, bad)
+	d := tasked(t, st, 300, localEngine(st))
+	rep, err := d.RunType(t.Context(), "app")
+	if err != nil {
+		t.Fatal(err)
+	}
+	byStream := map[string]int{}
+	for _, r := range tableRows(t, st) {
+		byStream[r.Stream]++
+	}
+	if got, want := fmt.Sprint(byStream), "map[a:30 a~1:1 b:20 c:20 d:20]"; got != want {
+		t.Errorf("rows %s, want %s", got, want)
+	}
+	if rep.Quarantined != 1 || rep.Forks != 1 {
+		t.Errorf("%d files in quarantine, %d forks; want 1 of each", rep.Quarantined, rep.Forks)
+	}
+}
+
+// damage flips a byte of a sink file's last block.
+func damage(t *testing.T, st store.FS, p string) {
+	t.Helper()
+	data := storetest.Get(t, st, p)
+	data[len(data)-30] ^= 1
+	if err := st.Remove(t.Context(), p); err != nil {
+		t.Fatal(err)
+	}
+	storetest.Put(t, st, p, data)
+}

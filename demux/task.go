@@ -1,0 +1,406 @@
+package demux
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/akupara/akupara/chunk"
+	"github.com/akupara/akupara/config"
+	"github.com/akupara/akupara/demux/coverage"
+	"github.com/akupara/akupara/demux/engine"
+	"github.com/akupara/akupara/demux/parse"
+	"github.com/akupara/akupara/demux/schema"
+	"github.com/akupara/akupara/demux/table"
+	"github.com/akupara/akupara/store"
+)
+
+// kindRun is the kind of the tasks of runs.
+const kindRun = "run"
+
+// Doers returns who does the tasks that a Demux on the store would plan, on whatever
+// machine.
+func Doers(st store.FS, baseURI string, log *slog.Logger) map[string]engine.Doer {
+	return map[string]engine.Doer{kindRun: runDoer{st, baseURI, log}}
+}
+
+// runShared is what the tasks of a run share.
+type runShared struct {
+	Config  string          `json:"config"` // the section demux, as it was written
+	Type    string          `json:"type"`
+	Run     string          `json:"run"`
+	Now     time.Time       `json:"now"`
+	Table   []schema.Column `json:"table"` // its columns
+	Keys    schema.Keys     `json:"keys"`
+	Columns []schema.Column `json:"columns"` // that it will have, as far as is known
+}
+
+// runTask is a part of a run's plan: chunks of which all is new.
+type runTask struct {
+	Sinks []taskSink `json:"sinks"`
+}
+
+type taskSink struct {
+	Path   string      `json:"path"`
+	CRC    uint32      `json:"crc"`
+	Blocks []taskBlock `json:"blocks"`
+}
+
+// taskBlock names the chunks of a block by pairs of numbers: from, and up to.
+type taskBlock struct {
+	N      int   `json:"n"`
+	Chunks []int `json:"chunks"`
+}
+
+// runResult is what came of a runTask: all of its chunks became rows, of which it
+// does not say something else.
+type runResult struct {
+	// Wants are columns that Columns lacks, or has with a narrower type. Then there
+	// are no files.
+	Wants   []schema.Column         `json:"wants,omitempty"`
+	Files   []table.DataFile        `json:"files,omitempty"`
+	Records int64                   `json:"records,omitempty"`
+	Failed  int64                   `json:"failed,omitempty"`  // rows with a parse_error
+	Left    []taskChunk             `json:"left,omitempty"`    // chunks that did not become rows
+	Cut     []taskChunk             `json:"cut,omitempty"`     // of which the beginning did
+	Damaged []taskChunk             `json:"damaged,omitempty"` // blocks
+	Blank   map[string]chunk.Ranges `json:"blank,omitempty"`   // of streams of which no file tells
+}
+
+// taskChunk says something of a chunk of a task.
+type taskChunk struct {
+	Sink  int `json:"sink"` // of the task
+	Block int `json:"block"`
+	Chunk int `json:"chunk"`
+	// Last and CRC are of what became rows of it, where that is not all.
+	Last   int64  `json:"last,omitempty"`
+	CRC    uint32 `json:"crc,omitempty"`
+	Reason string `json:"reason,omitempty"`
+}
+
+// runDoer does the tasks of runs.
+type runDoer struct {
+	fs      store.FS
+	baseURI string
+	log     *slog.Logger
+}
+
+// Do implements engine.Doer.
+func (x runDoer) Do(ctx context.Context, shared, task json.RawMessage) (json.RawMessage, error) {
+	m := &mapping{}
+	if err := json.Unmarshal(shared, &m.shared); err != nil {
+		return nil, fmt.Errorf("read what the tasks share: %w", err)
+	}
+	if err := json.Unmarshal(task, &m.task); err != nil {
+		return nil, fmt.Errorf("read task: %w", err)
+	}
+	cfg, err := configOf(m.shared.Config)
+	if err != nil {
+		return nil, err
+	}
+	m.Demux = New(cfg, x.fs, x.baseURI, x.log, prometheus.NewRegistry())
+	if err := m.do(ctx); err != nil {
+		m.Demux.removeFiles(ctx, m.shared.Type, m.result.Files)
+		return nil, err
+	}
+	return json.Marshal(&m.result)
+}
+
+// Discard implements engine.Doer.
+func (x runDoer) Discard(ctx context.Context, result json.RawMessage) {
+	var r runResult
+	if json.Unmarshal(result, &r) == nil {
+		New(DefaultConfig(), x.fs, x.baseURI, x.log, prometheus.NewRegistry()).removeFiles(ctx, "", r.Files)
+	}
+}
+
+// configOf decodes a section demux.
+func configOf(text string) (Config, error) {
+	c := DefaultConfig()
+	n, problems := config.Parse("the task's config", []byte(text))
+	if len(problems) == 0 && n.Given() {
+		problems = config.Decode(n, &c)
+	}
+	return c, problems.Err()
+}
+
+// mapping is one runTask being done: rows in memory, written whenever they are many.
+type mapping struct {
+	*Demux
+	shared runShared
+	task   runTask
+	result runResult
+
+	backlog *backlog
+	sinks   []*sinkFile // as in the task; nil where one can't be read
+	left    map[spot]string
+	rounds  int
+}
+
+// maxFailures is of how many chunks a task finds out that they can't be parsed,
+// before it leaves all others, too.
+const maxFailures = 16
+
+func (m *mapping) do(ctx context.Context) error {
+	m.left = map[spot]string{}
+	m.backlog = newBacklog(coverage.Set{}, &isolation{})
+	for i := range m.task.Sinks {
+		f, err := m.open(ctx, &m.task.Sinks[i])
+		if err != nil {
+			return err
+		}
+		m.sinks = append(m.sinks, f)
+		if f != nil {
+			m.backlog.files = append(m.backlog.files, f)
+		}
+	}
+	for failures := 0; failures < maxFailures; {
+		p := m.plan()
+		if len(p.tasks) == 0 {
+			break
+		}
+		took, err := m.round(ctx, p)
+		var input *inputError
+		switch {
+		case errors.As(err, &input) && input.at != nil:
+			m.left[*input.at] = err.Error()
+			failures++
+		case errors.As(err, new(*panicked)):
+			m.log.Error("a task met a fault of the program; the rest of it is left", "type", m.shared.Type, "error", err)
+			failures = maxFailures
+		case err != nil:
+			return err
+		case !took:
+			failures = maxFailures // the rest is not for tasks
+		}
+	}
+	m.tellRest()
+	return nil
+}
+
+// open opens a sink file of the task. One that can't be read is left: whoever planned
+// the run knows what to do with it.
+func (m *mapping) open(ctx context.Context, s *taskSink) (*sinkFile, error) {
+	f, err := openSink(ctx, m.fs, s.Path)
+	if err == nil {
+		err = misplaced(f, m.shared.Type)
+	}
+	if err == nil && f.crc() != s.CRC {
+		err = errors.New("it is another file than the one that was planned")
+	}
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
+	if err != nil {
+		m.log.Warn("a sink file is left out of a task", "file", s.Path, "error", err)
+		return nil, nil
+	}
+	return f, nil
+}
+
+// each calls do with the chunks of the task that are in readable files.
+func (m *mapping) each(do func(f *sinkFile, at taskChunk, e *chunk.Entry)) {
+	for i := range m.task.Sinks {
+		f := m.sinks[i]
+		for _, blk := range m.task.Sinks[i].Blocks {
+			for n := range blk.numbers() {
+				if f == nil {
+					do(nil, taskChunk{Sink: i, Block: blk.N, Chunk: n}, nil)
+				} else if e := f.entry(blk.N, n); e != nil {
+					do(f, taskChunk{Sink: i, Block: blk.N, Chunk: n}, e)
+				}
+			}
+		}
+	}
+}
+
+// numbers are those of the block's chunks that the task is about.
+func (b *taskBlock) numbers() func(yield func(int) bool) {
+	return func(yield func(int) bool) {
+		for i := 0; i+1 < len(b.Chunks); i += 2 {
+			for n := b.Chunks[i]; n < b.Chunks[i+1] && n <= chunk.MaxBatchChunks; n++ {
+				if !yield(n) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// plan is what is left to be done of the task.
+func (m *mapping) plan() *plan {
+	p := &plan{}
+	m.each(func(f *sinkFile, at taskChunk, e *chunk.Entry) {
+		if f == nil || f.faulty(at.Block) || m.left[f.spot(at)] != "" || m.backlog.families.overlaps(e.Stream, e.Range()) {
+			return
+		}
+		if n := len(p.tasks); n == 0 || p.tasks[n-1].file != f || p.tasks[n-1].block != at.Block {
+			// What is left of a block is the planner's to know.
+			p.tasks = append(p.tasks, task{file: f, block: at.Block, rest: true, want: make([]bool, len(f.sink.Index.Blocks[at.Block].Entries))})
+		}
+		p.tasks[len(p.tasks)-1].want[at.Chunk] = true
+	})
+	return p
+}
+
+func (f *sinkFile) spot(at taskChunk) spot { return spot{f.path, int32(at.Block), int32(at.Chunk)} }
+
+// round makes rows of what fits into memory, and writes them. took reports whether
+// that was anything.
+func (m *mapping) round(ctx context.Context, p *plan) (took bool, err error) {
+	m.rounds++
+	r := &run{
+		Demux: m.Demux, backlog: m.backlog, plan: p, rep: &Report{Type: m.shared.Type},
+		id: fmt.Sprintf("%s-%s", m.shared.Run, newID()),
+	}
+	defer func() { m.backlog.families.delta = coverage.Set{} }()
+	if r.worker, err = m.workers.take(ctx); err != nil {
+		return false, err
+	}
+	defer r.worker.done()
+	r.newParser = func() (parse.Parser, error) { return m.parser(m.shared.Type, m.shared.Now) }
+	parser, err := r.newParser()
+	if err != nil {
+		return false, err
+	}
+	options := m.rowOptions(m.shared.Type, m.shared.Table, m.shared.Keys)
+	options.Begun = m.shared.Columns[min(len(m.shared.Table), len(m.shared.Columns)):]
+	b := r.worker.begin(options)
+	if err := r.parse(ctx, parser, b); err != nil {
+		r.worker.broken = true
+		var file *fileError
+		if errors.As(err, &file) && ctx.Err() == nil {
+			return true, m.drop(file)
+		}
+		return false, err
+	}
+	m.want(b.Columns())
+	if len(m.result.Wants) == 0 {
+		var files []table.DataFile
+		err := guard(func() (err error) {
+			files, err = r.write(ctx, b, m.shared.Columns)
+			return err
+		})
+		if err != nil {
+			r.worker.broken = true
+			m.removeFiles(ctx, m.shared.Type, files)
+			return false, err
+		}
+		m.result.Files = append(m.result.Files, files...)
+		m.result.Records += int64(b.Len())
+		m.result.Failed += b.Failed()
+	}
+	for id, st := range m.backlog.families.delta {
+		took = took || len(st.Ranges) > 0
+		if b.Len() == 0 && len(st.Ranges) > 0 {
+			if m.result.Blank == nil {
+				m.result.Blank = map[string]chunk.Ranges{}
+			}
+			m.result.Blank[id] = m.result.Blank[id].AddAll(st.Ranges)
+		}
+	}
+	m.backlog.families.commit()
+	return took, nil
+}
+
+// drop leaves a file that can't be read.
+func (m *mapping) drop(file *fileError) error {
+	for i, f := range m.sinks {
+		if f != nil && f.path == file.path {
+			m.log.Warn("a sink file is left out of a task", "file", f.path, "error", file.err)
+			m.sinks[i] = nil
+			return nil
+		}
+	}
+	return file
+}
+
+// want notes which columns the rows need that the table will not have.
+func (m *mapping) want(columns []schema.Column) {
+	for _, c := range columns {
+		i := slices.IndexFunc(m.shared.Columns, func(o schema.Column) bool { return schema.Fold(o.Name) == schema.Fold(c.Name) })
+		if i >= 0 && (i < len(m.shared.Table) || m.shared.Columns[i].Type == c.Type) {
+			continue
+		}
+		m.result.Wants = widen(m.result.Wants, []schema.Column{c})
+	}
+}
+
+// tellRest says what of the task did not become rows.
+func (m *mapping) tellRest() {
+	covered := m.backlog.families.covered
+	m.each(func(f *sinkFile, at taskChunk, e *chunk.Entry) {
+		switch {
+		case f == nil:
+			m.result.Left = append(m.result.Left, at)
+			return
+		case f.faulty(at.Block):
+			if n := len(m.result.Damaged); n == 0 || m.result.Damaged[n-1].Sink != at.Sink || m.result.Damaged[n-1].Block != at.Block {
+				at.Chunk, at.Reason = -1, f.reason(at.Block)
+				m.result.Damaged = append(m.result.Damaged, at)
+			}
+			return
+		}
+		st := covered[e.Stream]
+		switch {
+		case st != nil && st.Ranges.Contains(e.Range()):
+		case st != nil && st.Ranges.Overlaps(e.Range()):
+			for _, s := range st.Sums {
+				if s.First == e.First && s.Last < e.Last {
+					at.Last, at.CRC = s.Last, s.CRC
+				}
+			}
+			m.result.Cut = append(m.result.Cut, at)
+		default:
+			at.Reason = m.left[f.spot(at)]
+			m.result.Left = append(m.result.Left, at)
+		}
+	})
+}
+
+// reason is what is wrong with a block.
+func (f *sinkFile) reason(block int) string {
+	for _, x := range f.faults {
+		if x.Block == block && x.Chunk < 0 {
+			return x.Reason
+		}
+	}
+	return ""
+}
+
+// widen adds columns to others; those of one name become as wide as both.
+func widen(to, columns []schema.Column) []schema.Column {
+	for _, c := range columns {
+		i := slices.IndexFunc(to, func(o schema.Column) bool { return schema.Fold(o.Name) == schema.Fold(c.Name) })
+		switch {
+		case i < 0:
+			to = append(to, schema.Column{Name: c.Name, Type: c.Type, Doc: c.Doc})
+		case to[i].Type == c.Type, to[i].Name != c.Name: // what is spelled otherwise goes to attributes
+		case numbers(to[i].Type) && numbers(c.Type):
+			to[i].Type = schema.Double
+		default:
+			to[i].Type = schema.String
+		}
+	}
+	return to
+}
+
+func numbers(t schema.Type) bool { return t == schema.Long || t == schema.Double }
+
+// marshal makes JSON of a value of ours.
+func marshal(v any) json.RawMessage {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(v); err != nil {
+		panic(err) // it has no value that JSON has not
+	}
+	return bytes.TrimSpace(b.Bytes())
+}
