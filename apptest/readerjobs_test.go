@@ -238,6 +238,17 @@ func TestAllReadersAgreeAfterEachJob(t *testing.T) {
 	job("expire")
 	expireAll(t, s.storeURI, "app")
 	agree("expiry", young, true)
+	took := before["took"]
+	mustAkupara(t, "table", "rename", "app", "took", "duration", "--config", s.config)
+	mustAkupara(t, "table", "drop", "app", "late", "--yes", "--config", s.config)
+	agree("a column was renamed, and one dropped", young, false)
+	if got := before["duration"]; !reflect.DeepEqual(got, took) || before["took"] != nil || before["late"] != nil {
+		t.Errorf("the renamed column has %v, want %v; the old names have %v, %v", got, took, before["took"], before["late"])
+	}
+	sendYoung("b", 100, 3)
+	agree("a run with renamed keys", young, false)
+	job("compact")
+	agree("compaction across the renaming", young, true)
 }
 
 // look asks the program itself, in the form that a reader answers in.
