@@ -118,21 +118,9 @@ func (m *Merger) copyGroup(ctx context.Context, in *input) (last int64, err erro
 
 // nulls writes a leaf of n rows without a value.
 func (m *Merger) nulls(l *leaf, n int) {
-	switch {
-	case l.isMap:
-		t := m.w.Texts(l.bounded, l.bloom)
-		for range n {
-			t.Level(0, 0)
-		}
-		t.End()
-	case l.col.Type == schema.String:
-		t := m.w.Texts(l.bounded, l.bloom)
-		t.Nulls(n)
-		t.End()
-	default:
-		m.def = appendSame(m.def[:0], 0, n)
-		m.numbers(l, n, nil, m.def)
-	}
+	t := m.w.Splice(l.bounded, false, l.bloom)
+	t.Nulls(n)
+	t.End()
 }
 
 // jump goes on with the times at the input's position.

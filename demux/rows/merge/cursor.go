@@ -1,6 +1,7 @@
 package merge
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -42,6 +43,7 @@ type cursor struct {
 	ids     []int32 // of strs in the output's dictionary, plus one
 	idsOf   int     // the output's leaf
 	hashed  []uint64
+	nums    []uint64
 }
 
 func (c *cursor) start(m *Merger, in *input, leaf int, typ schema.Type, isMap bool) {
@@ -131,6 +133,9 @@ func (c *cursor) skip(n int) error {
 func (c *cursor) levelsOf(n int) int {
 	if c.vals.Rep == nil {
 		return c.level + n
+	}
+	if n == c.rows {
+		return c.vals.N
 	}
 	for i := c.level + 1; i < c.vals.N; i++ {
 		if c.vals.Rep[i] == 0 {
@@ -348,16 +353,15 @@ func (c *cursor) appendNumbers(vals []uint64, data []byte) []uint64 {
 	return vals
 }
 
-// texts gives the next n rows to t.
-func (c *cursor) texts(t *parquetfile.Texts, n int) error {
+// stepRows are given to a Splice at a time, where it may have to give a dictionary
+// up.
+const stepRows = 4096
+
+// give gives the next n rows to t: pages as they are, where all of their rows come
+// next.
+func (c *cursor) give(t *parquetfile.Splice, n int) error {
 	if c.leaf < 0 {
-		if !c.isMap {
-			t.Nulls(n)
-			return nil
-		}
-		for range n {
-			t.Level(0, 0)
-		}
+		t.Nulls(n)
 		return nil
 	}
 	for n > 0 {
@@ -365,19 +369,24 @@ func (c *cursor) texts(t *parquetfile.Texts, n int) error {
 			if err := c.nextPage(); err != nil {
 				return err
 			}
-			if !c.isMap && c.page.Values <= n && t.Takes(&c.page, c.maxRep, c.maxDef) {
-				n -= c.page.Values
-				if err := c.copy(t); err != nil {
-					return err
-				}
-				continue
+			copied, err := false, error(nil)
+			if !c.isMap && c.page.Values <= n && c.in.f.Sealed {
+				copied, err = c.copy(t)
 			}
-			if err := c.decode(); err != nil {
+			if err == nil && !copied {
+				err = c.decode()
+			}
+			if err != nil {
 				return err
 			}
+			if copied {
+				n -= c.page.Values
+				c.rows = 0
+				continue
+			}
 		}
-		k := min(n, c.rows)
-		if err := c.some(t, c.levelsOf(k)); err != nil {
+		k := min(n, c.rows, stepRows)
+		if err := c.some(t, k); err != nil {
 			return err
 		}
 		c.rows -= k
@@ -386,62 +395,113 @@ func (c *cursor) texts(t *parquetfile.Texts, n int) error {
 	return nil
 }
 
-// copy gives a whole page to t.
-func (c *cursor) copy(t *parquetfile.Texts) error {
-	if t.Looks() {
-		if err := c.decode(); err != nil {
-			return err
+// copy gives the whole page to t, if t takes it as it is.
+func (c *cursor) copy(t *parquetfile.Splice) (bool, error) {
+	switch {
+	case t.Copies(&c.page, c.maxRep, c.maxDef):
+		if t.Looks(&c.page) {
+			if err := c.decode(); err != nil {
+				return false, err
+			}
 		}
+		return true, t.CopyPlain(&c.page, &c.vals)
+	case c.wholly() && t.CopiesIndexes(&c.page, c.maxRep, c.maxDef):
+		c.begin()
+		same := true
+		for i := range c.ids {
+			c.enter(t, i)
+			same = same && c.ids[i] == int32(i)+1
+		}
+		if same {
+			t.CopyIndexes(&c.page)
+		}
+		return same, nil
 	}
-	c.rows = 0
-	return t.Copy(&c.page, &c.vals)
+	return false, nil
 }
 
-// some gives the levels of the page up to end to t.
-func (c *cursor) some(t *parquetfile.Texts, end int) error {
-	for ; c.level < end; c.level++ {
-		def := c.maxDef
-		if c.vals.Def != nil {
-			def = c.vals.Def[c.level]
+// wholly reports whether the row group has all rows of the input's row group whose
+// pages are read: then each entry of its dictionary has values in it.
+func (c *cursor) wholly() bool {
+	return c.in.at.row == 0 && c.in.at.group == c.group && int64(c.in.rows) >= c.in.f.Meta.RowGroups[c.group].NumRows
+}
+
+// some gives the next n rows of the page to t.
+func (c *cursor) some(t *parquetfile.Splice, n int) error {
+	end := c.levelsOf(n)
+	present := end - c.level
+	var rep, def []byte
+	if c.vals.Rep != nil {
+		rep = c.vals.Rep[c.level:end]
+	}
+	if c.vals.Def != nil {
+		def = c.vals.Def[c.level:end]
+		present = bytes.Count(def, []byte{c.maxDef})
+	}
+	t.Rows(rep, def, end-c.level, present)
+	c.level = end
+	from := c.value
+	if c.vals.Indexed || c.typ != schema.String {
+		c.value += present
+	}
+	switch {
+	case c.vals.Indexed && t.Trying():
+		c.begin()
+		refs := t.Refs(present)
+		for k, i := range c.vals.Index[from:c.value] {
+			if c.ids[i] == 0 {
+				c.enter(t, int(i))
+			}
+			refs[k] = c.ids[i] - 1
 		}
-		if c.isMap {
-			t.Level(c.vals.Rep[c.level], def)
-		} else if def != c.maxDef {
-			t.Nulls(1)
+	case c.vals.Indexed && c.typ == schema.String:
+		for _, i := range c.vals.Index[from:c.value] {
+			t.Text(c.strs[i])
 		}
-		if def != c.maxDef {
-			continue
+	case c.vals.Indexed:
+		for _, i := range c.vals.Index[from:c.value] {
+			t.Word(c.longs[i])
 		}
-		if !c.vals.Indexed {
+	case c.typ == schema.String:
+		for range present {
 			v, err := c.nextText()
 			if err != nil {
 				return err
 			}
-			t.Add(v)
-			continue
+			t.Text(v)
 		}
-		i := c.vals.Index[c.value]
-		c.value++
-		if !t.Trying() {
-			t.Add(c.strs[i])
-			continue
+	case c.typ == schema.Boolean:
+		for i := from; i < c.value; i++ {
+			t.Word(uint64(c.vals.Data[i/8] >> (i % 8) & 1))
 		}
-		t.Ref(c.id(t, i))
+	default:
+		c.nums = c.appendNumbers(c.nums[:0], c.vals.Data[c.width()*from:c.width()*c.value])
+		for _, v := range c.nums {
+			t.Word(v)
+		}
 	}
 	return nil
 }
 
-// id returns the number of the i-th entry in the output's dictionary.
-func (c *cursor) id(t *parquetfile.Texts, i int32) int32 {
+// begin forgets the numbers that entries have in the dictionary of another leaf, or
+// of another row group.
+func (c *cursor) begin() {
 	if c.idsOf != c.m.leafNo {
 		c.idsOf = c.m.leafNo
-		c.ids = slices.Grow(c.ids[:0], len(c.strs))[:len(c.strs)]
+		c.ids = slices.Grow(c.ids[:0], c.entries)[:c.entries]
 		clear(c.ids)
 	}
-	if c.ids[i] == 0 {
-		c.ids[i] = t.Intern(c.strs[i]) + 1
+}
+
+// enter finds the number of the i-th entry in the output's dictionary.
+func (c *cursor) enter(t *parquetfile.Splice, i int) {
+	switch {
+	case c.ids[i] != 0:
+	case c.typ == schema.String:
+		c.ids[i] = t.TextEntry(c.strs[i]) + 1
+	default:
+		c.ids[i] = t.WordEntry(c.longs[i]) + 1
 	}
-	return c.ids[i] - 1
 }
 
 // hashes appends a hash of each of the next n rows' strings.

@@ -105,6 +105,7 @@ func New() (*Merger, error) {
 	if err != nil {
 		return nil, err
 	}
+	w.Decoder = dec
 	return &Merger{w: w, dec: dec}, nil
 }
 
@@ -258,56 +259,37 @@ func (m *Merger) write(ctx context.Context) error {
 // leaf writes the i-th leaf of the row group.
 func (m *Merger) leaf(i int) error {
 	l := &m.leaves[i]
-	if l.col.Name == schema.TS {
-		m.numbers(l, len(m.ts), m.ts, nil)
-		return nil
-	}
-	isText := l.isMap || l.col.Type == schema.String
-	var t *parquetfile.Texts
-	if isText {
-		t = m.w.Texts(l.bounded, l.bloom)
-	}
-	m.nums, m.def = m.nums[:0], m.def[:0]
+	t := m.w.Splice(l.bounded, m.plain(i), l.bloom)
 	for _, r := range m.runs {
 		c, err := m.cursor(r.in, i)
-		if err == nil && isText {
-			err = c.texts(t, r.rows)
-		} else if err == nil {
-			m.nums, m.def, err = c.numbers(m.nums, m.def, r.rows)
+		if err == nil {
+			err = c.give(t, r.rows)
 		}
 		if err != nil {
 			return r.in.failed(err)
 		}
 	}
 	m.leave(i)
-	if isText {
-		t.End()
-		return nil
-	}
-	if len(m.nums) < len(m.def) {
-		if l.col.Required {
-			return fmt.Errorf("merge: column %s is required, and rows are without it", l.col.Name)
-		}
-		m.numbers(l, len(m.ts), m.nums, m.def)
-		return nil
-	}
-	m.numbers(l, len(m.ts), m.nums, nil)
+	t.End()
 	return nil
 }
 
-// numbers writes a leaf of n rows.
-func (m *Merger) numbers(l *leaf, n int, vals []uint64, def []byte) {
-	lv := parquetfile.Levels{N: n, Def: def}
-	switch {
-	case l.col.Type == schema.Double:
-		m.w.Doubles(lv, vals)
-	case l.col.Type == schema.Boolean:
-		m.w.Bools(lv, vals)
-	case l.bloom == parquetfile.WithBloom:
-		m.w.LongsWithBloom(lv, vals)
-	default:
-		m.w.Longs(lv, vals)
+// plain reports whether most rows of the i-th leaf are of inputs that have no
+// dictionary of it, in pages of a size that can be copied.
+func (m *Merger) plain(i int) bool {
+	plain := 0
+	for _, in := range m.group {
+		if at := in.leaf[i]; at >= 0 {
+			c := &in.f.Meta.RowGroups[in.at.group].Columns[at].MetaData
+			switch {
+			case c.DictionaryPageOffset != 0:
+				plain -= in.rows
+			case parquetfile.Spacious(c):
+				plain += in.rows
+			}
+		}
 	}
+	return plain > 0
 }
 
 // Sum returns a checksum of the (stream, seq) of a file's rows that does not

@@ -14,6 +14,9 @@ type run struct {
 	rows int
 }
 
+// slackPart of a row group's rows may be missing, or be too many.
+const slackPart = 4
+
 // compare orders rows by ts, and those of one ts by their inputs.
 func compare(ts int64, order int, otherTS int64, otherOrder int) int {
 	return cmp.Or(cmp.Compare(ts, otherTS), cmp.Compare(order, otherOrder))
@@ -42,7 +45,16 @@ func (m *Merger) choose(ctx context.Context) error {
 		if in.rows == 0 {
 			m.group = append(m.group, in)
 		}
-		n, err := m.runOf(in, min(m.groupRows-len(m.ts), in.left(at)))
+		left, room := in.left(at), m.groupRows-len(m.ts)
+		if left > room {
+			// Its pages are not to be parted, where the row group has about enough.
+			if slack := m.groupRows / slackPart; left <= room+slack {
+				room += slack
+			} else if room <= slack {
+				break
+			}
+		}
+		n, err := m.runOf(in, min(room, left))
 		if err != nil {
 			return in.failed(err)
 		}

@@ -99,6 +99,38 @@ func (b *bounds) merge(o *bounds) {
 // the footer must not grow with the records.
 const maxFooterString = 64
 
+// clone returns bounds with memory of their own.
+func (b *bounds) clone() bounds {
+	c := *b
+	c.minStr, c.maxStr = bytes.Clone(b.minStr), bytes.Clone(b.maxStr)
+	return c
+}
+
+// told takes in the bounds of values as statistics say them, and reports whether
+// they do. Those of doubles are said only where no value is NaN.
+func (b *bounds) told(t format.Type, low, top []byte) bool {
+	switch {
+	case t == format.Int64 && len(low) == 8 && len(top) == 8:
+		b.num(int64(binary.LittleEndian.Uint64(low)))
+		b.num(int64(binary.LittleEndian.Uint64(top)))
+	case t == format.Int32 && len(low) == 4 && len(top) == 4:
+		b.num(int64(int32(binary.LittleEndian.Uint32(low))))
+		b.num(int64(int32(binary.LittleEndian.Uint32(top))))
+	case t == format.Double && len(low) == 8 && len(top) == 8:
+		b.double(math.Float64frombits(binary.LittleEndian.Uint64(low)))
+		b.double(math.Float64frombits(binary.LittleEndian.Uint64(top)))
+	case t == format.Boolean && len(low) == 1 && len(top) == 1:
+		b.num(int64(low[0]))
+		b.num(int64(top[0]))
+	case t == format.ByteArray && len(low) > 0 && len(top) > 0:
+		b.str(low)
+		b.str(top)
+	default:
+		return false
+	}
+	return true
+}
+
 // footer returns the statistics of a row group's leaf.
 func (b *bounds) footer(t format.Type) format.Statistics {
 	s := format.Statistics{NullCount: b.nulls}

@@ -27,15 +27,21 @@ const (
 	strided
 )
 
-// sampleBytes of a column chunk's first page decide on its way.
-const sampleBytes = 64 << 10
+const (
+	// sampleBytes of a column chunk's first page decide on its way.
+	sampleBytes = 64 << 10
+	stridePage  = 16 << 10 // bytes of a page that is worth the question
+)
 
 func (c *codec) compress(dst, page []byte, r stride.Rows, w *way) []byte {
-	if len(page) < 2*sampleBytes || !r.Fits(len(page)) {
+	if len(page) < stridePage || !r.Fits(len(page)) {
 		return c.zstd.EncodeAll(page, dst)
 	}
 	if *w == untried {
-		sample := page[:r.Head+sampleBytes/r.Width*r.Width]
+		sample := page
+		if len(page) > sampleBytes {
+			sample = page[:r.Head+sampleBytes/r.Width*r.Width]
+		}
 		c.trial = c.zstd.EncodeAll(sample, c.trial[:0])
 		search := len(c.trial)
 		*w = searched

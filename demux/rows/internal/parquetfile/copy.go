@@ -36,7 +36,8 @@ func (w *Writer) CopyLeaf(src io.ReaderAt, from *format.ColumnChunk, limit int64
 	} else {
 		c.index.unknown = true
 	}
-	if err := c.copyPages(src, m, limit, &offsets); err != nil {
+	told := c.boundsOf(m)
+	if err := c.copyPages(src, m, limit, &offsets, !told); err != nil {
 		return err
 	}
 	if m.BloomFilterLength > 0 {
@@ -49,7 +50,6 @@ func (w *Writer) CopyLeaf(src io.ReaderAt, from *format.ColumnChunk, limit int64
 		}
 		w.filters = append(w.filters, filter{column: len(w.group.Columns), encoded: b})
 	}
-	c.boundsOf(m)
 	c.end()
 	if w.Indexes { // end knows nothing of single pages
 		g := w.indexes[len(w.indexes)-1]
@@ -59,9 +59,11 @@ func (w *Writer) CopyLeaf(src io.ReaderAt, from *format.ColumnChunk, limit int64
 	return nil
 }
 
-// copyPages writes the pages, each compared with its checksum.
-func (c *columnChunk) copyPages(src io.ReaderAt, m *format.ColumnMetaData, limit int64, offsets *format.OffsetIndex) error {
+// copyPages writes the pages, each compared with its checksum. It looks at the
+// values where nothing tells their bounds.
+func (c *columnChunk) copyPages(src io.ReaderAt, m *format.ColumnMetaData, limit int64, offsets *format.OffsetIndex, look bool) error {
 	in := &c.w.copying
+	var words []byte // of the dictionary
 	if err := in.Open(src, m, limit); err != nil {
 		return err
 	}
@@ -77,11 +79,17 @@ func (c *columnChunk) copyPages(src io.ReaderAt, m *format.ColumnMetaData, limit
 		if err != nil {
 			return err
 		}
+		if look {
+			if words, err = c.doubles(&p, words); err != nil {
+				return err
+			}
+		}
 		start := c.w.offset
 		if p.Dictionary {
 			c.meta.DictionaryPageOffset = start
 			c.meta.Encoding = append(c.meta.Encoding, format.RLEDictionary)
 			h := dictionaryHeader(p.Values)
+			h.CRC = p.crc
 			c.send(&h, p.packed, p.Size, format.Plain)
 			continue
 		}
@@ -93,6 +101,7 @@ func (c *columnChunk) copyPages(src io.ReaderAt, m *format.ColumnMetaData, limit
 			enc = format.Plain
 		}
 		h := dataHeader(p.Values, int(p.nulls), enc)
+		h.CRC = p.crc
 		c.send(&h, p.packed, p.Size, enc)
 		if c.meta.DataPageOffset == 0 {
 			c.meta.DataPageOffset = start
@@ -105,26 +114,17 @@ func (c *columnChunk) copyPages(src io.ReaderAt, m *format.ColumnMetaData, limit
 }
 
 // boundsOf takes the bounds of the values from what the other file says of them:
-// its statistics, or where those leave them out, as they are long, its index.
-func (c *columnChunk) boundsOf(m *format.ColumnMetaData) {
+// its statistics, or where those leave them out, as they are long, its index. It
+// reports false where nothing says them and they are asked for: of doubles, where
+// some are NaN.
+func (c *columnChunk) boundsOf(m *format.ColumnMetaData) bool {
 	b := &c.b
-	if b.nulls == b.values || c.leaf.maxRep > 0 {
-		return
+	if b.nulls == b.values || c.leaf.maxRep > 0 || b.told(c.leaf.typ, m.Statistics.MinValue, m.Statistics.MaxValue) {
+		return true
 	}
-	low, top := m.Statistics.MinValue, m.Statistics.MaxValue
 	switch {
-	case c.leaf.typ == format.Int64 && len(low) == 8 && len(top) == 8:
-		b.any, b.minNum, b.maxNum = true, int64(binary.LittleEndian.Uint64(low)), int64(binary.LittleEndian.Uint64(top))
-	case c.leaf.typ == format.Int32 && len(low) == 4 && len(top) == 4:
-		b.any, b.minNum, b.maxNum = true, int64(int32(binary.LittleEndian.Uint32(low))), int64(int32(binary.LittleEndian.Uint32(top)))
-	case c.leaf.typ == format.Double && len(low) == 8 && len(top) == 8:
-		b.any = true
-		b.minF, b.maxF = math.Float64frombits(binary.LittleEndian.Uint64(low)), math.Float64frombits(binary.LittleEndian.Uint64(top))
-	case c.leaf.typ == format.Boolean && len(low) == 1 && len(top) == 1:
-		b.any, b.minNum, b.maxNum = true, int64(low[0]), int64(top[0])
-	case c.leaf.typ == format.ByteArray && len(low) > 0 && len(top) > 0:
-		b.str(low)
-		b.str(top)
+	case c.leaf.typ == format.Double:
+		return false
 	case c.leaf.typ == format.ByteArray && !c.index.unknown:
 		x := &c.index.column
 		for i := range x.NullPages {
@@ -136,6 +136,40 @@ func (c *columnChunk) boundsOf(m *format.ColumnMetaData) {
 	default:
 		b.unknown = true
 	}
+	return true
+}
+
+// doubles takes in the values of a page of doubles. words are those of its
+// dictionary, which it returns.
+func (c *columnChunk) doubles(p *Page, words []byte) ([]byte, error) {
+	w := c.w
+	body, err := w.Decoder.Decompress(p, nil)
+	if err != nil {
+		return nil, err
+	}
+	if p.Dictionary {
+		if len(body) != 8*p.Values {
+			return nil, invalidf("a dictionary of %d bytes has %d entries", len(body), p.Values)
+		}
+		return body, nil
+	}
+	if err := w.copyVals.Decode(p, body, 0, c.leaf.maxDef, len(words)/8); err != nil {
+		return nil, err
+	}
+	v := &w.copyVals
+	if v.Indexed {
+		for _, i := range v.Index {
+			c.b.double(math.Float64frombits(binary.LittleEndian.Uint64(words[8*i:])))
+		}
+		return words, nil
+	}
+	if len(v.Data) != 8*v.Present {
+		return nil, invalidf("a page has %d bytes of %d values", len(v.Data), v.Present)
+	}
+	for i := range v.Present {
+		c.b.double(math.Float64frombits(binary.LittleEndian.Uint64(v.Data[8*i:])))
+	}
+	return words, nil
 }
 
 func readAt(src io.ReaderAt, offset int64, n int, limit int64) ([]byte, error) {

@@ -1,6 +1,8 @@
 package parquetfile
 
-// numbers is a dictionary of few numbers.
+import "slices"
+
+// numbers is a dictionary of numbers.
 type numbers struct {
 	keys  []uint64
 	slots []int32 // index in keys plus one; 0 is empty
@@ -11,17 +13,23 @@ const (
 	numberSlots = 4 * maxNumbers
 )
 
+func (n *numbers) reset() {
+	if len(n.slots) != numberSlots {
+		n.slots = make([]int32, numberSlots)
+	}
+	if len(n.keys) > 0 {
+		clear(n.slots)
+	}
+	n.keys = n.keys[:0]
+}
+
 // encode appends the index of each value to idx. It gives false where a
 // dictionary does not pay.
 func (n *numbers) encode(vals []uint64, idx []int32) ([]int32, bool) {
 	if len(vals) == 0 {
 		return idx, false
 	}
-	if n.slots == nil {
-		n.slots = make([]int32, numberSlots)
-	}
-	clear(n.slots)
-	n.keys = n.keys[:0]
+	n.reset()
 	last, at := vals[0]+1, int32(0)
 	for i, v := range vals {
 		if v != last {
@@ -33,21 +41,39 @@ func (n *numbers) encode(vals []uint64, idx []int32) ([]int32, bool) {
 		}
 		idx = append(idx, at)
 	}
-	if len(n.keys)*4 > len(vals) && len(n.keys) > 16 {
-		return idx, false
-	}
-	return idx, true
+	return idx, !manyNumbers(len(n.keys), len(vals))
 }
 
+// manyNumbers reports whether so many different numbers are too many for a
+// dictionary of values.
+func manyNumbers(different, values int) bool { return different*4 > values && different > 16 }
+
 func (n *numbers) find(v uint64) int32 {
-	for i := v * 0x9E3779B97F4A7C15 >> 32 % numberSlots; ; i = (i + 1) % numberSlots {
+	mask := uint64(len(n.slots) - 1)
+	for i := v * 0x9E3779B97F4A7C15 >> 32 & mask; ; i = (i + 1) & mask {
 		switch at := n.slots[i]; {
 		case at == 0:
 			n.keys = append(n.keys, v)
 			n.slots[i] = int32(len(n.keys))
+			if 2*len(n.keys) > len(n.slots) {
+				n.grow()
+			}
 			return int32(len(n.keys)) - 1
 		case n.keys[at-1] == v:
 			return at - 1
 		}
+	}
+}
+
+func (n *numbers) grow() {
+	n.slots = slices.Grow(n.slots[:0], 2*len(n.slots))[:2*len(n.slots)]
+	clear(n.slots)
+	mask := uint64(len(n.slots) - 1)
+	for k, v := range n.keys {
+		i := v * 0x9E3779B97F4A7C15 >> 32 & mask
+		for n.slots[i] != 0 {
+			i = (i + 1) & mask
+		}
+		n.slots[i] = int32(k) + 1
 	}
 }

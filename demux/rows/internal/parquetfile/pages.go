@@ -3,6 +3,7 @@ package parquetfile
 import (
 	"encoding/binary"
 	"hash/crc32"
+	"math/bits"
 
 	"github.com/akupara/akupara/demux/rows/internal/stride"
 	"github.com/akupara/akupara/demux/schema"
@@ -21,6 +22,7 @@ type columnChunk struct {
 	index chunkIndex
 	rows  stride.Rows // of the page buffer, where it has such
 	way   way         // that such pages are compressed
+	tell  bool        // the header of the next page says its bounds
 }
 
 // begin starts the next leaf. b are the bounds of its first page, if they are known.
@@ -49,7 +51,26 @@ func dictionaryHeader(n int) format.PageHeader {
 	}
 }
 
-// indexes writes all values as one page: in bits they are small.
+// leastIndexes are the bytes of indexes that are parted.
+const leastIndexes = 2 << 10
+
+// allIndexes writes all values, of so many entries.
+func (c *columnChunk) allIndexes(lv Levels, idx []int32, entries int) {
+	all := c.page
+	for _, p := range c.parts(lv, lv.N/8*bits.Len(uint(entries-1)) < leastIndexes) {
+		c.page = all.clone()
+		if p.level > 0 {
+			c.page.nans = 0 // they are counted once
+		}
+		if p.value == p.valueEnd {
+			c.page = bounds{unknown: all.unknown, nans: c.page.nans}
+		}
+		c.tell = c.tell && all.nans == 0
+		c.indexes(p.of(lv), idx[p.value:p.valueEnd])
+	}
+}
+
+// indexes writes a page of values.
 func (c *columnChunk) indexes(lv Levels, idx []int32) {
 	c.levels(lv, 0, lv.N)
 	at := len(c.w.page)
@@ -101,7 +122,12 @@ func appendLevels(p, levels []byte, i, j int, highest byte) []byte {
 // data writes the data page of n levels that the page buffer holds.
 func (c *columnChunk) data(n, nulls int, enc format.Encoding) {
 	start := c.w.offset
-	c.put(dataHeader(n, nulls, enc), enc)
+	h := dataHeader(n, nulls, enc)
+	if c.tell && c.leaf.maxRep == 0 {
+		h.DataPageHeader.V.Statistics = c.page.footer(c.leaf.typ)
+		h.DataPageHeader.V.Statistics.NullCount = int64(nulls)
+	}
+	c.put(h, enc)
 	c.noted(start, n, nulls)
 }
 
@@ -115,11 +141,12 @@ func dataHeader(n, nulls int, enc format.Encoding) format.PageHeader {
 	}
 }
 
-// copied writes another file's data page as it is.
-func (c *columnChunk) copied(p *Page) {
+// copied writes another file's data page as it is, with its checksum.
+func (c *columnChunk) copied(p *Page, enc format.Encoding) {
 	start := c.w.offset
-	h := dataHeader(p.Values, int(p.nulls), format.Plain)
-	c.send(&h, p.packed, p.Size, format.Plain)
+	h := dataHeader(p.Values, int(p.nulls), enc)
+	h.CRC = p.crc
+	c.send(&h, p.packed, p.Size, enc)
 	c.noted(start, p.Values, int(p.nulls))
 }
 
@@ -144,7 +171,9 @@ func (c *columnChunk) put(h format.PageHeader, enc format.Encoding) {
 func (c *columnChunk) send(h *format.PageHeader, packed []byte, size int, enc format.Encoding) {
 	w := c.w
 	h.UncompressedPageSize, h.CompressedPageSize = int32(size), int32(len(packed))
-	h.CRC = int32(crc32.ChecksumIEEE(packed))
+	if h.CRC == 0 {
+		h.CRC = int32(crc32.ChecksumIEEE(packed))
+	}
 	start := w.offset
 	w.encode(h)
 	c.meta.TotalUncompressedSize += w.offset - start + int64(size)

@@ -31,9 +31,9 @@ const (
 // It is not safe for concurrent use.
 type Chunk struct {
 	src       io.ReaderAt
-	name      string
 	at, end   int64
 	values    int64 // that pages to come must have
+	meta      *format.ColumnMetaData
 	buf       []byte
 	from      int64 // of buf, in the file
 	dictAhead bool
@@ -49,7 +49,7 @@ func (c *Chunk) Open(src io.ReaderAt, m *format.ColumnMetaData, limit int64) err
 	if first < 4 || m.TotalCompressedSize < 0 || first+m.TotalCompressedSize > limit || m.Codec != format.Zstd {
 		return invalidf("what the footer says of column %v can't be", m.PathInSchema)
 	}
-	c.src, c.name = src, fmt.Sprint(m.PathInSchema)
+	c.src, c.meta = src, m
 	c.at, c.end, c.values = first, first+m.TotalCompressedSize, m.NumValues
 	c.buf, c.from, c.dictAhead = c.buf[:0], first, m.DictionaryPageOffset != 0
 	return nil
@@ -64,14 +64,18 @@ type Page struct {
 	packed     []byte // of the Chunk, until its next page
 	nulls      int64
 	crc        int32
+	low, top   []byte // bounds, as they are said
 }
+
+// Packed is how many bytes the page has, compressed.
+func (p *Page) Packed() int { return len(p.packed) }
 
 // Next reads the next page; io.EOF is the end. The page is valid until the call
 // after it.
 func (c *Chunk) Next(p *Page) error {
 	if c.at == c.end {
 		if c.values != 0 {
-			return invalidf("column %s has %d values less than its footer says", c.name, c.values)
+			return invalidf("column %v has %d values less than its footer says", c.meta.PathInSchema, c.values)
 		}
 		return io.EOF
 	}
@@ -82,12 +86,12 @@ func (c *Chunk) Next(p *Page) error {
 	r := new(thrift.CompactProtocol).NewReaderFromBytes(head)
 	var h format.PageHeader
 	if err := thrift.NewDecoder(r).Decode(&h); err != nil {
-		return invalidf("column %s: the page at byte %d: %v", c.name, c.at, err)
+		return invalidf("column %v: the page at byte %d: %v", c.meta.PathInSchema, c.at, err)
 	}
 	headBytes := r.BytesRead()
 	size := int64(h.CompressedPageSize)
 	if size < 0 || size > c.end-c.at-int64(headBytes) || h.UncompressedPageSize < 0 || h.UncompressedPageSize > maxPageSize {
-		return invalidf("column %s: the page at byte %d has impossible sizes", c.name, c.at)
+		return invalidf("column %v: the page at byte %d has impossible sizes", c.meta.PathInSchema, c.at)
 	}
 	all, err := c.bytes(headBytes + int(size))
 	if err != nil {
@@ -96,7 +100,7 @@ func (c *Chunk) Next(p *Page) error {
 	*p = Page{Size: int(h.UncompressedPageSize), packed: all[headBytes:], crc: h.CRC}
 	// Zero is how a missing CRC is read: pages of older versions have none.
 	if got := int32(crc32.ChecksumIEEE(p.packed)); h.CRC != 0 && got != h.CRC {
-		return invalidf("column %s: the page at byte %d has other bytes than were written", c.name, c.at)
+		return invalidf("column %v: the page at byte %d has other bytes than were written", c.meta.PathInSchema, c.at)
 	}
 	switch {
 	case h.Type == format.DictionaryPage && h.DictionaryPageHeader.Valid && c.dictAhead:
@@ -104,12 +108,16 @@ func (c *Chunk) Next(p *Page) error {
 	case h.Type == format.DataPage && h.DataPageHeader.Valid:
 		d := &h.DataPageHeader.V
 		p.Values, p.Plain, p.nulls = int(d.NumValues), d.Encoding == format.Plain, d.Statistics.NullCount
-		if !p.Plain && d.Encoding != format.RLEDictionary || p.Values <= 0 || int64(p.Values) > c.values {
-			return invalidf("column %s: the page at byte %d has encoding %v and %d values", c.name, c.at, d.Encoding, p.Values)
+		p.low, p.top = d.Statistics.MinValue, d.Statistics.MaxValue
+		if !p.Plain || int64(p.Values) == c.meta.NumValues { // what is said of all values is said of its
+			p.low, p.top = c.meta.Statistics.MinValue, c.meta.Statistics.MaxValue
+		}
+		if !p.Plain && d.Encoding != format.RLEDictionary || p.Values <= 0 || int64(p.Values) > c.values || p.nulls < 0 || p.nulls > int64(p.Values) {
+			return invalidf("column %v: the page at byte %d has encoding %v and %d values", c.meta.PathInSchema, c.at, d.Encoding, p.Values)
 		}
 		c.values -= int64(p.Values)
 	default:
-		return invalidf("column %s: the page at byte %d is of no known type", c.name, c.at)
+		return invalidf("column %v: the page at byte %d is of no known type", c.meta.PathInSchema, c.at)
 	}
 	c.dictAhead = false
 	c.at += int64(headBytes) + size
@@ -135,7 +143,7 @@ func (c *Chunk) bytes(n int) ([]byte, error) {
 		c.buf, c.from = c.buf[:want], c.at
 		if k, err := c.src.ReadAt(c.buf[have:], c.at+int64(have)); k < want-have {
 			c.buf = c.buf[:0]
-			return nil, fmt.Errorf("read column %s: %w", c.name, err)
+			return nil, fmt.Errorf("read column %v: %w", c.meta.PathInSchema, err)
 		}
 	}
 	skip := int(c.at - c.from)

@@ -53,8 +53,11 @@ type Writer struct {
 	indexes [][]chunkIndex // by row group and leaf
 	filters []filter       // of the row group
 	seen    []uint64
-	texts   Texts
+	splice  Splice
 	copying Chunk
+	// Decoder decodes what CopyLeaf must look at.
+	Decoder  *Decoder
+	copyVals Values
 
 	aside  *bytes.Buffer // what is encoded for another Writer
 	header thrift.Encoder
@@ -63,6 +66,7 @@ type Writer struct {
 	batch  [batchLen][]byte
 	packed []byte // and as compressed
 	small  numbers
+	parts  []part
 	codec  codec
 	idx    []int32
 }
