@@ -20,7 +20,8 @@ func told(dataType string, n int64, kept, dropped *chunk.Ranges) func([]chunk.Ch
 			switch {
 			case c.Type != dataType:
 			case c.Kind == chunk.Data:
-				*kept = kept.Add(c.Range())
+				*kept = kept.AddAll(c.Kept(c.Range()))
+				*dropped = dropped.AddAll(c.DroppedRanges(c.Range()))
 			case c.Kind == chunk.Dropped:
 				*dropped = dropped.Add(c.Range())
 			}

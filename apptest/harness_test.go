@@ -344,6 +344,8 @@ type auditReport struct {
 	Lost        []map[string]any `json:"lost"`
 	Dropped     []map[string]any `json:"dropped"`
 	Unpublished int64            `json:"unpublished"`
+
+	DroppedBytes int64 `json:"dropped_bytes"`
 }
 
 func audit(t testing.TB, args ...string) (auditReport, int) {

@@ -201,7 +201,7 @@ func TestEveryLineIsInTheTableExactlyOnce(t *testing.T) {
 	if code != 0 || len(rep.Gaps) > 0 || len(rep.Overlaps) > 0 {
 		t.Errorf("audit: exit code %d, %+v, want no gap, no overlap", code, rep)
 	}
-	if got, want := lengths(rep.Dropped), dropping.droppedBytes(); got != want {
+	if got, want := rep.DroppedBytes, dropping.droppedBytes(); got != want {
 		t.Errorf("the audit knows of %d bytes that a filter dropped, want %d", got, want)
 	}
 	if len(rep.Lost) > 0 {
@@ -237,13 +237,4 @@ func settled(t testing.TB, agent string) bool {
 		}
 	}
 	return len(list) > 0
-}
-
-func lengths(ranges []map[string]any) (n int64) {
-	for _, r := range ranges {
-		first, _ := r["first"].(float64)
-		last, _ := r["last"].(float64)
-		n += int64(last - first)
-	}
-	return n
 }

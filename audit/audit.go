@@ -46,7 +46,13 @@ type Report struct {
 	Unreadable []string `json:"unreadable"`
 
 	DroppedTotal int64 `json:"dropped_total"` // ranges
-	DroppedBytes int64 `json:"dropped_bytes"`
+	DroppedBytes int64 `json:"dropped_bytes"` // of them, and of Filtered
+
+	// Filtered are streams of which filters dropped records among others that are
+	// there; at most MaxFiltered. Which ones the sink files say, by their offsets.
+	Filtered      []Filtered `json:"filtered"`
+	FilteredTotal int64      `json:"filtered_total"` // streams
+	FilteredBytes int64      `json:"filtered_bytes"`
 
 	// Forks are streams whose bytes differ from those of another at the same
 	// offsets; at most MaxForks.
@@ -91,6 +97,7 @@ const (
 	MaxDropped  = 1000
 	MaxForks    = 1000
 	MaxDoubtful = 1000
+	MaxFiltered = 1000
 
 	MaxQuarantined = 1000
 )
@@ -104,6 +111,16 @@ type Range struct {
 	Stream string `json:"stream"`
 	First  int64  `json:"first"`
 	Last   int64  `json:"last"`
+}
+
+// Filtered is how many bytes of a stream filters dropped, and which ones.
+type Filtered struct {
+	Type   string `json:"type"`
+	Host   string `json:"host"`
+	Source string `json:"source"`
+	Stream string `json:"stream"`
+	Bytes  int64  `json:"bytes"`
+	By     string `json:"by"`
 }
 
 // OK reports whether nothing is wrong: every record that is known of is in its
@@ -133,7 +150,7 @@ func Run(ctx context.Context, fs store.FS, baseURI string, engine *query.Engine,
 	a := auditor{fs: fs, baseURI: baseURI, engine: engine, opts: opts}
 	// Empty lists, not null, in JSON.
 	a.Gaps, a.Overlaps, a.Lost, a.Dropped, a.Unreadable = []Range{}, []Range{}, []Range{}, []Range{}, []string{}
-	a.Forks, a.PerhapsDoubled = []Fork{}, []Range{}
+	a.Forks, a.PerhapsDoubled, a.Filtered = []Fork{}, []Range{}, []Filtered{}
 	a.Quarantined, a.Failing, a.Aside, a.Damaged, a.Hidden, a.Uncovered, a.Notes = []Quarantined{}, []Failing{}, []Aside{}, []Damaged{}, []Range{}, []Range{}, []string{}
 	if err := a.run(ctx); err != nil {
 		return Report{}, err
@@ -203,6 +220,9 @@ func (a *auditor) sort() {
 		slices.SortFunc(list, compare)
 	}
 	a.sortForks()
+	slices.SortFunc(a.Filtered, func(x, y Filtered) int {
+		return cmp.Or(cmp.Compare(x.Type, y.Type), cmp.Compare(x.Host, y.Host), cmp.Compare(x.Source, y.Source), cmp.Compare(x.Stream, y.Stream))
+	})
 	slices.Sort(a.Unreadable)
 	slices.SortStableFunc(a.Quarantined, func(x, y Quarantined) int { return compare(x.Range, y.Range) })
 	a.Quarantined = a.Quarantined[:min(len(a.Quarantined), MaxQuarantined)]
@@ -223,6 +243,21 @@ func ranges(dataType, id string, st *coverage.Stream, list chunk.Ranges) (out []
 		out = append(out, Range{dataType, st.Host, st.Source, id, r.First, r.Last})
 	}
 	return out
+}
+
+// filtered takes in what filters dropped of a stream; late came when it was sent again
+// without them.
+func (a *auditor) filtered(dataType, id string, st *coverage.Stream, late int64) {
+	n := st.Filtered - late
+	if n <= 0 {
+		return
+	}
+	a.FilteredTotal++
+	a.FilteredBytes += n
+	a.DroppedBytes += n
+	if len(a.Filtered) < MaxFiltered {
+		a.Filtered = append(a.Filtered, Filtered{dataType, st.Host, st.Source, id, n, st.Filters})
+	}
 }
 
 // stream takes in one stream, of which st is all that is known, but for its gaps.

@@ -11,6 +11,7 @@ import (
 
 	"github.com/akupara/akupara/audit"
 	"github.com/akupara/akupara/chunk"
+	"github.com/akupara/akupara/demux/coverage"
 	"github.com/akupara/akupara/query"
 	"github.com/akupara/akupara/query/querytest"
 	"github.com/akupara/akupara/store/storetest"
@@ -176,7 +177,7 @@ func TestTheJSONFormHasItsKeysAndNoNulls(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := `{"streams":0,"records":0,"bytes":0,"gaps":[],"overlaps":[],"unpublished":0,"overlaps_total":0,"lost":[],"dropped":[],"unreadable":[],"dropped_total":0,"dropped_bytes":0,"forks":[],"forks_total":0,"perhaps_doubled":[],"perhaps_doubled_total":0,"perhaps_doubled_bytes":0,"quarantined":[],"quarantined_total":0,"quarantined_bytes":0,"failing":[],"aside":[],"damaged":[],"hidden":[],"hidden_total":0,"uncovered":[],"uncovered_total":0,"checked_files":0,"checked_bytes":0,"notes":[]}`
+	want := `{"streams":0,"records":0,"bytes":0,"gaps":[],"overlaps":[],"unpublished":0,"overlaps_total":0,"lost":[],"dropped":[],"unreadable":[],"dropped_total":0,"dropped_bytes":0,"filtered":[],"filtered_total":0,"filtered_bytes":0,"forks":[],"forks_total":0,"perhaps_doubled":[],"perhaps_doubled_total":0,"perhaps_doubled_bytes":0,"quarantined":[],"quarantined_total":0,"quarantined_bytes":0,"failing":[],"aside":[],"damaged":[],"hidden":[],"hidden_total":0,"uncovered":[],"uncovered_total":0,"checked_files":0,"checked_bytes":0,"notes":[]}`
 	if string(b) != want {
 		t.Errorf("got  %s\nwant %s", b, want)
 	}
@@ -209,6 +210,36 @@ func TestTheTextFormNamesWhatIsWrong(t *testing.T) {
 	}
 	if slices.Contains(strings.Split(b.String(), "\n"), "no gaps, no overlaps") {
 		t.Errorf("it says that all is well:\n%s", b.String())
+	}
+}
+
+func TestWhatFiltersDroppedWithinChunksIsToldAsASum(t *testing.T) {
+	s := querytest.New(t)
+	thinned := data("s", 30, 5)
+	thinned.Body = nil
+	for i := range int64(5) {
+		if i%2 == 0 {
+			thinned.AddDrop(30 + 10*i + 10)
+		} else {
+			thinned.Body = append(thinned.Body, ten...)
+		}
+	}
+	thinned.Reason = "drop rule 1"
+	s.Commit(t, "raw", data("s", 0, 3), thinned)
+	late := data("s~1", 50, 1)
+	late.Reason = coverage.LeftOut
+	s.Commit(t, "raw", late)
+	r := run(t, s)
+	want := []audit.Filtered{{Type: "app", Host: r.Forks[0].Host, Source: r.Filtered[0].Source, Stream: "s", Bytes: 20, By: "drop rule 1"}}
+	if !slices.Equal(r.Filtered, want) || r.FilteredTotal != 1 || r.FilteredBytes != 20 || r.DroppedBytes != 20 || r.DroppedTotal != 0 {
+		t.Errorf("%+v, %d streams, %d bytes, %d dropped; want 30 bytes, of which 10 came later", r.Filtered, r.FilteredTotal, r.FilteredBytes, r.DroppedBytes)
+	}
+	if !r.OK() || r.Bytes != 60 || r.Records != 6 {
+		t.Errorf("gaps %v, hidden %v, %d bytes, %d records; want no gap, 60 and 6", r.Gaps, r.Hidden, r.Bytes, r.Records)
+	}
+	var b bytes.Buffer
+	if err := r.WriteText(&b); err != nil || !strings.Contains(b.String(), "20 bytes of 1 stream dropped by filters") || !strings.Contains(b.String(), "20 bytes by drop rule 1") {
+		t.Errorf("%s (%v)", b.String(), err)
 	}
 }
 

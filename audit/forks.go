@@ -44,8 +44,15 @@ func (a *auditor) family(dataType, root string, forks []string, known coverage.S
 		union.Begin = base.Begin // a fork begins where it parts
 	}
 	a.gaps(dataType, root, union)
+	late := map[string]int64{}
+	for _, id := range forks {
+		if st := known[id]; st.Cause == coverage.LeftOut {
+			late[coverage.Base(id)] += st.Ranges.Len()
+		}
+	}
 	for _, id := range members {
 		st := known[id]
+		a.filtered(dataType, id, st, late[id])
 		a.stream(dataType, id, st, union.Ranges)
 		if coverage.Base(id) == "" {
 			continue

@@ -88,7 +88,7 @@ func (j *judging) stream(id string, parts []*coverage.Stream) {
 		known = all[id]
 	}
 	if held != nil {
-		j.Bytes += held.Ranges.Len()
+		j.Bytes += held.Ranges.Len() - held.Filtered
 	}
 	if published != nil {
 		has := chunk.Ranges(nil)
@@ -123,6 +123,7 @@ func (j *judging) finish() {
 		st := j.family[j.root]
 		j.gaps(j.dataType, j.root, st)
 		j.auditor.stream(j.dataType, j.root, st, st.Ranges)
+		j.filtered(j.dataType, j.root, st, 0)
 	}
 	j.family = coverage.Set{}
 }

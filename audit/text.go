@@ -24,7 +24,8 @@ func (r *Report) WriteText(w io.Writer) error {
 	section(&b, r.Hidden, r.HiddenTotal, length(r.Hidden), "counted as held, and no data file has rows of them; \"akupara repair TYPE\" shows what can be mended")
 	section(&b, r.Uncovered, r.UncoveredTotal, length(r.Uncovered), "in data files, and not counted as held: what comes again of them would be written twice; \"akupara repair TYPE\" shows what can be mended")
 	section(&b, r.Lost, int64(len(r.Lost)), length(r.Lost), "lost: the source destroyed them before they could be read")
-	section(&b, r.Dropped, r.DroppedTotal, r.DroppedBytes, "dropped by a filter or a full spool")
+	section(&b, r.Dropped, r.DroppedTotal, r.DroppedBytes-r.FilteredBytes, "dropped by a filter or a full spool")
+	r.writeFiltered(&b)
 	section(&b, r.PerhapsDoubled, r.PerhapsDoubledTotal, r.PerhapsDoubledBytes, "perhaps doubled: what they repeat, if anything, could not be compared")
 	r.writeForks(&b)
 	r.writeQuarantined(&b)
@@ -37,6 +38,19 @@ func (r *Report) WriteText(w io.Writer) error {
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+func (r *Report) writeFiltered(b *strings.Builder) {
+	if len(r.Filtered) == 0 {
+		return
+	}
+	fmt.Fprintf(b, "\n%s of %s dropped by filters, record by record\n", size(r.FilteredBytes), count(r.FilteredTotal, "stream"))
+	for _, f := range r.Filtered[:min(len(r.Filtered), maxShown)] {
+		fmt.Fprintf(b, "  %s %s %s  stream %s  %s by %s\n", f.Type, f.Host, f.Source, f.Stream, size(f.Bytes), f.By)
+	}
+	if n := r.FilteredTotal - maxShown; n > 0 {
+		fmt.Fprintf(b, "  and %d more; --json has %d of them\n", n, len(r.Filtered)-maxShown)
+	}
 }
 
 func (r *Report) writeForks(b *strings.Builder) {

@@ -68,9 +68,12 @@ func publish(b *testing.B, st store.FS, frames [][]byte) {
 }
 
 // parquetBytes is the size of all Parquet files below dir.
-func parquetBytes(b *testing.B, dir string) (n int64) {
+func parquetBytes(b *testing.B, dir string) int64 { return bytesBelow(b, dir, ".parquet") }
+
+// bytesBelow is the size of all files below dir whose names end so.
+func bytesBelow(b *testing.B, dir, ext string) (n int64) {
 	err := filepath.WalkDir(dir, func(p string, d fs.DirEntry, err error) error {
-		if err == nil && filepath.Ext(p) == ".parquet" {
+		if err == nil && filepath.Ext(p) == ext {
 			info, ierr := d.Info()
 			if ierr != nil {
 				return ierr

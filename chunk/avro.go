@@ -20,12 +20,21 @@ const Schema = `{"type":"record","name":"Chunk","namespace":"akupara","doc":"a p
 	`{"name":"time","type":{"type":"long","logicalType":"timestamp-micros"}},` +
 	`{"name":"tags","type":{"type":"map","values":"string"}},` +
 	`{"name":"encoding","type":"string"},` +
-	`{"name":"borders","type":["null",{"type":"array","items":"long"}]},` +
+	`{"name":"borders","type":["null",{"type":"array","items":"long"}` + schemaDrops + `]},` +
 	`{"name":"reason","type":"string"},` +
 	`{"name":"body","type":"bytes"}]}`
 
-// firstSchema is that of files from before there were doubtful ranges.
-var firstSchema = strings.Replace(Schema, `,"doubtful"`, "", 1)
+// schemaDrops is the third form that borders have: with what was dropped within the
+// chunk. As one more branch of a union, records without it are as they were.
+const schemaDrops = `,{"type":"record","name":"Thinned","doc":"drops are lengths of [first, last), by turns kept, which are in body, and dropped, which are not","fields":[` +
+	`{"name":"borders","type":["null",{"type":"array","items":"long"}]},` +
+	`{"name":"drops","type":{"type":"array","items":"long"}}]}`
+
+// Schemas of files from before there were drops, and doubtful ranges.
+var (
+	secondSchema = strings.Replace(Schema, schemaDrops, "", 1)
+	firstSchema  = strings.Replace(secondSchema, `,"doubtful"`, "", 1)
+)
 
 // appendChunk serialises a chunk that has passed Check.
 func appendChunk(b []byte, c *Chunk) []byte {
@@ -45,21 +54,43 @@ func appendChunk(b []byte, c *Chunk) []byte {
 	}
 	b = binary.AppendVarint(b, 0) // ends the map
 	b = appendString(b, c.Encoding)
-	if c.Borders == nil {
-		b = binary.AppendVarint(b, 0) // the union's null
-	} else {
-		b = binary.AppendVarint(b, 1)
-		if len(c.Borders) > 0 {
-			b = binary.AppendVarint(b, int64(len(c.Borders)))
-			for _, n := range c.Borders {
-				b = binary.AppendVarint(b, n)
-			}
-		}
-		b = binary.AppendVarint(b, 0) // ends the array
+	if c.Drops != nil {
+		b = binary.AppendVarint(b, 2) // the union's record
+	}
+	b = appendBorders(b, c.Borders)
+	if c.Drops != nil {
+		b = appendDrops(b, c)
 	}
 	b = appendString(b, c.Reason)
 	b = binary.AppendVarint(b, int64(len(c.Body)))
 	return append(b, c.Body...)
+}
+
+func appendBorders(b []byte, borders []int64) []byte {
+	if borders == nil {
+		return binary.AppendVarint(b, 0) // the union's null
+	}
+	b = binary.AppendVarint(b, 1)
+	if len(borders) > 0 {
+		b = binary.AppendVarint(b, int64(len(borders)))
+		for _, n := range borders {
+			b = binary.AppendVarint(b, n)
+		}
+	}
+	return binary.AppendVarint(b, 0) // ends the array
+}
+
+func appendDrops(b []byte, c *Chunk) []byte {
+	at := c.First
+	if len(c.Drops) > 0 {
+		b = binary.AppendVarint(b, 2*int64(len(c.Drops)))
+	}
+	for _, d := range c.Drops {
+		b = binary.AppendVarint(b, d.First-at)
+		b = binary.AppendVarint(b, d.Len())
+		at = d.Last
+	}
+	return binary.AppendVarint(b, 0) // ends the array
 }
 
 // Avro's long is the zig-zag varint that encoding/binary calls Varint; its
@@ -76,7 +107,8 @@ type decoder struct {
 	err error
 	// last holds the strings read before, by position in the record: streams
 	// repeat them, and comparing is cheaper than allocating.
-	last [8]string
+	last    [8]string
+	dropped int // ranges, of all chunks so far
 }
 
 func (d *decoder) fail(what string) {
@@ -158,17 +190,48 @@ func (d *decoder) chunk(c *Chunk) {
 		c.Tags[k] = d.string(4, "tag")
 	})
 	c.Encoding = d.string(5, "encoding")
-	switch d.long() {
+	switch form := d.long(); form {
 	case 0:
 	case 1:
-		c.Borders = []int64{}
-		d.blocks(MaxBody, "borders", func() { c.Borders = append(c.Borders, d.long()) })
+		c.Borders = d.borders()
+	case 2:
+		if d.long() == 1 {
+			c.Borders = d.borders()
+		}
+		d.drops(c)
 	default:
-		d.fail("borders are neither null nor an array")
+		d.fail("borders are neither null nor an array, nor with drops")
 	}
 	c.Reason = d.string(6, "reason")
 	c.Body = d.bytes(MaxBody, "body")
 	if len(c.Body) == 0 {
 		c.Body = nil
+	}
+}
+
+func (d *decoder) borders() []int64 {
+	out := []int64{}
+	d.blocks(MaxBody, "borders", func() { out = append(out, d.long()) })
+	return out
+}
+
+// drops reads lengths, by turns of what was kept and what was dropped.
+func (d *decoder) drops(c *Chunk) {
+	at, body, kept := c.First, int64(0), true
+	d.blocks(min(2*MaxDrops, 2*int64(MaxBatchDrops-d.dropped)), "dropped ranges", func() {
+		n := d.long()
+		if n < 0 || n > c.Last-at {
+			d.fail("a dropped range does not fit its chunk")
+			return
+		}
+		if kept {
+			body += n
+		} else {
+			c.Drops = append(c.Drops, Drop{Range{at, at + n}, body})
+		}
+		at, kept = at+n, !kept
+	})
+	if d.dropped += len(c.Drops); !kept {
+		d.fail("the last length of the dropped ranges is of what was kept")
 	}
 }

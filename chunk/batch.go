@@ -17,7 +17,10 @@ type Entry struct {
 	Stream string
 	First  int64
 	Last   int64
-	CRC    uint32 // CRC-32C of the body
+	CRC    uint32 // of the body, and of where drops are; see Chunk.Sum
+	// Dropped is how many bytes of the range a filter dropped: the body is so much
+	// shorter.
+	Dropped int64
 }
 
 // Range is the part of the stream that the chunk tells of.
@@ -57,6 +60,7 @@ const (
 type Builder struct {
 	header Header
 	raw    []byte
+	drops  int
 }
 
 // NewBuilder starts an empty batch. agent is the id of the sender.
@@ -76,9 +80,11 @@ func (b *Builder) Add(c *Chunk) error {
 	}
 	const overhead = 6*MaxString + MaxTags*2*MaxString // what the other fields can take at most
 	if n := len(b.header.Entries); n > 0 &&
-		(n >= MaxBatchChunks || len(b.raw)+len(c.Body)+10*len(c.Borders)+overhead > MaxBatchRaw) {
+		(n >= MaxBatchChunks || b.drops+len(c.Drops) > MaxBatchDrops ||
+			len(b.raw)+len(c.Body)+10*len(c.Borders)+20*len(c.Drops)+overhead > MaxBatchRaw) {
 		return ErrFull
 	}
+	b.drops += len(c.Drops)
 	b.raw = appendChunk(b.raw, c)
 	b.header.Entries = append(b.header.Entries, c.entry())
 	return nil
@@ -112,7 +118,7 @@ func (b *Builder) Finish(enc *zstd.Encoder, dst []byte) Batch {
 	blockAt := len(dst)
 	dst = enc.EncodeAll(b.raw, dst)
 	putFixed(dst, blockAt)
-	b.raw = b.raw[:0]
+	b.raw, b.drops = b.raw[:0], 0
 	b.header.Entries = make([]Entry, 0, len(h.Entries))
 	return Batch{Header: h, Block: dst[blockAt:], Frame: dst}
 }
@@ -215,6 +221,10 @@ func appendHeader(b []byte, h *Header) []byte {
 	return appendEntries(b, h.Entries)
 }
 
+// kindThinned stands in an entry for the kind of Data with drops: how many bytes they
+// are is behind its CRC. Who does not know of drops refuses it.
+const kindThinned = numKinds
+
 // appendEntries writes host, source and stream only where they differ from
 // the entry before: most neighbours share them.
 func appendEntries(b []byte, entries []Entry) []byte {
@@ -228,7 +238,11 @@ func appendEntries(b []byte, entries []Entry) []byte {
 				same |= 1 << bit
 			}
 		}
-		b = binary.AppendVarint(b, int64(e.Kind)<<3|same)
+		kind := e.Kind
+		if e.Dropped > 0 {
+			kind = kindThinned
+		}
+		b = binary.AppendVarint(b, int64(kind)<<3|same)
 		for bit, s := range [...]string{e.Host, e.Source, e.Stream} {
 			if same&(1<<bit) == 0 {
 				b = appendString(b, s)
@@ -237,6 +251,9 @@ func appendEntries(b []byte, entries []Entry) []byte {
 		b = binary.AppendVarint(b, e.First)
 		b = binary.AppendVarint(b, e.Last-e.First)
 		b = binary.LittleEndian.AppendUint32(b, e.CRC)
+		if kind == kindThinned {
+			b = binary.AppendVarint(b, e.Dropped)
+		}
 		prev = *e
 	}
 	return b
@@ -274,7 +291,7 @@ func (d *decoder) entries(maxEntries int) []Entry {
 	entries := make([]Entry, 0, n)
 	for range n {
 		flags := uint64(d.long())
-		e := Entry{Kind: Kind(min(flags>>3, uint64(numKinds)))}
+		e := Entry{Kind: Kind(min(flags>>3, uint64(kindThinned+1)))}
 		for bit, s := range [...]*string{&e.Host, &e.Source, &e.Stream} {
 			if flags&(1<<bit) == 0 {
 				d.string(bit, "an entry's text")
@@ -289,6 +306,11 @@ func (d *decoder) entries(maxEntries int) []Entry {
 		}
 		e.CRC = binary.LittleEndian.Uint32(d.b)
 		d.b = d.b[4:]
+		if e.Kind == kindThinned {
+			if e.Kind, e.Dropped = Data, d.long(); e.Dropped <= 0 || e.Dropped > e.Last-e.First {
+				d.fail("an entry with an impossible number of dropped bytes")
+			}
+		}
 		if e.Kind >= numKinds || e.First < 0 || e.Last < e.First || e.Stream == "" {
 			d.fail("an entry with an impossible kind, range or stream")
 			return nil

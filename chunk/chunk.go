@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"regexp"
+	"slices"
 	"time"
 )
 
@@ -22,6 +23,8 @@ const (
 	MaxBatchChunks = 65536    // chunks in a batch
 	MaxString      = 64 << 10 // bytes of a host, source, stream, tag or reason
 	MaxTags        = 64       // tags of a chunk
+	MaxDrops       = 65536    // dropped ranges within a chunk
+	MaxBatchDrops  = 1 << 20  // of all chunks of a batch
 )
 
 // Kind says what a chunk tells of its range. All but Data are facts: they have
@@ -29,7 +32,7 @@ const (
 type Kind uint8
 
 const (
-	Data    Kind = iota // the bytes of [First, Last)
+	Data    Kind = iota // the bytes of [First, Last), but for those that a filter dropped
 	Begin               // the stream starts at First, as the adaptor was told; Last == First
 	End                 // the stream is finished, its length is First; Last == First
 	Lost                // the source destroyed [First, Last) before it could be read
@@ -69,8 +72,13 @@ type Chunk struct {
 	// last one len(Body), where records are not single lines: multi-line
 	// events, runs of a command, samples. Nil means that records are lines.
 	Borders []int64
-	Reason  string // why, for a fact
-	Body    []byte // source bytes, newlines included; len(Body) == Last-First for Data
+	// Drops are what a filter dropped within a Data chunk: whole records, which
+	// Body is without. Ascending; they do not touch.
+	Drops  []Drop
+	Reason string // why, for a fact, or what the drops are by
+	// Body is source bytes, newlines included: for Data, all of [First, Last) but
+	// Drops.
+	Body []byte
 }
 
 // Range is the part of the stream that the chunk tells of.
@@ -78,10 +86,11 @@ func (c *Chunk) Range() Range { return Range{c.First, c.Last} }
 
 // entry is what an index tells of the chunk.
 func (c *Chunk) entry() Entry {
-	return Entry{
-		Kind: c.Kind, Host: c.Host, Source: c.Source, Stream: c.Stream,
-		First: c.First, Last: c.Last, CRC: CRC(c.Body),
+	e := Entry{Kind: c.Kind, Host: c.Host, Source: c.Source, Stream: c.Stream, First: c.First, Last: c.Last}
+	if c.Kind == Data {
+		e.CRC, e.Dropped = c.Sum(c.Range()), c.Dropped(c.Range())
 	}
+	return e
 }
 
 // TypePattern is what a data type's name must match.
@@ -138,13 +147,16 @@ func (c *Chunk) checkFields() error {
 		}
 	}
 	if c.Kind != Data {
-		if len(c.Body) != 0 || c.Borders != nil {
+		if len(c.Body) != 0 || c.Borders != nil || c.Drops != nil {
 			return invalidf("stream %s: a fact (%v) has a body", c.Stream, c.Kind)
 		}
 		return nil
 	}
-	if int64(len(c.Body)) != c.Last-c.First {
-		return invalidf("stream %s: range %v has a body of %d bytes", c.Stream, c.Range(), len(c.Body))
+	if err := c.checkDrops(); err != nil {
+		return err
+	}
+	if dropped := c.Dropped(c.Range()); int64(len(c.Body)) != c.Last-c.First-dropped {
+		return invalidf("stream %s: range %v, of which %d bytes were dropped, has a body of %d bytes", c.Stream, c.Range(), dropped, len(c.Body))
 	}
 	if len(c.Body) > MaxBody {
 		return invalidf("stream %s: a body of %d bytes, at most %d are allowed", c.Stream, len(c.Body), MaxBody)
@@ -165,6 +177,13 @@ func (c *Chunk) checkBorders() error {
 	}
 	if prev != int64(len(c.Body)) {
 		return invalidf("stream %s: record borders end at %d, the body at %d", c.Stream, prev, len(c.Body))
+	}
+	borders := c.Borders
+	for i := range c.Drops {
+		n, found := slices.BinarySearch(borders, c.Drops[i].Body)
+		if borders = borders[n:]; !found && c.Drops[i].Body > 0 {
+			return invalidf("stream %s: what was dropped at %d is within a record", c.Stream, c.Drops[i].First)
+		}
 	}
 	return nil
 }

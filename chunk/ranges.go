@@ -135,6 +135,17 @@ func (s Ranges) Remove(r Range) Ranges {
 	return out
 }
 
+// Without returns what is in the set and not in the other one.
+func (s Ranges) Without(o Ranges) (out Ranges) {
+	if len(o) == 0 {
+		return s
+	}
+	for _, r := range s {
+		out = append(out, o.Missing(r)...)
+	}
+	return out
+}
+
 // Len is the number of offsets in the set.
 func (s Ranges) Len() int64 {
 	var n int64

@@ -48,14 +48,21 @@ func LineEnd(b []byte, encoding string) int {
 }
 
 // Records returns where each record of a Data chunk starts and ends in its body:
-// at its borders, or else at newlines.
+// at its borders, or else at newlines. None goes over what was dropped.
 func (c *Chunk) Records() iter.Seq2[int, int] {
 	return func(yield func(first, last int) bool) {
+		drops := c.Drops
 		for first, i := 0, 0; first < len(c.Body); i++ {
 			last := len(c.Body)
+			for len(drops) > 0 && drops[0].Body <= int64(first) {
+				drops = drops[1:]
+			}
+			if len(drops) > 0 {
+				last = int(drops[0].Body)
+			}
 			if i < len(c.Borders) {
 				last = int(c.Borders[i])
-			} else if n := LineEnd(c.Body[first:], c.Encoding); n > 0 {
+			} else if n := LineEnd(c.Body[first:last], c.Encoding); n > 0 {
 				last = first + n
 			}
 			if !yield(first, last) {

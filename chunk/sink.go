@@ -289,7 +289,7 @@ func ReadSink(r io.ReaderAt, size int64) (*Sink, error) {
 // CheckSchema returns an error that is ErrInvalid where the header's schema is none
 // that any version wrote. It is for other readers: here nothing needs it.
 func (s *Sink) CheckSchema() error {
-	if s.schema != Schema && s.schema != firstSchema {
+	if s.schema != Schema && s.schema != secondSchema && s.schema != firstSchema {
 		return invalidf("the schema in its header is damaged")
 	}
 	return nil

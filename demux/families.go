@@ -126,7 +126,7 @@ func (f *families) disputed(id string) int64 {
 	from := int64(1<<63 - 1)
 	for _, fork := range f.forks[coverage.Root(id)] {
 		for _, set := range [...]coverage.Set{f.covered, f.delta} {
-			if st := set[fork]; st != nil && len(st.Ranges) > 0 {
+			if st := set[fork]; st != nil && len(st.Ranges) > 0 && st.Cause != coverage.LeftOut {
 				from = min(from, st.Ranges[0].First)
 			}
 		}
@@ -163,17 +163,53 @@ func (f *families) host(id string) string {
 
 // candidates are the streams that records which host sent for the stream id may
 // be rows of, the preferred one first: the stream itself and the forks that the
-// demux made of it for that host.
-func (f *families) candidates(id, host string) []string {
-	out := []string{id}
+// demux made of it for that host. late are those of what a filter had dropped first.
+func (f *families) candidates(id, host string) (out, late []string) {
+	out = []string{id}
 	for _, fork := range f.forks[coverage.Root(id)] {
-		if numbered(fork, id) && f.host(fork) == host {
+		switch {
+		case !numbered(fork, id) || f.host(fork) != host:
+		case f.causeOf(fork) == coverage.LeftOut:
+			late = append(late, fork)
+		default:
 			out = append(out, fork)
 		}
 	}
 	if of := f.host(id); len(out) > 1 && of != "" && of != host {
 		out = append(out[1:], id)
 	}
+	return out, late
+}
+
+// causeOf returns why a fork is one.
+func (f *families) causeOf(id string) string {
+	for _, set := range [...]coverage.Set{f.covered, f.delta} {
+		if st := set[id]; st != nil && st.Cause != "" {
+			return st.Cause
+		}
+	}
+	return ""
+}
+
+// filtered reports whether something of the family was dropped within chunks.
+func (f *families) filtered(id string) (yes bool) {
+	f.each(id, func(st *coverage.Stream) bool {
+		yes = st.Filtered > 0 || len(st.Certain) > 0
+		return !yes
+	})
+	return yes
+}
+
+// certain are the parts of r that have rows, or may have, though a chunk of the
+// family's said that they were dropped.
+func (f *families) certain(id string, r chunk.Range) (out chunk.Ranges) {
+	f.each(id, func(st *coverage.Stream) bool {
+		out = out.AddAll(st.Certain.Covered(r))
+		if st.Cause == coverage.LeftOut {
+			out = out.AddAll(st.Ranges.Covered(r))
+		}
+		return true
+	})
 	return out
 }
 
@@ -237,6 +273,9 @@ func (f *families) stream(id, host, source, cause string) (st *coverage.Stream, 
 		host, source = known.Host, known.Source
 	}
 	st = f.delta.Stream(id, host, source)
+	if known != nil {
+		st.Cause = known.Cause
+	}
 	if known != nil || coverage.Base(id) == "" {
 		return st, false
 	}

@@ -15,8 +15,9 @@ type compared struct {
 	c        *chunk.Chunk
 	records  []chunk.Range
 	disputed int64        // from there on the family's streams have parted
-	same     chunk.Ranges // the table holds these bytes
+	same     chunk.Ranges // the table holds these bytes, or not, where the chunk is without them
 	differs  chunk.Ranges // it holds others, by at least one sending
+	leftOut  chunk.Ranges // it holds nothing, as a filter dropped what the chunk has
 	// unlike are ranges of which a checksum says that they differ somewhere.
 	unlike chunk.Ranges
 }
@@ -28,11 +29,13 @@ const maxReads = 256
 // the table holds. Where a checksum can be compared, bytes need not be read.
 func (r *run) compare(ctx context.Context, p place, c *chunk.Chunk, held chunk.Ranges, records []chunk.Range) (compared, error) {
 	k := compared{c: c, records: records, disputed: r.families.disputed(c.Stream)}
+	filtered := len(c.Drops) > 0 || r.families.filtered(c.Stream)
 	for _, s := range r.families.sums(c.Stream, c.Range()) {
 		at := chunk.Range{First: s.First, Last: s.Last}
-		if chunk.CRC(bodyOf(c, at)) == s.CRC {
+		switch {
+		case c.Sum(at) == s.CRC:
 			k.equal(at)
-		} else {
+		case !filtered: // else it may be that of fewer bytes, or more
 			k.unlike = k.unlike.Add(at)
 		}
 	}
@@ -43,7 +46,7 @@ func (r *run) compare(ctx context.Context, p place, c *chunk.Chunk, held chunk.R
 		if err := r.look(ctx, p, &k, held); err != nil {
 			return k, err
 		}
-		known := slices.Clone(k.same).AddAll(k.differs)
+		known := slices.Clone(k.same).AddAll(k.differs).AddAll(k.leftOut)
 		if containsAll(known, held) {
 			return k, nil
 		}
@@ -62,7 +65,7 @@ func (r *run) look(ctx context.Context, p place, k *compared, held chunk.Ranges)
 	}
 	var unsure []pastChunk
 	for _, e := range old {
-		if e.First >= c.First && e.Last <= c.Last && chunk.CRC(bodyOf(c, e.Range)) == e.crc {
+		if e.First >= c.First && e.Last <= c.Last && c.Sum(e.Range) == e.crc {
 			k.equal(e.Range)
 		} else {
 			unsure = append(unsure, e)
@@ -111,17 +114,24 @@ func (k *compared) equal(rg chunk.Range) {
 func (k *compared) add(old *chunk.Chunk) {
 	c := k.c
 	both := old.Range().Intersect(c.Range())
-	begin := border(c, both.First) == border(old, both.First)
-	if begin && bytes.Equal(bodyOf(old, both), bodyOf(c, both)) {
+	whole := old.Dropped(both) == 0 && c.Dropped(both) == 0
+	if whole && border(c, both.First) == border(old, both.First) && bytes.Equal(old.Bytes(both), c.Bytes(both)) {
 		k.same = k.same.Add(both)
 		return
+	}
+	for _, d := range c.DroppedRanges(both) {
+		k.same = k.same.AddAll(old.DroppedRanges(d))
 	}
 	for _, rec := range k.records {
 		at := rec.Intersect(both)
 		if at.Empty() {
 			continue
 		}
-		same := bytes.Equal(bodyOf(old, at), bodyOf(c, at))
+		if old.Dropped(at) > 0 {
+			k.leftOut = k.leftOut.Add(at)
+			continue
+		}
+		same := bytes.Equal(old.Bytes(at), c.Bytes(at))
 		if same && border(c, at.First) != border(old, at.First) {
 			assumed := at.First == c.First || at.First == old.First
 			same = assumed && at.Last <= k.disputed
@@ -136,19 +146,18 @@ func (k *compared) add(old *chunk.Chunk) {
 
 // border reports whether a line or record of the chunk begins at offset.
 func border(c *chunk.Chunk, offset int64) bool {
-	n := offset - c.First
-	if n == 0 {
-		return true
+	if offset == c.First || c.Dropped(chunk.Range{First: offset - 1, Last: offset}) > 0 {
+		return true // what was dropped was whole records
 	}
-	if _, found := slices.BinarySearch(c.Borders, n); found {
+	before := c.Bytes(chunk.Range{First: c.First, Last: offset})
+	n := len(before)
+	if _, found := slices.BinarySearch(c.Borders, int64(n)); found {
 		return true
 	}
 	width, _ := chunk.Unit(c.Encoding)
-	from := max(n-int64(width), 0)
-	return chunk.LineEnd(c.Body[from:n], c.Encoding) == int(n-from)
+	from := max(n-width, 0)
+	return chunk.LineEnd(before[from:], c.Encoding) == n-from
 }
-
-func bodyOf(c *chunk.Chunk, r chunk.Range) []byte { return c.Body[r.First-c.First : r.Last-c.First] }
 
 func containsAll(s, of chunk.Ranges) bool {
 	for _, r := range of {
@@ -169,7 +178,7 @@ type share struct {
 // and notes it in the run's delta. A record whose bytes the family holds is a
 // repetition. One that is held in part, by the same bytes, becomes a row of its
 // rest. One that differs in any part becomes a row, whole, of a stream that holds
-// nothing at its offsets.
+// nothing at its offsets; so does one that a filter dropped when it was first sent.
 func (r *run) judge(ctx context.Context, p place, c *chunk.Chunk, records []chunk.Range) ([]share, error) {
 	f := r.families
 	held := f.held(c.Stream, c.Range())
@@ -177,7 +186,8 @@ func (r *run) judge(ctx context.Context, p place, c *chunk.Chunk, records []chun
 	if err != nil {
 		return nil, err
 	}
-	candidates := f.candidates(c.Stream, c.Host)
+	k.leftOut = k.leftOut.Without(f.certain(c.Stream, c.Range()))
+	candidates, late := f.candidates(c.Stream, c.Host)
 	cause := f.cause(c.Stream, c.Host, candidates)
 	before := "" // the stream that the record before went to
 	var shares []share
@@ -205,12 +215,21 @@ func (r *run) judge(ctx context.Context, p place, c *chunk.Chunk, records []chun
 		in := held.Covered(rec)
 		differs, doubtful := k.weigh(rec, in)
 		switch {
+		case k.wasLeftOut(in):
+			at, fresh := f.place(c.Stream, late, "", rec)
+			if fresh {
+				late = append(late, at)
+				r.stream(at, c.Host, c.Source, coverage.LeftOut)
+			}
+			last := before // what comes next does not continue this one
+			give(at, false, rec, false)
+			before = last
 		case differs || len(in) == 0:
 			at, fresh := f.place(c.Stream, candidates, before, rec)
 			give(at, fresh, rec, doubtful)
 		case in.Contains(rec): // a repetition
 		default:
-			at := f.rest(c.Stream, candidates, rec)
+			at := f.rest(c.Stream, append(slices.Clone(candidates), late...), rec)
 			if at == "" { // no stream would have all of its parts
 				at, fresh := f.place(c.Stream, candidates, before, rec)
 				give(at, fresh, rec, false)
@@ -221,7 +240,29 @@ func (r *run) judge(ctx context.Context, p place, c *chunk.Chunk, records []chun
 			}
 		}
 	}
+	for _, d := range c.Drops {
+		for _, rg := range held.Missing(d.Range) {
+			give(c.Stream, false, rg, false)
+		}
+		for _, rg := range held.Covered(d.Range) {
+			if rows := k.same.Missing(rg); len(rows) > 0 { // or may have
+				st := r.stream(c.Stream, c.Host, c.Source, "")
+				st.Certain = st.Certain.AddAll(rows)
+			}
+		}
+	}
 	return shares, nil
+}
+
+// wasLeftOut reports whether some of what the family holds of a record is not there,
+// as far as is known: a filter dropped it.
+func (k *compared) wasLeftOut(in chunk.Ranges) bool {
+	for _, rg := range in {
+		if slices.ContainsFunc(k.same.Missing(rg), k.leftOut.Overlaps) {
+			return true
+		}
+	}
+	return false
 }
 
 // weigh reports whether a record differs from what the family holds of it, which

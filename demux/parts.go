@@ -303,14 +303,17 @@ func (x *parts) leave(ctx context.Context) error {
 // what of it is kept.
 func (r *run) covered(t *task, c *chunk.Chunk, keep chunk.Ranges, crc uint32) {
 	st := r.stream(c.Stream, c.Host, c.Source, "")
-	n := keep.Len()
 	if keep == nil {
-		n = c.Range().Len()
+		keep = chunk.Ranges{c.Range()}
 		st.Cover(c.Range(), crc)
+	} else {
+		for _, k := range keep {
+			st.Cover(k, c.Sum(k))
+		}
 	}
-	for _, k := range keep {
-		st.Cover(k, chunk.CRC(bodyOf(c, k)))
-	}
+	dropped := droppedOf(c, keep)
+	st.Filter(dropped, c.Reason)
+	n := keep.Len() - dropped
 	r.bytes += n
 	t.file.used += n
 }

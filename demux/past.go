@@ -50,6 +50,7 @@ type pastChunk struct {
 	stream, host string
 	block, chunk int
 	crc          uint32
+	thinned      bool // a filter dropped some of it
 	chunk.Range
 }
 
@@ -264,7 +265,7 @@ func pastChunks(f, known *sinkFile) (list []pastChunk) {
 	for i := range f.sink.Index.Blocks {
 		for j := range f.sink.Index.Blocks[i].Entries {
 			if e := &f.sink.Index.Blocks[i].Entries[j]; e.Kind == chunk.Data && !e.Range().Empty() {
-				list = append(list, pastChunk{f.path, known, e.Stream, e.Host, i, j, e.CRC, e.Range()})
+				list = append(list, pastChunk{f.path, known, e.Stream, e.Host, i, j, e.CRC, e.Dropped > 0, e.Range()})
 			}
 		}
 	}

@@ -25,8 +25,9 @@ type redoPart struct {
 }
 
 // findArchived finds the archived chunks that hold what is wanted: of several that
-// hold the same, the oldest, which the table has. They come in the order of their
-// segments, whether their files were regrouped or not.
+// hold the same, the oldest, which the table has. One that a filter dropped nothing of
+// comes before: where a stream has no forks, what any sending kept of it has a row.
+// They come in the order of their segments, whether their files were regrouped or not.
 func (d *Demux) findArchived(ctx context.Context, dataType string, wanted map[string]chunk.Ranges) ([]redoPart, error) {
 	days, err := d.fs.List(ctx, path.Join(store.Archive, dataType))
 	if err != nil {
@@ -85,17 +86,20 @@ func (d *Demux) findArchived(ctx context.Context, dataType string, wanted map[st
 	}
 	all := slices.Concat(hits...)
 	slices.SortStableFunc(all, func(a, b hit) int { return strings.Compare(a.segment, b.segment) })
-	var parts []redoPart
-	for _, e := range all {
-		keep := left[e.stream].Covered(e.Range)
-		if len(keep) == 0 {
-			continue
+	parts := make([]redoPart, len(all))
+	for _, thinned := range []bool{false, true} {
+		for i, e := range all {
+			if e.thinned != thinned {
+				continue
+			}
+			keep := left[e.stream].Covered(e.Range)
+			for _, k := range keep {
+				left[e.stream] = left[e.stream].Remove(k)
+			}
+			parts[i] = redoPart{e.path, e.block, e.chunk, e.stream, keep}
 		}
-		for _, k := range keep {
-			left[e.stream] = left[e.stream].Remove(k)
-		}
-		parts = append(parts, redoPart{e.path, e.block, e.chunk, e.stream, keep})
 	}
+	parts = slices.DeleteFunc(parts, func(p redoPart) bool { return len(p.keep) == 0 })
 	return parts, nil
 }
 

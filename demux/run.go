@@ -233,10 +233,11 @@ func (r *run) parseChunk(ctx context.Context, blk *block, i int, parser parse.Pa
 		return false, &inputError{at: &at, stage: parsing, err: err}
 	}
 	for _, s := range shares {
-		r.bytes += s.keep.Len()
-		t.file.used += s.keep.Len()
+		n := s.keep.Len() - droppedOf(c, s.keep)
+		r.bytes += n
+		t.file.used += n
 		if coverage.Base(s.stream) != "" {
-			r.forked += s.keep.Len()
+			r.forked += n
 		}
 	}
 	if whole && t.rest && len(shares) == 0 {
@@ -253,7 +254,8 @@ func (r *run) share(ctx context.Context, p place, c *chunk.Chunk, parser parse.P
 	case f.overlaps(c.Stream, c.Range()):
 		return r.judge(ctx, p, c, parser.Records(c))
 	case f.contested(c.Stream):
-		at, _ := f.place(c.Stream, f.candidates(c.Stream, c.Host), "", c.Range()) // its own stream has room
+		candidates, _ := f.candidates(c.Stream, c.Host)
+		at, _ := f.place(c.Stream, candidates, "", c.Range()) // its own stream has room
 		return []share{{at, chunk.Ranges{c.Range()}}}, nil
 	}
 	return []share{{c.Stream, chunk.Ranges{c.Range()}}}, nil
@@ -286,12 +288,13 @@ func (r *run) rows(ctx context.Context, c *chunk.Chunk, crc uint32, shares []sha
 			return false, fmt.Errorf("parse stream %s: %w", s.stream, err)
 		}
 		b.Covers(from, s.keep)
+		st.Filter(droppedOf(c, s.keep), c.Reason)
 		if all {
 			st.Cover(c.Range(), crc)
 			continue
 		}
 		for _, k := range s.keep {
-			st.Cover(k, chunk.CRC(bodyOf(c, k)))
+			st.Cover(k, c.Sum(k))
 		}
 		if errors.Is(err, errFull) {
 			return false, nil
@@ -301,6 +304,17 @@ func (r *run) rows(ctx context.Context, c *chunk.Chunk, crc uint32, shares []sha
 		}
 	}
 	return true, nil
+}
+
+// droppedOf returns how many bytes of parts of a chunk a filter dropped.
+func droppedOf(c *chunk.Chunk, parts chunk.Ranges) (n int64) {
+	if len(c.Drops) == 0 {
+		return 0
+	}
+	for _, r := range parts {
+		n += c.Dropped(r)
+	}
+	return n
 }
 
 // stream returns the run's delta of a stream, and notes when that is a new fork.

@@ -50,7 +50,7 @@ func (f *sinkFile) bytes() (n int64) {
 	for i := range f.sink.Index.Blocks {
 		for j := range f.sink.Index.Blocks[i].Entries {
 			if e := &f.sink.Index.Blocks[i].Entries[j]; e.Kind == chunk.Data {
-				n += e.Range().Len()
+				n += e.Range().Len() - e.Dropped
 			}
 		}
 	}
@@ -59,7 +59,7 @@ func (f *sinkFile) bytes() (n int64) {
 
 // indexBytes is about how much memory the file takes.
 func (f *sinkFile) indexBytes() int64 {
-	const fileBytes, blockBytes, entryBytes = 1 << 10, 160, 88
+	const fileBytes, blockBytes, entryBytes = 1 << 10, 160, 96
 	n := int64(fileBytes + len(f.data))
 	for i := range f.sink.Index.Blocks {
 		n += blockBytes + entryBytes*int64(len(f.sink.Index.Blocks[i].Entries))

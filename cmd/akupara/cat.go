@@ -198,6 +198,7 @@ type header struct {
 	Tags     map[string]string `json:"tags,omitempty"`
 	Encoding string            `json:"encoding,omitempty"`
 	Borders  []int64           `json:"borders,omitempty"`
+	Dropped  int64             `json:"dropped,omitempty"` // bytes of [first, last), by a filter
 	Reason   string            `json:"reason,omitempty"`
 	Agent    string            `json:"agent"`
 }
@@ -208,7 +209,7 @@ func writeHeader(w io.Writer, c *chunk.Chunk, agent, file string) error {
 	return enc.Encode(header{
 		File: file, Type: c.Type, Kind: c.Kind.String(), Host: c.Host, Source: c.Source, Stream: c.Stream,
 		First: c.First, Last: c.Last, Time: c.Time, Tags: c.Tags, Encoding: c.Encoding, Borders: c.Borders,
-		Reason: c.Reason, Agent: agent,
+		Dropped: c.Dropped(c.Range()), Reason: c.Reason, Agent: agent,
 	})
 }
 

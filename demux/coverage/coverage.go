@@ -14,6 +14,7 @@ import (
 	"cmp"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/akupara/akupara/chunk"
@@ -42,6 +43,14 @@ type Stream struct {
 	// Doubtful may be in the table under another stream, too, as was told. It
 	// neither explains a hole nor fills it.
 	Doubtful chunk.Ranges
+	// Filtered is how many bytes of Ranges have no row, as filters dropped them
+	// within chunks, and Filters names these. Where they are, the chunks say.
+	Filtered int64
+	Filters  string
+	// Certain are parts of Ranges of which a chunk said that they were dropped, and
+	// that have rows all the same, or may have: what such a chunk says of them does
+	// not count.
+	Certain chunk.Ranges
 	// Cause says why a fork is one: the stream's bytes differ from those that
 	// another stream has at the same offsets. Empty for all other streams.
 	Cause string
@@ -96,6 +105,26 @@ func (s *Stream) Tell(kind chunk.Kind, r chunk.Range) {
 	}
 }
 
+// maxFilters bounds the names of filters, in bytes.
+const maxFilters = 256
+
+// Filter says that filters dropped n bytes of what is covered.
+func (s *Stream) Filter(n int64, names string) {
+	if s.Filtered += n; n == 0 || names == s.Filters {
+		return
+	}
+	for name := range strings.SplitSeq(names, ", ") {
+		known := slices.Contains(strings.Split(s.Filters, ", "), name)
+		if known || name == "" || len(s.Filters)+len(", ")+len(name) > maxFilters {
+			continue
+		}
+		if s.Filters != "" {
+			s.Filters += ", "
+		}
+		s.Filters += name
+	}
+}
+
 // Told facts can come in any order and twice: of several the outermost holds.
 func (s *Stream) begin(n int64) {
 	if s.Begin == Unknown || n != Unknown && n < s.Begin {
@@ -120,7 +149,7 @@ func (s *Stream) addSums(sums ...Sum) {
 func (s *Stream) Clone() *Stream {
 	c := *s
 	c.Ranges, c.Lost, c.Dropped = slices.Clone(s.Ranges), slices.Clone(s.Lost), slices.Clone(s.Dropped)
-	c.Doubtful = slices.Clone(s.Doubtful)
+	c.Doubtful, c.Certain = slices.Clone(s.Doubtful), slices.Clone(s.Certain)
 	c.Sums = slices.Clone(s.Sums)
 	return &c
 }
@@ -133,6 +162,8 @@ func (s *Stream) merge(d *Stream) {
 	s.Lost = s.Lost.AddAll(d.Lost)
 	s.Dropped = s.Dropped.AddAll(d.Dropped)
 	s.Doubtful = s.Doubtful.AddAll(d.Doubtful)
+	s.Certain = s.Certain.AddAll(d.Certain)
+	s.Filter(d.Filtered, d.Filters)
 	s.Cause = cmp.Or(s.Cause, d.Cause)
 	s.begin(d.Begin)
 	s.end(d.End)

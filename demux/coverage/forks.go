@@ -10,6 +10,10 @@ const ForkMark = "~"
 // CutBack is the cause of a fork that an agent opened.
 const CutBack = "the file was cut back and written on"
 
+// LeftOut is the cause of a fork of bytes that came when a chunk had said that a
+// filter dropped them. They differ from nothing.
+const LeftOut = "a filter had dropped them when they were first sent"
+
 // Base returns the stream that a fork is one of, "" for a stream that is none.
 func Base(id string) string {
 	if i := strings.LastIndex(id, ForkMark); i > 0 {

@@ -37,14 +37,14 @@ func compareKeys(a string, from int64, b string, to int64) int {
 
 // lists returns the sets of ranges that a stream has. Their order is part of the
 // format.
-func (s *Stream) lists() [4]*chunk.Ranges {
-	return [4]*chunk.Ranges{&s.Ranges, &s.Lost, &s.Dropped, &s.Doubtful}
+func (s *Stream) lists() [5]*chunk.Ranges {
+	return [5]*chunk.Ranges{&s.Ranges, &s.Lost, &s.Dropped, &s.Doubtful, &s.Certain}
 }
 
 // eachSegment calls do with the parts of a stream that lie in the same lists, from
 // the first range to the last, gaps among them. Parts beside each other differ.
 func (s *Stream) eachSegment(do func(first, last int64, in byte)) {
-	var left [4]chunk.Ranges
+	var left [5]chunk.Ranges
 	at := int64(forever)
 	for i, l := range s.lists() {
 		if left[i] = *l; len(*l) > 0 {
@@ -92,7 +92,7 @@ func (s *Stream) settle() {
 
 // segments returns how many parts eachSegment has.
 func (s *Stream) segments() (n int) {
-	if len(s.Ranges)+len(s.Lost)+len(s.Dropped)+len(s.Doubtful) == 1 {
+	if len(s.Ranges)+len(s.Lost)+len(s.Dropped)+len(s.Doubtful)+len(s.Certain) == 1 {
 		return 1
 	}
 	s.eachSegment(func(int64, int64, byte) { n++ })
@@ -197,7 +197,7 @@ func (d *decoder) time() time.Time {
 // head returns the stream without its ranges.
 func (s *Stream) head() *Stream {
 	h := *s
-	h.Ranges, h.Lost, h.Dropped, h.Doubtful = nil, nil, nil, nil
+	h.Ranges, h.Lost, h.Dropped, h.Doubtful, h.Certain = nil, nil, nil, nil, nil
 	return &h
 }
 

@@ -228,20 +228,24 @@ func (b *block) piece() (*Piece, error) {
 	d := decoder{b: b.body}
 	p := &Piece{ID: string(b.id), From: b.from, Whole: b.flags&flagWhole != 0, Stream: &Stream{}}
 	if b.flags&flagFirst != 0 {
-		for _, to := range [...]*string{&p.Host, &p.Source, &p.Cause} {
+		text := func() string {
 			n := d.uvarint()
 			if n >= uint64(len(b.texts)) {
 				d.fail("a string is not there")
-				break
+				return ""
 			}
-			*to = b.texts[n]
+			return b.texts[n]
 		}
+		p.Host, p.Source, p.Cause = text(), text(), text()
 		p.Begin, p.End = d.varint(), d.varint()
 		p.Seen, p.Since = d.time(), d.time()
 		if p.Begin < Unknown || p.End < Unknown {
 			d.fail("a begin or end is negative")
 		}
 		p.Sums = d.sums()
+		if b.flags&flagFiltered != 0 {
+			p.Filtered, p.Filters = d.offset(0, d.uvarint()), text()
+		}
 	}
 	d.segments(p.Stream)
 	if d.err == nil && len(d.b) > 0 {

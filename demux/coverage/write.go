@@ -20,7 +20,9 @@ import (
 // and pieces to its end. A piece is: how many bytes of the id it shares with the
 // one before, how many more follow, these; a byte of flags; From, in all but first
 // pieces; the length of what follows; host, source and cause as numbers of
-// strings, Begin, End, Seen, Since and checksums, in first pieces alone; ranges.
+// strings, Begin, End, Seen, Since and checksums, in first pieces alone; where a flag
+// says so, how many bytes were filtered, and by which filters, as a string's number;
+// ranges.
 //
 // The filter, of a file of several blocks, tells of most roots that are not in the file that they are not: it
 // is a Bloom filter in pages of pageBytes, each of which ends with its CRC-32C. The
@@ -43,8 +45,9 @@ const (
 	bitsPerKey = 8
 	probes     = 5
 
-	flagWhole = 1
-	flagFirst = 2
+	flagWhole    = 1
+	flagFirst    = 2
+	flagFiltered = 4
 )
 
 // Writer writes a file of a tree. It is not safe for concurrent use.
@@ -135,6 +138,11 @@ func (w *Writer) add(p *Piece) error {
 			b = binary.AppendVarint(b, n)
 		}
 		b = appendSums(b, p.Sums)
+		if p.Filtered > 0 {
+			flags |= flagFiltered
+			b = binary.AppendUvarint(b, uint64(p.Filtered))
+			b = binary.AppendUvarint(b, w.number(p.Filters))
+		}
 	}
 	b = appendSegments(b, p.Stream)
 	w.body = b

@@ -75,7 +75,7 @@ var sane = time.Date(1990, 1, 1, 0, 0, 0, 0, time.UTC)
 
 // Parse implements Parser.
 func (r *reader) Parse(ctx context.Context, c *chunk.Chunk, keep chunk.Ranges, b *rows.Builder) error {
-	if c.Kind != chunk.Data || len(c.Body) == 0 {
+	if c.Kind != chunk.Data || c.Range().Empty() {
 		return nil
 	}
 	r.b, r.zone.read = b, c.Time
@@ -86,13 +86,11 @@ func (r *reader) Parse(ctx context.Context, c *chunk.Chunk, keep chunk.Ranges, b
 	r.rest = !reads && (r.part == "middle" || r.part == "last")
 	b.Origin(c.Host, c.Source, c.Stream, c.Tags)
 	r.begin(r)
-	for first, i := 0, 0; first < len(c.Body); i++ {
+	for k := (cutter{r: r, c: c, offset: c.First}); k.next(); {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		last := r.last(c, first, i)
-		r.whole(c, keep, first, last)
-		first = last
+		r.whole(c, keep, k.body, k.at)
 	}
 	return nil
 }
@@ -104,10 +102,8 @@ func (r *reader) Records(c *chunk.Chunk) []chunk.Range {
 	}
 	r.open(c)
 	var out []chunk.Range
-	for first, i := 0, 0; first < len(c.Body); i++ {
-		last := r.last(c, first, i)
-		out = append(out, chunk.Range{First: c.First + int64(first), Last: c.First + int64(last)})
-		first = last
+	for k := (cutter{r: r, c: c, offset: c.First}); k.next(); {
+		out = append(out, k.at)
 	}
 	return out
 }
@@ -119,19 +115,51 @@ func (r *reader) open(c *chunk.Chunk) {
 	r.alien = false
 }
 
-// last is where the i-th record of a chunk ends, which starts at first.
-func (r *reader) last(c *chunk.Chunk, first, i int) int {
+// cutter cuts a chunk's body into records. None goes over what was dropped.
+type cutter struct {
+	r      *reader
+	c      *chunk.Chunk
+	n      int   // records so far
+	first  int   // in the body, of what is left
+	run    int   // in the body, of what was kept in one piece with it
+	offset int64 // in the stream, of the body's begin if nothing were dropped before first
+	drops  int   // of the chunk's, those before first
+
+	body []byte // of the record
+	at   chunk.Range
+}
+
+// next finds the next record.
+func (k *cutter) next() bool {
+	c := k.c
+	for k.drops < len(c.Drops) && c.Drops[k.drops].Body <= int64(k.first) {
+		d := &c.Drops[k.drops]
+		k.offset, k.run = d.Last-d.Body, k.first
+		k.r.alien = false // what is known of the lines before says nothing of these
+		k.drops++
+	}
+	if k.first >= len(c.Body) {
+		return false
+	}
+	end := len(c.Body)
+	if k.drops < len(c.Drops) {
+		end = int(c.Drops[k.drops].Body)
+	}
 	var last int
 	switch {
 	case c.Borders == nil:
-		last = first + r.end(c.Body[first:], first)
-	case i < len(c.Borders):
-		last = int(c.Borders[i])
+		last = k.first + k.r.end(c.Body[k.first:end], k.first-k.run)
+	case k.n < len(c.Borders):
+		last = int(c.Borders[k.n])
 	}
-	if last <= first || last > len(c.Body) { // borders that break their rules
-		last = len(c.Body)
+	if last <= k.first || last > end { // borders that break their rules
+		last = end
 	}
-	return last
+	k.body = c.Body[k.first:last]
+	k.at = chunk.Range{First: k.offset + int64(k.first), Last: k.offset + int64(last)}
+	k.first = last
+	k.n++
+	return true
 }
 
 func (r *reader) bounds(c *chunk.Chunk) {
@@ -159,9 +187,9 @@ func (r *reader) starts(g grouper, body []byte) bool {
 	return g.starts(trimLine(r.dec.Text(body[:r.line(body)])))
 }
 
-// end returns the length of the record that body starts with, at bytes into the
-// chunk's. Where no line of a chunk starts a record as the format knows them,
-// each line is one.
+// end returns the length of the record that body starts with, at bytes into what
+// was kept in one piece. Where no line of that starts a record as the format knows
+// them, each line is one.
 func (r *reader) end(body []byte, at int) int {
 	n := r.line(body)
 	g, ok := r.format.(grouper)
@@ -198,9 +226,8 @@ func trimLine(l []byte) []byte {
 	return l
 }
 
-// whole adds the row or the rows of the record at body[first:last].
-func (r *reader) whole(c *chunk.Chunk, keep chunk.Ranges, first, last int) {
-	at := chunk.Range{First: c.First + int64(first), Last: c.First + int64(last)}
+// whole adds the row or the rows of a record, which is at these offsets.
+func (r *reader) whole(c *chunk.Chunk, keep chunk.Ranges, body []byte, at chunk.Range) {
 	if keep != nil {
 		parts := keep.Covered(at)
 		if len(parts) != 1 || parts[0] != at {
@@ -210,7 +237,7 @@ func (r *reader) whole(c *chunk.Chunk, keep chunk.Ranges, first, last int) {
 			return
 		}
 	}
-	rec := trimLine(r.text(c.Body[first:last], at.First))
+	rec := trimLine(r.text(body, at.First))
 	if len(bytes.TrimSpace(rec)) == 0 && !r.wantsEmpty {
 		return
 	}
@@ -245,7 +272,7 @@ func (r *reader) text(rec []byte, at int64) []byte {
 func (r *reader) partly(c *chunk.Chunk, rec, p chunk.Range) {
 	r.seq = p.First
 	r.row()
-	r.b.Message(trimLine(r.text(c.Body[p.First-c.First:p.Last-c.First], p.First)))
+	r.b.Message(trimLine(r.text(c.Bytes(p), p.First)))
 	r.b.Fail(fmt.Sprintf("part of a record: bytes %v of %v, the rest is in the table already", p, rec))
 }
 

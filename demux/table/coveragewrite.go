@@ -124,7 +124,7 @@ func toWrite(delta coverage.Set, known *coverage.Known, now time.Time) (set cove
 		}
 		both.Merge(coverage.Set{id: st})
 		full := both[id]
-		if len(full.Ranges)+len(full.Lost)+len(full.Dropped)+len(full.Doubtful) > wholeSegments {
+		if len(full.Ranges)+len(full.Lost)+len(full.Dropped)+len(full.Doubtful)+len(full.Certain) > wholeSegments {
 			continue
 		}
 		if n := len(full.Sums) - max(wholeSums, len(st.Sums)); n > 0 {

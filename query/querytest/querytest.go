@@ -130,7 +130,8 @@ func (s *Store) Commit(t testing.TB, parser string, chunks ...chunk.Chunk) *tabl
 		if !s.Silent {
 			b.Covers(from, chunk.Ranges(nil).Add(r))
 		}
-		st.Cover(c.Range(), chunk.CRC(c.Body))
+		st.Cover(c.Range(), c.Sum(c.Range()))
+		st.Filter(c.Dropped(c.Range()), c.Reason)
 	}
 	s.n++
 	commit := table.Commit{RunID: fmt.Sprintf("run-%d", s.n), Columns: b.Columns(), Delta: delta}

@@ -100,7 +100,12 @@ func (f *Filter) Send(ctx context.Context, c *chunk.Chunk, send func(context.Con
 	if !f.perEach && f.limit == nil && f.gate == nil && switches == nil {
 		return send(ctx, c)
 	}
-	p := pass{f: f, c: c, switches: switches}
+	m := memories.Get().(*memory)
+	p := pass{f: f, c: c, switches: switches, memory: m, runs: m.runs[:0], shares: m.shares[:0]}
+	defer func() {
+		m.runs, m.shares, m.chunk = p.runs, p.shares, chunk.Chunk{}
+		memories.Put(m)
+	}()
 	if f.gate != nil {
 		p.bounds = f.gate.config()
 	}
@@ -144,7 +149,9 @@ type pass struct {
 	most     struct{ bytes, records int64 } // of a run that waits for limits; 0: any
 	state    streamState                    // as it was when the chunk came
 	hash     uint64                         // of the stream
+	memory   *memory
 	runs     []run
+	shares   []share
 	border   int // of the chunk's borders, those before are behind the runs that were sent
 	dec      decoder
 	rec      record

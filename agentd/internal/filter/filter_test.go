@@ -51,7 +51,7 @@ type sink struct{ chunks []chunk.Chunk }
 
 func (s *sink) Send(_ context.Context, c *chunk.Chunk) error {
 	own := *c
-	own.Body = slices.Clone(c.Body)
+	own.Body, own.Drops, own.Borders = slices.Clone(c.Body), slices.Clone(c.Drops), slices.Clone(c.Borders)
 	if err := own.Check(); err != nil {
 		return err
 	}
@@ -59,13 +59,23 @@ func (s *sink) Send(_ context.Context, c *chunk.Chunk) error {
 	return nil
 }
 
-// show is what came out, on one line: data as text, facts as their ranges and
-// reasons.
+// show is what came out, on one line: data as text, facts and what was dropped within
+// a chunk as their ranges and reasons.
 func (s *sink) show() string {
 	var out []string
 	for _, c := range s.chunks {
 		if c.Kind == chunk.Data {
-			out = append(out, fmt.Sprintf("%q", c.Body))
+			at := int64(0)
+			for _, d := range c.Drops {
+				if d.Body > at {
+					out = append(out, fmt.Sprintf("%q", c.Body[at:d.Body]))
+				}
+				out = append(out, fmt.Sprintf("dropped%v(%s)", d.Range, c.Reason))
+				at = d.Body
+			}
+			if at < int64(len(c.Body)) {
+				out = append(out, fmt.Sprintf("%q", c.Body[at:]))
+			}
 		} else {
 			out = append(out, fmt.Sprintf("%v%v(%s)", c.Kind, c.Range(), c.Reason))
 		}
@@ -131,11 +141,14 @@ func TestRecordsAreCutWhereTheChunkSaysAndKeepTheirBorders(t *testing.T) {
 	c.Tags = map[string]string{"team": "a"}
 	s := through(t, New(decode(t, `drop: [DEBUG]`, true), env(nil)), c)
 	want(t, s, `"ERROR a\n  at b\n" dropped[115,130)(drop rule 1) "ERROR e\n  at f\nERROR g"`)
-	if got, want := s.chunks[2].Borders, []int64{15, 22}; !slices.Equal(got, want) {
+	if len(s.chunks) != 1 {
+		t.Fatalf("%d chunks came, want one", len(s.chunks))
+	}
+	if got, want := s.chunks[0].Borders, []int64{15, 30, 37}; !slices.Equal(got, want) {
 		t.Errorf("borders %v, want %v", got, want)
 	}
-	if s.chunks[2].Tags["team"] != "a" || s.chunks[2].Source != "/log" || !s.chunks[2].Time.Equal(c.Time) {
-		t.Errorf("%+v, want the chunk's own tags, source and time", s.chunks[2])
+	if s.chunks[0].Tags["team"] != "a" || s.chunks[0].Source != "/log" || !s.chunks[0].Time.Equal(c.Time) {
+		t.Errorf("%+v, want the chunk's own tags, source and time", s.chunks[0])
 	}
 }
 
@@ -151,7 +164,7 @@ func TestTextIsDecodedForMatching(t *testing.T) {
 	c := data(0, utf16("DEBUG ä\nERROR 日\n"))
 	c.Encoding = "UTF-16LE"
 	f := New(decode(t, `drop: ["^DEBUG ä$"]`, true), env(nil))
-	if s := through(t, f, c); len(s.chunks) != 2 || s.chunks[0].Last != 16 || s.chunks[0].Kind != chunk.Dropped || string(s.chunks[1].Body) != utf16("ERROR 日\n") {
+	if s := through(t, f, c); s.show() != fmt.Sprintf("dropped[0,16)(drop rule 1) %q", utf16("ERROR 日\n")) {
 		t.Errorf("UTF-16: %s", s.show())
 	}
 	for encoding, text := range map[string]string{
@@ -183,7 +196,7 @@ func TestSampleKeepsTheSameWheneverItComes(t *testing.T) {
 		for _, c := range chunks {
 			for _, out := range through(t, f, c).chunks {
 				if out.Kind == chunk.Data {
-					r = r.Add(out.Range())
+					r = r.AddAll(out.Kept(out.Range()))
 				}
 			}
 		}
@@ -322,17 +335,11 @@ func TestFactsAndUnfilteredChunksPassAsTheyAre(t *testing.T) {
 	}
 }
 
-func TestFailedSendIsCountedOnlyAsFarAsItCame(t *testing.T) {
+func TestFailedSendIsNotCounted(t *testing.T) {
 	f := New(decode(t, `drop: [DEBUG]`, true), env(nil))
-	n := 0
-	err := f.Send(t.Context(), data(0, "DEBUG\nINFO\nDEBUG\n"), func(context.Context, *chunk.Chunk) error {
-		if n++; n == 2 {
-			return context.Canceled
-		}
-		return nil
-	})
-	if err == nil || f.Dropped().Records != 1 {
-		t.Errorf("%v, %+v counted; want the error and one record", err, f.Dropped())
+	err := f.Send(t.Context(), data(0, "DEBUG\nINFO\nDEBUG\n"), func(context.Context, *chunk.Chunk) error { return context.Canceled })
+	if err == nil || f.Dropped().Records != 0 {
+		t.Errorf("%v, %+v counted; want the error and no record", err, f.Dropped())
 	}
 	through(t, f, data(0, "DEBUG\nINFO\nDEBUG\n"))
 	if got := f.Dropped().Records; got != 2 {

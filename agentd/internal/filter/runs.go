@@ -4,8 +4,10 @@ package filter
 type run struct {
 	first, last int // in the body
 	records     int64
-	why         []share // nil: kept
+	why, more   int // what caused it: the pass's shares from why to more; none: it is kept
 }
+
+func (r *run) kept() bool { return r.why == r.more }
 
 // share is what one cause made of a run, without what came again.
 type share struct {
@@ -38,8 +40,8 @@ func (p *pass) full(r *run, last int) bool {
 // add puts a record to the run that it belongs to.
 func (p *pass) add(first, last int, why *cause) {
 	n := len(p.runs)
-	if n == 0 || (p.runs[n-1].why == nil) != (why == nil) || why == nil && p.full(&p.runs[n-1], last) {
-		p.runs = append(p.runs, run{first: first})
+	if n == 0 || p.runs[n-1].kept() != (why == nil) || why == nil && p.full(&p.runs[n-1], last) {
+		p.runs = append(p.runs, run{first: first, why: len(p.shares), more: len(p.shares)})
 		n++
 	}
 	r := &p.runs[n-1]
@@ -51,16 +53,17 @@ func (p *pass) add(first, last int, why *cause) {
 	if why == nil {
 		return
 	}
-	i := len(r.why) - 1
-	for i >= 0 && r.why[i].of != why {
+	i := r.more - 1
+	for i >= r.why && p.shares[i].of != why {
 		i--
 	}
-	if i < 0 {
-		r.why = append(r.why, share{of: why})
-		i = len(r.why) - 1
+	if i < r.why {
+		p.shares = append(p.shares, share{of: why})
+		i = r.more
+		r.more++
 	}
 	if !again {
-		r.why[i].records++
-		r.why[i].bytes += int64(last - first)
+		p.shares[i].records++
+		p.shares[i].bytes += int64(last - first)
 	}
 }

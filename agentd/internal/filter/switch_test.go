@@ -65,7 +65,7 @@ func TestSwitchesMeetWhatTheyName(t *testing.T) {
 		}
 		dropped := int64(0)
 		for _, c := range s.chunks {
-			if c.Kind == chunk.Dropped {
+			if dropped += c.Dropped(c.Range()); c.Kind == chunk.Dropped {
 				dropped += c.Last - c.First
 			}
 		}

@@ -148,7 +148,7 @@ func (s *Shipper) Send(ctx context.Context, c *chunk.Chunk) error {
 	if err := s.waitRoom(ctx, c.Type); err != nil {
 		return err
 	}
-	cost, err := s.acquire(ctx, int64(len(c.Body))+10*int64(len(c.Borders))+chunkCost)
+	cost, err := s.acquire(ctx, int64(len(c.Body))+10*int64(len(c.Borders))+4*int64(len(c.Drops))+chunkCost)
 	if err != nil {
 		return err
 	}
