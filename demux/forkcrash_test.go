@@ -58,13 +58,24 @@ func TestTwoDemuxesForkOnce(t *testing.T) {
 // The process dies at any write while streams are forked, also where nothing
 // can be compared any more: in the end each record is a row once.
 func TestACrashAtAnyWriteDoublesNoFork(t *testing.T) {
-	for _, when := range []storetest.When{storetest.Before, storetest.After, storetest.Torn} {
+	third := other(" 3rd", lines2("a", 4, 6))
+	another := prepared(t, func(st store.FS) {
+		publish(t, st, []chunk.Chunk{lines2("a", 0, 10), from("clone", other(" no ", lines2("a", 2, 8)))})
+		runOnce(t, testDemux(t, st, nil))
+		if err := st.Remove(t.Context(), path.Join(store.Archive, "app")); err != nil {
+			t.Fatal(err)
+		}
+		publish(t, st, halves(third)) // can't be compared
+		publish(t, st, []chunk.Chunk{third}, []chunk.Chunk{from("clone", other(" no ", lines2("a", 10, 3)))})
+		publish(t, st, []chunk.Chunk{lines2("a", 10, 2)}, halves(other(" no ", lines2("a", 10, 2))))
+	})
+	for _, when := range []storetest.When{storetest.After, storetest.Torn} {
 		t.Run(when.String(), func(t *testing.T) {
 			for k := 0; ; k++ {
 				if testing.Short() && k > 0 {
 					k += rand.IntN(5)
 				}
-				if !forkCrashAt(t, k, when) {
+				if !forkCrashAt(t, another(), third, k, when) {
 					t.Logf("%d writes", k)
 					return
 				}
@@ -73,18 +84,7 @@ func TestACrashAtAnyWriteDoublesNoFork(t *testing.T) {
 	}
 }
 
-func forkCrashAt(t *testing.T, k int, when storetest.When) bool {
-	inner := testStore(t)
-	publish(t, inner, []chunk.Chunk{lines2("a", 0, 10), from("clone", other(" no ", lines2("a", 2, 8)))})
-	runOnce(t, testDemux(t, inner, nil))
-	if err := inner.Remove(t.Context(), path.Join(store.Archive, "app")); err != nil {
-		t.Fatal(err)
-	}
-	third := other(" 3rd", lines2("a", 4, 6))
-	publish(t, inner, halves(third)) // can't be compared
-	publish(t, inner, []chunk.Chunk{third}, []chunk.Chunk{from("clone", other(" no ", lines2("a", 10, 3)))})
-	publish(t, inner, []chunk.Chunk{lines2("a", 10, 2)}, halves(other(" no ", lines2("a", 10, 2))))
-
+func forkCrashAt(t *testing.T, inner store.FS, third chunk.Chunk, k int, when storetest.When) bool {
 	st := storetest.NewFaulty(inner)
 	st.CrashAt(k, when)
 	d := testDemux(t, st, func(c *Config) { c.RunBytes = 100 })

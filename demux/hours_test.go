@@ -67,7 +67,7 @@ func TestABackfillOfManyHoursTakesSeconds(t *testing.T) {
 
 // More hours than one commit may have, in one chunk even: it is cut.
 func TestRecordsThatEachHaveAnHourOfTheirOwnAreTakenInParts(t *testing.T) {
-	const n = 20_000
+	const n = 2*maxHours + 1000
 	st := testStore(t)
 	publish(t, st, spread(n, n/2, n))
 	publish(t, st, spread(n, n/3, n)) // sent again, with other borders

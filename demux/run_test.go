@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"maps"
 	"math/rand/v2"
+	"os"
 	"os/exec"
 	"path"
 	"slices"
@@ -50,6 +51,27 @@ func testStore(t testing.TB) store.FS {
 		t.Fatal(err)
 	}
 	return st
+}
+
+// prepared fills a store once, and returns what makes copies of it.
+func prepared(t *testing.T, fill func(st store.FS)) (another func() store.FS) {
+	t.Helper()
+	at := func(dir string) store.FS {
+		st, err := local.New(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return st
+	}
+	made := storetest.FastDir(t)
+	fill(at(made))
+	return func() store.FS {
+		dir := storetest.FastDir(t)
+		if err := os.CopyFS(dir, os.DirFS(made)); err != nil {
+			t.Fatal(err)
+		}
+		return at(dir)
+	}
 }
 
 // runListed does what RunType does, without a lease.
@@ -407,16 +429,22 @@ func TestTwoDemuxesDoNoHarm(t *testing.T) {
 	checkLines(t, tableRows(t, st), map[string]int{"a": files * 10})
 }
 
-// The process dies at the k-th write to the store, before it, after it or in
-// the middle of it, for every k; the next one brings all to an end.
+// The process dies after the k-th change of the store, or in the middle of the
+// k-th write, for every k; the next one brings all to an end.
 func TestACrashAtAnyWriteLosesAndDoublesNothing(t *testing.T) {
-	for _, when := range []storetest.When{storetest.Before, storetest.After, storetest.Torn} {
+	another := prepared(t, func(st store.FS) {
+		publish(t, st, []chunk.Chunk{lines("a", 0, 5)})
+		runOnce(t, testDemux(t, st, nil)) // the table exists, with a version to build on
+		publish(t, st, []chunk.Chunk{lines("a", 5*lineLen, 5), lines("b", 0, 5)})
+		publish(t, st, []chunk.Chunk{lines("b", 0, 5)}, []chunk.Chunk{lines("b", 5*lineLen, 5)})
+	})
+	for _, when := range []storetest.When{storetest.After, storetest.Torn} {
 		t.Run(when.String(), func(t *testing.T) {
 			for k := 0; ; k++ {
 				if testing.Short() && k > 0 {
 					k += rand.IntN(5)
 				}
-				if !crashAt(t, k, when) {
+				if !crashAt(t, another(), k, when) {
 					t.Logf("%d writes", k)
 					return
 				}
@@ -426,13 +454,7 @@ func TestACrashAtAnyWriteLosesAndDoublesNothing(t *testing.T) {
 }
 
 // crashAt reports whether there was a k-th write.
-func crashAt(t *testing.T, k int, when storetest.When) bool {
-	inner := testStore(t)
-	publish(t, inner, []chunk.Chunk{lines("a", 0, 5)})
-	runOnce(t, testDemux(t, inner, nil)) // the table exists, with a version to build on
-	publish(t, inner, []chunk.Chunk{lines("a", 5*lineLen, 5), lines("b", 0, 5)})
-	publish(t, inner, []chunk.Chunk{lines("b", 0, 5)}, []chunk.Chunk{lines("b", 5*lineLen, 5)})
-
+func crashAt(t *testing.T, inner store.FS, k int, when storetest.When) bool {
 	st := storetest.NewFaulty(inner)
 	st.CrashAt(k, when)
 	d := testDemux(t, st, func(c *Config) { c.RunBytes = 100 })

@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/akupara/akupara/adaptors"
 	"github.com/akupara/akupara/adaptors/adaptortest"
 	"github.com/akupara/akupara/chunk"
@@ -87,6 +89,13 @@ func (r *rig) start() {
 	r.t.Helper()
 	a, err := New(r.cfg)
 	r.ok(err)
+	r.a = a
+	if r.cfg.Watch == "auto" { // whose instances all of a user's processes share
+		r.until("the kernel has no inotify instance left", func() bool {
+			fd, err := unix.InotifyInit1(unix.IN_CLOEXEC)
+			return err == nil && unix.Close(fd) == nil
+		})
+	}
 	a.times, a.maxOpen = r.times, r.maxOpen
 	env := r.rec.EnvOf(r.name)
 	env.Descriptors = r.descriptors
@@ -102,7 +111,6 @@ func (r *rig) start() {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- a.Run(ctx, env) }()
-	r.a = a
 	r.stop = func() {
 		cancel()
 		if err := <-done; err != nil {

@@ -318,20 +318,20 @@ func orphans(t testing.TB, s *querytest.Store) (out []string) {
 	return out
 }
 
-// TestACrashAnywhereCostsNothing crashes a Run at each change of the store: before
-// it, after it, or with half of it done, by turns.
+// TestACrashAnywhereCostsNothing crashes a Run after each change of the store, and
+// in writes.
 func TestACrashAnywhereCostsNothing(t *testing.T) {
 	s := grown(t, 2)
 	want := sum(t, s)
 	for k := 0; ; k++ {
-		when := []storetest.When{storetest.Before, storetest.After, storetest.Torn}[k%3]
+		when := []storetest.When{storetest.After, storetest.Torn}[k%2]
 		c := copyOf(t, s)
 		f := storetest.NewFaulty(c.FS)
-		f.CrashAt(k, when)
+		f.CrashAt(k/2, when)
 		o := options(c, 48*time.Hour)
 		o.FS, o.Patience = f, time.Nanosecond
 		_, err := compact.Run(t.Context(), o)
-		if !f.Crashed() {
+		if !f.Crashed() && when == storetest.After {
 			if err != nil || k < 5 {
 				t.Fatalf("a run of %d changes gives %v", k, err)
 			}

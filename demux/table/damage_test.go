@@ -54,7 +54,7 @@ func lived(t testing.TB) (dir string, truth Content) {
 // copied returns a copy of the store in dir, which has its location still.
 func copied(t testing.TB, dir string) (w warehouse, at string) {
 	t.Helper()
-	at = t.TempDir()
+	at = storetest.FastDir(t)
 	if err := os.CopyFS(at, os.DirFS(dir)); err != nil {
 		t.Fatal(err)
 	}

@@ -35,7 +35,7 @@ type parquetStore struct{ store.FS }
 
 func openLocal(t testing.TB) warehouse {
 	t.Helper()
-	dir := t.TempDir()
+	dir := storetest.FastDir(t)
 	l, err := local.New(dir)
 	if err != nil {
 		t.Fatal(err)

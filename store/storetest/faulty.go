@@ -21,7 +21,8 @@ const (
 	Before When = iota
 	// After: it happens, and the caller is told otherwise: a lost reply.
 	After
-	// Torn: half of the bytes of a Write arrive; other mutations do not happen.
+	// Torn: half of the bytes of a Write arrive. Writes alone are counted: for what
+	// else there is, it would be Before.
 	Torn
 )
 
@@ -38,8 +39,9 @@ func (w When) String() string { return [...]string{"before", "after", "torn"}[w]
 //		recover and check, on inner
 //	}
 //
-// Mutations are Create, Rename, Remove, and a file's Write and Close. It is
-// safe for concurrent use.
+// Mutations are Create, Rename, Remove, and a file's Write and Close. What a crash
+// Before one leaves is what one After the last leaves: Before is for what the dead
+// process says of it. It is safe for concurrent use.
 type Faulty struct {
 	inner store.FS
 
@@ -47,6 +49,7 @@ type Faulty struct {
 	at      int // -1: never
 	when    When
 	n       int
+	writes  int
 	crashed bool
 	epoch   int // files of before a Reset stay dead
 	log     []string
@@ -58,11 +61,12 @@ var _ store.FS = (*Faulty)(nil)
 // NewFaulty wraps inner; it never crashes until told.
 func NewFaulty(inner store.FS) *Faulty { return &Faulty{inner: inner, at: -1} }
 
-// CrashAt makes the k-th mutation from now crash, counted from 0.
+// CrashAt makes the k-th mutation from now crash, counted from 0; Torn, the k-th
+// Write.
 func (f *Faulty) CrashAt(k int, when When) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.at, f.when, f.n = k, when, 0
+	f.at, f.when, f.n, f.writes = k, when, 0, 0
 }
 
 // FailWith makes every mutation that fail gives an error for fail with it,
@@ -120,6 +124,12 @@ func (f *Faulty) mutate(epoch int, op, path string, do, torn func() error) error
 	k := f.n
 	f.n++
 	strike, when := k == f.at, f.when
+	if when == Torn {
+		strike = torn != nil && f.writes == f.at
+	}
+	if torn != nil {
+		f.writes++
+	}
 	f.crashed = f.crashed || strike
 	f.log = append(f.log, fmt.Sprintf("%d: %s %s", k, op, path))
 	f.mu.Unlock()
@@ -128,7 +138,7 @@ func (f *Faulty) mutate(epoch int, op, path string, do, torn func() error) error
 		return do()
 	case when == After:
 		_ = do() // nobody is left to be told
-	case when == Torn && torn != nil:
+	case when == Torn:
 		_ = torn()
 	}
 	return fmt.Errorf("%s mutation %d (%s %s): %w", when, k, op, path, ErrCrashed)
