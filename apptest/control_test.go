@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 )
 
 func TestAdaptorsAreRunOverREST(t *testing.T) {
@@ -27,7 +26,7 @@ func TestAdaptorsAreRunOverREST(t *testing.T) {
 	post := func(path, body string, header ...string) answer { return do(t, "POST", url+path, body, header...) }
 
 	t.Run("the list has its fields", func(t *testing.T) {
-		eventually(t, 30*time.Second, "plain is settled", func() bool {
+		eventually(t, slow, "plain is settled", func() bool {
 			v := s.adaptor(t, "plain")
 			return len(v.Position) == 1 && v.Position[0].Settled == 900 && v.LagBytes == 0
 		})
@@ -53,9 +52,9 @@ func TestAdaptorsAreRunOverREST(t *testing.T) {
 		}
 	})
 	t.Run("one that fails says why and stops no other", func(t *testing.T) {
-		eventually(t, 20*time.Second, "broken has an error", func() bool { return strings.Contains(s.adaptor(t, "broken").LastErr, "/no/such/program") })
-		s.becomes(t, 30*time.Second, `select count(*) from plain where tags['rack'] = 'r7'`, "100")
-		s.becomes(t, 30*time.Second, `select count(*) > 1 from load`, "true")
+		eventually(t, slow, "broken has an error", func() bool { return strings.Contains(s.adaptor(t, "broken").LastErr, "/no/such/program") })
+		s.becomes(t, slow, `select count(*) from plain where tags['rack'] = 'r7'`, "100")
+		s.becomes(t, slow, `select count(*) > 1 from load`, "true")
 	})
 	t.Run("what is wrong is refused", func(t *testing.T) {
 		entry := fmt.Sprintf(`{"name":"x","kind":"tail","type":"x","paths":["%s/x"]}`, logs)
@@ -80,13 +79,13 @@ func TestAdaptorsAreRunOverREST(t *testing.T) {
 		post("", `{"name":"short","kind":"tail","type":"short","paths":["/nowhere/*"]}`).want(t, "add", 201)
 		do(t, "DELETE", url+"/short", "").want(t, "remove", 204)
 		post("/plain/stop", "").want(t, "stop", 200, `"stopped"`)
-		s.becomes(t, 30*time.Second, `select count(*) from added`, "50")
+		s.becomes(t, slow, `select count(*) from added`, "50")
 		s.agent.kill()
 		appendFile(t, filepath.Join(logs, "a.log"), numbered("a", 100, 150))
 		appendFile(t, filepath.Join(logs, "b.log"), numbered("b", 50, 70))
 		s.agent.start()
 		ready(t, s.agentAddr)
-		s.becomes(t, 30*time.Second, `select count(*) || ' ' || count(distinct message) from added`, "70 70")
+		s.becomes(t, slow, `select count(*) || ' ' || count(distinct message) from added`, "70 70")
 		if v := s.adaptor(t, "plain"); v.State != "stopped" {
 			t.Errorf("plain after a restart: got %s, want stopped as before", v.State)
 		}
@@ -95,8 +94,8 @@ func TestAdaptorsAreRunOverREST(t *testing.T) {
 			t.Errorf("rows of the stopped adaptor: got %s, want 100", got)
 		}
 		post("/plain/start", "").want(t, "start", 200)
-		s.becomes(t, 30*time.Second, `select count(*) || ' ' || count(distinct message) from plain`, "150 150")
-		s.becomes(t, 30*time.Second, `select count(*) > 0 and min(message) = max(message) from said`, "true")
+		s.becomes(t, slow, `select count(*) || ' ' || count(distinct message) from plain`, "150 150")
+		s.becomes(t, slow, `select count(*) > 0 and min(message) = max(message) from said`, "true")
 	})
 	t.Run("the web part passes on", func(t *testing.T) {
 		web := "http://" + s.webAddr + "/v1/agents"
@@ -212,7 +211,7 @@ func TestFilesAreFollowedWhateverHappensToThem(t *testing.T) {
 	s.startAll(t)
 	distinct := func(table string, n int) {
 		t.Helper()
-		s.becomes(t, 40*time.Second, `select count(*) || ' ' || count(distinct message) from `+table, fmt.Sprintf("%d %d", n, n))
+		s.becomes(t, slow, `select count(*) || ' ' || count(distinct message) from `+table, fmt.Sprintf("%d %d", n, n))
 	}
 	distinct("rot", 1000)
 	distinct("copied", 1000)
@@ -280,7 +279,7 @@ func TestFilesAreFollowedWhateverHappensToThem(t *testing.T) {
 	if code != 0 || len(rep.Gaps) > 0 {
 		t.Errorf("audit: exit code %d, gaps %v, want none", code, rep.Gaps)
 	}
-	eventually(t, 20*time.Second, "no lag is left", func() bool {
+	eventually(t, slow, "no lag is left", func() bool {
 		v := s.adaptor(t, "rot")
 		return v.Name == "rot" && v.LagBytes == 0
 	})

@@ -139,7 +139,7 @@ func TestBadBatchesAreRefusedAndNothingOfThemIsStored(t *testing.T) {
 		do(t, "POST", "http://"+s.collectorAddr+"/v1/receipts", body).want(t, "receipts: "+name, 400, "error")
 	}
 	do(t, "POST", url, good).want(t, "a good batch", 200, `"spooled"`)
-	eventually(t, 30*time.Second, "the good batch is published", func() bool { return len(files(t, filepath.Join(s.store, "raw"), "*.avro")) == 1 })
+	eventually(t, slow, "the good batch is published", func() bool { return len(files(t, filepath.Join(s.store, "raw"), "*.avro")) == 1 })
 	if got := mustAkupara(t, "cat", "--config", s.config, filepath.Join(s.store, "raw")); got != "a good line\n" {
 		t.Errorf("in the store: got %q, want the good line alone", got)
 	}
@@ -163,7 +163,7 @@ func TestTheAuditTellsGapsFromBeginnings(t *testing.T) {
 	} {
 		do(t, "POST", "http://"+s.collectorAddr+"/v1/batches", f).want(t, "a batch", 200)
 	}
-	eventually(t, 30*time.Second, "all is published", func() bool { return s.collectorStatus(t).WaitingBytes == 0 })
+	eventually(t, slow, "all is published", func() bool { return s.collectorStatus(t).WaitingBytes == 0 })
 
 	want := map[string]string{"hole": "4-10", "late": "0-100", "short": "4-30"}
 	compare := func(when string, unpublished, records int64) {
@@ -238,7 +238,7 @@ func TestADamagedSinkFileIsQuarantinedAndTheRestUsed(t *testing.T) {
 		send(frame(t, piece("tail", "tail", i*1024, text)))
 	}
 	send(frame(t, piece("head", "head", 0, text)))
-	eventually(t, 30*time.Second, "three sink files are published", func() bool {
+	eventually(t, slow, "three sink files are published", func() bool {
 		return len(sinks("block")) == 1 && len(sinks("tail")) == 1 && len(sinks("head")) == 1
 	})
 	damage := func(dataType string, how func(b []byte) []byte) string {
@@ -292,7 +292,7 @@ func TestADamagedSinkFileIsQuarantinedAndTheRestUsed(t *testing.T) {
 	// What is sent again fills the gaps.
 	send(frame(t, piece("block", "block", 0, strings.Repeat(text, 3))))
 	send(frame(t, piece("tail", "tail", 1024, strings.Repeat(text, 2))))
-	eventually(t, 30*time.Second, "it is published", func() bool { return len(sinks("block")) == 1 && len(sinks("tail")) == 1 })
+	eventually(t, slow, "it is published", func() bool { return len(sinks("block")) == 1 && len(sinks("tail")) == 1 })
 	mustAkupara(t, "demux", "--once", "--config", s.config)
 	// What the third one held nobody knows, until a person says that it is elsewhere.
 	if out, code := akupara(t, "audit", "--config", s.config); code != 1 || strings.Contains(out, "in quarantine, and in no table") || !strings.Contains(out, "1 sink file can't be read") {
@@ -319,7 +319,7 @@ func TestTornSpoolsAndCheckpointsLoseAndDoubleNothing(t *testing.T) {
 	s.startAll(t)
 	spooled := func(bytes int64) {
 		t.Helper()
-		eventually(t, 30*time.Second, "all is in the collector's spool", func() bool {
+		eventually(t, slow, "all is in the collector's spool", func() bool {
 			v, st := s.adaptor(t, "plain"), s.collectorStatus(t)
 			return len(v.Position) == 1 && v.Position[0].Read == bytes && st.OpenSegments == 2
 		})
@@ -354,7 +354,7 @@ func TestTornSpoolsAndCheckpointsLoseAndDoubleNothing(t *testing.T) {
 	s.collector.start()
 	s.agent.start()
 	appendFile(t, file, numbered("a", 2100, 3000))
-	s.becomes(t, 60*time.Second, `select count(*) || ' ' || count(distinct message) from plain`, "3000 3000")
+	s.becomes(t, slow, `select count(*) || ' ' || count(distinct message) from plain`, "3000 3000")
 	if got := files(t, data, "*.damaged"); len(got) == 0 {
 		t.Error("nothing of the torn segments is in quarantine")
 	}
@@ -377,12 +377,12 @@ func TestTornSpoolsAndCheckpointsLoseAndDoubleNothing(t *testing.T) {
 	s.sealAge = "1s"
 	s.rewrite(t)
 	s.collector.start()
-	s.becomes(t, 60*time.Second, `select count(*) || ' ' || count(distinct message) from plain`, "4000 4000")
+	s.becomes(t, slow, `select count(*) || ' ' || count(distinct message) from plain`, "4000 4000")
 
 	if code := s.agent.stop(); code != 0 {
 		t.Errorf("agent: exit code %d after SIGTERM, want 0", code)
 	}
-	eventually(t, 30*time.Second, "audit finds nothing missing", func() bool {
+	eventually(t, slow, "audit finds nothing missing", func() bool {
 		rep, code := audit(t, "--config", s.config)
 		return code == 0 && rep.Unpublished == 0 && len(rep.Gaps) == 0 && len(rep.Overlaps) == 0
 	})
@@ -463,13 +463,13 @@ func storeAway(t *testing.T, s *site, away, back func()) {
 	s.configure(t)
 	away()
 	s.local.start(t)
-	eventually(t, 40*time.Second, "a sealed segment waits, and it is told why", func() bool {
+	eventually(t, slow, "a sealed segment waits, and it is told why", func() bool {
 		st := s.collectorStatus(t)
 		return st.SealedSegments == 1 && st.LastUploadError != ""
 	})
 	do(t, "GET", "http://"+s.collectorAddr+"/readyz", "").want(t, "the collector still takes data", 200)
 	appendFile(t, filepath.Join(logs, "a.log"), numbered("a", 500, 600))
-	eventually(t, 30*time.Second, "the agent has read on", func() bool {
+	eventually(t, slow, "the agent has read on", func() bool {
 		v := s.adaptor(t, "plain")
 		return len(v.Position) == 1 && v.Position[0].Read == 600*9
 	})
@@ -483,8 +483,8 @@ func storeAway(t *testing.T, s *site, away, back func()) {
 	}
 	back()
 	s.startWeb(t)
-	s.becomes(t, 60*time.Second, `select count(*) || ' ' || count(distinct message) from plain`, "600 600")
-	eventually(t, 30*time.Second, "all is settled", func() bool {
+	s.becomes(t, slow, `select count(*) || ' ' || count(distinct message) from plain`, "600 600")
+	eventually(t, slow, "all is settled", func() bool {
 		v := s.adaptor(t, "plain")
 		return v.Name != "" && v.LagBytes == 0
 	})
@@ -527,12 +527,12 @@ func TestARefusedBatchIsKept(t *testing.T) {
 	t.Cleanup(func() { server.Close() })
 	agent, config := s.agentAddr, s.config
 	s.agent = start(t, "agentd", "agentd", "--config", config)
-	eventually(t, 30*time.Second, "the refusal is told", func() bool {
+	eventually(t, slow, "the refusal is told", func() bool {
 		text, err := os.ReadFile(s.agent.log.Name())
 		return err == nil && strings.Contains(string(text), "we do not like it")
 	})
 	began, before := time.Now(), posts.Load()
-	eventually(t, 30*time.Second, "three seconds have passed", func() bool { return time.Since(began) > 3*time.Second })
+	eventually(t, slow, "three seconds have passed", func() bool { return time.Since(began) > 3*time.Second })
 	if n := posts.Load() - before; n > 10 {
 		t.Errorf("%d posts in 3 s to a collector that refuses them for good, want a few at most", n)
 	}
@@ -546,7 +546,7 @@ func TestARefusedBatchIsKept(t *testing.T) {
 	refusing.Store(false)
 	s.demuxer = start(t, "demux", "akupara", "demux", "--config", s.config)
 	s.startWeb(t)
-	s.becomes(t, 60*time.Second, `select count(*) || ' ' || count(distinct message) from plain`, "100 100")
+	s.becomes(t, slow, `select count(*) || ' ' || count(distinct message) from plain`, "100 100")
 }
 
 func TestTwoDemuxesAndAllCommandsRunBesideEachOther(t *testing.T) {
@@ -564,7 +564,7 @@ func TestTwoDemuxesAndAllCommandsRunBesideEachOther(t *testing.T) {
 	for i := range rounds {
 		appendFile(t, filepath.Join(logs, fmt.Sprintf("%d.log", i%3)), numbered(fmt.Sprint("round", i), 0, lines))
 		if i%2 == 0 {
-			s.becomes(t, 60*time.Second, `select count(*) from plain`, fmt.Sprint((i+1)*lines))
+			s.becomes(t, slow, `select count(*) from plain`, fmt.Sprint((i+1)*lines))
 		}
 		switch i {
 		case 1, 3:
@@ -586,10 +586,10 @@ func TestTwoDemuxesAndAllCommandsRunBesideEachOther(t *testing.T) {
 		}
 	}
 	for _, table := range []string{"plain", "other"} {
-		s.becomes(t, 60*time.Second, `select count(*) || ' ' || count(distinct (stream, seq)) || ' ' || count(distinct message) from `+table,
+		s.becomes(t, slow, `select count(*) || ' ' || count(distinct (stream, seq)) || ' ' || count(distinct message) from `+table,
 			fmt.Sprintf("%d %[1]d %[1]d", rounds*lines))
 	}
-	eventually(t, 30*time.Second, "audit is content", func() bool {
+	eventually(t, slow, "audit is content", func() bool {
 		rep, code := audit(t, "--config", s.config)
 		return code == 0 && rep.Unpublished == 0 && rep.Records == 2*rounds*lines && rep.Streams == 6
 	})

@@ -27,7 +27,13 @@ import (
 // bin is the folder of the binaries under test.
 var bin string
 
+// TestMain builds the binaries, and lets more tests run side by side than there
+// are cores: they mostly wait.
 func TestMain(m *testing.M) {
+	flag.Parse()
+	if f := flag.Lookup("test.parallel"); f != nil {
+		_ = f.Value.Set("4")
+	}
 	os.Exit(func() int {
 		dir, err := os.MkdirTemp("", "akupara-bin-")
 		if err != nil {

@@ -12,6 +12,7 @@ import (
 // Rows that are too old are dropped by a job that is started by hand, and by
 // nothing else; what is dropped is not missing, and does not come back.
 func TestOldRowsAreDroppedAndNotMissed(t *testing.T) {
+	t.Parallel()
 	logs := t.TempDir()
 	const lines = 1000
 	var text strings.Builder
@@ -25,7 +26,7 @@ func TestOldRowsAreDroppedAndNotMissed(t *testing.T) {
 	l.writeConfig(t, fmt.Sprintf(`    - {name: app, kind: tail, type: app, paths: ["%s/*.json"]}
 `, logs), `app: {parser: json, retention: {table: 30d, archive: 2w}, jobs: {retain: off}}`)
 	l.start(t)
-	eventually(t, 60*time.Second, "all lines are in the table", func() bool {
+	eventually(t, slow, "all lines are in the table", func() bool {
 		rows := l.query(t, `select count(*) as n from app`)
 		return len(rows) == 1 && rows[0]["n"] == float64(lines)
 	})
@@ -50,7 +51,7 @@ func TestOldRowsAreDroppedAndNotMissed(t *testing.T) {
 	count("after retain")
 	mustAkupara(t, "jobs", "start", "expire", "--wait", "--config", l.config)
 	mustAkupara(t, "adaptor", "rewind", "app", "--config", l.config)
-	eventually(t, 60*time.Second, "what was sent again is settled", func() bool {
+	eventually(t, slow, "what was sent again is settled", func() bool {
 		return strings.Contains(mustAkupara(t, "drain", "--status", "--config", l.config), "all that was read is settled")
 	})
 	mustAkupara(t, "demux", "--once", "--config", l.config)
@@ -74,6 +75,7 @@ func TestOldRowsAreDroppedAndNotMissed(t *testing.T) {
 
 // A type that had no parser yet gets one: its rows are parsed again.
 func TestRowsAreRedoneByTodaysParser(t *testing.T) {
+	t.Parallel()
 	logs := t.TempDir()
 	const lines = 1000
 	var text strings.Builder
@@ -86,7 +88,7 @@ func TestRowsAreRedoneByTodaysParser(t *testing.T) {
 `, logs)
 	l.writeConfig(t, adaptor, "")
 	l.start(t)
-	eventually(t, 60*time.Second, "all lines are in the table", func() bool {
+	eventually(t, slow, "all lines are in the table", func() bool {
 		rows := l.query(t, `select count(*) as n from app`)
 		return len(rows) == 1 && rows[0]["n"] == float64(lines)
 	})

@@ -83,6 +83,9 @@ func TestEveryLineIsInTheTableExactlyOnce(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starts a cluster and kills it")
 	}
+	if os.Getenv("AKUPARA_SOAK") == "" { // else it has its hour alone
+		t.Parallel()
+	}
 	rnd := choices(t, 0)
 	rounds, until := 1, soakUntil(t)
 

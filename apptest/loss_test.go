@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -26,7 +25,7 @@ func TestUpSurvivesKills(t *testing.T) {
 	for i := range kills {
 		appendFile(t, file, numbered(fmt.Sprint("round", i), 0, lines/2))
 		// A moment at which there is something in every place.
-		s.becomes(t, 60*time.Second, `select count(*) >= `+fmt.Sprint(i*lines+lines/2)+` from plain`, "true")
+		s.becomes(t, slow, `select count(*) >= `+fmt.Sprint(i*lines+lines/2)+` from plain`, "true")
 		appendFile(t, file, numbered(fmt.Sprint("round", i), lines/2, lines))
 		up.kill()
 		if err := os.Rename(file, fmt.Sprintf("%s.%d", file, i)); err != nil {
@@ -34,8 +33,8 @@ func TestUpSurvivesKills(t *testing.T) {
 		}
 		up.start()
 	}
-	s.becomes(t, 60*time.Second, `select count(*) || ' ' || count(distinct message) from plain`, fmt.Sprintf("%d %[1]d", kills*lines))
-	s.becomes(t, 60*time.Second, `select count(*) > 0 from load`, "true")
+	s.becomes(t, slow, `select count(*) || ' ' || count(distinct message) from plain`, fmt.Sprintf("%d %[1]d", kills*lines))
+	s.becomes(t, slow, `select count(*) > 0 from load`, "true")
 	if code := up.stop(); code != 0 {
 		t.Errorf("up: exit code %d after SIGTERM, want 0", code)
 	}
@@ -72,7 +71,7 @@ func TestACollectorThatNeverComesBackLosesNothing(t *testing.T) {
 	agentConfig := writeFile(t, filepath.Join(s.dir, "agent.yaml"), strings.Replace(text, "collectors: [", "collectors: [http://"+other.collectorAddr+", ", 1))
 	ready(t, s.collectorAddr)
 	s.agent = start(t, "agentd", "agentd", "--config", agentConfig)
-	eventually(t, 30*time.Second, "the first collector has it all in its spool", func() bool {
+	eventually(t, slow, "the first collector has it all in its spool", func() bool {
 		v := s.adaptor(t, "plain")
 		return len(v.Position) == 1 && v.Position[0].Read == 3000*9 && s.collectorStatus(t).OpenSegments == 1
 	})
@@ -84,8 +83,8 @@ func TestACollectorThatNeverComesBackLosesNothing(t *testing.T) {
 	appendFile(t, file, numbered("a", 3000, 3100))
 	s.demuxer = start(t, "demux", "akupara", "demux", "--config", s.config)
 	s.startWeb(t)
-	s.becomes(t, 60*time.Second, `select count(*) || ' ' || count(distinct message) from plain`, "3100 3100")
-	eventually(t, 30*time.Second, "all is settled", func() bool {
+	s.becomes(t, slow, `select count(*) || ' ' || count(distinct message) from plain`, "3100 3100")
+	eventually(t, slow, "all is settled", func() bool {
 		v := s.adaptor(t, "plain")
 		return v.Name != "" && v.LagBytes == 0
 	})
@@ -134,7 +133,7 @@ func TestAFullDiskHoldsUpAndLosesNothing(t *testing.T) {
 	s.demuxer = start(t, "demux", "akupara", "demux", "--config", s.config)
 	s.startWeb(t)
 	reason := ""
-	eventually(t, 60*time.Second, "the collector takes no more, and says why", func() bool {
+	eventually(t, slow, "the collector takes no more, and says why", func() bool {
 		a := do(t, "GET", "http://"+s.collectorAddr+"/readyz", "")
 		reason = a.body
 		return a.status == 503 && strings.Contains(a.body, "free")
@@ -148,8 +147,8 @@ func TestAFullDiskHoldsUpAndLosesNothing(t *testing.T) {
 	if err := unix.Mount("tmpfs", small, "tmpfs", unix.MS_REMOUNT, "size=400m"); err != nil {
 		t.Fatal(err)
 	}
-	s.becomes(t, 90*time.Second, `select count(*) || ' ' || count(distinct message) from plain`, fmt.Sprintf("%d %[1]d", lines))
-	eventually(t, 30*time.Second, "all is settled", func() bool {
+	s.becomes(t, slow, `select count(*) || ' ' || count(distinct message) from plain`, fmt.Sprintf("%d %[1]d", lines))
+	eventually(t, slow, "all is settled", func() bool {
 		v := s.adaptor(t, "plain")
 		return v.Name != "" && v.LagBytes == 0
 	})

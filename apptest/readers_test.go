@@ -103,21 +103,21 @@ func TestTheDocumentedConfigWorksOnHDFS(t *testing.T) {
 	).Replace(documented)
 	writeFile(t, s.config, config)
 	s.startAll(t)
-	s.becomes(t, 60*time.Second, `select count(*) from hadoop`, fmt.Sprint(lines+traces))
-	s.becomes(t, 60*time.Second, `select count(*) from app`, fmt.Sprint(rows))
+	s.becomes(t, slow, `select count(*) from hadoop`, fmt.Sprint(lines+traces))
+	s.becomes(t, slow, `select count(*) from app`, fmt.Sprint(rows))
 	// Another column, and another type of one that is there.
 	var more strings.Builder
 	for i := range 10 {
 		fmt.Fprintf(&more, `{"time":"2026-02-03T09:30:00Z","severity":"fatal","message":"later","n":%d.5,"extra":{"who":"w%d"}}`+"\n", i, i)
 	}
 	appendFile(t, appFile, more.String())
-	s.becomes(t, 60*time.Second, `select count("extra.who") || ' ' || count(*) from app`, fmt.Sprintf("10 %d", rows+10))
+	s.becomes(t, slow, `select count("extra.who") || ' ' || count(*) from app`, fmt.Sprintf("10 %d", rows+10))
 	for _, table := range []string{"df", "cpu", "memory", "load", "disk", "network"} {
-		s.becomes(t, 60*time.Second, `select count(*) > 0 from "`+table+`"`, "true")
+		s.becomes(t, slow, `select count(*) > 0 from "`+table+`"`, "true")
 	}
 	s.agent.stop()
 	s.collector.stop()
-	eventually(t, 60*time.Second, "all is in the tables", func() bool {
+	eventually(t, slow, "all is in the tables", func() bool {
 		rep, code := audit(t, "--config", s.config)
 		return code == 0 && rep.Unpublished == 0
 	})
@@ -228,7 +228,7 @@ func TestOthersReadSourcesWithOddNames(t *testing.T) {
 	s := &site{adaptors: fmt.Sprintf(`    - {name: odd, kind: tail, type: my-type, paths: ["%s/lo gs/*.log"]}`, dir)}
 	s.configure(t)
 	s.startAll(t)
-	s.becomes(t, 60*time.Second, `select count(*) from "my-type"`, "6")
+	s.becomes(t, slow, `select count(*) from "my-type"`, "6")
 	store := s.store
 	want := map[string]bool{}
 	for source := range sources {
@@ -240,7 +240,7 @@ func TestOthersReadSourcesWithOddNames(t *testing.T) {
 	if len(want) > 0 {
 		t.Errorf("PyIceberg finds no rows of %v", want)
 	}
-	eventually(t, 20*time.Second, "the sink files are archived", func() bool { return len(files(t, filepath.Join(store, "raw"), "*.avro")) == 0 })
+	eventually(t, slow, "the sink files are archived", func() bool { return len(files(t, filepath.Join(store, "raw"), "*.avro")) == 0 })
 	var got map[string]struct{ SHA256 string }
 	runPython(t, &got, filepath.Join("testdata", "sinks.py"), "local", filepath.Join(store, "archive"))
 	for source, content := range sources {

@@ -34,7 +34,7 @@ func newRot(t *testing.T) *rot {
 	}
 	published := func() {
 		t.Helper()
-		eventually(t, 60*time.Second, "all is published", func() bool { return r.collectorStatus(t).WaitingBytes == 0 })
+		eventually(t, slow, "all is published", func() bool { return r.collectorStatus(t).WaitingBytes == 0 })
 	}
 	at := time.Now().Add(-10 * time.Hour)
 	lines := func(stream string, first int64, n int, hour int) chunk.Chunk {

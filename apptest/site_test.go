@@ -96,7 +96,7 @@ func (s *site) startWeb(t *testing.T) {
 
 func ready(t *testing.T, addr string) {
 	t.Helper()
-	eventually(t, 30*time.Second, addr+" is ready", func() bool {
+	eventually(t, slow, addr+" is ready", func() bool {
 		_, status := get("http://" + addr + "/readyz")
 		return status == http.StatusOK
 	})

@@ -69,6 +69,7 @@ func (l *local) query(t *testing.T, sql string) []map[string]any {
 }
 
 func TestLogFileBecomesATable(t *testing.T) {
+	t.Parallel()
 	logs := t.TempDir()
 	const lines = 5000
 	var text strings.Builder
@@ -86,7 +87,7 @@ func TestLogFileBecomesATable(t *testing.T) {
     - {name: load, kind: metrics, every: 1s}
 `, logs, logs), `app: {parser: json}`)
 	l.start(t)
-	eventually(t, 60*time.Second, "all lines are in the table", func() bool {
+	eventually(t, slow, "all lines are in the table", func() bool {
 		rows := l.query(t, `select count(*) as n from app`)
 		return len(rows) == 1 && rows[0]["n"] == float64(lines+1)
 	})
@@ -112,11 +113,11 @@ func TestLogFileBecomesATable(t *testing.T) {
 		}
 	})
 	t.Run("types without an entry are raw", func(t *testing.T) {
-		eventually(t, 30*time.Second, "three plain rows", func() bool { return len(l.query(t, `select * from plain`)) == 3 })
+		eventually(t, slow, "three plain rows", func() bool { return len(l.query(t, `select * from plain`)) == 3 })
 	})
 	t.Run("metrics and commands are tables", func(t *testing.T) {
 		for _, name := range []string{"cpu", "memory", "load", "disk", "network", "df"} {
-			eventually(t, 60*time.Second, name+" has rows", func() bool { return len(l.query(t, `select * from "`+name+`" limit 1`)) == 1 })
+			eventually(t, slow, name+" has rows", func() bool { return len(l.query(t, `select * from "`+name+`" limit 1`)) == 1 })
 		}
 		if rows := l.query(t, `select mountpoint from df where mountpoint = '/' limit 1`); len(rows) != 1 {
 			t.Errorf("df knows no /: %v", rows)
@@ -137,7 +138,7 @@ func TestLogFileBecomesATable(t *testing.T) {
 	t.Run("audit finds nothing missing", func(t *testing.T) {
 		l.agent.stop()
 		l.collector.stop()
-		eventually(t, 30*time.Second, "everything is in the tables", func() bool {
+		eventually(t, slow, "everything is in the tables", func() bool {
 			rep, code := audit(t, "--config", l.config)
 			return code == 0 && rep.Unpublished == 0 && rep.Records > lines
 		})
@@ -166,7 +167,7 @@ func TestALineIsVisibleWithinFiveSeconds(t *testing.T) {
 	visible := func(text string) func() bool {
 		return func() bool { return len(l.query(t, `select 1 from plain where message = '`+text+`'`)) == 1 }
 	}
-	eventually(t, 30*time.Second, "the first line is visible", visible("first"))
+	eventually(t, slow, "the first line is visible", visible("first"))
 	f, err := os.OpenFile(file, os.O_APPEND|os.O_WRONLY, 0)
 	if err != nil {
 		t.Fatal(err)
