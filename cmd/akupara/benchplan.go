@@ -17,9 +17,11 @@ import (
 
 func (a *app) bench() *cobra.Command {
 	c := &cobra.Command{
-		Use:   "bench",
-		Short: "Measure what this machine could do, without data",
-		Args:  unknownCommand,
+		Use:     "bench",
+		Short:   "Measure what this machine could do, without data",
+		Long:    "Measures parts of Akupara on data that is made up.",
+		Example: `  akupara bench plan`,
+		Args:    unknownCommand,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return usagef("what is to be measured is missing: plan")
 		},

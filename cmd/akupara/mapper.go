@@ -18,10 +18,14 @@ import (
 // is not for people.
 func (a *app) mapper() *cobra.Command {
 	return a.command(&cobra.Command{
-		Use:    "mapper JOBFILE",
-		Short:  "Do the tasks that a demux sends to a Hadoop cluster",
-		Hidden: true,
-		Args:   cobra.ExactArgs(1),
+		Use:   "mapper JOBFILE",
+		Short: "Do the tasks that a demux sends to a Hadoop cluster",
+		Long: `Does the tasks on its standard input, a line each, as Hadoop starts it on a node
+where the config says engine: yarn. JOBFILE is what they share. It is not for
+people.`,
+		Example: `  akupara mapper job.json <tasks`,
+		Hidden:  true,
+		Args:    cobra.ExactArgs(1),
 	}, func(ctx context.Context, args []string) error {
 		log, err := a.logger(slog.LevelInfo)
 		if err != nil {
