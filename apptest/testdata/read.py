@@ -42,6 +42,7 @@ def main(table_uri, sql, webhdfs=None):
     t = table.scan().to_arrow()  # DuckDB finds it by its name
     db = duckdb.connect()
     db.execute("SET TimeZone = 'UTC'")
+    db.execute("SET enable_progress_bar = false")  # it would go to stdout
     db.register("t", t)
     print(json.dumps(db.execute(sql).fetchall(), default=str))
 

@@ -24,6 +24,7 @@ hdfs = WebHDFS(host=address.hostname, port=address.port, user="root", use_listin
 iceberg_fsspec.SCHEME_TO_FS["hdfs"] = lambda _: hdfs
 duck = duckdb.connect()
 duck.execute("SET TimeZone = 'UTC'")
+duck.execute("SET enable_progress_bar = false")  # it would go to stdout
 duck.register_filesystem(hdfs)
 spark = (
     SparkSession.builder.master("local[1]")

@@ -30,6 +30,7 @@ def answer(folder, sql):
     t = StaticTable.from_metadata(f"file://{folder}/metadata/v{version}.metadata.json").scan().to_arrow()
     db = duckdb.connect()
     db.execute("SET TimeZone = 'UTC'")
+    db.execute("SET enable_progress_bar = false")  # it would go to stdout
     db.register("t", t)
     rows = db.execute(sql).fetchall()
     answers[folder, sql] = version, rows

@@ -31,6 +31,7 @@ for batch in t.to_batches():
         for n in {int(w) for w in re.findall(r"rec(\d+)x", str(row))}:
             words[n] += 1
 db = duckdb.connect()
+db.execute("SET enable_progress_bar = false")  # it would go to stdout
 db.register("t", t)
 got = db.execute(f"select {sums} from t where attributes is not null").fetchone()
 print(json.dumps({"Rows": t.num_rows, "Distinct": len(keys), "Words": words, "Sums": [int(x or 0) for x in got]}))

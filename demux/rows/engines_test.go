@@ -74,7 +74,9 @@ func TestOtherEnginesReadTheSame(t *testing.T) {
 	engines(t, mem[0].Bytes(), want, map[string]string{
 		"duckdb": `
 import duckdb, sys
-print("%d %d %.2f %d %d %d %d %d" % duckdb.connect().execute("""select count(*), sum(n), sum(f), count(word), count(ok),
+db = duckdb.connect()
+db.execute("SET enable_progress_bar = false") # it would go to stdout
+print("%d %d %.2f %d %d %d %d %d" % db.execute("""select count(*), sum(n), sum(f), count(word), count(ok),
 	count(tags['pod']), count(*) filter (attributes['x'] = n::varchar and attributes['y'] = ''), count(distinct uniq)
 	from read_parquet(?)""", [sys.argv[1]]).fetchone())`,
 		"pyarrow": `
@@ -113,7 +115,9 @@ func TestOtherEnginesReadIdentifiersOfOneWidth(t *testing.T) {
 	engines(t, mem[0].Bytes(), fmt.Sprint(n, n*3/4), map[string]string{
 		"duckdb": `
 import duckdb, sys
-print("%d %d" % duckdb.connect().execute("""select count(*) filter (id = md5(seq::varchar) and num = seq * 7919 % 1000003),
+db = duckdb.connect()
+db.execute("SET enable_progress_bar = false") # it would go to stdout
+print("%d %d" % db.execute("""select count(*) filter (id = md5(seq::varchar) and num = seq * 7919 % 1000003),
 	count(*) filter (part = 'id-' || md5((seq+1)::varchar)) from read_parquet(?)""", [sys.argv[1]]).fetchone())`,
 		"pyarrow": `
 import pyarrow.parquet, sys

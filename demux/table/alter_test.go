@@ -157,6 +157,7 @@ import json, sys
 from pyiceberg.table import StaticTable
 t = StaticTable.from_metadata(sys.argv[1])
 con = t.scan().to_duckdb("t")
+con.execute("SET enable_progress_bar = false") # it would go to stdout
 json.dump({
     "columns": [f.name for f in t.schema().fields][10:], "doc": t.schema().find_field("fine").doc,
     "rows": con.execute("select count(*), count(fine), count(took) from t").fetchone(),

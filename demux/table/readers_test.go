@@ -39,6 +39,7 @@ t = StaticTable.from_metadata(sys.argv[1])
 pruned = "ts >= '2026-03-01T10:10:00+00:00' and ts < '2026-03-01T10:30:00+00:00'"
 arrow = t.scan().to_arrow()
 con = t.scan().to_duckdb("t")
+con.execute("SET enable_progress_bar = false") # it would go to stdout
 rows = con.execute("""select count(*), count(distinct stream || '/' || seq), sum(seq)::bigint, count(ok), count(parse_error),
     count(*) filter (tags['key 0'] = 'value 0'), epoch_us(min(ts)), max(host) from t""").fetchone()
 json.dump({

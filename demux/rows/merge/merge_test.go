@@ -160,6 +160,7 @@ func (s *shop) ask(statements ...string) [][][]string {
 import duckdb, json, sys
 q = json.load(sys.stdin)
 db = duckdb.connect(config={"threads": 2})
+db.execute("SET enable_progress_bar = false") # it would go to stdout
 db.execute("SET enable_progress_bar = false")
 text = lambda p: "'" + p.replace("'", "''") + "'"
 db.execute("CREATE VIEW a AS FROM read_parquet([" + ", ".join(map(text, q["a"])) + "], union_by_name = true)")
