@@ -75,13 +75,13 @@ func (s Swept) Removed() int { return s.Data + s.Metadata + s.Claims + s.Tempora
 // the way itself: try again later.
 //
 // ErrDamaged says that a list or manifest can't be read, be it an old snapshot's.
-// What only that may name stays then, all else is removed.
+// What only that may name stays then, all else is removed. Sweep is as patient as t.
 func (t *Table) Sweep(ctx context.Context, o SweepOptions) (Swept, error) {
 	cur, err := Open(ctx, t.fs, t.baseURI, t.dataType)
 	if err != nil {
 		return Swept{}, err
 	}
-	s := sweep{t: cur, now: time.Now(), o: o}
+	s := sweep{t: cur.Patient(t.log.Patience), now: time.Now(), o: o}
 	err = s.step(ctx)
 	if err != nil {
 		err = fmt.Errorf("sweep table %s: %w", t.dataType, err)
