@@ -23,7 +23,7 @@ func (a *app) mapper() *cobra.Command {
 		Long: `Does the tasks on its standard input, a line each, as Hadoop starts it on a node
 where the config says engine: yarn. JOBFILE is what they share. It is not for
 people.`,
-		Example: `  akupara mapper job.json <tasks`,
+		Example: `  akupara mapper job.json`,
 		Hidden:  true,
 		Args:    cobra.ExactArgs(1),
 	}, func(ctx context.Context, args []string) error {
