@@ -257,6 +257,7 @@ func (s *spreading) take(i int) {
 				switch {
 				case !other:
 					s.rows(t.file, e, e.Range(), e.CRC)
+					s.count(t.file, -e.Dropped)
 					continue
 				case c.Last > e.First && c.Last < e.Last:
 					s.rows(t.file, e, chunk.Range{First: e.First, Last: c.Last}, c.CRC)
@@ -269,6 +270,11 @@ func (s *spreading) take(i int) {
 			}
 		}
 	}
+	for id, f := range x.Filtered {
+		if st := s.families.delta[id]; st != nil {
+			st.Filter(f.Bytes, f.Filters)
+		}
+	}
 	for id, blank := range x.Blank {
 		if st := s.families.delta[id]; st != nil {
 			st.Dropped = st.Dropped.AddAll(blank)
@@ -279,8 +285,13 @@ func (s *spreading) take(i int) {
 // rows notes that a range of a chunk became rows.
 func (s *spreading) rows(f *sinkFile, e *chunk.Entry, r chunk.Range, crc uint32) {
 	s.stream(e.Stream, e.Host, e.Source, "").Cover(r, crc)
-	s.bytes += r.Len()
-	f.used += r.Len()
+	s.count(f, r.Len())
+}
+
+// count notes how many bytes of a sink file became rows.
+func (s *spreading) count(f *sinkFile, n int64) {
+	s.bytes += n
+	f.used += n
 }
 
 // keep leaves a chunk to the runs in this process.

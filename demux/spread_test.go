@@ -12,7 +12,6 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/akupara/akupara/chunk"
@@ -112,7 +111,6 @@ func TestRunsByTasksMakeTheSameRows(t *testing.T) {
 type flaky struct {
 	engine.Local
 	fail  func(task int) bool
-	mu    sync.Mutex
 	tasks int
 	left  []json.RawMessage // results of attempts that nobody waited for
 }
@@ -211,6 +209,30 @@ func TestWhatTasksCannotTakeIsTakenHere(t *testing.T) {
 	}
 	if rep.Quarantined != 1 || rep.Forks != 1 {
 		t.Errorf("%d files in quarantine, %d forks; want 1 of each", rep.Quarantined, rep.Forks)
+	}
+}
+
+// What filters dropped within chunks is covered and counted as in runs of this process.
+func TestTasksTellWhatFiltersDropped(t *testing.T) {
+	st := testStore(t)
+	publish(t, st, []chunk.Chunk{thin(lines2("a", 0, 100), odd), lines2("b", 0, 3)}, []chunk.Chunk{thin(lines2("a", 100, 101), odd)})
+	publish(t, st, []chunk.Chunk{thin(lines2("c", 0, 50), odd)})
+	rep, err := tasked(t, st, 300, localEngine(st)).RunType(t.Context(), "app")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := 126*lineLen + 3*lineLen; rep.Bytes != want || rep.Records != 129 || rep.Repeated != 0 {
+		t.Errorf("got %+v, want 129 records of %d bytes", rep, want)
+	}
+	if got := lineNumbers(tableRows(t, st), "a"); !slices.Equal(got, evens(201)) {
+		t.Errorf("rows of the lines %v", got)
+	}
+	set := cover(t, st)
+	if a := set["a"]; !slices.Equal(a.Ranges, chunk.Ranges{span(0, 201)}) || a.Filtered != 100*lineLen || a.Filters != "drop rule 1" {
+		t.Errorf("coverage %+v", a)
+	}
+	if b, c := set["b"], set["c"]; b.Filtered != 0 || c.Filtered != 25*lineLen {
+		t.Errorf("coverage %+v and %+v", b, c)
 	}
 }
 

@@ -72,6 +72,13 @@ type runResult struct {
 	Cut     []taskChunk             `json:"cut,omitempty"`     // of which the beginning did
 	Damaged []taskChunk             `json:"damaged,omitempty"` // blocks
 	Blank   map[string]chunk.Ranges `json:"blank,omitempty"`   // of streams of which no file tells
+	// Filtered is what of each stream's chunks has no row, as filters dropped it.
+	Filtered map[string]filtered `json:"filtered,omitempty"`
+}
+
+type filtered struct {
+	Bytes   int64  `json:"bytes"`
+	Filters string `json:"filters,omitempty"` // their names
 }
 
 // taskChunk says something of a chunk of a task.
@@ -299,6 +306,9 @@ func (m *mapping) round(ctx context.Context, p *plan) (took bool, err error) {
 	}
 	for id, st := range m.backlog.families.delta {
 		took = took || len(st.Ranges) > 0
+		if st.Filtered > 0 {
+			m.filtered(id, st)
+		}
 		if b.Len() == 0 && len(st.Ranges) > 0 {
 			if m.result.Blank == nil {
 				m.result.Blank = map[string]chunk.Ranges{}
@@ -308,6 +318,16 @@ func (m *mapping) round(ctx context.Context, p *plan) (took bool, err error) {
 	}
 	m.backlog.families.commit()
 	return took, nil
+}
+
+// filtered adds what filters dropped of a stream's chunks.
+func (m *mapping) filtered(id string, st *coverage.Stream) {
+	if m.result.Filtered == nil {
+		m.result.Filtered = map[string]filtered{}
+	}
+	sum := coverage.Stream{Filtered: m.result.Filtered[id].Bytes, Filters: m.result.Filtered[id].Filters}
+	sum.Filter(st.Filtered, st.Filters)
+	m.result.Filtered[id] = filtered{sum.Filtered, sum.Filters}
 }
 
 // drop leaves a file that can't be read.

@@ -170,7 +170,7 @@ func (d *Demux) retire(ctx context.Context, rep *Report, b *backlog, q *queue, f
 		gone[f], q.done[f.path] = true, true
 		if len(f.faults) == 0 {
 			rep.Archived++
-			rep.Repeated += f.bytes() - f.used
+			rep.Repeated += max(f.bytes()-f.used, 0) // of a chunk that tasks took in part, used has what was dropped
 		}
 	}
 	b.files = slices.DeleteFunc(b.files, func(f *sinkFile) bool { return gone[f] })

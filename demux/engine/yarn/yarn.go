@@ -88,7 +88,7 @@ func (e *Engine) Run(ctx context.Context, w engine.Work, done func(n int)) ([]js
 	case missing == 0:
 		return results, nil
 	case failed == nil:
-		failed = errors.New("Hadoop says that it is done")
+		failed = errors.New("the job ended as if they had")
 	}
 	return results, fmt.Errorf("%d of %d tasks of %s have no result: %w", missing, len(w.Tasks), w.Name, failed)
 }
