@@ -62,15 +62,16 @@ func (t *Table) check(ctx context.Context, runID string, files []DataFile, plann
 }
 
 func (t *Table) checkFiles(ctx context.Context, files []DataFile, planned []schema.Column) error {
-	known := leavesOf(planned)
-	dropped := t.LastColumnID() // up to this id, what is not planned was dropped since
+	known, own, last := leavesOf(planned), leavesOf(t.columns), t.LastColumnID()
+	// What the table once had was dropped since; what it has must be planned.
+	allowed := func(id int) bool { return known[id] || id > 0 && id <= last && !own[id] }
 	paths := make([]string, len(files))
 	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(8)
 	for i := range files {
 		f := &files[i]
 		paths[i] = f.Path
-		if err := t.checkFile(f, func(id int) bool { return known[id] || id > 0 && id <= dropped }); err != nil {
+		if err := t.checkFile(f, allowed); err != nil {
 			return fmt.Errorf("data file %s: %w", f.Path, err)
 		}
 		g.Go(func() error {
@@ -94,7 +95,7 @@ func (t *Table) checkFiles(ctx context.Context, files []DataFile, planned []sche
 	return nil
 }
 
-func (t *Table) checkFile(f *DataFile, planned func(id int) bool) error {
+func (t *Table) checkFile(f *DataFile, allowed func(id int) bool) error {
 	if !strings.HasPrefix(f.Path, dir(t.dataType)+"/data/") || path.Clean(f.Path) != f.Path {
 		return fmt.Errorf("must lie under %s/data", dir(t.dataType))
 	}
@@ -106,7 +107,7 @@ func (t *Table) checkFile(f *DataFile, planned func(id int) bool) error {
 		return fmt.Errorf("ts from %d to %d µs are not of %s", s.MinTS, s.MaxTS, f.Partition)
 	}
 	for _, c := range s.Columns {
-		if !planned(c.ID) {
+		if !allowed(c.ID) {
 			return fmt.Errorf("field id %d is not planned", c.ID)
 		}
 	}
