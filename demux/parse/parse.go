@@ -70,20 +70,29 @@ func New(name string, o Options) (Parser, error) {
 		return nil, fmt.Errorf("parser %q is not known; known are %s", name, strings.Join(Names(), ", "))
 	}
 	outer := f()
-	if o.Message != "" && o.Message != "auto" {
+	if o.Message != "" {
 		frames, ok := outer.(framer)
 		if !ok {
 			return nil, fmt.Errorf("the parser %s has no messages for another one; those that have are %s", name, strings.Join(FramingNames(), ", "))
 		}
-		inner, ok := parsers()[o.Message]
-		if !ok || !slices.Contains(MessageNames(), o.Message) {
-			return nil, fmt.Errorf("parser %q of messages is not known; known are %s", o.Message, strings.Join(MessageNames(), ", "))
+		inner, err := newMessage(o.Message)
+		if err != nil {
+			return nil, err
 		}
-		frames.frame(inner())
-	} else if frames, ok := outer.(framer); ok && o.Message == "auto" {
-		frames.frame(newAuto())
+		frames.frame(inner)
 	}
 	return newReader(outer, o), nil
+}
+
+// newMessage makes the format of messages of that name.
+func newMessage(name string) (format, error) {
+	switch {
+	case !slices.Contains(MessageNames(), name):
+		return nil, fmt.Errorf("parser %q of messages is not known; known are %s", name, strings.Join(MessageNames(), ", "))
+	case name == "auto":
+		return newAuto(), nil
+	}
+	return parsers()[name](), nil
 }
 
 // Names returns the names of all parsers, sorted.

@@ -116,21 +116,11 @@ func (l *syslogLine) read(s []byte, z *zone) bool {
 		}
 	}
 	t, n := headTime(s, z)
+	hostNext := true
 	if n == 0 {
 		if origin, k := cisco(s); k > 0 {
-			l.host = origin
-			if s = s[k:]; len(s) > 0 {
-				t, n = headTime(s, z)
-			}
-			if n == 0 && l.pri < 0 {
-				return false
-			}
-			if n > 0 {
-				l.at, l.time = t, bytes.TrimSpace(s[:n])
-				s = bytes.TrimLeft(s[n:], " :")
-			}
-			l.rest(s, false)
-			return true
+			l.host, s, hostNext = origin, s[k:], false
+			t, n = headTime(s, z)
 		}
 	}
 	if n == 0 && l.pri < 0 {
@@ -139,12 +129,11 @@ func (l *syslogLine) read(s []byte, z *zone) bool {
 	if n > 0 {
 		l.at, l.time = t, bytes.TrimSpace(s[:n])
 		s = bytes.TrimLeft(s[n:], " ")
-		if len(s) > 0 && s[0] == ':' { // Cisco: the message follows, and no host
-			l.rest(bytes.TrimLeft(s, " :"), false)
-			return true
+		if len(s) > 0 && s[0] == ':' { // Cisco: the message follows
+			s, hostNext = bytes.TrimLeft(s, " :"), false
 		}
 	}
-	l.rest(s, n > 0)
+	l.rest(s, n > 0 && hostNext)
 	return true
 }
 
