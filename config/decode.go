@@ -39,7 +39,16 @@ type Defaulter interface {
 // has UnmarshalText; structs, and pointers to, lists of, and maps by text of
 // all these. A Node keeps its value for a later Decode, a Value its place.
 func Decode(n Node, into ...any) Problems {
-	d := decoder{}
+	return (&decoder{}).decode(n, into)
+}
+
+// DecodeKnown is Decode for a mapping of whose keys not all are known: it leaves
+// alone those that belong to none of the structs.
+func DecodeKnown(n Node, into ...any) Problems {
+	return (&decoder{lenient: true}).decode(n, into)
+}
+
+func (d *decoder) decode(n Node, into []any) Problems {
 	targets := make([]reflect.Value, len(into))
 	for i, p := range into {
 		targets[i] = reflect.ValueOf(p).Elem()
@@ -50,6 +59,7 @@ func Decode(n Node, into ...any) Problems {
 
 type decoder struct {
 	problems Problems
+	lenient  bool // about keys of the outermost mapping
 	// bad are the places of values that could not be decoded: what a Validator
 	// says about the default in their stead is not worth saying.
 	bad map[Pos]bool
@@ -104,11 +114,15 @@ func (d *decoder) structs(n Node, targets []reflect.Value) {
 	for _, t := range targets {
 		fieldsOf(t, fields)
 	}
+	lenient := d.lenient
+	d.lenient = false
 	given := map[string]bool{}
 	for _, kv := range n.Fields() {
 		f, known := fields[kv.Key]
 		if !known {
-			d.fail(unknownKey(n, kv, fields))
+			if !lenient {
+				d.fail(unknownKey(n, kv, fields))
+			}
 			continue
 		}
 		given[kv.Key] = true

@@ -112,7 +112,7 @@ func (d *Demux) allows(t *table.Table, c schema.Change) error {
 	if !c.Drop && c.Doc == nil {
 		return nil
 	}
-	own := d.cfg.Types[t.Type()].V
+	own := d.cfg.Types[t.Type()]
 	names := map[int]string{}
 	for _, x := range t.Columns() {
 		names[x.ID] = x.Name

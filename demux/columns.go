@@ -25,10 +25,10 @@ type columnConfig struct {
 
 // declared reads the columns of a data type, in the order that they are written in.
 func (t *TypeConfig) declared() (cols []schema.Column, problems config.Problems) {
-	fields := t.Columns.Fields()
-	if t.Columns.Given() && len(fields) == 0 && len(t.Columns.Items())+len(t.Columns.Text()) > 0 {
+	if t.Columns.Given() && len(t.Columns.Fields()) == 0 && len(t.Columns.Items())+len(t.Columns.Text()) > 0 {
 		return nil, config.Problems{t.Columns.Problemf("want names of columns and their types, such as {status: long}")}
 	}
+	fields := slices.Concat(t.Columns.Fields(), t.ColumnTypes.Fields())
 	if len(fields) > maxDeclared {
 		return nil, config.Problems{t.Columns.Problemf("there are %d columns; at most %d are allowed", len(fields), maxDeclared)}
 	}
@@ -67,14 +67,14 @@ func (t *TypeConfig) declared() (cols []schema.Column, problems config.Problems)
 
 // declared returns the columns that the config gives a data type.
 func (c *Config) declared(dataType string) []schema.Column {
-	t := c.Types[dataType].V
+	t := c.Types[dataType]
 	cols, _ := t.declared() // Validate has told the problems
 	return cols
 }
 
 // rowOptions are those of a Builder of rows for a table that has these columns and keys.
 func (d *Demux) rowOptions(dataType string, existing []schema.Column, keys schema.Keys) rows.Options {
-	zone, err := time.LoadLocation(d.cfg.Types[dataType].V.Timezone.V)
+	zone, err := time.LoadLocation(d.cfg.Types[dataType].Timezone.V)
 	if err != nil {
 		zone = time.UTC // the parser says what is wrong
 	}

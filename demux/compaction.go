@@ -17,7 +17,7 @@ func (d *Demux) compact(ctx context.Context, req jobs.Request, tell func(done, t
 	rep, err := compact.Run(ctx, compact.Options{
 		FS: d.fs, BaseURI: d.baseURI, Type: req.Type, Progress: tell, MaxBytes: compactBytes,
 		Hold:  func(ctx context.Context) (func(), error) { return d.hold(ctx, req.Type) },
-		Bloom: d.cfg.Types[req.Type].V.Bloom, Skip: d.skips.of(req.Type), Patience: d.patience,
+		Bloom: d.cfg.Types[req.Type].Bloom, Skip: d.skips.of(req.Type), Patience: d.patience,
 	})
 	out := jobs.Outcome{Report: rep}
 	if rep.Commits > 0 {

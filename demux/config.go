@@ -1,11 +1,9 @@
 package demux
 
 import (
-	"cmp"
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/akupara/akupara/chunk"
@@ -16,9 +14,12 @@ import (
 
 // Config is the section "demux" of the config.
 type Config struct {
-	Schedule config.Schedule                     `config:"schedule"`
-	Listen   config.Addr                         `config:"listen"`
-	Types    map[string]config.Value[TypeConfig] `config:"types"`
+	Schedule config.Schedule `config:"schedule"`
+	Listen   config.Addr     `config:"listen"`
+	// Sections are what the config says of data types, by their names. Types is
+	// that, read.
+	Sections map[string]config.Node `config:"types"`
+	Types    map[string]TypeConfig
 	// RunBytes bounds what one run takes from the sink files, in bytes of raw
 	// log: memory follows from it. What is left over goes into the next run,
 	// at once.
@@ -50,13 +51,11 @@ const (
 	engineYarn  = "yarn"
 )
 
-// TypeConfig says how one data type is parsed.
+// TypeConfig says how one data type is parsed, and how its table is kept. The keys
+// of its section are these, and those of its Spec.
 type TypeConfig struct {
-	Parser   config.Value[string] `config:"parser"`
+	Spec     parse.Spec
 	Timezone config.Value[string] `config:"timezone"`
-	// Message is the parser of the messages that a container's log or syslog
-	// frames, for the parsers cri and syslog.
-	Message config.Value[string] `config:"message"`
 	// Schedule is the type's own; without one it goes with the others.
 	Schedule config.Value[config.Schedule] `config:"schedule"`
 	// Bloom names columns that get bloom filters in merged data files whatever is
@@ -65,6 +64,8 @@ type TypeConfig struct {
 	// Columns are columns of its table, by the keys of records: {NAME: TYPE}, or
 	// {NAME: {type: TYPE, doc: TEXT}}. They are there from the first row on.
 	Columns config.Node `config:"columns"`
+	// ColumnTypes are columns, too: {NAME: TYPE}.
+	ColumnTypes config.Node `config:"types"`
 	// Retention is the type's own, key by key.
 	Retention Retention `config:"retention"`
 	// Jobs are schedules for the type's table alone.
@@ -123,11 +124,6 @@ func DefaultConfig() Config {
 // Validate implements config.Validator.
 func (c *Config) Validate(n config.Node) config.Problems {
 	var problems config.Problems
-	for _, f := range n.Get("types").Fields() {
-		if err := chunk.CheckType(f.Key); err != nil {
-			problems = append(problems, f.Value.Problemf("%v", err))
-		}
-	}
 	c.text = n.Source()
 	if c.Engine == engineYarn {
 		for _, p := range c.Yarn.Problems() {
@@ -135,25 +131,33 @@ func (c *Config) Validate(n config.Node) config.Problems {
 		}
 	}
 	problems = append(problems, checkJobs("demux.jobs", c.Jobs)...)
-	for name, t := range c.Types {
-		problems = append(problems, checkJobs("demux.types."+name+".jobs", t.V.Jobs)...)
-		if p := t.V.Parser; p.Given() && !slices.Contains(parse.Names(), p.V) {
-			problems = append(problems, p.Problemf("demux.types.%s.parser: %q is not known; allowed: %s", name, p.V, oneOf(parse.Names())))
+	c.Types = make(map[string]TypeConfig, len(c.Sections))
+	for name, section := range c.Sections {
+		if err := chunk.CheckType(name); err != nil {
+			problems = append(problems, section.Problemf("%v", err))
+			continue
 		}
-		if m := t.V.Message; m.Given() && !slices.Contains(parse.MessageNames(), m.V) {
-			problems = append(problems, m.Problemf("demux.types.%s.message: %q is not known; allowed: %s", name, m.V, oneOf(parse.MessageNames())))
-		} else if p := cmp.Or(t.V.Parser.V, parse.DefaultFor(name)); m.Given() && !parse.Frames(p) {
-			problems = append(problems, m.Problemf("demux.types.%s.message: only the parsers %s have messages for another one; its parser is %s", name, strings.Join(parse.FramingNames(), " and "), p))
-		}
-		_, wrong := t.V.declared()
+		t, wrong := ReadType(name, section)
+		c.Types[name] = t
 		problems = append(problems, wrong...)
-		if z := t.V.Timezone; z.Given() {
-			if _, err := time.LoadLocation(z.V); err != nil {
-				problems = append(problems, z.Problemf("demux.types.%s.timezone: %q is not known; want an IANA name such as UTC or Europe/Berlin", name, z.V))
-			}
-		}
 	}
 	return problems
+}
+
+// ReadType reads what a section says of a data type.
+func ReadType(name string, section config.Node) (TypeConfig, config.Problems) {
+	var t TypeConfig
+	spec, problems := parse.ReadSpec(section, parse.DefaultFor(name), &t)
+	t.Spec = spec
+	problems = append(problems, checkJobs(section.Path()+".jobs", t.Jobs)...)
+	_, wrong := t.declared()
+	problems = append(problems, wrong...)
+	if z := t.Timezone; z.Given() {
+		if _, err := time.LoadLocation(z.V); err != nil {
+			problems = append(problems, z.Problemf("%s.timezone: %q is not known; want an IANA name such as UTC or Europe/Berlin", section.Path(), z.V))
+		}
+	}
+	return t, problems
 }
 
 func checkJobs(where string, schedules map[string]config.Value[JobSchedule]) (problems config.Problems) {
@@ -168,7 +172,7 @@ func checkJobs(where string, schedules map[string]config.Value[JobSchedule]) (pr
 
 // retention is what holds for one data type.
 func (c *Config) retention(dataType string) Retention {
-	own, r := c.Types[dataType].V.Retention, c.Retention
+	own, r := c.Types[dataType].Retention, c.Retention
 	if !r.Archive.Given() {
 		r.Archive.V = c.KeepArchive
 	}
@@ -204,17 +208,15 @@ func oneOf(names []string) string {
 // parser makes the parser for a data type: the configured one, else the one
 // that is built in for the type, else raw.
 func (c *Config) parser(dataType string, now time.Time) (parse.Parser, error) {
-	t := c.Types[dataType].V
-	name := t.Parser.V
-	if name == "" {
-		name = parse.DefaultFor(dataType)
+	t := c.Types[dataType]
+	if !t.Spec.Given() {
+		t.Spec = parse.MustSpec(parse.DefaultFor(dataType))
 	}
 	zone, err := time.LoadLocation(t.Timezone.V)
 	if err != nil {
 		return nil, fmt.Errorf("load time zone of type %s: %w", dataType, err)
 	}
-	return parse.New(name, parse.Options{
+	return parse.New(t.Spec, parse.Options{
 		Timezone: zone, MinTime: now.Add(-c.Oldest.Std()), MaxTime: now.Add(c.Future.Std()),
-		Message: t.Message.V,
 	})
 }

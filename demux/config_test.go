@@ -47,7 +47,7 @@ types:
 func TestJobsThatAreNoneAreRefused(t *testing.T) {
 	for text, want := range map[string]string{
 		"jobs: {tidy: off}":               "f:1:14: demux.jobs.tidy: there is no such job; allowed: compact, expire, regroup, retain",
-		"types: {a: {jobs: {redo: off}}}": "demux.types.a.jobs.redo: there is no such job; allowed: compact, expire, regroup, retain",
+		"types: {a: {jobs: {redo: off}}}": "types.a.jobs.redo: there is no such job; allowed: compact, expire, regroup, retain",
 		"regroup_after: 12h":              `regroup_after`,
 		"jobs: {retain: never}":           `"never" is not off, or a schedule`,
 		"retention: {table: 10m}":         `"10m" is not allowed; want a duration`,

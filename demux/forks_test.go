@@ -14,8 +14,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/akupara/akupara/chunk"
-	"github.com/akupara/akupara/config"
 	"github.com/akupara/akupara/demux/coverage"
+	"github.com/akupara/akupara/demux/parse"
 	"github.com/akupara/akupara/demux/table"
 	"github.com/akupara/akupara/store"
 	"github.com/akupara/akupara/store/storetest"
@@ -281,8 +281,8 @@ func TestRecordsOfSeveralLinesAreForkedWhole(t *testing.T) {
 			st := testStore(t)
 			d := testDemux(t, st, func(c *Config) {
 				var app TypeConfig
-				app.Parser.V = "log4j"
-				c.Types = map[string]config.Value[TypeConfig]{"app": {V: app}}
+				app.Spec = parse.MustSpec("log4j")
+				c.Types = map[string]TypeConfig{"app": app}
 			})
 			chunkOf := func(events ...string) chunk.Chunk {
 				c := lines("a", 0, 0)

@@ -78,7 +78,7 @@ func (d *Demux) newJobs(only string) *jobs.Runner {
 		Schedule: d.cfg.jobSchedule,
 		Own: func(job string) (types []string) {
 			for _, name := range slices.Sorted(maps.Keys(d.cfg.Types)) {
-				if d.cfg.Types[name].V.Jobs[job].Given() && (only == "" || only == name) {
+				if d.cfg.Types[name].Jobs[job].Given() && (only == "" || only == name) {
 					types = append(types, name)
 				}
 			}
@@ -95,7 +95,7 @@ func (d *Demux) newJobs(only string) *jobs.Runner {
 func (c *Config) jobSchedule(job, dataType string) config.Schedule {
 	schedules := c.Jobs
 	if dataType != "" {
-		schedules = c.Types[dataType].V.Jobs
+		schedules = c.Types[dataType].Jobs
 	}
 	if s := schedules[job]; s.Given() {
 		return s.V.Schedule

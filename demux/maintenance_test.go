@@ -193,9 +193,9 @@ func TestTheArchiveIsKeptWithinItsBounds(t *testing.T) {
 	half := put("big", 2, 100) // the newest of a day of which the others go
 	d := testDemux(t, st, func(c *Config) {
 		c.KeepArchive = config.Duration(3 * 24 * time.Hour)
-		c.Types = map[string]config.Value[TypeConfig]{
-			"big": {V: TypeConfig{Retention: Retention{ArchiveSize: given(config.Size(900))}}},
-			"old": {V: TypeConfig{Retention: Retention{Archive: given(config.Duration(0))}}},
+		c.Types = map[string]TypeConfig{
+			"big": {Retention: Retention{ArchiveSize: given(config.Size(900))}},
+			"old": {Retention: Retention{Archive: given(config.Duration(0))}},
 		}
 	})
 	for _, dataType := range []string{"app", "big", "old"} {

@@ -96,7 +96,9 @@ func TestRowsAreTheSameWhateverTheNumberOfProcessors(t *testing.T) {
 		publish(t, st, chunks[:100], chunks[100:150], chunks[150:151])
 		publish(t, st, chunks[151:])
 		d := testDemux(t, st, nil)
-		d.parser = func(string, time.Time) (parse.Parser, error) { return parse.New("json", parse.Options{}) }
+		d.parser = func(string, time.Time) (parse.Parser, error) {
+			return parse.New(parse.MustSpec("json"), parse.Options{})
+		}
 		if rep := runOnce(t, d); rep.Commits != 1 {
 			t.Fatalf("got %+v", rep)
 		}

@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/akupara/akupara/chunk"
-	"github.com/akupara/akupara/config"
+	"github.com/akupara/akupara/demux/parse"
 	"github.com/akupara/akupara/demux/table"
 	"github.com/akupara/akupara/store"
 	"github.com/akupara/akupara/store/storetest"
@@ -50,7 +50,7 @@ func rawFirst(t testing.TB, st store.FS) (rows []row) {
 }
 
 func asJSON(c *Config) {
-	c.Types = map[string]config.Value[TypeConfig]{"app": {V: TypeConfig{Parser: given("json")}}}
+	c.Types = map[string]TypeConfig{"app": {Spec: parse.MustSpec("json")}}
 }
 
 // sameRows compares the streams and offsets of rows.

@@ -69,7 +69,7 @@ func TestRowsAreKeptForTheirTime(t *testing.T) {
 	publish(t, st, all)
 	d := testDemux(t, st, func(c *Config) {
 		c.Retention.Table = given(config.Duration(10 * time.Hour))
-		c.Types = map[string]config.Value[TypeConfig]{"kept": {V: TypeConfig{Retention: Retention{Table: given(config.Duration(0))}}}}
+		c.Types = map[string]TypeConfig{"kept": {Retention: Retention{Table: given(config.Duration(0))}}}
 	})
 	runOnce(t, d)
 	// The file of the hour that the limit falls into stays.

@@ -66,7 +66,7 @@ func NewScheduler(d *Demux, opts Options) *Scheduler {
 func (s *Scheduler) Run(ctx context.Context) error {
 	var own []string
 	for _, name := range slices.Sorted(maps.Keys(s.demux.cfg.Types)) {
-		if sched := s.demux.cfg.Types[name].V.Schedule; sched.Given() && s.runs(name) {
+		if sched := s.demux.cfg.Types[name].Schedule; sched.Given() && s.runs(name) {
 			own = append(own, name)
 			s.add(name, sched.V, func() { s.start(ctx, name) })
 		}

@@ -151,7 +151,7 @@ func TestExampleInTheReadmeScrapesAPrometheusEndpointIntoRows(t *testing.T) {
 			samples++
 		}
 	}
-	p, err := parse.New("prometheus", parse.Options{})
+	p, err := parse.New(parse.MustSpec("prometheus"), parse.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

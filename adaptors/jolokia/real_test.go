@@ -113,7 +113,7 @@ func readExample(t *testing.T, url string) {
 	if c.Source != url || c.Tags["url"] != url || a.Status().LastErr != "" {
 		t.Errorf("source %q, tags %v, last error %q", c.Source, c.Tags, a.Status().LastErr)
 	}
-	p, err := parse.New("json", parse.Options{})
+	p, err := parse.New(parse.MustSpec("json"), parse.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -31,7 +31,7 @@ func (*parquet) Close() error { return nil }
 func (r *rig) rows() []map[string]string {
 	r.t.Helper()
 	b := rows.NewBuilder(rows.Options{})
-	p, err := parse.New("raw", parse.Options{})
+	p, err := parse.New(parse.MustSpec("raw"), parse.Options{})
 	r.ok(err)
 	have := map[string]chunk.Ranges{}
 	for _, c := range r.rec.Chunks() {

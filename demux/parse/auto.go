@@ -6,6 +6,8 @@ import (
 	"github.com/akupara/akupara/demux/rows"
 )
 
+var autoParser = inner(simple("auto", "JSON where it is an object, else as it is", func() format { return newAuto() }))
+
 // autoFormat takes a message for JSON where it is an object, and else as it
 // is. A level is looked for where programs write it.
 type autoFormat struct {

@@ -80,7 +80,7 @@ func BenchmarkJSONToParquet(b *testing.B) {
 		blocks = append(blocks, enc.EncodeAll(chunks[i].Body, nil))
 	}
 	dec, _ := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1))
-	p, err := New("json", Options{})
+	p, err := New(MustSpec("json"), Options{})
 	if err != nil {
 		b.Fatal(err)
 	}

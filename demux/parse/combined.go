@@ -8,6 +8,8 @@ import (
 	"github.com/akupara/akupara/demux/schema"
 )
 
+var combinedParser = simple("combined", "access logs of Apache and nginx, the common and the combined format", func() format { return &combinedFormat{} })
+
 // combinedFormat parses the access logs of Apache and nginx: the common and
 // the combined log format, a virtual host before them. What follows is kept in
 // attributes as "extra", a request line that is none as "request". A line of

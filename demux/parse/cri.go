@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 )
 
+var criParser = outermost(simple("cri", "containers' logs as kubelets and Docker keep them", func() format { return newCRI() }))
+
 // criFormat parses what container runtimes write to a pod's log: TIME OUTPUT
 // TAGS MESSAGE, the first of the colon-separated tags P for a part of a line
 // and F for its end (kubernetes, design-proposals/node/kubelet-cri-logging);

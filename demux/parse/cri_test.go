@@ -63,13 +63,13 @@ func TestLinesOfAMultiLineRecordAreOneMessage(t *testing.T) {
 
 func TestMessagesGoToTheParserOfTheConfig(t *testing.T) {
 	c := body(stdout + "F 2026-02-28 09:00:00,123 ERROR [main] a.B: boom\n" + stdout + "F \tat a.B.c\n" + stdout + "F 2026-02-28 09:00:01,000 INFO [main] a.B: well\n")
-	got := parsed(t, "cri", Options{Message: "log4j"}, c, nil)
+	got := parsed(t, "{parser: cri, message: log4j}", Options{}, c, nil)
 	if len(got) != 2 || got[0]["message"] != "boom\n\tat a.B.c" || got[0]["logger"] != "a.B" || got[0]["level"] != "ERROR" ||
 		got[0]["ts"] != "2026-02-28T10:00:00.5Z" || !strings.Contains(got[0]["attributes"], "time=2026-02-28 09:00:00,123") {
 		t.Errorf("got %v", got)
 	}
 	for _, name := range []string{"nothing", "cri"} {
-		if _, err := New("cri", Options{Message: name}); err == nil {
+		if _, problems := ReadText("{parser: cri, message: " + name + "}"); len(problems) == 0 {
 			t.Errorf("a parser %q of messages was made", name)
 		}
 	}

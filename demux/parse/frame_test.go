@@ -31,7 +31,7 @@ func TestSyslogFramesAnyFormat(t *testing.T) {
 			map[string]string{"ts": "2026-02-28T10:00:00.5Z", "level": "ERROR", "message": "no stock", "app": "shop", "attributes": "time=Feb 28 09:00:00 stream=stdout "}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			got := parsed(t, tc.parser, Options{Message: tc.message}, body(tc.line+"\n"), nil)
+			got := parsed(t, "{parser: "+tc.parser+", message: "+tc.message+"}", Options{}, body(tc.line+"\n"), nil)
 			if len(got) != 1 {
 				t.Fatalf("got %d rows, want one", len(got))
 			}
@@ -46,9 +46,9 @@ func TestSyslogFramesAnyFormat(t *testing.T) {
 
 func TestOnlyFramesTakeAParserOfMessages(t *testing.T) {
 	for _, name := range Names() {
-		_, err := New(name, Options{Message: "json"})
-		if got, want := err == nil, name == "cri" || name == "syslog"; got != want {
-			t.Errorf("%s: got %v", name, err)
+		_, problems := ReadText("{parser: " + name + ", message: json}")
+		if got, want := len(problems) == 0, name == "cri" || name == "syslog"; got != want {
+			t.Errorf("%s: got %v", name, problems)
 		}
 	}
 }

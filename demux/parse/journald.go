@@ -8,6 +8,8 @@ import (
 	"github.com/akupara/akupara/demux/schema"
 )
 
+var journaldParser = simple("journald", "entries of systemd's journal as the adaptor of that name sends them", func() format { return newJournald() })
+
 // journaldFormat parses entries of the systemd journal, one JSON object a line,
 // as journalctl -o json gives them (systemd.journal-fields(7)) and the kind
 // journald sends them. What has no column of its own goes to attributes under

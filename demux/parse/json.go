@@ -6,6 +6,8 @@ import (
 	"github.com/akupara/akupara/demux/schema"
 )
 
+var jsonParser = simple("json", "one JSON object a line: keys become columns", func() format { return newJSON() })
+
 // jsonFormat parses one JSON object a line into a keyed record. Arrays are kept
 // as their text.
 type jsonFormat struct {

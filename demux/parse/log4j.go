@@ -7,6 +7,9 @@ import (
 	"github.com/akupara/akupara/demux/schema"
 )
 
+var log4jParser = simple("log4j", "the usual layouts of log4j, logback, Spring Boot, JBoss, Quarkus, Tomcat, Flink, Cassandra, Trino, zap, PostgreSQL and Apache's error log; stack traces stay whole",
+	func() format { return newLog4j() })
+
 // log4jFormat parses what logging frameworks write by default, and Apache's
 // error log: a time, then in any usual order a level, a thread in brackets or
 // a number, a logger, and the message:

@@ -5,6 +5,8 @@ import (
 	"fmt"
 )
 
+var logfmtParser = simple("logfmt", "key=value pairs", func() format { return newLogfmt() })
+
 // logfmtFormat parses lines of key=value pairs into keyed records:
 //
 //	ts=2026-11-28T10:00:00Z level=info msg="cache is full" size=4096 retry

@@ -1,10 +1,21 @@
 package parse
 
 import (
+	"maps"
 	"slices"
 
 	"github.com/akupara/akupara/demux/schema"
 )
+
+// metricsParsers are those of the metrics types.
+func metricsParsers() []definition {
+	types := metrics()
+	out := make([]definition, 0, len(types))
+	for _, name := range slices.Sorted(maps.Keys(types)) {
+		out = append(out, simple(name, "samples of the metrics type "+name, func() format { return newJSON(types[name]...) }))
+	}
+	return out
+}
 
 // metrics returns the columns of the metrics types' tables. A sample is one JSON
 // object a line, with the time in ts and these keys; a key that is missing is

@@ -4,9 +4,6 @@ package parse
 import (
 	"context"
 	"fmt"
-	"maps"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/akupara/akupara/chunk"
@@ -21,10 +18,6 @@ type Options struct {
 	// before MinTime or at or after MaxTime counts as none, and is kept in
 	// attributes. Zero means 1990 and a day after the time of the chunk.
 	MinTime, MaxTime time.Time
-	// Message names the parser of the messages that another format frames, as
-	// syslog and containers' logs do. "auto" takes objects for JSON, the rest as
-	// it is; empty is auto in containers' logs, and elsewhere the message as it is.
-	Message string
 }
 
 // Parser turns a chunk's records into rows. It is not safe for concurrent use;
@@ -43,96 +36,16 @@ type Parser interface {
 	Records(c *chunk.Chunk) []chunk.Range
 }
 
-// parsers returns a format's constructor by its parser's name.
-func parsers() map[string]func() format {
-	m := map[string]func() format{
-		"raw":        func() format { return rawFormat{} },
-		"json":       func() format { return newJSON() },
-		"logfmt":     func() format { return newLogfmt() },
-		"syslog":     func() format { return &syslogFormat{} },
-		"log4j":      func() format { return newLog4j() },
-		"combined":   func() format { return &combinedFormat{} },
-		"df":         func() format { return &dfFormat{} },
-		"cri":        func() format { return newCRI() },
-		"journald":   func() format { return newJournald() },
-		"prometheus": func() format { return newPrometheus() },
+// New makes the parser of a spec.
+func New(s Spec, o Options) (Parser, error) {
+	f, err := s.format()
+	if err != nil {
+		return nil, fmt.Errorf("make parser %s: %w", s.Parser(), err)
 	}
-	for name, cols := range metrics() {
-		m[name] = func() format { return newJSON(cols...) }
-	}
-	return m
+	return newReader(f, o), nil
 }
 
-// New makes the parser of that name.
-func New(name string, o Options) (Parser, error) {
-	f, ok := parsers()[name]
-	if !ok {
-		return nil, fmt.Errorf("parser %q is not known; known are %s", name, strings.Join(Names(), ", "))
-	}
-	outer := f()
-	if o.Message != "" {
-		frames, ok := outer.(framer)
-		if !ok {
-			return nil, fmt.Errorf("the parser %s has no messages for another one; those that have are %s", name, strings.Join(FramingNames(), ", "))
-		}
-		inner, err := newMessage(o.Message)
-		if err != nil {
-			return nil, err
-		}
-		frames.frame(inner)
-	}
-	return newReader(outer, o), nil
-}
-
-// newMessage makes the format of messages of that name.
-func newMessage(name string) (format, error) {
-	switch {
-	case !slices.Contains(MessageNames(), name):
-		return nil, fmt.Errorf("parser %q of messages is not known; known are %s", name, strings.Join(MessageNames(), ", "))
-	case name == "auto":
-		return newAuto(), nil
-	}
-	return parsers()[name](), nil
-}
-
-// Names returns the names of all parsers, sorted.
-func Names() []string { return slices.Sorted(maps.Keys(parsers())) }
-
-// FramingNames returns the names of the parsers that take Options.Message, sorted.
-func FramingNames() []string {
-	return slices.DeleteFunc(Names(), func(n string) bool { return !Frames(n) })
-}
-
-// Frames reports whether the records of the parser of that name frame messages
-// for another one.
-func Frames(name string) bool {
-	f, ok := parsers()[name]
-	if !ok {
-		return false
-	}
-	_, ok = f().(framer)
-	return ok
-}
-
-// MessageNames returns what Options.Message may be, sorted: a frame within a
-// frame is syslog in a container's log, and nothing deeper.
-func MessageNames() []string {
-	names := append(slices.DeleteFunc(Names(), func(n string) bool { return n == "cri" }), "auto")
-	slices.Sort(names)
-	return names
-}
-
-// DefaultFor names the parser of a data type for which the config names none:
-// the one of the same name, cri for pods, and raw for everything else.
-func DefaultFor(dataType string) string {
-	if dataType == "pods" {
-		return "cri"
-	}
-	if _, ok := parsers()[dataType]; ok {
-		return dataType
-	}
-	return "raw"
-}
+var rawParser = simple("raw", "a line as it is", func() format { return rawFormat{} })
 
 // rawFormat takes each record as its message.
 type rawFormat struct{}

@@ -9,6 +9,8 @@ import (
 	"github.com/akupara/akupara/demux/schema"
 )
 
+var prometheusParser = simple("prometheus", "Prometheus' text format and OpenMetrics: a sample a row", func() format { return newPrometheus() })
+
 // prometheusFormat parses what Prometheus scrapes: its text format 0.0.4, and
 // OpenMetrics 1.0, which differs in the unit of timestamps and in exemplars
 // (prometheus.io/docs/instrumenting/exposition_formats; OpenMetrics, section

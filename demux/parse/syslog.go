@@ -8,6 +8,8 @@ import (
 	"github.com/akupara/akupara/demux/schema"
 )
 
+var syslogParser = simple("syslog", "RFC 3164 and 5424 as really sent, Cisco's IOS and ASA", func() format { return &syslogFormat{} })
+
 // syslogFormat parses the lines of syslog: RFC 5424, with structured data in
 // attributes as "id.name"; and RFC 3164 as it is really written: with or
 // without the priority, with an ISO time instead of its own, with a year or a

@@ -24,7 +24,7 @@ import (
 
 // Files say what their rows cover: each byte that was kept, once.
 func TestFilesTellWhatTheirRowsCover(t *testing.T) {
-	p, err := parse.New("json", parse.Options{})
+	p, err := parse.New(parse.MustSpec("json"), parse.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -93,7 +93,7 @@ func TestFilesCoverWhatWasKept(t *testing.T) {
 	for round := range 200 {
 		rnd := rand.New(rand.NewPCG(seed, uint64(round)))
 		name := []string{"json", "raw", "log4j", "cri"}[rnd.IntN(4)]
-		p, err := parse.New(name, parse.Options{})
+		p, err := parse.New(parse.MustSpec(name), parse.Options{})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -32,7 +32,7 @@ func dataFile(t *testing.T, dir string, n int) (files *local.FS, path string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, err := parse.New("json", parse.Options{})
+	p, err := parse.New(parse.MustSpec("json"), parse.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

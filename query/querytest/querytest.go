@@ -102,7 +102,7 @@ func (s *Store) Commit(t testing.TB, parser string, chunks ...chunk.Chunk) *tabl
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, err := parse.New(parser, parse.Options{})
+	p, err := parse.New(parse.MustSpec(parser), parse.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -50,7 +50,7 @@ func BenchmarkMerge(b *testing.B) {
 	for _, overlap := range []int64{0, 2_000_000} {
 		b.Run(fmt.Sprintf("overlap-%ds", overlap/1e6), func(b *testing.B) {
 			s := newShop(b)
-			p, err := parse.New("json", parse.Options{})
+			p, err := parse.New(parse.MustSpec("json"), parse.Options{})
 			if err != nil {
 				b.Fatal(err)
 			}
@@ -77,7 +77,7 @@ func BenchmarkMerge(b *testing.B) {
 
 func BenchmarkMergeAgain(b *testing.B) {
 	s := newShop(b)
-	p, err := parse.New("json", parse.Options{})
+	p, err := parse.New(parse.MustSpec("json"), parse.Options{})
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -81,7 +81,7 @@ func TestTheParserTakesWhatWasTakenForItsFormat(t *testing.T) {
 		apacheLine, apache24Line, hdfsLine, sparkLine, nginxLine, secondsLine, elasticLine,
 		tomcatLine, julLine, cassandraLine, dropwizardLine, clockLine, flinkLine} {
 		format := sniff([]byte(line))
-		p, err := parse.New(format, parse.Options{})
+		p, err := parse.New(parse.MustSpec(format), parse.Options{})
 		if err != nil {
 			t.Fatal(err)
 		}
