@@ -43,17 +43,17 @@ type definition struct {
 }
 
 // simple defines a parser without options.
-func simple(name, doc string, make func() format) definition {
-	_, frames := make().(framer)
-	return definition{name: name, doc: doc, frames: frames, make: func(any) (format, error) { return make(), nil }}
+func simple(name, doc string, build func() format) definition {
+	_, frames := build().(framer)
+	return definition{name: name, doc: doc, frames: frames, make: func(any) (format, error) { return build(), nil }}
 }
 
 // define defines a parser with options.
-func define[O any](name, doc string, defaults func() O, make func(*O) (format, error)) definition {
+func define[O any](name, doc string, defaults func() O, build func(*O) (format, error)) definition {
 	return definition{
 		name: name, doc: doc,
 		options: func() any { o := defaults(); return &o },
-		make:    func(options any) (format, error) { return make(options.(*O)) },
+		make:    func(options any) (format, error) { return build(options.(*O)) },
 	}
 }
 
