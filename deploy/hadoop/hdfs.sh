@@ -22,7 +22,8 @@ set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 root=$(cd "$here/../.." && pwd)
-dir=${AKUPARA_HDFS_DIR:-$root/.hdfs}
+# One name, by whichever link: it tells the daemons from others.
+dir=$(realpath -m "${AKUPARA_HDFS_DIR:-$root/.hdfs}")
 lib=$dir/lib
 state=${AKUPARA_HDFS_STATE:-$dir/run}
 wait_s=${AKUPARA_HDFS_WAIT:-120}
