@@ -88,7 +88,7 @@ func parsed(t testing.TB, name string, o Options, c *chunk.Chunk, keep chunk.Ran
 	if err := c.Check(); err != nil {
 		t.Fatal(err)
 	}
-	b := rows.NewBuilder(rows.Options{})
+	b := rows.NewBuilder(rows.Options{NewTime: func() func([]byte) (int64, bool, bool) { return NewTime(time.UTC) }})
 	if err := mustNew(t, name, o).Parse(t.Context(), c, keep, b); err != nil {
 		t.Fatal(err)
 	}

@@ -231,6 +231,12 @@ func (r *reader) whole(c *chunk.Chunk, keep chunk.Ranges, body []byte, at chunk.
 	if keep != nil {
 		parts := keep.Covered(at)
 		if len(parts) != 1 || parts[0] != at {
+			if h, ok := r.format.(headed); ok {
+				if rec := trimLine(r.text(body, at.First)); len(rec) > 0 {
+					r.seq = at.First
+					h.skipped(r, rec)
+				}
+			}
 			for _, p := range parts {
 				r.partly(c, at, p)
 			}

@@ -19,6 +19,10 @@ func definitions() []definition {
 		journaldParser,
 		prometheusParser,
 		dfParser,
+		albParser,
+		elbParser,
+		s3Parser,
+		vpcflowParser,
 	}, metricsParsers(), []definition{
 		autoParser,
 	})

@@ -1,0 +1,418 @@
+package parse
+
+import (
+	"bytes"
+	"fmt"
+	"strconv"
+
+	"github.com/akupara/akupara/demux/rows"
+	"github.com/akupara/akupara/demux/schema"
+)
+
+// as is how the text of a field becomes a value.
+type as uint8
+
+const (
+	asText    as = iota
+	asLong       // a whole number
+	asDouble     // a number
+	asStamp      // a point in time in a column of its own
+	asBare       // of the type that it looks like
+	asTime       // the row's time
+	asDate       // the day of the row's time, which asClock completes
+	asClock      // the time of day
+	asLevel      // the row's level
+	asMessage    // the row's message
+	asRequest    // METHOD target PROTOCOL
+	asURL        // the same with a whole URL, of which path is what follows the host
+	asAddress    // HOST:PORT, for the columns NAME and NAME_port
+	asNothing    // it has no column
+)
+
+// coding is how the text of a field is written.
+type coding uint8
+
+const (
+	plainly coding = iota
+	plused         // a space is a plus sign
+	percent        // as in a URL, perhaps twice
+)
+
+// place is what stands at one position of a record.
+type place struct {
+	name   string
+	as     as
+	coding coding
+}
+
+// value is a field of a record, without its quotes.
+type value struct {
+	text []byte
+	at   int // in the record
+}
+
+// placed makes rows of records whose fields are told by their position. Its users
+// split a record into vals, and call fill. "-" and nothing are null.
+type placed struct {
+	places []place
+	least  int // of the fields that a record has; the others were added later
+	vals   []value
+	buf    []byte // texts of the record that are not as it has them
+	// greedy is the place whose quotes end with the record's last one, as its writer
+	// escapes none of them; 0: there is none.
+	greedy int
+
+	gen                         *rows.Generation
+	cells                       []cell
+	method, path, protocol, url *rows.Column
+	timeAt, dateAt, clockAt     int
+}
+
+// cell is a place with its columns; those are nil where values go to attributes.
+type cell struct {
+	place
+	col, port *rows.Column
+}
+
+func newPlaced(least int, places ...place) placed { return placed{places: places, least: least} }
+
+// columns finds the columns of the places.
+func (p *placed) columns(r *reader) {
+	if p.gen == r.b.Generation() {
+		return
+	}
+	p.gen = r.b.Generation()
+	p.cells = p.cells[:0]
+	p.timeAt, p.dateAt, p.clockAt = -1, -1, -1
+	for i, f := range p.places {
+		c := cell{place: f}
+		switch f.as {
+		case asTime:
+			p.timeAt = i
+		case asDate:
+			p.dateAt = i
+		case asClock:
+			p.clockAt = i
+		case asRequest, asURL:
+			p.method, p.path, p.protocol = typed(r, "method", schema.String), typed(r, "path", schema.String), typed(r, "protocol", schema.String)
+			if f.as == asURL {
+				p.url = typed(r, "url", schema.String)
+			}
+		case asText:
+			c.col = typed(r, f.name, schema.String)
+		case asLong:
+			c.col = typed(r, f.name, schema.Long)
+		case asDouble:
+			c.col = typed(r, f.name, schema.Double)
+		case asStamp:
+			c.col = typed(r, f.name, schema.Timestamp)
+		case asAddress:
+			c.col, c.port = typed(r, f.name, schema.String), typed(r, f.name+"_port", schema.Long)
+		case asBare:
+			c.col = r.b.Column(f.name)
+		}
+		p.cells = append(p.cells, c)
+	}
+}
+
+// typed returns a column of a format's own; nil where the name is a common one's.
+func typed(r *reader, name string, t schema.Type) *rows.Column {
+	if schema.IsCommon(name) {
+		return nil
+	}
+	return r.b.Typed(name, t)
+}
+
+// fill adds the row of a record that was split, or says what does not fit. z is
+// the zone of its times.
+func (p *placed) fill(r *reader, rec []byte, z *zone) (why string) {
+	p.columns(r)
+	if len(p.vals) < p.least {
+		return fmt.Sprintf("it ends after %d fields of %d, at byte %d", len(p.vals), len(p.places), len(rec))
+	}
+	t, raw, why := p.time(rec, z)
+	if why != "" {
+		return why
+	}
+	r.row()
+	if raw != nil {
+		r.setTime(t, "time", raw)
+	}
+	for i := range p.vals {
+		if i == len(p.cells) {
+			r.b.Attr("extra", rec[p.vals[i].at:])
+			break
+		}
+		if v := p.vals[i].text; !isNull(v) {
+			p.put(r, &p.cells[i], v)
+		}
+	}
+	return ""
+}
+
+func isNull(v []byte) bool { return len(v) == 0 || len(v) == 1 && v[0] == '-' }
+
+// time reads the record's time. raw is nil where it has none.
+func (p *placed) time(rec []byte, z *zone) (t instant, raw []byte, why string) {
+	text := func(i int) []byte {
+		if i < 0 || i >= len(p.vals) || isNull(p.vals[i].text) {
+			return nil
+		}
+		return p.vals[i].text
+	}
+	at := p.timeAt
+	if raw = text(at); raw == nil {
+		day, clock := text(p.dateAt), text(p.clockAt)
+		switch {
+		case day != nil && clock != nil:
+			from := len(p.buf)
+			p.buf = append(append(append(p.buf, day...), 'T'), clock...)
+			raw, at = p.buf[from:len(p.buf):len(p.buf)], p.dateAt
+		case clock != nil:
+			if t, n := clockTime(clock, z); n == len(clock) {
+				return t, clock, ""
+			}
+			raw, at = clock, p.clockAt
+		default:
+			return t, nil, ""
+		}
+	}
+	if t = anyTime(raw, z); !t.ok {
+		return t, nil, fmt.Sprintf("want a time at byte %d", p.vals[at].at)
+	}
+	return t, raw, ""
+}
+
+// anyTime reads all of s as one of the times that access logs have.
+func anyTime(s []byte, z *zone) instant {
+	if len(s) > 2 && s[2] == '/' {
+		return accessTime(s, z)
+	}
+	if t, n := isoTime(s, z); n > 0 && n == len(s) {
+		return t
+	}
+	if len(s) >= 10 && isNumber(s) {
+		return epochTime(s)
+	}
+	return instant{}
+}
+
+// put gives a value to its column.
+func (p *placed) put(r *reader, c *cell, v []byte) {
+	switch c.as {
+	case asTime, asDate, asClock, asNothing:
+		return
+	case asLevel:
+		r.setLevel(v, c.name)
+		return
+	case asMessage:
+		r.b.Message(p.decoded(v, c.coding))
+		return
+	case asRequest, asURL:
+		p.request(r, v, c.as == asURL)
+		return
+	}
+	if c.col == nil {
+		r.b.Attr(c.name, p.decoded(v, c.coding))
+		return
+	}
+	switch c.as {
+	case asLong:
+		putLong(c.col, v)
+	case asDouble:
+		putDouble(c.col, v)
+	case asBare:
+		putBare(c.col, v)
+	case asAddress:
+		host, port := splitAddress(v)
+		c.col.String(host)
+		if len(port) > 0 {
+			putLong(c.port, port)
+		}
+	default:
+		c.col.String(p.decoded(v, c.coding))
+	}
+}
+
+// putLong gives a whole number to a column; what is none goes to attributes.
+func putLong(c *rows.Column, v []byte) {
+	if n, ok := whole(v); ok {
+		c.Long(n)
+		return
+	}
+	c.String(v)
+}
+
+// whole reads a whole number as it is written everywhere: what would be written
+// in another way is none.
+func whole(v []byte) (int64, bool) {
+	d := v
+	if len(d) > 1 && d[0] == '-' {
+		d = d[1:]
+	}
+	if len(d) == 0 || len(d) > 19 || len(d) > 1 && d[0] == '0' {
+		return 0, false
+	}
+	var n int64
+	for _, c := range d {
+		if c < '0' || c > '9' {
+			return 0, false
+		}
+		n = n*10 + int64(c-'0')
+	}
+	if len(d) == 19 {
+		n, err := strconv.ParseInt(string(v), 10, 64)
+		return n, err == nil
+	}
+	if len(d) < len(v) {
+		n = -n
+	}
+	return n, true
+}
+
+// putDouble gives a number to a column; what is none goes to attributes.
+func putDouble(c *rows.Column, v []byte) {
+	s := scanner{s: v}
+	k, num, err := s.number()
+	switch {
+	case err != nil || s.i < len(v):
+		c.String(v)
+	case k == kindLong:
+		c.Long(int64(num))
+	case k == kindDouble:
+		d := field{num: num}
+		c.Double(d.double(), v)
+	default:
+		c.String(v)
+	}
+}
+
+// putBare gives a value to a column whose type follows from what it gets.
+func putBare(c *rows.Column, v []byte) {
+	k, num := bareValue(v)
+	switch k {
+	case kindLong:
+		c.Long(int64(num))
+	case kindDouble:
+		d := field{num: num}
+		c.Double(d.double(), v)
+	case kindBool:
+		c.Bool(num != 0)
+	default:
+		c.String(v)
+	}
+}
+
+// splitAddress takes a port off: 192.0.2.1:80, [2001:db8::1]:80, and AWS's
+// 2001:db8::1:80 of eight groups and more. An IPv6 address keeps no brackets.
+func splitAddress(v []byte) (host, port []byte) {
+	host = v
+	if i := bytes.LastIndexByte(v, ':'); i >= 0 && i+1 < len(v) && len(v)-i <= 6 && isNumber(v[i+1:]) {
+		if n := bytes.Count(v[:i], []byte(":")); n == 0 || v[i-1] == ']' || n >= 7 {
+			host, port = v[:i], v[i+1:]
+		}
+	}
+	if n := len(host); n > 2 && host[0] == '[' && host[n-1] == ']' {
+		host = host[1 : n-1]
+	}
+	return host, port
+}
+
+// request takes the line of a request apart; one that is none goes to attributes.
+func (p *placed) request(r *reader, v []byte, whole bool) {
+	v = bytes.TrimRight(v, " ")
+	sp, last := bytes.IndexByte(v, ' '), bytes.LastIndexByte(v, ' ')
+	switch {
+	case string(v) == "- - -":
+		return
+	case sp <= 0 || !isMethod(v[:sp]):
+		r.b.Attr("request", v)
+		return
+	case !isNull(v[:sp]):
+		p.method.String(v[:sp])
+	}
+	target := v[sp+1:]
+	if last > sp {
+		if proto := v[last+1:]; bytes.HasPrefix(proto, []byte("HTTP/")) || isNull(proto) {
+			target = v[sp+1 : last]
+			if !isNull(proto) {
+				p.protocol.String(proto)
+			} else if whole {
+				target = bytes.TrimSuffix(target, proto) // no path, behind the port
+			}
+		}
+	}
+	if isNull(target) {
+		return
+	}
+	if whole {
+		p.url.String(target)
+		if target = pathOf(target); target == nil {
+			return
+		}
+	}
+	p.path.String(target)
+}
+
+// isMethod reports whether a request may begin with this: a word, or "-".
+func isMethod(s []byte) bool {
+	for _, c := range s {
+		if (c < 'A' || c > 'Z') && (c < 'a' || c > 'z') && c != '-' && c != '_' {
+			return false
+		}
+	}
+	return true
+}
+
+// pathOf returns what follows the host of a URL; nil if there is nothing.
+func pathOf(url []byte) []byte {
+	if url[0] == '/' {
+		return url
+	}
+	i := bytes.Index(url, []byte("://"))
+	if i < 0 {
+		return nil
+	}
+	rest := url[i+3:]
+	if k := bytes.IndexAny(rest, "/?"); k >= 0 {
+		return rest[k:]
+	}
+	return nil
+}
+
+// decoded returns a text as it was before it was written in some coding.
+func (p *placed) decoded(v []byte, c coding) []byte {
+	from := len(p.buf)
+	switch {
+	case c == plused && bytes.IndexByte(v, '+') >= 0:
+		p.buf = append(p.buf, v...)
+		for i := from; i < len(p.buf); i++ {
+			if p.buf[i] == '+' {
+				p.buf[i] = ' '
+			}
+		}
+	case c == percent && bytes.IndexByte(v, '%') >= 0:
+		p.buf = unpercent(p.buf, v)
+		if bytes.Contains(p.buf[from:], []byte("%20")) { // it was written so twice
+			p.buf = append(p.buf[:from], unpercent(nil, p.buf[from:])...)
+		}
+	default:
+		return v
+	}
+	return p.buf[from:len(p.buf):len(p.buf)]
+}
+
+// unpercent appends a text whose %XX are bytes.
+func unpercent(dst, s []byte) []byte {
+	for i := 0; i < len(s); i++ {
+		if s[i] == '%' && i+2 < len(s) {
+			if v, err := strconv.ParseUint(string(s[i+1:i+3]), 16, 8); err == nil {
+				dst = append(dst, byte(v))
+				i += 2
+				continue
+			}
+		}
+		dst = append(dst, s[i])
+	}
+	return dst
+}
