@@ -26,7 +26,7 @@ func (p *placed) split(rec []byte, sep byte, q quoting) (why string) {
 			continue
 		}
 		v := value{at: i}
-		n := 0
+		var n int
 		switch c := rec[i]; {
 		case c == '"' && p.greedy > 0 && len(p.vals) == p.greedy:
 			if n = bytes.LastIndexByte(rec[i:], '"') + 1; n == 1 {
