@@ -43,12 +43,16 @@ type place struct {
 	name   string
 	as     as
 	coding coding
+	// loose is set where the record's own writer chose the name: there are as many
+	// such columns as there is room for.
+	loose bool
 }
 
 // value is a field of a record, without its quotes.
 type value struct {
-	text []byte
-	at   int // in the record
+	text   []byte
+	at     int // in the record
+	quoted bool
 }
 
 // placed makes rows of records whose fields are told by their position. Its users
@@ -58,6 +62,8 @@ type placed struct {
 	least  int // of the fields that a record has; the others were added later
 	vals   []value
 	buf    []byte // texts of the record that are not as it has them
+	spaces bool   // fields hold spaces as they are
+	day    []byte // of times of day without a date
 	// greedy is the place whose quotes end with the record's last one, as its writer
 	// escapes none of them; 0: there is none.
 	greedy int
@@ -99,7 +105,11 @@ func (p *placed) columns(r *reader) {
 				p.url = typed(r, "url", schema.String)
 			}
 		case asText:
-			c.col = typed(r, f.name, schema.String)
+			if f.loose {
+				c.col = r.b.Column(f.name)
+			} else {
+				c.col = typed(r, f.name, schema.String)
+			}
 		case asLong:
 			c.col = typed(r, f.name, schema.Long)
 		case asDouble:
@@ -128,7 +138,7 @@ func typed(r *reader, name string, t schema.Type) *rows.Column {
 func (p *placed) fill(r *reader, rec []byte, z *zone) (why string) {
 	p.columns(r)
 	if len(p.vals) < p.least {
-		return fmt.Sprintf("it ends after %d fields of %d, at byte %d", len(p.vals), len(p.places), len(rec))
+		return fmt.Sprintf("it ends after %d of %d fields, at byte %d", len(p.vals), len(p.places), len(rec))
 	}
 	t, raw, why := p.time(rec, z)
 	if why != "" {
@@ -143,8 +153,12 @@ func (p *placed) fill(r *reader, rec []byte, z *zone) (why string) {
 			r.b.Attr("extra", rec[p.vals[i].at:])
 			break
 		}
-		if v := p.vals[i].text; !isNull(v) {
-			p.put(r, &p.cells[i], v)
+		v, c := &p.vals[i], p.cells[i]
+		if c.coding == plused && (v.quoted || p.spaces) {
+			c.coding = plainly
+		}
+		if !isNull(v.text) {
+			p.put(r, &c, v.text)
 		}
 	}
 	return ""
@@ -163,11 +177,14 @@ func (p *placed) time(rec []byte, z *zone) (t instant, raw []byte, why string) {
 	at := p.timeAt
 	if raw = text(at); raw == nil {
 		day, clock := text(p.dateAt), text(p.clockAt)
+		if day == nil && len(p.day) > 0 {
+			day = p.day
+		}
 		switch {
 		case day != nil && clock != nil:
 			from := len(p.buf)
 			p.buf = append(append(append(p.buf, day...), 'T'), clock...)
-			raw, at = p.buf[from:len(p.buf):len(p.buf)], p.dateAt
+			raw, at = p.buf[from:len(p.buf):len(p.buf)], max(p.dateAt, 0)
 		case clock != nil:
 			if t, n := clockTime(clock, z); n == len(clock) {
 				return t, clock, ""

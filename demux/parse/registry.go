@@ -22,7 +22,11 @@ func definitions() []definition {
 		albParser,
 		elbParser,
 		s3Parser,
+		cloudfrontParser,
 		vpcflowParser,
+		w3cParser,
+		elfParser,
+		iisParser,
 	}, metricsParsers(), []definition{
 		autoParser,
 	})

@@ -32,11 +32,12 @@ func (p *placed) split(rec []byte, sep byte, q quoting) (why string) {
 			if n = bytes.LastIndexByte(rec[i:], '"') + 1; n == 1 {
 				return unclosed(i)
 			}
-			v.text = rec[i+1 : i+n-1]
+			v.text, v.quoted = rec[i+1:i+n-1], true
 		case c == '"' && q != noQuotes:
 			if v.text, n = p.quoted(rec[i:], sep, q); n == 0 {
 				return unclosed(i)
 			}
+			v.quoted = true
 		case c == '[' && p.wantsTime(len(p.vals)):
 			if n = bytes.IndexByte(rec[i:], ']') + 1; n == 0 {
 				return fmt.Sprintf("the bracket at byte %d is not closed", i)
