@@ -5,10 +5,8 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/akupara/akupara/config"
-	"github.com/akupara/akupara/demux/parse"
 	"github.com/akupara/akupara/demux/rows"
 	"github.com/akupara/akupara/demux/schema"
 )
@@ -74,14 +72,8 @@ func (c *Config) declared(dataType string) []schema.Column {
 
 // rowOptions are those of a Builder of rows for a table that has these columns and keys.
 func (d *Demux) rowOptions(dataType string, existing []schema.Column, keys schema.Keys) rows.Options {
-	zone, err := time.LoadLocation(d.cfg.Types[dataType].Timezone.V)
-	if err != nil {
-		zone = time.UTC // the parser says what is wrong
-	}
-	return rows.Options{
-		Existing: existing, Keys: keys, Declared: d.cfg.declared(dataType),
-		NewTime: func() func([]byte) (int64, bool, bool) { return parse.NewTime(zone) },
-	}
+	t := d.cfg.Types[dataType]
+	return t.rowOptions(existing, keys)
 }
 
 // told are the conflicts of declared columns that were told, each once.

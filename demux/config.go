@@ -208,15 +208,10 @@ func oneOf(names []string) string {
 // parser makes the parser for a data type: the configured one, else the one
 // that is built in for the type, else raw.
 func (c *Config) parser(dataType string, now time.Time) (parse.Parser, error) {
-	t := c.Types[dataType]
-	if !t.Spec.Given() {
-		t.Spec = parse.MustSpec(parse.DefaultFor(dataType))
-	}
-	zone, err := time.LoadLocation(t.Timezone.V)
+	t := c.Type(dataType)
+	p, err := t.parser(c.bounds(now))
 	if err != nil {
-		return nil, fmt.Errorf("load time zone of type %s: %w", dataType, err)
+		return nil, fmt.Errorf("type %s: %w", dataType, err)
 	}
-	return parse.New(t.Spec, parse.Options{
-		Timezone: zone, MinTime: now.Add(-c.Oldest.Std()), MaxTime: now.Add(c.Future.Std()),
-	})
+	return p, nil
 }

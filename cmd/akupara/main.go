@@ -108,7 +108,7 @@ Without --config, everything is kept in ./data, or where --data says.`,
 	_ = root.MarkPersistentFlagDirname("data")
 	root.AddCommand(a.up(), a.agent(), a.collector(), a.demux(), a.web(),
 		a.adaptor(), a.switches(), a.streams(), a.drain(), a.reload(), a.kinds(), a.jobs(),
-		a.query(), a.tables(), a.cat(), a.audit(), a.quarantine(), a.repair(), a.check(), a.version(), a.bench(), a.mapper())
+		a.query(), a.tables(), a.parsing(), a.cat(), a.audit(), a.quarantine(), a.repair(), a.check(), a.version(), a.bench(), a.mapper())
 	root.InitDefaultCompletionCmd()
 	root.InitDefaultHelpCmd()
 	for _, c := range root.Commands() {
