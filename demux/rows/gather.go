@@ -28,6 +28,7 @@ type gather struct {
 	idx             []int32
 	local           []int32 // index in the group's dictionary of one of the column's, plus one
 	used            []uint32
+	distinct        distinct
 
 	keyIDs, valueIDs []uint32
 }
@@ -275,7 +276,7 @@ func (g *gather) strings(lv parquetfile.Levels, t *dictionary, vi []uint32, boun
 // entries writes values of t, given as their entries: by a dictionary where
 // that pays.
 func (g *gather) entries(lv parquetfile.Levels, t *dictionary, entries []uint32, bounded bool) {
-	if t.plain || !g.dictionary(lv, t, entries) {
+	if t.plain && !g.again(lv, t, entries) || !t.plain && !g.dictionary(lv, t, entries) {
 		g.w.Strings(lv, len(entries), bounded, func(dst [][]byte, from int) {
 			for i, e := range entries[from : from+len(dst)] {
 				dst[i] = t.get(int(e))

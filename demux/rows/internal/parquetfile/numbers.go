@@ -9,7 +9,8 @@ type numbers struct {
 }
 
 const (
-	maxNumbers  = 8192 // entries above which plain values are as small
+	maxNumbers  = 8192  // entries above which plain values are as small, where only near ones repeat
+	mostNumbers = 32768 // and where all repeat
 	numberSlots = 4 * maxNumbers
 )
 
@@ -29,19 +30,55 @@ func (n *numbers) encode(vals []uint64, idx []int32) ([]int32, bool) {
 	if len(vals) == 0 {
 		return idx, false
 	}
+	most, fewNew := maxNumbers, false
+	if Repeats(len(vals), n.sampled(vals)) {
+		most, fewNew = min(mostNumbers, len(vals)/4), true
+	}
 	n.reset()
 	last, at := vals[0]+1, int32(0)
 	for i, v := range vals {
 		if v != last {
 			last, at = v, n.find(v)
 			// Give up early where nearly all are new.
-			if k := len(n.keys); k > maxNumbers || i >= 1024 && k > i/2 {
+			if k := len(n.keys); k > most || i >= 1024 && k > i/2 && !fewNew {
 				return idx, false
 			}
 		}
 		idx = append(idx, at)
 	}
 	return idx, !manyNumbers(len(n.keys), len(vals))
+}
+
+// sampled returns how many of a sample of the values are different.
+func (n *numbers) sampled(vals []uint64) func(step int) int {
+	return func(step int) int {
+		n.reset()
+		for i := 0; i < len(vals); i += step {
+			n.find(vals[i])
+		}
+		return len(n.keys)
+	}
+}
+
+const (
+	// sampleSize is how many values are looked at to tell whether a dictionary
+	// pays, of a leaf that has several times as many.
+	sampleSize = 2048
+	// sampleRepeats are as many repetitions among them as there are, about, where
+	// a fourth of the values of a row group are different, all as often.
+	sampleRepeats = 60
+)
+
+// Repeats reports whether so many values seem to repeat so often that a
+// dictionary of them all pays. different returns how many of every step-th value
+// are; it is asked only where a sample is worth it. Values that repeat only near
+// each other don't show in it.
+func Repeats(values int, different func(step int) int) bool {
+	if values < 4*sampleSize {
+		return false
+	}
+	step := values / sampleSize
+	return (values+step-1)/step-different(step) >= sampleRepeats
 }
 
 // manyNumbers reports whether so many different numbers are too many for a
