@@ -22,10 +22,14 @@ set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 root=$(cd "$here/../.." && pwd)
+self=hdfs.sh
+pom=$here/pom.xml
+size="65 MB"
 # One name, by whichever link: it tells the daemons from others.
 dir=$(realpath -m "${AKUPARA_HDFS_DIR:-$root/.hdfs}")
-lib=$dir/lib
 state=${AKUPARA_HDFS_STATE:-$dir/run}
+first=namenode
+owner=${AKUPARA_HDFS_OWNER:-}
 wait_s=${AKUPARA_HDFS_WAIT:-120}
 nodes=3
 
@@ -39,43 +43,12 @@ else
 	dn_base=9800
 fi
 
-die() { echo "hdfs.sh: $*" >&2; exit 1; }
-usage() { sed -n '5,11s/^# \{0,1\}//p' "$0" >&2; exit 2; }
+what=hdfs://127.0.0.1:$nn_port
 
-need() {
-	local tool
-	for tool in "$@"; do
-		command -v "$tool" >/dev/null || { echo "hdfs.sh: SKIPPED: $tool is not installed (Debian: apt-get install default-jre-headless maven curl)" >&2; exit 3; }
-	done
-}
-
-# ---- install
-
-install() {
-	local want
-	want=$(cksum <"$here/pom.xml")
-	[ "$(cat "$lib/.complete" 2>/dev/null)" = "$want" ] && return
-	need java mvn
-	mkdir -p "$dir"
-	exec 8>"$dir/install.lock"
-	flock 8
-	if [ "$(cat "$lib/.complete" 2>/dev/null)" != "$want" ]; then
-		echo "hdfs.sh: fetching Hadoop's jars into $lib (about 65 MB)"
-		rm -rf "$lib" "$dir/lib.new"
-		# Run from a folder of its own: Maven writes a target/ beside the pom.
-		mkdir -p "$dir/pom"
-		cp "$here/pom.xml" "$dir/pom/"
-		(cd "$dir/pom" && mvn -B -q org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy-dependencies \
-			-DincludeScope=runtime -DoutputDirectory="$dir/lib.new" 8>&-) || die "Maven could not fetch the jars"
-		mv "$dir/lib.new" "$lib"
-		echo "$want" >"$lib/.complete"
-	fi
-	exec 8>&-
-}
+# shellcheck source=daemons.sh
+. "$here/daemons.sh"
 
 # ---- configuration
-
-prop() { printf '  <property><name>%s</name><value>%s</value></property>\n' "$1" "$2"; }
 
 configure() {
 	mkdir -p "$state"/{conf,logs,pids,tmp}
@@ -115,53 +88,10 @@ configure() {
 		prop dfs.client.block.write.replace-datanode-on-failure.policy NEVER
 		echo '</configuration>'
 	} >"$state/conf/hdfs-site.xml"
-	cat >"$state/conf/log4j.properties" <<-'LOG'
-		log4j.rootLogger=INFO,console
-		log4j.appender.console=org.apache.log4j.ConsoleAppender
-		log4j.appender.console.target=System.err
-		log4j.appender.console.layout=org.apache.log4j.PatternLayout
-		log4j.appender.console.layout.ConversionPattern=%d{ISO8601} %p %c{2}: %m%n
-	LOG
+	configure_log
 }
 
 # ---- processes
-
-# WebHDFS defines classes at run time, by a door that Java 17 keeps shut.
-java_args=(-Xmx256m --add-opens=java.base/java.lang=ALL-UNNAMED -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -Djava.net.preferIPv4Stack=true
-	"-Dhadoop.home.dir=$state" "-Dhadoop.log.dir=$state/logs" -cp "$state/conf:$lib/*")
-
-pid_of() { cat "$state/pids/$1" 2>/dev/null || true; }
-
-# A pid file alone proves nothing: the number may have been given to another process.
-running() {
-	local pid
-	pid=$(pid_of "$1")
-	[ -n "$pid" ] && [ -r "/proc/$pid/cmdline" ] && tr '\0' ' ' <"/proc/$pid/cmdline" 2>/dev/null | grep -qF "hadoop.home.dir=$state "
-}
-
-launch() { # NAME ARGS...
-	local name=$1
-	shift
-	running "$name" && return
-	# Descriptor 9 is the lock of start: a daemon must not hold it.
-	setsid java "${java_args[@]}" "$@" >>"$state/logs/$name.log" 2>&1 </dev/null 9>&- &
-	echo $! >"$state/pids/$name"
-}
-
-end() { # NAME SIGNAL
-	running "$1" || { rm -f "$state/pids/$1"; return 0; }
-	local pid n=0
-	pid=$(pid_of "$1")
-	kill -CONT "$pid" 2>/dev/null || true
-	kill "-$2" "$pid" 2>/dev/null || true
-	while running "$1"; do
-		n=$((n + 1))
-		[ $n -eq 100 ] && kill -KILL "$pid" 2>/dev/null
-		[ $n -gt 200 ] && die "process $pid ($1) does not end"
-		sleep 0.1
-	done
-	rm -f "$state/pids/$1"
-}
 
 start_namenode() { launch namenode org.apache.hadoop.hdfs.server.namenode.NameNode; }
 
@@ -188,37 +118,8 @@ ready() { # LIVE: operational and at least so many live nodes, none of them stal
 	[ "$1" -eq 0 ] || grep -q '"NumStaleDataNodes" : 0' <<<"$s"
 }
 
-await() { # LIVE
-	local end=$((SECONDS + wait_s))
-	until ready "$1"; do
-		if [ $SECONDS -ge $end ] || ! running namenode; then
-			tail -n 20 "$state/logs/namenode.log" >&2
-			die "HDFS is not ready after at most $wait_s s; its logs are in $state/logs"
-		fi
-		sleep 0.2
-	done
-}
-
-# In a session of its own: what ends the owner from the keyboard must not end it.
-watch_owner() {
-	[ -n "${AKUPARA_HDFS_OWNER:-}" ] || return 0
-	setsid "$here/hdfs.sh" await-owner </dev/null >/dev/null 2>&1 9>&- &
-}
-
-await_owner() {
-	tail --pid="$AKUPARA_HDFS_OWNER" -f /dev/null
-	# Gone already where the owner stopped and removed its cluster itself.
-	[ -d "$state" ] || return 0
-	stop
-	rm -rf "$state"
-}
-
 start() {
-	install
-	need java curl flock setsid
-	mkdir -p "$state"
-	exec 9>"$state/lock"
-	flock 9
+	lock_start
 	if [ "${1:-}" = --fresh ]; then
 		stop
 		rm -rf "$state"/{name,tmp,logs} "$state"/data[0-9]
@@ -236,23 +137,14 @@ start() {
 	local n
 	for n in $(seq $nodes); do start_datanode "$n"; done
 	await $nodes
-	exec 9>&-
-	echo "hdfs://127.0.0.1:$nn_port is ready (http://127.0.0.1:$nn_http, logs in $state/logs)"
+	unlock_start
+	echo "$what is ready (http://127.0.0.1:$nn_http, logs in $state/logs)"
 }
 
 stop() {
 	local n
 	for n in $(seq $nodes); do end "datanode$n" KILL; done
 	end namenode KILL
-}
-
-status() {
-	local name rc=0
-	for name in namenode datanode1 datanode2 datanode3; do
-		if running "$name"; then echo "$name runs, pid $(pid_of $name)"; else echo "$name is down"; rc=1; fi
-	done
-	if ready $nodes; then echo "hdfs://127.0.0.1:$nn_port is ready"; else echo "hdfs://127.0.0.1:$nn_port is not ready"; rc=1; fi
-	return $rc
 }
 
 sig() { # NAME SIGNAL
@@ -270,7 +162,7 @@ case "${1:-}" in
 install) install ;;
 start) start "${2:-}" ;;
 stop) stop ;;
-status) status ;;
+status) daemons_status $nodes namenode datanode1 datanode2 datanode3 ;;
 kill-datanode) end "$(node "${2:-}")" KILL ;;
 start-datanode) node "${2:-}" >/dev/null; start_datanode "$2" ;;
 pause-datanode) sig "$(node "${2:-}")" STOP ;;

@@ -23,52 +23,24 @@ set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 root=$(cd "$here/../.." && pwd)
+self=yarn.sh
+pom=$here/yarn/pom.xml
+size="95 MB"
 # One name, by whichever link: it tells the daemons from others.
 dir=$(realpath -m "${AKUPARA_YARN_DIR:-$root/.hdfs/yarn}")
-lib=$dir/lib
 state=${AKUPARA_YARN_STATE:-$dir/run}
+first=resourcemanager
+what=YARN
+owner=${AKUPARA_YARN_OWNER:-}
+wait_s=${AKUPARA_YARN_WAIT:-120}
 base=${AKUPARA_YARN_PORT_BASE:-8090}
 fs=${AKUPARA_YARN_FS:-hdfs://127.0.0.1:8020}
-wait_s=${AKUPARA_YARN_WAIT:-120}
 web=$base
 
-die() { echo "yarn.sh: $*" >&2; exit 1; }
-usage() { sed -n '6,11s/^# \{0,1\}//p' "$0" >&2; exit 2; }
-
-need() {
-	local tool
-	for tool in "$@"; do
-		command -v "$tool" >/dev/null || { echo "yarn.sh: SKIPPED: $tool is not installed (Debian: apt-get install default-jre-headless maven curl)" >&2; exit 3; }
-	done
-}
-
-# ---- install
-
-install() {
-	local want
-	want=$(cksum <"$here/yarn/pom.xml")
-	[ "$(cat "$lib/.complete" 2>/dev/null)" = "$want" ] && return
-	need java mvn
-	mkdir -p "$dir"
-	exec 8>"$dir/install.lock"
-	flock 8
-	if [ "$(cat "$lib/.complete" 2>/dev/null)" != "$want" ]; then
-		echo "yarn.sh: fetching Hadoop's jars into $lib (about 95 MB)"
-		rm -rf "$lib" "$dir/lib.new"
-		# Run from a folder of its own: Maven writes a target/ beside the pom.
-		mkdir -p "$dir/pom"
-		cp "$here/yarn/pom.xml" "$dir/pom/"
-		(cd "$dir/pom" && mvn -B -q org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy-dependencies \
-			-DincludeScope=runtime -DoutputDirectory="$dir/lib.new" 8>&-) || die "Maven could not fetch the jars"
-		mv "$dir/lib.new" "$lib"
-		echo "$want" >"$lib/.complete"
-	fi
-	exec 8>&-
-}
+# shellcheck source=daemons.sh
+. "$here/daemons.sh"
 
 # ---- configuration
-
-prop() { printf '  <property><name>%s</name><value>%s</value></property>\n' "$1" "$2"; }
 
 configure() {
 	mkdir -p "$state"/{conf,logs,pids,tmp,local,containers,store}
@@ -143,49 +115,10 @@ configure() {
 		prop mapreduce.client.submit.file.replication 1
 		echo '</configuration>'
 	} >"$state/conf/mapred-site.xml"
-	cat >"$state/conf/log4j.properties" <<-'LOG'
-		log4j.rootLogger=INFO,console
-		log4j.appender.console=org.apache.log4j.ConsoleAppender
-		log4j.appender.console.target=System.err
-		log4j.appender.console.layout=org.apache.log4j.PatternLayout
-		log4j.appender.console.layout.ConversionPattern=%d{ISO8601} %p %c{2}: %m%n
-	LOG
+	configure_log
 }
 
 # ---- processes
-
-java_args=(-Xmx256m --add-opens=java.base/java.lang=ALL-UNNAMED -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -Djava.net.preferIPv4Stack=true
-	"-Dhadoop.home.dir=$state" "-Dhadoop.log.dir=$state/logs" "-Dyarn.log.dir=$state/logs" -cp "$state/conf:$lib/*")
-
-pid_of() { cat "$state/pids/$1" 2>/dev/null || true; }
-
-# A pid file alone proves nothing: the number may have been given to another process.
-running() {
-	local pid
-	pid=$(pid_of "$1")
-	[ -n "$pid" ] && [ -r "/proc/$pid/cmdline" ] && tr '\0' ' ' <"/proc/$pid/cmdline" 2>/dev/null | grep -qF "hadoop.home.dir=$state "
-}
-
-launch() { # NAME CLASS
-	running "$1" && return
-	# Descriptor 9 is the lock of start: a daemon must not hold it.
-	setsid java "${java_args[@]}" "$2" >>"$state/logs/$1.log" 2>&1 </dev/null 9>&- &
-	echo $! >"$state/pids/$1"
-}
-
-end() { # NAME SIGNAL
-	running "$1" || { rm -f "$state/pids/$1"; return 0; }
-	local pid n=0
-	pid=$(pid_of "$1")
-	kill "-$2" "$pid" 2>/dev/null || true
-	while running "$1"; do
-		n=$((n + 1))
-		[ $n -eq 100 ] && kill -KILL "$pid" 2>/dev/null
-		[ $n -gt 200 ] && die "process $pid ($1) does not end"
-		sleep 0.1
-	done
-	rm -f "$state/pids/$1"
-}
 
 start_rm() { launch resourcemanager org.apache.hadoop.yarn.server.resourcemanager.ResourceManager; }
 start_nm() { launch nodemanager org.apache.hadoop.yarn.server.nodemanager.NodeManager; }
@@ -206,36 +139,8 @@ ready() { # NODES: the ResourceManager serves, with so many nodes at least
 	[ "${n:-0}" -ge "$1" ]
 }
 
-await() { # NODES
-	local end=$((SECONDS + wait_s))
-	until ready "$1"; do
-		if [ $SECONDS -ge $end ] || ! running resourcemanager; then
-			tail -n 20 "$state/logs/resourcemanager.log" >&2
-			die "YARN is not ready after at most $wait_s s; its logs are in $state/logs"
-		fi
-		sleep 0.2
-	done
-}
-
-# In a session of its own: what ends the owner from the keyboard must not end it.
-watch_owner() {
-	[ -n "${AKUPARA_YARN_OWNER:-}" ] || return 0
-	setsid "$here/yarn.sh" await-owner </dev/null >/dev/null 2>&1 9>&- &
-}
-
-await_owner() {
-	tail --pid="$AKUPARA_YARN_OWNER" -f /dev/null
-	[ -d "$state" ] || return 0
-	stop
-	rm -rf "$state"
-}
-
 start() {
-	install
-	need java curl flock setsid
-	mkdir -p "$state"
-	exec 9>"$state/lock"
-	flock 9
+	lock_start
 	if [ "${1:-}" = --fresh ]; then
 		stop
 		rm -rf "$state"/{tmp,logs,local,containers,store}
@@ -247,7 +152,7 @@ start() {
 	start_rm
 	start_nm
 	await 1
-	exec 9>&-
+	unlock_start
 	echo "YARN is ready (http://127.0.0.1:$web, logs in $state/logs)"
 }
 
@@ -257,20 +162,11 @@ stop() {
 	end_containers
 }
 
-status() {
-	local name rc=0
-	for name in resourcemanager nodemanager; do
-		if running "$name"; then echo "$name runs, pid $(pid_of $name)"; else echo "$name is down"; rc=1; fi
-	done
-	if ready 1; then echo "YARN is ready (http://127.0.0.1:$web)"; else echo "YARN is not ready"; rc=1; fi
-	return $rc
-}
-
 case "${1:-}" in
 install) install ;;
 start) start "${2:-}" ;;
 stop) stop ;;
-status) status ;;
+status) daemons_status 1 resourcemanager nodemanager ;;
 kill-rm) end resourcemanager KILL ;;
 start-rm) start_rm; await 1 ;;
 kill-nm) end nodemanager KILL ;;
