@@ -14,7 +14,7 @@ import (
 // those that implement one. Each has a reason to; all else is published.
 var storeWriters = map[string]string{
 	"store.Publish":                               "the routine itself",
-	"demux/compact.stage.write":                   "merged data files keep the names of their run: a commit makes them visible",
+	"demux/compact.doing.write":                   "merged data files keep the names of their run: a commit makes them visible",
 	"demux/engine/yarn.claim":                     "the claim of a task's result: a directory's rename decides who wins",
 	"demux.output.begin":                          "data files keep the names of their run: a commit makes them visible",
 	"demux.simulated.Rename":                      "passes on what others do, in a benchmark's store",

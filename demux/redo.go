@@ -53,8 +53,10 @@ type Left struct {
 
 const (
 	maxLeft = 100
-	// redoBytes is how much raw log one commit of a redo replaces, about.
-	redoBytes = 1 << 30
+	// redoBytes is how much raw log one commit of a redo replaces, about; where
+	// tasks parse it, redoAwayBytes at most.
+	redoBytes     = 1 << 30
+	redoAwayBytes = 64 << 30
 	// maxRedoChunks bounds the archived chunks that a redo knows at a time.
 	maxRedoChunks = 4 << 20
 )
@@ -128,9 +130,13 @@ func (d *Demux) redo(ctx context.Context, o Redo, rep *Redone) error {
 	if err != nil {
 		return fmt.Errorf("list data files: %w", err)
 	}
+	most := int64(redoBytes)
+	if d.engine != nil && !o.DryRun {
+		most = min(max(d.tasks.raw, 1), redoAwayBytes)
+	}
 	total := int64(len(files))
 	for done := int64(0); len(files) > 0; {
-		step, n, err := d.redoStep(ctx, files, rep)
+		step, n, err := d.redoStep(ctx, files, most, rep)
 		if err != nil {
 			return err
 		}
@@ -154,9 +160,9 @@ func optional(t time.Time) *time.Time {
 
 // redoStep takes the first of the files, as many as one commit replaces, and
 // returns those that say what their rows cover.
-func (d *Demux) redoStep(ctx context.Context, files []table.File, rep *Redone) (step []redoFile, n int, err error) {
+func (d *Demux) redoStep(ctx context.Context, files []table.File, most int64, rep *Redone) (step []redoFile, n int, err error) {
 	size := int64(0)
-	for n < len(files) && (n == 0 || size < redoBytes) && len(step) < 1000 {
+	for n < len(files) && (n == 0 || size < most) && len(step) < 1000 {
 		f := files[n]
 		n++
 		info, err := datafile.Read(ctx, d.fs, f.Path)
@@ -191,6 +197,12 @@ func (d *Demux) redoFiles(ctx context.Context, o Redo, step []redoFile, rep *Red
 		return err
 	}
 	parts, err := d.findArchived(ctx, o.Type, wantedOf(step))
+	if half := len(step) / 2; errors.Is(err, errManyChunks) && half > 0 {
+		if err := d.redoFiles(ctx, o, step[:half], rep); err != nil {
+			return err
+		}
+		return d.redoFiles(ctx, o, step[half:], rep)
+	}
 	if err != nil {
 		return err
 	}

@@ -24,6 +24,9 @@ type redoPart struct {
 	keep         chunk.Ranges
 }
 
+// errManyChunks says that more chunks are wanted than a redo knows at a time.
+var errManyChunks = fmt.Errorf("more than %d archived chunks hold the rows of one data file", maxRedoChunks)
+
 // findArchived finds the archived chunks that hold what is wanted: of several that
 // hold the same, the oldest, which the table has. One that a filter dropped nothing of
 // comes before: where a stream has no forks, what any sending kept of it has a row.
@@ -72,7 +75,7 @@ func (d *Demux) findArchived(ctx context.Context, dataType string, wanted map[st
 			mu.Lock()
 			defer mu.Unlock()
 			if total += len(hits[i]); total > maxRedoChunks {
-				return fmt.Errorf("more than %d archived chunks hold it: take a shorter time", maxRedoChunks)
+				return errManyChunks
 			}
 			return nil
 		})

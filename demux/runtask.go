@@ -1,46 +1,15 @@
 package demux
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"log/slog"
-	"slices"
-	"time"
-
-	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/akupara/akupara/chunk"
-	"github.com/akupara/akupara/config"
 	"github.com/akupara/akupara/demux/coverage"
-	"github.com/akupara/akupara/demux/engine"
 	"github.com/akupara/akupara/demux/parse"
-	"github.com/akupara/akupara/demux/schema"
 	"github.com/akupara/akupara/demux/table"
-	"github.com/akupara/akupara/store"
 )
-
-// kindRun is the kind of the tasks of runs.
-const kindRun = "run"
-
-// Doers returns who does the tasks that a Demux on the store would plan, on whatever
-// machine.
-func Doers(st store.FS, baseURI string, log *slog.Logger) map[string]engine.Doer {
-	return map[string]engine.Doer{kindRun: runDoer{st, baseURI, log}}
-}
-
-// runShared is what the tasks of a run share.
-type runShared struct {
-	Config  string          `json:"config"` // the section demux, as it was written
-	Type    string          `json:"type"`
-	Run     string          `json:"run"`
-	Now     time.Time       `json:"now"`
-	Table   []schema.Column `json:"table"` // its columns
-	Keys    schema.Keys     `json:"keys"`
-	Columns []schema.Column `json:"columns"` // that it will have, as far as is known
-}
 
 // runTask is a part of a run's plan: chunks of which all is new.
 type runTask struct {
@@ -62,12 +31,7 @@ type taskBlock struct {
 // runResult is what came of a runTask: all of its chunks became rows, of which it
 // does not say something else.
 type runResult struct {
-	// Wants are columns that Columns lacks, or has with a narrower type. Then there
-	// are no files.
-	Wants   []schema.Column         `json:"wants,omitempty"`
-	Files   []table.DataFile        `json:"files,omitempty"`
-	Records int64                   `json:"records,omitempty"`
-	Failed  int64                   `json:"failed,omitempty"`  // rows with a parse_error
+	madeRows
 	Left    []taskChunk             `json:"left,omitempty"`    // chunks that did not become rows
 	Cut     []taskChunk             `json:"cut,omitempty"`     // of which the beginning did
 	Damaged []taskChunk             `json:"damaged,omitempty"` // blocks
@@ -92,57 +56,27 @@ type taskChunk struct {
 	Reason string `json:"reason,omitempty"`
 }
 
-// runDoer does the tasks of runs.
-type runDoer struct {
-	fs      store.FS
-	baseURI string
-	log     *slog.Logger
-}
-
-// Do implements engine.Doer.
-func (x runDoer) Do(ctx context.Context, shared, task json.RawMessage) (json.RawMessage, error) {
-	m := &mapping{}
-	if err := json.Unmarshal(shared, &m.shared); err != nil {
-		return nil, fmt.Errorf("read what the tasks share: %w", err)
-	}
-	if err := json.Unmarshal(task, &m.task); err != nil {
-		return nil, fmt.Errorf("read task: %w", err)
-	}
-	cfg, err := configOf(m.shared.Config)
+// run does a task of a run.
+func (n node) run(ctx context.Context, s *rowsShared, t *runTask) (*runResult, error) {
+	d, err := n.demux(s)
 	if err != nil {
 		return nil, err
 	}
-	m.Demux = New(cfg, x.fs, x.baseURI, x.log, prometheus.NewRegistry())
+	m := &mapping{Demux: d, shared: s, task: t}
 	if err := m.do(ctx); err != nil {
-		m.Demux.removeFiles(ctx, m.shared.Type, m.result.Files)
+		d.removeFiles(ctx, s.Type, m.result.Files)
 		return nil, err
 	}
-	return json.Marshal(&m.result)
+	return &m.result, nil
 }
 
-// Discard implements engine.Doer.
-func (x runDoer) Discard(ctx context.Context, result json.RawMessage) {
-	var r runResult
-	if json.Unmarshal(result, &r) == nil {
-		New(DefaultConfig(), x.fs, x.baseURI, x.log, prometheus.NewRegistry()).removeFiles(ctx, "", r.Files)
-	}
-}
-
-// configOf decodes a section demux.
-func configOf(text string) (Config, error) {
-	c := DefaultConfig()
-	n, problems := config.Parse("the task's config", []byte(text))
-	if len(problems) == 0 && n.Given() {
-		problems = config.Decode(n, &c)
-	}
-	return c, problems.Err()
-}
+func (n node) discardRows(ctx context.Context, r *runResult) { n.removeRows(ctx, &r.madeRows) }
 
 // mapping is one runTask being done: rows in memory, written whenever they are many.
 type mapping struct {
 	*Demux
-	shared runShared
-	task   runTask
+	shared *rowsShared
+	task   *runTask
 	result runResult
 
 	backlog *backlog
@@ -277,9 +211,7 @@ func (m *mapping) round(ctx context.Context, p *plan) (took bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	options := m.rowOptions(m.shared.Type, m.shared.Table, m.shared.Keys)
-	options.Begun = m.shared.Columns[min(len(m.shared.Table), len(m.shared.Columns)):]
-	b := r.worker.begin(options)
+	b := r.worker.begin(m.shared.options(m.Demux))
 	if err := r.parse(ctx, parser, b); err != nil {
 		r.worker.broken = true
 		var file *fileError
@@ -288,8 +220,7 @@ func (m *mapping) round(ctx context.Context, p *plan) (took bool, err error) {
 		}
 		return false, err
 	}
-	m.want(b.Columns())
-	if len(m.result.Wants) == 0 {
+	if m.result.take(m.shared, b) {
 		var files []table.DataFile
 		err := guard(func() (err error) {
 			files, err = r.write(ctx, b, m.shared.Columns)
@@ -301,8 +232,6 @@ func (m *mapping) round(ctx context.Context, p *plan) (took bool, err error) {
 			return false, err
 		}
 		m.result.Files = append(m.result.Files, files...)
-		m.result.Records += int64(b.Len())
-		m.result.Failed += b.Failed()
 	}
 	for id, st := range m.backlog.families.delta {
 		took = took || len(st.Ranges) > 0
@@ -340,17 +269,6 @@ func (m *mapping) drop(file *fileError) error {
 		}
 	}
 	return file
-}
-
-// want notes which columns the rows need that the table will not have.
-func (m *mapping) want(columns []schema.Column) {
-	for _, c := range columns {
-		i := slices.IndexFunc(m.shared.Columns, func(o schema.Column) bool { return schema.Fold(o.Name) == schema.Fold(c.Name) })
-		if i >= 0 && (i < len(m.shared.Table) || m.shared.Columns[i].Type == c.Type) {
-			continue
-		}
-		m.result.Wants = widen(m.result.Wants, []schema.Column{c})
-	}
 }
 
 // tellRest says what of the task did not become rows.
@@ -393,34 +311,4 @@ func (f *sinkFile) reason(block int) string {
 		}
 	}
 	return ""
-}
-
-// widen adds columns to others; those of one name become as wide as both.
-func widen(to, columns []schema.Column) []schema.Column {
-	for _, c := range columns {
-		i := slices.IndexFunc(to, func(o schema.Column) bool { return schema.Fold(o.Name) == schema.Fold(c.Name) })
-		switch {
-		case i < 0:
-			to = append(to, schema.Column{Name: c.Name, Type: c.Type, Doc: c.Doc})
-		case to[i].Type == c.Type, to[i].Name != c.Name: // what is spelled otherwise goes to attributes
-		case numbers(to[i].Type) && numbers(c.Type):
-			to[i].Type = schema.Double
-		default:
-			to[i].Type = schema.String
-		}
-	}
-	return to
-}
-
-func numbers(t schema.Type) bool { return t == schema.Long || t == schema.Double }
-
-// marshal makes JSON of a value of ours.
-func marshal(v any) json.RawMessage {
-	var b bytes.Buffer
-	enc := json.NewEncoder(&b)
-	enc.SetEscapeHTML(false)
-	if err := enc.Encode(v); err != nil {
-		panic(err) // it has no value that JSON has not
-	}
-	return bytes.TrimSpace(b.Bytes())
 }

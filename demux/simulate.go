@@ -222,10 +222,10 @@ type simulatedEngine struct {
 }
 
 // Run implements engine.Engine.
-func (e *simulatedEngine) Run(_ context.Context, w engine.Work, _ func(int)) ([]json.RawMessage, error) {
+func (e *simulatedEngine) Run(_ context.Context, w engine.Work, _ func(engine.Progress)) ([]json.RawMessage, error) {
 	e.out.Plan += time.Since(e.last)
 	defer func() { e.last = time.Now() }()
-	var shared runShared
+	var shared rowsShared
 	if err := json.Unmarshal(w.Shared, &shared); err != nil {
 		return nil, err
 	}
@@ -237,7 +237,7 @@ func (e *simulatedEngine) Run(_ context.Context, w engine.Work, _ func(int)) ([]
 	if len(shared.Columns) < len(schema.Common())+len(wants) {
 		// As the first tasks of a table do, which wait for their columns.
 		for i := range results {
-			results[i] = marshal(&runResult{Wants: wants})
+			results[i] = marshal(&runResult{madeRows: madeRows{Wants: wants}})
 		}
 		return results, nil
 	}
@@ -261,12 +261,12 @@ func (e *simulatedEngine) Run(_ context.Context, w engine.Work, _ func(int)) ([]
 				e.out.Bytes += int64(e.sim.s.RawLen)
 			}
 		}
-		results[i] = marshal(&runResult{Files: []table.DataFile{simulatedData(shared, at, i)}, Records: 1 << 20})
+		results[i] = marshal(&runResult{madeRows: madeRows{Files: []table.DataFile{simulatedData(shared, at, i)}, Records: 1 << 20}})
 	}
 	return results, nil
 }
 
-func simulatedData(shared runShared, at time.Time, n int) table.DataFile {
+func simulatedData(shared rowsShared, at time.Time, n int) table.DataFile {
 	ts := at.UnixMicro()
 	f := table.DataFile{Path: table.DataPath(shared.Type, table.HourPartition(ts), shared.Run, n), Partition: table.HourPartition(ts)}
 	f.Stats = schema.FileStats{Records: 1 << 20, Size: simulatedFile, SplitOffsets: []int64{4, 64 << 20}, MinTS: ts, MaxTS: ts}

@@ -2,16 +2,11 @@ package demux
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
-	"maps"
 	"slices"
-	"sync"
-	"time"
 
 	"github.com/akupara/akupara/chunk"
 	"github.com/akupara/akupara/demux/engine"
-	"github.com/akupara/akupara/demux/schema"
 	"github.com/akupara/akupara/demux/table"
 )
 
@@ -38,42 +33,28 @@ func (d *Demux) spreadBy(e engine.Engine) {
 	d.looking.bytes = spreadIndexBytes
 }
 
-// engineError is a failure of an engine: what a run takes has no part in it.
-type engineError struct{ err error }
-
-func (e *engineError) Error() string { return e.err.Error() }
-func (e *engineError) Unwrap() error { return e.err }
-
 // spread is a run whose chunks tasks of an engine make rows of. It makes the same
 // rows as do; what the tasks leave, a run in this process takes.
 func (r *run) spread(ctx context.Context) (*table.Table, error) {
-	now := time.Now().UTC()
-	s := &spreading{run: r, shared: runShared{
-		Config: r.cfg.text, Type: r.rep.Type, Run: r.id, Now: now,
-		Table: r.table.Columns(), Keys: r.table.Keys(), Columns: r.table.PlanColumns(nil),
-	}}
+	s := &spreading{run: r, by: newTabling[runTask](r.Demux, kindRun, r.rep.Type, r.id, r.table, func(x *runResult) *madeRows { return &x.madeRows })}
 	s.cut()
-	if err := s.work(ctx); err != nil {
-		s.discard(ctx)
+	if err := s.by.work(ctx); err != nil {
 		return nil, err
 	}
-	var files []table.DataFile
-	for i := range s.results {
-		x := &s.results[i]
-		files = append(files, x.Files...)
-		r.records += x.Records
-		r.failed += x.Failed
+	made := s.by.made()
+	r.records, r.failed = made.Records, made.Failed
+	for i := range s.by.results {
 		s.take(i)
 	}
-	if r.tellFacts(now); len(r.families.delta) == 0 {
+	if r.tellFacts(s.by.shared.Now); len(r.families.delta) == 0 {
 		return r.table, nil
 	}
 	t, err := r.fresh(ctx)
 	if err != nil {
-		r.takeBack(ctx, files)
+		s.by.discard(ctx)
 		return nil, err
 	}
-	return r.commit(ctx, t, s.shared.Columns, files)
+	return r.commit(ctx, t, s.by.shared.Columns, made.Files)
 }
 
 // fresh opens the table again, which must not have changed: what was opened long ago
@@ -95,11 +76,8 @@ func (r *run) fresh(ctx context.Context) (*table.Table, error) {
 // spreading is the work of one run.
 type spreading struct {
 	*run
-	shared  runShared
-	tasks   []runTask
-	blocks  [][]task // of each task
-	results []runResult
-	wanted  []schema.Column
+	by     tabling[runTask, runResult]
+	blocks [][]task // of each task
 }
 
 // cut parts the plan into tasks.
@@ -108,13 +86,13 @@ func (s *spreading) cut() {
 	var sinks map[*sinkFile]uint32
 	for _, t := range s.plan.tasks {
 		size := int64(t.file.sink.Index.Blocks[t.block].RawLen)
-		n := len(s.tasks)
-		if n == 0 || raw+size > s.Demux.tasks.of && raw > 0 {
-			s.tasks, s.blocks = append(s.tasks, runTask{}), append(s.blocks, nil)
+		n := len(s.by.tasks)
+		if n == 0 || raw+size > s.tasks.of && raw > 0 {
+			s.by.tasks, s.blocks = append(s.by.tasks, runTask{}), append(s.blocks, nil)
 			raw, n, sinks = 0, n+1, map[*sinkFile]uint32{}
 		}
 		raw += size
-		x := &s.tasks[n-1]
+		x := &s.by.tasks[n-1]
 		if _, known := sinks[t.file]; !known {
 			sinks[t.file] = uint32(len(x.Sinks))
 			x.Sinks = append(x.Sinks, taskSink{Path: t.file.path, CRC: t.file.crc()})
@@ -123,7 +101,6 @@ func (s *spreading) cut() {
 		sink.Blocks = append(sink.Blocks, taskBlock{N: t.block, Chunks: pairs(t.want)})
 		s.blocks[n-1] = append(s.blocks[n-1], t)
 	}
-	s.results = make([]runResult, len(s.tasks))
 }
 
 // pairs are the numbers that are wanted: from, and up to.
@@ -142,94 +119,9 @@ func pairs(want []bool) (out []int) {
 	return out
 }
 
-// maxSpreads bounds how often tasks are done again because their rows need other
-// columns: each time the columns are more, or wider.
-const maxSpreads = 8
-
-// work has the tasks done, until all of their rows are in files.
-func (s *spreading) work(ctx context.Context) error {
-	todo := make([]int, len(s.tasks))
-	for i := range todo {
-		todo[i] = i
-	}
-	for round := 1; len(todo) > 0; round++ {
-		if round > maxSpreads {
-			return fmt.Errorf("the columns of run %s are others each time", s.id)
-		}
-		if err := s.once(ctx, fmt.Sprintf("%s-%s-%s-%d", kindRun, s.rep.Type, s.id, round), todo); err != nil {
-			return err
-		}
-		todo = s.again(ctx, todo)
-	}
-	return nil
-}
-
-// once has some tasks done.
-func (s *spreading) once(ctx context.Context, name string, todo []int) error {
-	w := engine.Work{Name: name, Type: s.rep.Type, Kind: kindRun, Shared: marshal(&s.shared)}
-	for _, i := range todo {
-		w.Tasks = append(w.Tasks, marshal(&s.tasks[i]))
-	}
-	forget := s.running.begin(Running{Type: s.rep.Type, ID: s.id, Name: name, Started: time.Now().UTC(), Tasks: len(todo)})
-	defer forget()
-	s.log.Info("a run is spread over tasks", "type", s.rep.Type, "run", s.id, "tasks", len(todo), "bytes", s.plan.raw)
-	results, err := s.engine.Run(ctx, w, func(n int) { s.running.done(name, n) })
-	for k, i := range todo {
-		if k >= len(results) || results[k] == nil {
-			continue
-		}
-		s.results[i] = runResult{}
-		if e := json.Unmarshal(results[k], &s.results[i]); e != nil && err == nil {
-			err = fmt.Errorf("read the result of task %d: %w", i, e)
-		}
-	}
-	if err != nil {
-		return &engineError{fmt.Errorf("run %s of table %s by tasks: %w", s.id, s.rep.Type, err)}
-	}
-	return nil
-}
-
-// again returns which tasks have to be done again, with the columns that those need
-// that were done.
-func (s *spreading) again(ctx context.Context, done []int) (todo []int) {
-	before := s.shared.Columns
-	for _, i := range done {
-		if wants := s.results[i].Wants; len(wants) > 0 {
-			s.wanted = widen(s.wanted, wants)
-			todo = append(todo, i)
-		}
-	}
-	if room := schema.MaxColumns - len(s.table.PlanColumns(nil)); len(before) == len(s.table.PlanColumns(nil)) && len(s.wanted) > room {
-		s.wanted = s.wanted[:max(room, 0)] // what comes under further keys goes to attributes
-	}
-	s.shared.Columns = s.table.PlanColumns(s.wanted)
-	if len(s.shared.Columns) < len(before) || !slices.Equal(s.shared.Columns[:len(before)], before) {
-		// Files have columns with types that those will not have.
-		s.discard(ctx)
-		todo = todo[:0]
-		for i := range s.tasks {
-			todo = append(todo, i)
-		}
-	}
-	return todo
-}
-
-// discard takes back what the tasks made.
-func (s *spreading) discard(ctx context.Context) {
-	var files []table.DataFile
-	for i := range s.results {
-		files = append(files, s.results[i].Files...)
-		s.results[i].Files = nil
-	}
-	if len(files) > 0 {
-		s.takeBack(ctx, files)
-	}
-	s.orphaned.add(s.rep.Type) // attempts that failed may have left some, too
-}
-
 // take notes what became rows of a task's chunks.
 func (s *spreading) take(i int) {
-	x := &s.results[i]
+	x := s.by.results[i]
 	damaged := map[[2]int]string{}
 	except := map[[3]int]taskChunk{}
 	for _, c := range x.Damaged {
@@ -239,8 +131,8 @@ func (s *spreading) take(i int) {
 		except[[3]int{c.Sink, c.Block, c.Chunk}] = c
 	}
 	n := 0
-	for sink := range s.tasks[i].Sinks {
-		for range s.tasks[i].Sinks[sink].Blocks {
+	for sink := range s.by.tasks[i].Sinks {
+		for range s.by.tasks[i].Sinks[sink].Blocks {
 			t := s.blocks[i][n]
 			n++
 			if why, bad := damaged[[2]int{sink, t.block}]; bad {
@@ -300,53 +192,4 @@ func (s *spreading) keep(at spot) {
 		s.here = map[spot]bool{}
 	}
 	s.here[at] = true
-}
-
-// Running is a run that tasks are at work on.
-type Running struct {
-	Type    string    `json:"type"`
-	ID      string    `json:"id"`
-	Name    string    `json:"name"` // of the work, as the engine knows it
-	Started time.Time `json:"started"`
-	Tasks   int       `json:"tasks"`
-	Done    int       `json:"done"`
-}
-
-// running are those of a process.
-type running struct {
-	mu   sync.Mutex
-	runs map[string]*Running
-}
-
-func (r *running) begin(x Running) (forget func()) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.runs == nil {
-		r.runs = map[string]*Running{}
-	}
-	r.runs[x.Name] = &x
-	return func() {
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		delete(r.runs, x.Name)
-	}
-}
-
-func (r *running) done(name string, n int) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if x := r.runs[name]; x != nil {
-		x.Done = n
-	}
-}
-
-// list returns what runs, by name.
-func (r *running) list() []Running {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	out := []Running{}
-	for _, name := range slices.Sorted(maps.Keys(r.runs)) {
-		out = append(out, *r.runs[name])
-	}
-	return out
 }

@@ -77,7 +77,7 @@ func (s *stage) try(ctx context.Context) error {
 	if s.made = there; len(there) == 0 {
 		return nil
 	}
-	r := table.Replacement{RunID: s.id + "-compact", Kind: table.Compacted, Columns: t.Columns()}
+	r := table.Replacement{RunID: s.step.ID + "-compact", Kind: table.Compacted, Columns: t.Columns()}
 	for _, m := range there {
 		r.Files = append(r.Files, m.file)
 		for _, f := range m.of {

@@ -42,6 +42,8 @@ type Options struct {
 	// Skip remembers which files can't be merged, from one Run to the next.
 	Skip *Skip
 	Now  func() time.Time // nil: time.Now
+	// Away is where large steps are merged; nil: all are merged here.
+	Away *Away
 	// Patience is as of table.Patient; 0 means the table's own.
 	Patience time.Duration
 }
@@ -161,7 +163,7 @@ func (r *runner) run(ctx context.Context) error {
 				return nil
 			}
 			var now []batch
-			now, due = step(due)
+			now, due = r.next(due)
 			if err := r.step(ctx, t.Version(), now); err != nil {
 				return err
 			}
@@ -186,21 +188,4 @@ func bytesOf(batches []batch) (n int64) {
 		n += b.bytes
 	}
 	return n
-}
-
-const (
-	stepBytes   = 256 << 20
-	stepBatches = 64
-)
-
-// step parts what one commit is to have from the rest.
-func step(due []batch) (now, rest []batch) {
-	size := int64(0)
-	for i, b := range due {
-		if i > 0 && (size+b.bytes > stepBytes || i >= stepBatches) {
-			return due[:i], due[i:]
-		}
-		size += b.bytes
-	}
-	return due, nil
 }

@@ -1,15 +1,11 @@
 package compact
 
 import (
-	"cmp"
 	"context"
-	"crypto/rand"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
 	"sync"
-	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -19,90 +15,8 @@ import (
 	"github.com/akupara/akupara/demux/table"
 )
 
-// runner is one Run.
-type runner struct {
-	Options
-	rep    Report
-	merger *merge.Merger
-	read   int64 // bytes
-	due    int64 // bytes, with those that were read
-}
-
-func (r *runner) close() {
-	if r.merger != nil {
-		r.merger.Close()
-	}
-}
-
-// made is a file that is to take the place of others.
-type made struct {
-	file  table.DataFile
-	of    []table.File
-	bytes int64 // of them
-}
-
-// step merges some batches and commits what comes of them. They were planned from
-// the given version of the table.
-func (r *runner) step(ctx context.Context, version int, batches []batch) (err error) {
-	if r.merger == nil {
-		if r.merger, err = merge.New(); err != nil {
-			return err
-		}
-	}
-	t, err := table.Open(ctx, r.FS, r.BaseURI, r.Type)
-	if err != nil {
-		return err
-	}
-	s := &stage{runner: r, table: t, planned: version, id: newID(t)}
-	for _, b := range batches {
-		if err := s.merge(ctx, b); err != nil {
-			s.remove(ctx, s.made)
-			if errors.Is(err, fs.ErrNotExist) {
-				err = cmp.Or(s.swept(ctx), err)
-			}
-			return err
-		}
-		r.read += b.bytes
-		r.due = max(r.due, r.read)
-		if r.Progress != nil {
-			r.Progress(r.read, r.due)
-		}
-	}
-	return s.commit(ctx)
-}
-
-// newID makes the id of a step planned from t, as runs of the demux have it.
-func newID(t *table.Table) string {
-	var b [6]byte
-	_, _ = rand.Read(b[:]) // never fails
-	return fmt.Sprintf("%08d-%s", t.Version()+1, hex.EncodeToString(b[:]))
-}
-
-// stage is a step while its files are made.
-type stage struct {
-	*runner
-	table   *table.Table
-	planned int // version
-	id      string
-	made    []made
-	n       int // files that were begun
-}
-
-// swept fails with ErrConflict where a sweep has come since the step was planned: it
-// may have removed files that another compaction replaced, and those of the step.
-func (s *stage) swept(ctx context.Context) error {
-	t, err := table.Open(ctx, s.FS, s.BaseURI, s.Type)
-	if err != nil {
-		return err
-	}
-	if t.Swept() > s.planned {
-		return fmt.Errorf("%w: a sweep has removed files since version %d", table.ErrConflict, s.planned)
-	}
-	return nil
-}
-
 // merge makes the files of a batch: one, where its files are all alike.
-func (s *stage) merge(ctx context.Context, b batch) error {
+func (s *doing) merge(ctx context.Context, b batch) error {
 	infos, err := s.footers(ctx, b.files)
 	if err != nil {
 		return err
@@ -119,7 +33,7 @@ func (s *stage) merge(ctx context.Context, b batch) error {
 		}
 	}
 	if len(silent.files) == 1 {
-		s.Skip.add(silent.files[0].Path) // there may never be another one
+		s.skip(silent.files[0].Path) // there may never be another one
 	}
 	by := map[string]*datafile.Info{}
 	for i, f := range b.files {
@@ -150,7 +64,7 @@ func (b *batch) without(path string) batch {
 
 // make makes one file of a batch. What turns out to be damaged on the way is left
 // out, and the others are merged without it.
-func (s *stage) make(ctx context.Context, b batch, infos map[string]*datafile.Info) error {
+func (s *doing) make(ctx context.Context, b batch, infos map[string]*datafile.Info) error {
 	for len(b.files) >= 2 {
 		err := s.one(ctx, b, infos)
 		if err == nil {
@@ -175,13 +89,13 @@ func (s *stage) make(ctx context.Context, b batch, infos map[string]*datafile.In
 			return nil
 		case errors.Is(err, merge.ErrRanges):
 			for _, f := range b.files {
-				s.Skip.add(f.Path)
+				s.skip(f.Path)
 			}
 			return nil
 		case errors.Is(err, merge.ErrProgram):
 			// It would be met again each time; others go on.
 			for _, f := range b.files {
-				s.Skip.add(f.Path)
+				s.skip(f.Path)
 			}
 			s.fault(b.files[0].Path, fmt.Errorf("merge it and %d others: %w", len(b.files)-1, err))
 			return nil
@@ -192,9 +106,11 @@ func (s *stage) make(ctx context.Context, b batch, infos map[string]*datafile.In
 	return nil
 }
 
-func (s *stage) fault(path string, err error) {
-	s.Skip.add(path)
-	s.rep.Faults = append(s.rep.Faults, Fault{path, err.Error()})
+func (s *doing) skip(path string) { s.out.Skip = append(s.out.Skip, path) }
+
+func (s *doing) fault(path string, err error) {
+	s.skip(path)
+	s.out.Faults = append(s.out.Faults, Fault{path, err.Error()})
 }
 
 // footersAtOnce is how many footers are read at a time.
@@ -202,14 +118,14 @@ const footersAtOnce = 8
 
 // footers reads what the files say of themselves; nil for those that are damaged
 // or missing.
-func (s *stage) footers(ctx context.Context, files []table.File) ([]*datafile.Info, error) {
+func (s *doing) footers(ctx context.Context, files []table.File) ([]*datafile.Info, error) {
 	infos := make([]*datafile.Info, len(files))
 	var mu sync.Mutex
 	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(footersAtOnce)
 	for i, f := range files {
 		g.Go(func() error {
-			info, err := datafile.Read(gctx, s.FS, f.Path)
+			info, err := datafile.Read(gctx, s.fs, f.Path)
 			if err == nil && info.Stats.Records != f.Records {
 				err = fmt.Errorf("%w: it has %d rows, the table says %d", datafile.ErrDamaged, info.Stats.Records, f.Records)
 			}
@@ -254,7 +170,7 @@ func union(files []table.File, infos map[string]*datafile.Info) (set coverage.Se
 }
 
 // one makes one file of all files of the batch, and checks it.
-func (s *stage) one(ctx context.Context, b batch, infos map[string]*datafile.Info) error {
+func (s *doing) one(ctx context.Context, b batch, infos map[string]*datafile.Info) error {
 	ranges, twice := union(b.files, infos)
 	if twice != "" {
 		return &merge.InputError{Path: twice, Err: fmt.Errorf("data file %s is %w: it covers what another file does, too", twice, datafile.ErrDamaged)}
@@ -262,28 +178,32 @@ func (s *stage) one(ctx context.Context, b batch, infos map[string]*datafile.Inf
 	var inputs []merge.Input
 	for _, f := range b.files {
 		inputs = append(inputs, merge.Input{Path: f.Path, MinTS: f.MinTS.UnixMicro(), Open: func(ctx context.Context) (*datafile.File, error) {
-			return datafile.Open(ctx, s.FS, f.Path)
+			return datafile.Open(ctx, s.fs, f.Path)
 		}})
 	}
-	path := table.DataPath(s.Type, b.part, s.id+"-"+levelNames[b.level], s.n)
+	path := table.DataPath(s.step.Type, b.part, s.id+"-"+levelNames[b.level], s.n)
 	s.n++
-	out := made{file: table.DataFile{Path: path, Partition: b.part}, of: b.files, bytes: b.bytes}
-	res, err := s.write(ctx, path, inputs, merge.Options{Columns: s.table.Columns(), Ranges: ranges, Bloom: s.table.Named(s.Bloom)})
+	out := made{file: table.DataFile{Path: path, Partition: b.part}, of: b.files}
+	res, err := s.write(ctx, path, inputs, merge.Options{Columns: s.step.Columns, Ranges: ranges, Bloom: s.step.Bloom})
 	if err == nil {
 		out.file.Stats = res.Stats
 		err = s.check(ctx, &out, res, ranges, infos)
 	}
 	if err != nil {
-		s.remove(ctx, []made{out})
+		Discard(ctx, s.fs, Outcome{Made: []Made{{File: out.file}}})
 		return err
 	}
-	s.made = append(s.made, out)
+	m := Made{File: out.file}
+	for _, f := range b.files {
+		m.Of = append(m.Of, f.Path)
+	}
+	s.out.Made = append(s.out.Made, m)
 	return nil
 }
 
 // write writes the merged file.
-func (s *stage) write(ctx context.Context, path string, inputs []merge.Input, o merge.Options) (merge.Result, error) {
-	w, err := s.FS.Create(ctx, path)
+func (s *doing) write(ctx context.Context, path string, inputs []merge.Input, o merge.Options) (merge.Result, error) {
+	w, err := s.fs.Create(ctx, path)
 	if err != nil {
 		return merge.Result{}, fmt.Errorf("create data file %s: %w", path, err)
 	}
@@ -298,11 +218,11 @@ func (s *stage) write(ctx context.Context, path string, inputs []merge.Input, o 
 // its bytes with its checksums, the number of rows, of each column's values, what
 // it covers, and a checksum of the rows' (stream, seq). What it takes the place of
 // will be removed.
-func (s *stage) check(ctx context.Context, m *made, res merge.Result, ranges coverage.Set, infos map[string]*datafile.Info) error {
+func (s *doing) check(ctx context.Context, m *made, res merge.Result, ranges coverage.Set, infos map[string]*datafile.Info) error {
 	wrong := func(format string, args ...any) error {
 		return fmt.Errorf("%w: merged data file %s: %s", merge.ErrProgram, m.file.Path, fmt.Sprintf(format, args...))
 	}
-	f, err := datafile.Open(ctx, s.FS, m.file.Path)
+	f, err := datafile.Open(ctx, s.fs, m.file.Path)
 	if err != nil {
 		return fmt.Errorf("read back what was merged: %w", err)
 	}
@@ -341,17 +261,4 @@ func (s *stage) check(ctx context.Context, m *made, res merge.Result, ranges cov
 		return wrong("it says that it covers %d streams, should be %d", len(f.Ranges), len(ranges))
 	}
 	return nil
-}
-
-// removeLimit bounds the removal of files that were made for nothing.
-const removeLimit = 30 * time.Second
-
-// remove takes back files that are certainly in no version, also when ctx is done.
-// What it can't remove is an orphan, which a sweep finds.
-func (s *stage) remove(ctx context.Context, files []made) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), removeLimit)
-	defer cancel()
-	for _, m := range files {
-		_ = s.FS.Remove(ctx, m.file.Path)
-	}
 }

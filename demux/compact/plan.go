@@ -65,6 +65,8 @@ type batch struct {
 	bytes int64
 }
 
+func (b *batch) task() Task { return Task{Level: b.level, Partition: b.part, Files: b.files} }
+
 // window is a span of time of which files are merged with each other.
 type window struct {
 	level level

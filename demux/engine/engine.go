@@ -52,11 +52,17 @@ type Doer interface {
 
 // Engine runs work.
 type Engine interface {
-	// Run does all tasks, and returns their results in the order of the tasks. done
-	// is told how many are, now and then. After an error the results that there are
-	// come with it, nil for the others: they are the caller's to discard. Where ctx
-	// ends, the tasks are told to end.
-	Run(ctx context.Context, w Work, done func(n int)) ([]json.RawMessage, error)
+	// Run does all tasks, and returns their results in the order of the tasks. tell
+	// is told how far they are, now and then, by one goroutine at a time. After an
+	// error the results that there are come with it, nil for the others: they are
+	// the caller's to use or to discard. Where ctx ends, the tasks are told to end.
+	Run(ctx context.Context, w Work, tell func(Progress)) ([]json.RawMessage, error)
+}
+
+// Progress is how far some work is.
+type Progress struct {
+	Done int    // tasks
+	Job  string // as a cluster calls it: YARN's id of the application; empty: not yet, or nowhere
 }
 
 // Local runs tasks in this process, as many at once as there are processors.
@@ -67,7 +73,7 @@ type Local struct {
 
 // Run implements Engine. A task that fails ends the work: no other machine would
 // fare better.
-func (l Local) Run(ctx context.Context, w Work, done func(n int)) ([]json.RawMessage, error) {
+func (l Local) Run(ctx context.Context, w Work, tell func(Progress)) ([]json.RawMessage, error) {
 	if err := w.Check(); err != nil {
 		return nil, err
 	}
@@ -83,7 +89,7 @@ func (l Local) Run(ctx context.Context, w Work, done func(n int)) ([]json.RawMes
 		for n := range w.Tasks {
 			select {
 			case <-finished:
-				done(n + 1)
+				tell(Progress{Done: n + 1})
 			case <-ctx.Done():
 				return nil
 			}

@@ -49,7 +49,7 @@ const (
 )
 
 // Run implements engine.Engine.
-func (e *Engine) Run(ctx context.Context, w engine.Work, done func(n int)) ([]json.RawMessage, error) {
+func (e *Engine) Run(ctx context.Context, w engine.Work, tell func(engine.Progress)) ([]json.RawMessage, error) {
 	if err := w.Check(); err != nil {
 		return nil, err
 	}
@@ -62,20 +62,25 @@ func (e *Engine) Run(ctx context.Context, w engine.Work, done func(n int)) ([]js
 	if err := e.clear(ctx, w.Type, w.Kind); err != nil {
 		return nil, err
 	}
-	dir := dirOf(w.Type, w.Name)
-	defer func() {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), tidyLimit)
-		defer cancel()
-		_ = e.FS.Remove(ctx, dir) // what is left the next work of its kind removes
-	}()
 	program, err := e.publish(ctx)
 	if err != nil {
 		return nil, err
 	}
+	dir := dirOf(w.Type, w.Name)
+	over := true
+	defer func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), tidyLimit)
+		defer cancel()
+		if over {
+			_ = e.FS.Remove(ctx, dir) // what is left the next work of its kind removes
+		} else {
+			_ = e.giveUp(ctx, dir)
+		}
+	}()
 	if err := e.describe(ctx, dir, &w); err != nil {
 		return nil, err
 	}
-	failed := e.submit(ctx, dir, program, &w, done)
+	over, failed := e.submit(ctx, dir, program, &w, tell)
 	// Whatever became of the job, what its attempts have claimed counts.
 	rctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), tidyLimit)
 	defer cancel()
@@ -84,13 +89,21 @@ func (e *Engine) Run(ctx context.Context, w engine.Work, done func(n int)) ([]js
 	case err != nil:
 		return results, err
 	case ctx.Err() != nil:
-		return results, ctx.Err()
+		return results, context.Cause(ctx)
 	case missing == 0:
 		return results, nil
 	case failed == nil:
 		failed = errors.New("the job ended as if they had")
 	}
 	return results, fmt.Errorf("%d of %d tasks of %s have no result: %w", missing, len(w.Tasks), w.Name, failed)
+}
+
+// giveUp makes sure that no attempt claims a result of some work any more.
+func (e *Engine) giveUp(ctx context.Context, dir string) error {
+	if err := e.FS.Remove(ctx, path.Join(dir, tasksFile)); err != nil {
+		return fmt.Errorf("give up work that was left: %w", err)
+	}
+	return nil
 }
 
 // clear ends and removes what is left of earlier work of a kind and data type: who
@@ -105,13 +118,13 @@ func (e *Engine) clear(ctx context.Context, dataType, kind string) error {
 		if !d.IsDir || !strings.HasPrefix(name, kind+"-") {
 			continue
 		}
-		// Without its tasks no attempt claims a result any more.
-		if err := e.FS.Remove(ctx, path.Join(d.Path, tasksFile)); err != nil {
-			return fmt.Errorf("give up work that was left: %w", err)
+		if err := e.giveUp(ctx, d.Path); err != nil {
+			return err
 		}
 		e.Log.Info("work that another process had planned is given up; it is planned anew", "type", dataType, "work", name)
-		if err := e.kill(ctx, name); err != nil {
-			e.Log.Warn("a job that nobody waits for could not be ended; it does no harm", "type", dataType, "job", name, "error", err)
+		if err := e.kill(ctx, name, ""); err != nil {
+			e.Log.Warn("a job that nobody waits for could not be ended; it does no harm, and is ended before the next one", "type", dataType, "job", name, "error", err)
+			continue
 		}
 		if err := e.FS.Remove(ctx, d.Path); err != nil {
 			return fmt.Errorf("remove work that was left: %w", err)

@@ -201,11 +201,11 @@ func TestAFailedClientIsToldWithWhatItSaid(t *testing.T) {
 	e := &Engine{FS: st, BaseURI: "file:///store", Log: quiet, Program: os.Args[0]}
 	e.SetDefaults()
 	e.Java = filepath.Join(t.TempDir(), "java")
-	script := "#!/bin/sh\necho INFO fine\necho 'ERROR streaming.StreamJob: no such queue'\nexit 1\n"
+	script := "#!/bin/sh\ncase \"$*\" in *HadoopStreaming*) ;; *) exit 0;; esac\necho INFO fine\necho 'ERROR streaming.StreamJob: no such queue'\nexit 1\n"
 	if err := os.WriteFile(e.Java, []byte(script), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	_, err := e.Run(t.Context(), engine.Work{Name: "run-app-1", Type: "app", Kind: "run", Tasks: []json.RawMessage{[]byte("1")}}, func(int) {})
+	_, err := e.Run(t.Context(), engine.Work{Name: "run-app-1", Type: "app", Kind: "run", Tasks: []json.RawMessage{[]byte("1")}}, func(engine.Progress) {})
 	if err == nil || !strings.Contains(err.Error(), "1 of 1 tasks") || !strings.Contains(err.Error(), "no such queue") {
 		t.Errorf("got %v", err)
 	}
@@ -213,12 +213,12 @@ func TestAFailedClientIsToldWithWhatItSaid(t *testing.T) {
 		t.Errorf("left: %v", left)
 	}
 	e.Java = "no-such-java"
-	_, err = e.Run(t.Context(), engine.Work{Name: "run-app-2", Type: "app", Kind: "run", Tasks: []json.RawMessage{[]byte("1")}}, func(int) {})
+	_, err = e.Run(t.Context(), engine.Work{Name: "run-app-2", Type: "app", Kind: "run", Tasks: []json.RawMessage{[]byte("1")}}, func(engine.Progress) {})
 	if err == nil || !strings.Contains(err.Error(), "demux.yarn.java") {
 		t.Errorf("got %v", err)
 	}
 	e.BaseURI = "hdfs://a:1,b:2/x"
-	_, err = e.Run(t.Context(), engine.Work{Name: "run-app-3", Type: "app", Kind: "run", Tasks: []json.RawMessage{[]byte("1")}}, func(int) {})
+	_, err = e.Run(t.Context(), engine.Work{Name: "run-app-3", Type: "app", Kind: "run", Tasks: []json.RawMessage{[]byte("1")}}, func(engine.Progress) {})
 	if err == nil || !strings.Contains(err.Error(), "nameservice") {
 		t.Errorf("got %v", err)
 	}
