@@ -18,9 +18,9 @@ import (
 //	GET  /v1/runs?limit=N   the newest reports, newest first; running: those that tasks are at work on
 //	POST /v1/runs           {"type": "…"}, ?type=… or nothing: run now; ?wait=true answers with the reports
 //	GET  /v1/schedules
-//	GET  /v1/jobs                   the jobs on tables: state, progress, last outcome, next time
+//	GET  /v1/jobs                   the jobs on tables: state, progress, last outcome, next time; running: those, and runs, that tasks are at work on
 //	POST /v1/jobs/NAME?type=…       work on the table now, or on all: ?since=…&until=… (RFC 3339) where the job knows bounds
-//	DELETE /v1/jobs/NAME?type=…     stop, on the table or on all
+//	DELETE /v1/jobs/NAME?type=…     stop, on the table or on all; NAME may be run: those that tasks are at work on
 //	GET  /v1/tables/TYPE/columns    ids, names, types, docs, nulls
 //	POST /v1/tables/TYPE/columns    {"column": …} with "name", "doc" or "drop": change it; "dry_run": true shows what would be
 type API struct {
@@ -36,7 +36,9 @@ func NewAPI(life context.Context, s *Scheduler, r gin.IRoutes) *API {
 	a := &API{scheduler: s, life: life}
 	r.GET("/v1/runs", a.list)
 	r.POST("/v1/runs", a.start)
-	r.GET("/v1/jobs", func(c *gin.Context) { c.JSON(http.StatusOK, gin.H{"jobs": s.jobs.List()}) })
+	r.GET("/v1/jobs", func(c *gin.Context) {
+		c.JSON(http.StatusOK, gin.H{"jobs": s.jobs.List(), "running": s.demux.running.list()})
+	})
 	r.POST("/v1/jobs/:name", a.startJob)
 	r.DELETE("/v1/jobs/:name", a.stopJob)
 	r.GET("/v1/tables/:type/columns", a.columns)

@@ -91,6 +91,10 @@ func (a *API) stopJob(c *gin.Context) {
 	if !ok {
 		return
 	}
+	if c.Param("name") == kindRun {
+		c.JSON(http.StatusOK, gin.H{"job": kindRun, "stopped": a.scheduler.demux.running.stop(kindRun, req.Type)})
+		return
+	}
 	n, err := a.scheduler.jobs.Stop(c.Param("name"), req.Type)
 	if err != nil {
 		rest.Refuse(c, http.StatusNotFound, "%v", err)

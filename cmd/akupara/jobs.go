@@ -61,8 +61,8 @@ func (k *askedJobs) typeFlag(c *cobra.Command, usage string) {
 		ctx, cancel := context.WithTimeout(context.Background(), completeWait)
 		defer cancel()
 		var names []cobra.Completion
-		if list, _, err := k.ask(ctx); err == nil {
-			for _, j := range list {
+		if answer, _, err := k.ask(ctx); err == nil {
+			for _, j := range answer.Jobs {
 				for _, t := range j.Tables {
 					if !slices.Contains(names, t.Type) {
 						names = append(names, t.Type)
@@ -100,11 +100,11 @@ since the demux started.`,
 			return err
 		}
 		return k.every(ctx, interval, func(ctx context.Context) error {
-			list, raw, err := k.ask(ctx)
+			answer, raw, err := k.ask(ctx)
 			if err != nil || k.asJSON {
 				return k.rawOr(raw, err)
 			}
-			return show.Jobs(k.app.stdout, list, k.dataset, time.Now(), k.app.cells())
+			return show.Jobs(k.app.stdout, answer.Jobs, answer.Running, k.dataset, time.Now(), k.app.cells())
 		})
 	})
 }
@@ -201,10 +201,11 @@ func (k *askedJobs) follow(ctx context.Context, job string, types []string, bega
 				return err
 			}
 		}
-		list, _, err := k.ask(ctx)
+		answer, _, err := k.ask(ctx)
 		if err != nil {
 			return err
 		}
+		list := answer.Jobs
 		at := slices.IndexFunc(list, func(j jobs.Status) bool { return j.Name == job })
 		if at < 0 {
 			return fmt.Errorf("the demux has no job %s any more: it was started anew", job)
@@ -218,7 +219,7 @@ func (k *askedJobs) follow(ctx context.Context, job string, types []string, bega
 			case list[at].Tables[i].State != jobs.Idle:
 				left = append(left, name)
 				if screen {
-					fmt.Fprintf(k.app.stdout, "\r\x1b[K%s", show.Cut(show.JobLine(name, list[at].Tables[i], began), max(k.app.cells()-1, 20)))
+					fmt.Fprintf(k.app.stdout, "\r\x1b[K%s", show.Cut(show.JobLine(job, list[at].Tables[i], answer.Running, began), max(k.app.cells()-1, 20)))
 				}
 			default:
 				if screen {
@@ -242,8 +243,11 @@ func (k *askedJobs) stop() *cobra.Command {
 		Use:   "stop NAME",
 		Short: "Stop a job on a table, or on all; its next time stays",
 		Long: `Stops a job that is at work. What it has done stays done; it goes on from there
-at its next time. A schedule is switched off in the config: demux.jobs.NAME: off.`,
-		Example:           `  akupara jobs stop compact --type syslog`,
+at its next time. A schedule is switched off in the config: demux.jobs.NAME: off.
+The name "run" stops the runs that a cluster's tasks are at work on: the next run
+takes the same.`,
+		Example: `  akupara jobs stop compact --type syslog
+  akupara jobs stop run --type syslog`,
 		Args:              oneJob,
 		ValidArgsFunction: firstArg(completeJobs),
 	}
@@ -276,17 +280,21 @@ func (k *askedJobs) path(job string, q url.Values) string {
 	return "/v1/jobs/" + url.PathEscape(job) + "?" + q.Encode()
 }
 
+// jobsAnswer is how the demux answers who asks for its jobs.
+type jobsAnswer struct {
+	Jobs    []jobs.Status
+	Running []demux.Running
+}
+
 // ask returns the jobs, and the demux's answer as it came.
-func (k *askedJobs) ask(ctx context.Context) ([]jobs.Status, []byte, error) {
-	raw, err := k.send(ctx, http.MethodGet, "/v1/jobs")
-	if err != nil {
-		return nil, nil, err
+func (k *askedJobs) ask(ctx context.Context) (answer jobsAnswer, raw []byte, err error) {
+	if raw, err = k.send(ctx, http.MethodGet, "/v1/jobs"); err != nil {
+		return answer, nil, err
 	}
-	var answer struct{ Jobs []jobs.Status }
 	if err := json.Unmarshal(raw, &answer); err != nil {
-		return nil, nil, fmt.Errorf("the demux's answer: %w", err)
+		return answer, nil, fmt.Errorf("the demux's answer: %w", err)
 	}
-	return answer.Jobs, raw, nil
+	return answer, raw, nil
 }
 
 // maxJobsAnswer bounds what is read of an answer, in bytes.

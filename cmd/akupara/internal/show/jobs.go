@@ -3,17 +3,30 @@ package show
 import (
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
+	"github.com/akupara/akupara/demux"
 	"github.com/akupara/akupara/demux/jobs"
 )
 
-// Jobs writes a row for each job and table, or for the tables of one data type.
-func Jobs(w io.Writer, list []jobs.Status, dataType string, now time.Time, cells int) error {
+// Jobs writes a row for each job and table, or for the tables of one data type; and one
+// for each run that tasks are at work on.
+func Jobs(w io.Writer, list []jobs.Status, running []demux.Running, dataType string, now time.Time, cells int) error {
 	t := Table{Columns: []Column{
 		{Name: "job"}, {Name: "type"}, {Name: "state"}, {Name: "last", Right: true, Drop: 2}, {Name: "outcome", Flex: 1},
 		{Name: "next", Right: true, Drop: 1}, {Name: "schedule", Drop: 3},
 	}}
+	onCluster := slices.ContainsFunc(running, func(r demux.Running) bool { return r.Application != "" })
+	if onCluster {
+		t.Columns = append(t.Columns, Column{Name: "application"})
+	}
+	add := func(application string, row ...string) {
+		if onCluster {
+			row = append(row, application)
+		}
+		t.Rows = append(t.Rows, row)
+	}
 	for _, j := range list {
 		n := 0
 		for _, x := range j.Tables {
@@ -25,18 +38,24 @@ func Jobs(w io.Writer, list []jobs.Status, dataType string, now time.Time, cells
 			if x.Schedule != "" {
 				schedule = x.Schedule
 			}
-			t.Rows = append(t.Rows, []string{j.Name, x.Type, jobState(x, now), jobAge(x.Last, now), jobOutcome(x.Last), jobNext(x.Next, now), schedule})
+			tasks := tasksOf(running, j.Name, x.Type)
+			add(tasks.Application, j.Name, x.Type, jobState(x, tasks, now), jobAge(x.Last, now), jobOutcome(x.Last), jobNext(x.Next, now), schedule)
 		}
 		if n == 0 {
-			t.Rows = append(t.Rows, []string{j.Name, "", jobs.Idle, "", "", jobNext(j.Next, now), j.Schedule})
+			add("", j.Name, "", jobs.Idle, "", "", jobNext(j.Next, now), j.Schedule)
+		}
+	}
+	for _, r := range running {
+		if r.Kind == "run" && (dataType == "" || r.Type == dataType) {
+			add(r.Application, r.Kind, r.Type, taskState(r), "", "", "", "")
 		}
 	}
 	return t.Write(w, cells)
 }
 
 // JobLine is the progress of a job on a table, in a line.
-func JobLine(dataType string, t jobs.Table, began time.Time) string {
-	return fmt.Sprintf("%s: %s, %s", dataType, jobState(t, time.Now()), Seconds(time.Since(began).Seconds()))
+func JobLine(job string, t jobs.Table, running []demux.Running, began time.Time) string {
+	return fmt.Sprintf("%s: %s, %s", t.Type, jobState(t, tasksOf(running, job, t.Type), time.Now()), Seconds(time.Since(began).Seconds()))
 }
 
 // JobEnd says how a job ended on a table.
@@ -47,10 +66,27 @@ func JobEnd(job string, t jobs.Table) string {
 	return fmt.Sprintf("%s of %s: %s, after %s", job, t.Type, jobOutcome(t.Last), Seconds(t.Last.Took.Seconds()))
 }
 
-func jobState(t jobs.Table, now time.Time) string {
+// tasksOf returns the work of a job on a table that tasks are at; it has none where the
+// job's own process works.
+func tasksOf(running []demux.Running, job, dataType string) demux.Running {
+	for _, r := range running {
+		if r.Kind == job && r.Type == dataType {
+			return r
+		}
+	}
+	return demux.Running{}
+}
+
+func taskState(r demux.Running) string {
+	return fmt.Sprintf("running, %d of %d tasks", r.Done, r.Tasks)
+}
+
+func jobState(t jobs.Table, tasks demux.Running, now time.Time) string {
 	switch {
 	case t.State != jobs.Running:
 		return t.State
+	case tasks.Tasks > 0:
+		return taskState(tasks)
 	case t.Total > 0:
 		return fmt.Sprintf("running, %d%%", min(100, 100*t.Done/t.Total))
 	}
