@@ -1,0 +1,333 @@
+package parse
+
+import (
+	"bytes"
+	"strconv"
+)
+
+// syslogLine is a line taken apart. What it does not have is nil; "-" of RFC 5424
+// is left as nil, too.
+type syslogLine struct {
+	pri                   int // -1: none
+	severity              int // of what has no priority, and says it otherwise; -1: none
+	at                    instant
+	time                  []byte // as it is written
+	host, app, pid, msgid []byte
+	node                  []byte // of the host: a device's part that wrote the line
+	structured            []byte // with its brackets
+	uptime                []byte // of a kernel, in seconds
+	message               []byte
+	hasMessage            bool
+}
+
+// read takes a line apart. It returns false, and where it stopped, for one that is
+// not syslog's.
+func (l *syslogLine) read(rec []byte, day *bsdDay, z *zone) (n int, ok bool) {
+	s := rec
+	if len(s) > 0 && (s[0] == 0xef || s[0] >= '0' && s[0] <= '9') {
+		s = bytes.TrimPrefix(s, []byte("\ufeff"))
+		s = s[octetCount(s):]
+	}
+	if n := priority(s); n > 0 {
+		l.pri, _ = strconv.Atoi(string(s[1 : n-1]))
+		s = bytes.TrimPrefix(s[n:], []byte(" "))
+		if len(s) > 2 && s[0] == '1' && s[1] == ' ' && (l.rfc5424(s[2:], z) || l.meraki(s[2:])) {
+			return 0, true
+		}
+	}
+	t, n := day.time(s, z)
+	if n == 0 {
+		t, n = headTime(s, z)
+	}
+	hostNext := true
+	if n == 0 {
+		if k := l.beforeTime(s); k > 0 {
+			s, hostNext = s[k:], false
+			t, n = headTime(s, z)
+		}
+	}
+	if n == 0 && l.pri < 0 {
+		return len(rec) - len(s), false
+	}
+	if n > 0 {
+		l.at, l.time = t, bytes.TrimSpace(s[:n])
+		s = bytes.TrimLeft(s[n:], " ")
+		if len(s) > 0 && s[0] == ':' { // Cisco: the message follows
+			s, hostNext = bytes.TrimLeft(s, " :"), false
+		}
+	}
+	l.rest(s, n > 0 && hostNext)
+	if n == 0 {
+		l.firewall(z)
+	}
+	return 0, true
+}
+
+// octetCount returns the length of the count that RFC 6587 puts before a message,
+// and the space behind it, where a receiver left it there; else 0.
+func octetCount(s []byte) int {
+	n := 0
+	for n < len(s) && n < 8 && s[n] >= '0' && s[n] <= '9' {
+		n++
+	}
+	if n == 0 || n == len(s) || s[n] != ' ' || priority(s[n+1:]) == 0 {
+		return 0
+	}
+	return n + 1
+}
+
+// priority returns the length of "<PRI>" at the start of s, 0 if there is none.
+func priority(s []byte) int {
+	if len(s) < 3 || s[0] != '<' {
+		return 0
+	}
+	i, n := 1, 0
+	for ; i < len(s) && i < 4 && s[i] >= '0' && s[i] <= '9'; i++ {
+		n = n*10 + int(s[i]-'0')
+	}
+	if i == 1 || i == len(s) || s[i] != '>' || n > 191 {
+		return 0
+	}
+	return i + 1
+}
+
+// headTime reads the time at the start of an RFC 3164 line: ISO, or like
+// "Jan _2 15:04:05", with a fraction, a year before or after, and a zone.
+func headTime(s []byte, z *zone) (instant, int) {
+	n := 0
+	if len(s) > 0 && (s[0] == '*' || s[0] == '.') { // a Cisco clock that is not synchronised
+		n = 1
+	}
+	t, k := isoTime(s[n:], z)
+	if k == 0 {
+		t, k = dateTime(s[n:], z)
+	}
+	if n += k; k == 0 || n < len(s) && s[n] != ' ' && s[n] != ':' {
+		return instant{}, 0
+	}
+	return t, n
+}
+
+// rest reads host, tag and message of an RFC 3164 line.
+func (l *syslogLine) rest(s []byte, hasHost bool) {
+	if hasHost {
+		if host, n := hostName(s); n > 0 {
+			l.host = host
+			if s = bytes.TrimLeft(s[n:], " "); len(s) > 0 && s[0] == ':' {
+				s = bytes.TrimPrefix(s, []byte(": ")) // Cisco's ASA
+			}
+		}
+	}
+	app, pid, n := tag(s)
+	if n == 0 || bytes.IndexByte(app, ',') >= 0 {
+		if k := l.device(s); k > 0 {
+			s, n = s[k:], 0
+			if l.app == nil {
+				app, pid, n = tag(s)
+			}
+		}
+	}
+	if n > 0 {
+		l.app, l.pid = app, pid
+		if s = s[n:]; len(s) > 0 && s[0] == ' ' {
+			s = s[1:]
+		}
+	}
+	if l.pri < 0 {
+		l.severity = mnemonic(l.app, s)
+	}
+	l.message, l.hasMessage = bytes.TrimPrefix(s, []byte("\ufeff")), true
+}
+
+// hostName returns the host at the start of s without its brackets, and its length
+// with them; 0 where a tag or the message stands there.
+func hostName(s []byte) (host []byte, n int) {
+	n = bytes.IndexByte(s, ' ')
+	if n <= 0 || n > 255 {
+		return nil, 0
+	}
+	w := s[:n]
+	switch first, last := w[0], w[n-1]; {
+	case last == ':':
+		if !bytes.HasSuffix(w, []byte("::")) || !isIPv6(w) {
+			return nil, 0
+		}
+	case first == '[': // an address of IPv6, or a host and its address
+		if last != ']' || bytes.IndexByte(w, ':') < 0 && bytes.IndexByte(w, '.') < 0 {
+			return nil, 0
+		}
+		w = w[1 : n-1]
+	case first == '(': // Ubiquiti's: ("model,address,version")
+		if n < 5 || w[1] != '"' || string(w[n-2:]) != `")` {
+			return nil, 0
+		}
+		w = w[2 : n-2]
+	case first == 'l':
+		if bytes.HasPrefix(s, []byte("last message repeated ")) {
+			return nil, 0
+		}
+	case first == '-', first == '%':
+		return nil, 0
+	}
+	commas := false
+	for _, c := range w {
+		if hostBytes[c] == 0 {
+			return nil, 0
+		}
+		commas = commas || c == ','
+	}
+	if commas && (topics(w) || panos(s)) {
+		return nil, 0
+	}
+	return w, n
+}
+
+// hostBytes has 1 for what hosts are made of, those that relays make among them.
+var hostBytes = func() (t [256]byte) {
+	for c := range t {
+		if c >= 0x80 || letterOrDigit(byte(c)) || bytes.IndexByte([]byte(".-_:/@%,~+#*"), byte(c)) >= 0 {
+			t[c] = 1
+		}
+	}
+	return t
+}()
+
+// isIPv6 reports whether w is made as an address of IPv6 is.
+func isIPv6(w []byte) bool {
+	colons := 0
+	for _, c := range w {
+		switch {
+		case c == ':':
+			colons++
+		case c >= '0' && c <= '9', c >= 'a' && c <= 'f', c >= 'A' && c <= 'F', c == '.':
+		default:
+			return false
+		}
+	}
+	return colons >= 2
+}
+
+// tag reads "app[pid]: ", "app: " or "app version: " at the start of s.
+func tag(s []byte) (app, pid []byte, n int) {
+	const longest = 128
+	if bytes.HasPrefix(s, []byte("-- ")) { // login's
+		n = len("-- ")
+	}
+	for n < len(s) && n < longest && s[n] > ' ' && s[n] != ':' && s[n] != '[' {
+		n++
+	}
+	if n == 0 || n == len(s) {
+		return nil, nil, 0
+	}
+	app = s[:n]
+	if s[n] == ' ' { // "syslogd 1.4.1: restart."
+		i, dots := n+1, 0
+		for i < len(s) && i < longest && (s[i] >= '0' && s[i] <= '9' || s[i] == '.') {
+			if s[i] == '.' {
+				dots++
+			}
+			i++
+		}
+		if dots == 0 || i == len(s) || s[i] != ':' {
+			return nil, nil, 0
+		}
+		return s[:i], nil, i + 1
+	}
+	if s[n] == '[' {
+		end := bytes.IndexByte(s[n:min(len(s), n+longest+1)], ']')
+		if end < 0 {
+			return nil, nil, 0
+		}
+		pid = s[n+1 : n+end]
+		n += end + 1
+	}
+	if n < len(s) && s[n] == ':' && (n+1 == len(s) || s[n+1] == ' ') {
+		return app, pid, n + 1
+	}
+	if pid != nil {
+		return app, pid, n
+	}
+	return nil, nil, 0
+}
+
+// rfc5424 reads what follows the version. It reports false for what is not of
+// that form. Where structured data is missing, not even marked so, the message
+// follows the time and four names.
+func (l *syslogLine) rfc5424(s []byte, z *zone) bool {
+	var head [5][]byte // time, host, app, process id, message id
+	for i := range head {
+		n := bytes.IndexByte(s, ' ')
+		if n <= 0 {
+			return false
+		}
+		if head[i], s = s[:n], s[n+1:]; string(head[i]) == "-" {
+			head[i] = nil
+		}
+	}
+	t, n := isoTime(head[0], z)
+	if n != len(head[0]) {
+		return false
+	}
+	sd, ok := structured(s)
+	if !ok && n == 0 {
+		return false
+	}
+	l.at, l.time, l.host, l.app, l.pid, l.msgid = t, head[0], head[1], head[2], head[3], head[4]
+	if !ok {
+		l.message, l.hasMessage = s, true
+		return true
+	}
+	l.structured = s[:sd]
+	if s = s[sd:]; len(s) > 0 {
+		l.message, l.hasMessage = bytes.TrimPrefix(s[1:], []byte("\ufeff")), true
+	}
+	return true
+}
+
+// kernel takes the stamp off a kernel's message, "[12345.678901] ": seconds since
+// it started.
+func (l *syslogLine) kernel() {
+	s := l.message
+	if len(s) < 4 || s[0] != '[' || len(l.app) > 0 && string(l.app) != "kernel" {
+		return
+	}
+	at := 1
+	for at < len(s) && s[at] == ' ' {
+		at++
+	}
+	n := at
+	for n < len(s) && n < at+16 && s[n] >= '0' && s[n] <= '9' {
+		n++
+	}
+	whole := n
+	if n == at || n == len(s) || s[n] != '.' {
+		return
+	}
+	for n++; n < len(s) && n < whole+8 && s[n] >= '0' && s[n] <= '9'; n++ {
+	}
+	if n == whole+1 || n == len(s) || s[n] != ']' {
+		return
+	}
+	l.uptime = s[at:n]
+	l.message = bytes.TrimPrefix(s[n+1:], []byte(" "))
+}
+
+// repeats returns how many times a message says that the one before came again:
+// "last message repeated 3 times" and rsyslog's "message repeated 3 times: [ it]";
+// 0 where it says no such thing.
+func repeats(s []byte) int64 {
+	if len(s) < len("message repeated 2 times") || s[0] != 'l' && s[0] != 'm' && s[0] != '-' {
+		return 0
+	}
+	s = bytes.TrimPrefix(bytes.TrimPrefix(s, []byte("--- ")), []byte("last "))
+	s, ok := bytes.CutPrefix(s, []byte("message repeated "))
+	if !ok {
+		return 0
+	}
+	n := bytes.IndexByte(s, ' ')
+	if n <= 0 || n > 18 || !isNumber(s[:n]) || !bytes.HasPrefix(s[n:], []byte(" time")) {
+		return 0
+	}
+	v, _ := strconv.ParseInt(string(s[:n]), 10, 64)
+	return v
+}
