@@ -23,7 +23,8 @@ type columnConfig struct {
 
 // declared reads the columns of a data type, in the order that they are written in.
 func (t *TypeConfig) declared() (cols []schema.Column, problems config.Problems) {
-	if t.Columns.Given() && len(t.Columns.Fields()) == 0 && len(t.Columns.Items())+len(t.Columns.Text()) > 0 {
+	listed := len(t.Columns.Items()) > 0 && t.Spec.TakesNames() // of its parser's fields, without types
+	if t.Columns.Given() && !listed && len(t.Columns.Fields()) == 0 && len(t.Columns.Items())+len(t.Columns.Text()) > 0 {
 		return nil, config.Problems{t.Columns.Problemf("want names of columns and their types, such as {status: long}")}
 	}
 	fields := slices.Concat(t.Columns.Fields(), t.ColumnTypes.Fields())

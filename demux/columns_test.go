@@ -182,6 +182,23 @@ func TestDeclaredColumnsThatCantBeAreRefused(t *testing.T) {
 	}
 }
 
+func TestColumnsNameTheFieldsOfSeparatedValues(t *testing.T) {
+	for _, columns := range []string{"[at, user, amount, zip], types: {amount: double, zip: string}", "{at: timestamp, user: string, amount: double, zip: string}"} {
+		st := testStore(t)
+		d := configured(t, st, "{app: {parser: csv, columns: "+columns+"}}")
+		var log logged
+		publish(t, st, log.chunk("2026-01-02 03:04:05,anna,7,01234", "2026-01-02 03:04:06,bert,1.50,99999"))
+		if rep := runOnce(t, d); rep.Records != 2 || rep.ParseErrors != 0 {
+			t.Fatalf("%s: got %+v", columns, rep)
+		}
+		at := []string{"at=1767323045000000", "at=1767323046000000"}
+		if columns[0] == '[' {
+			at = []string{"at=2026-01-02 03:04:05", "at=2026-01-02 03:04:06"}
+		}
+		wantValues(t, st, "amount=7 "+at[0]+" user=anna zip=01234", "amount=1.5 "+at[1]+" user=bert zip=99999")
+	}
+}
+
 func mustAlter(t testing.TB, d *Demux, c schema.Change) {
 	t.Helper()
 	if _, err := d.Alter(t.Context(), "app", c, true); err != nil {

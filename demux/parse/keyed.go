@@ -92,6 +92,17 @@ type node struct {
 	kids   map[string]*node
 }
 
+// role returns what the key is for.
+func (n *node) role() role {
+	switch {
+	case n.slot == noSlot:
+		return roleColumn
+	case int(n.slot) < len(usual):
+		return usual[n.slot].role
+	}
+	return others[int(n.slot)-len(usual)].role
+}
+
 // maxNodes bounds the keys that are remembered.
 const maxNodes = 10000
 

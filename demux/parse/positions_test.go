@@ -38,6 +38,7 @@ func checkRow(t *testing.T, got map[string]string, want map[string]string) {
 func TestAHeaderIsReadWhereTheTableHasIt(t *testing.T) {
 	for spec, text := range map[string]string{
 		"w3c":     "#Version: 1.0\n#Fields: date time c-ip x-a\n2026-02-28 10:00:00 10.0.0.1 5\n2026-02-28 10:00:01 10.0.0.2 6\n",
+		"csv":     "time,n\n2026-02-28T10:00:00Z,5\n2026-02-28T10:00:01Z,6\n",
 		"vpcflow": "version srcaddr start action\n5 10.0.0.62 1772236870 ACCEPT\n5 10.0.0.63 1772236871 REJECT\n",
 	} {
 		whole := parsed(t, spec, Options{}, body(text), nil)

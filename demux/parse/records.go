@@ -27,6 +27,13 @@ type grouper interface {
 	starts(line []byte) bool
 }
 
+// quoter is a format whose records may have line ends in quotes.
+type quoter interface {
+	// unclosed reports whether quotes are open at the end of a line; open says that
+	// they are so before it.
+	unclosed(line []byte, open bool) bool
+}
+
 // parter is a format that reads a record's middle and last part as it does whole
 // records. The others' parts become messages as they are.
 type parter interface{ parts() }
@@ -56,7 +63,7 @@ type reader struct {
 	dec      *charset.Decoder // nil for UTF-8
 	part     string           // which part of a record the chunk holds; empty: whole ones
 	rest     bool             // it is one that the format does not read
-	alien    bool             // no line of the chunk starts a record that the format knows
+	alien    bool             // no line of the chunk starts a record that the format knows, or closes its quotes
 	frame    instant          // the time in the record's frame, which takes precedence over its message's own
 	// multiline tells that the lines of one output in a record are one message.
 	multiline bool
@@ -192,6 +199,9 @@ func (r *reader) starts(g grouper, body []byte) bool {
 // them, each line is one.
 func (r *reader) end(body []byte, at int) int {
 	n := r.line(body)
+	if q, ok := r.format.(quoter); ok && r.part == "" && !r.alien {
+		return r.quotedEnd(q, body, n)
+	}
 	g, ok := r.format.(grouper)
 	if !ok || r.part != "" || r.alien {
 		return n
@@ -205,6 +215,22 @@ func (r *reader) end(body []byte, at int) int {
 		return first
 	}
 	return n
+}
+
+// quotedEnd returns the length of the record that body starts with, n being that of
+// its first line. Where no line closes its quotes, each line is one, and no later one
+// looks for an end.
+func (r *reader) quotedEnd(q quoter, body []byte, n int) int {
+	open, last := q.unclosed(r.dec.Text(body[:n]), false), n
+	for open && last < len(body) {
+		k := r.line(body[last:])
+		open = q.unclosed(r.dec.Text(body[last:last+k]), true)
+		last += k
+	}
+	if r.alien = open; open {
+		return n
+	}
+	return last
 }
 
 // line returns the length of the line that body starts with, its end included.

@@ -12,6 +12,8 @@ func definitions() []definition {
 		rawParser,
 		jsonParser,
 		logfmtParser,
+		csvParser,
+		tsvParser,
 		syslogParser,
 		log4jParser,
 		combinedParser,

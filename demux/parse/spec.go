@@ -21,6 +21,17 @@ func (s Spec) Given() bool { return s.def.make != nil }
 // Parser is the name of its parser.
 func (s Spec) Parser() string { return s.definition().name }
 
+// namer is implemented by options of parsers that take names of columns in the order
+// of fields.
+type namer interface{ takesNames() }
+
+// TakesNames reports whether a section may list names of columns under the key
+// columns, in the order of its parser's fields.
+func (s Spec) TakesNames() bool {
+	_, ok := s.options.(namer)
+	return ok
+}
+
 func (s Spec) definition() definition {
 	if !s.Given() {
 		return rawParser
