@@ -1,38 +1,137 @@
 package parse
 
 import (
+	"bytes"
 	"fmt"
 
+	"github.com/akupara/akupara/demux/rows"
 	"github.com/akupara/akupara/demux/schema"
 )
 
 var jsonParser = simple("json", "one JSON object a line: keys become columns", func() format { return newJSON() })
 
 // jsonFormat parses one JSON object a line into a keyed record. Arrays are kept
-// as their text.
+// as their text, and numbers that are neither longs nor doubles. Of a key that
+// comes twice the first value is the column's; the others go to attributes.
+//
+// Before the object may stand a text, such as a time and a level: it gives what
+// of these the object does not have, and is kept. Objects behind each other are
+// rows of their own.
 type jsonFormat struct {
 	*keyed
 	scan scanner
+	seen zone // for times of which it matters only that they are there
 }
 
-func newJSON(typed ...schema.Column) *jsonFormat { return &jsonFormat{keyed: newKeyed(typed...)} }
+func newJSON(typed ...schema.Column) *jsonFormat {
+	return &jsonFormat{keyed: newKeyed(typed...), seen: anyZone()}
+}
 
 func (f *jsonFormat) record(r *reader, rec []byte) {
-	if err := f.read(rec); err != nil {
+	lead, n, err := f.first(r, rec)
+	if err != nil {
 		r.fail(rec, fmt.Sprintf("not JSON: %v", err))
 		return
 	}
-	if !f.fill(r) && r.format == f && len(f.typed) == 0 {
+	f.row(r, lead)
+	seq := r.seq
+	for k := int64(1); n < len(rec); k++ {
+		r.markFaulty()
+		rest := rec[n:]
+		// Its place in the stream is known where the text is as the stream has it.
+		if r.seq = seq + k; r.dec == nil {
+			r.seq = seq + int64(n)
+		}
+		length, err := f.next(rest)
+		if err != nil {
+			r.fail(rest, fmt.Sprintf("not JSON: %v, behind a whole object", err))
+			break
+		}
+		f.row(r, nil)
+		n += length
+	}
+	r.seq = seq
+}
+
+// first reads the first object of a record. It returns what stands before it, and
+// where what follows begins: the next object, if there is one.
+func (f *jsonFormat) first(r *reader, rec []byte) (lead []byte, n int, err error) {
+	const maxLead, maxTries = 512, 4
+	n, err = f.next(rec)
+	if err == nil && n < len(rec) && (rec[n] != '{' || r.format != f) {
+		return nil, 0, f.scan.unexpected()
+	}
+	if err == nil || startsObject(rec) {
+		return nil, n, err
+	}
+	for at, tries := 0, 0; tries < maxTries; tries++ {
+		i := bytes.IndexByte(rec[at:min(len(rec), maxLead)], '{')
+		if i < 0 {
+			break
+		}
+		at += i
+		if n, failed := f.next(rec[at:]); failed == nil && at+n == len(rec) {
+			return rec[:at], len(rec), nil
+		}
+		at++
+	}
+	return nil, 0, err
+}
+
+func startsObject(s []byte) bool {
+	s = bytes.TrimLeft(bytes.TrimPrefix(s, []byte("\ufeff")), " \t\r\n")
+	return len(s) > 0 && s[0] == '{'
+}
+
+// row adds the row of the object that was read.
+func (f *jsonFormat) row(r *reader, lead []byte) {
+	timed := f.fill(r)
+	if lead != nil {
+		timed = f.led(r, bytes.TrimSpace(lead), timed)
+	}
+	if !timed && r.format == f && len(f.typed) == 0 {
 		r.b.Fail(noTime)
 	}
+}
+
+// led gives the row what a text before its object says, and reports whether the row
+// has a time then.
+func (f *jsonFormat) led(r *reader, lead []byte, timed bool) bool {
+	if !timed && !r.frame.ok {
+		if t, n := logTime(lead, &r.zone); n > 0 {
+			r.setTime(t, "time", lead[:n])
+			timed = r.believes(t)
+		}
+	}
+	if !f.given[roleLevel] {
+		if l := levelIn(lead, &f.seen); l != rows.NoLevel {
+			r.b.SetLevel(l)
+		}
+	}
+	if f.given[roleMessage] {
+		r.b.Attr("prefix", lead)
+	} else {
+		r.b.Message(lead)
+	}
+	return timed
 }
 
 // noTime marks rows of formats whose records say when they were, where one does
 // not.
 const noTime = "there is no time in it: ts is when it was read"
 
-// read takes an object's fields.
+// read takes the fields of an object, which must be all of rec.
 func (f *jsonFormat) read(rec []byte) error {
+	n, err := f.next(rec)
+	if err == nil && n < len(rec) {
+		err = f.scan.unexpected()
+	}
+	return err
+}
+
+// next takes the fields of the object that s starts with, and returns where what
+// follows begins.
+func (f *jsonFormat) next(s []byte) (int, error) {
 	f.reset()
-	return f.scan.object(f.keyed, rec)
+	return f.scan.object(f.keyed, s)
 }

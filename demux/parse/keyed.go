@@ -22,7 +22,8 @@ type keyed struct {
 	shape  []*node // of the record before: the next one is most often alike
 	gen    *rows.Generation
 	fields []field
-	others []*field // of the record, in order of preference
+	others []*field              // of the record, in order of preference
+	given  [roleMessage + 1]bool // the roles that its keys had, once it is filled
 }
 
 func newKeyed(typed ...schema.Column) *keyed {
@@ -161,7 +162,8 @@ func (k *keyed) fill(r *reader) (timed bool) {
 			r.b.Attr(d.node.name, d.val)
 		}
 	}
-	var given [roleMessage + 1]bool
+	given := &k.given
+	*given = [roleMessage + 1]bool{}
 	for slot, d := range special {
 		role := usual[slot].role
 		switch {
@@ -173,7 +175,7 @@ func (k *keyed) fill(r *reader) (timed bool) {
 		}
 	}
 	if len(k.others) > 0 {
-		k.giveOthers(r, &given)
+		k.giveOthers(r, given)
 	}
 	return given[roleTime]
 }

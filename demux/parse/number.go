@@ -55,7 +55,7 @@ func (p *scanner) number() (kind, uint64, error) {
 		if v, err := strconv.ParseInt(string(s[start:i]), 10, 64); err == nil {
 			return kindLong, uint64(v), nil
 		}
-		return p.float(start)
+		return kindText, 0, nil // beyond 64 bits
 	}
 	if nd+frac <= 15 && frac <= 22 {
 		// Both are exact as doubles, so their quotient is the nearest one.

@@ -311,3 +311,36 @@ func TestAParserMayServeSeveralBuilders(t *testing.T) {
 		y.Reset()
 	}
 }
+
+// Objects behind each other are rows whose seq tells them apart, whatever the
+// encoding, and below the next record's.
+func TestObjectsBehindEachOtherAreRowsOfTheirOwn(t *testing.T) {
+	for encoding, encode := range map[string]func(string) string{
+		"":           func(s string) string { return s },
+		"ISO-8859-1": func(s string) string { return strings.ReplaceAll(s, "é", "\xe9") },
+		"UTF-16LE": func(s string) string {
+			var b strings.Builder
+			for _, c := range s {
+				b.WriteByte(byte(c))
+				b.WriteByte(0)
+			}
+			return b.String()
+		},
+	} {
+		line := encode(`{"time":1772272800,"a":"ééééé"} {"time":1772272801,"a":"éé"}{"time":1772272802,"a":"é"}` + "\n")
+		c := body(line + line)
+		c.Encoding = encoding
+		got := parsed(t, "json", Options{}, c, nil)
+		if len(got) != 6 {
+			t.Fatalf("%s: got %d rows, want 6", encoding, len(got))
+		}
+		last := -1
+		for i, r := range got {
+			seq, _ := strconv.Atoi(r["seq"])
+			if seq <= last || (seq < len(line)) != (i < 3) || r["a"] != strings.Repeat("é", [...]int{5, 2, 1}[i%3]) || r["parse_error"] != "" {
+				t.Errorf("%s: row %d is %v", encoding, i, r)
+			}
+			last = seq
+		}
+	}
+}

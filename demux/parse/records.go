@@ -280,7 +280,15 @@ func (r *reader) whole(c *chunk.Chunk, keep chunk.Ranges, body []byte, at chunk.
 	} else {
 		r.record(r, rec)
 	}
-	if r.faulty && r.b.Len() > before {
+	if r.b.Len() > before {
+		r.markFaulty()
+	}
+}
+
+// markFaulty marks the current row where its record has bytes that are no
+// characters. A format that adds several rows for a record calls it between them.
+func (r *reader) markFaulty() {
+	if r.faulty {
 		r.b.Fail("not all its bytes are " + r.encoding)
 	}
 }

@@ -29,20 +29,22 @@ const (
 
 var errEnd = errors.New("it ends too early")
 
-// object reads s, which must be one object.
-func (p *scanner) object(k *keyed, s []byte) error {
-	p.s, p.i, p.k, p.buf = bytes.TrimPrefix(s, []byte("\ufeff")), 0, k, p.buf[:0]
+// object reads the object that s starts with, and returns how long it is with the
+// spaces around it.
+func (p *scanner) object(k *keyed, s []byte) (int, error) {
+	p.s, p.i, p.k, p.buf = s, 0, k, p.buf[:0]
+	if bytes.HasPrefix(s, []byte("\ufeff")) {
+		p.i = len("\ufeff")
+	}
 	p.space()
 	if p.peek() != '{' {
-		return errors.New("it is no object")
+		return 0, errors.New("it is no object")
 	}
 	if err := p.members(k.root, 1); err != nil {
-		return err
+		return 0, err
 	}
-	if p.space(); p.i < len(p.s) {
-		return p.unexpected()
-	}
-	return nil
+	p.space()
+	return p.i, nil
 }
 
 func (p *scanner) unexpected() error {

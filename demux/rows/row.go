@@ -88,7 +88,7 @@ func (b *Builder) Fail(why string) {
 	if len(b.faults) > 0 {
 		b.faults = append(b.faults, "; "...)
 	}
-	b.faults = append(b.faults, why...)
+	b.faults = escape(b.faults, []byte(why)) // a key's name may stand in it
 }
 
 // Attr puts a pair into the current row's attributes. A key that the row has
@@ -175,7 +175,7 @@ func (b *Builder) clean(name string, v []byte) []byte {
 		return v
 	}
 	if len(b.faults) < 1<<10 {
-		b.Fail(name + ` is not UTF-8: its bytes that are none stand as \xNN, its backslashes doubled`)
+		b.Fail(string(escape(nil, []byte(name))) + ` is not UTF-8: its bytes that are none stand as \xNN, its backslashes doubled`)
 	}
 	b.clean1 = escape(b.clean1[:0], v)
 	return b.clean1
