@@ -22,6 +22,10 @@ func FuzzW3C(f *testing.F) {
 func FuzzELF(f *testing.F)        { fuzz(f, "elf") }
 func FuzzIIS(f *testing.F)        { fuzz(f, "iis", "#Fields: date time\n2026-02-28 00:00\n") }
 func FuzzCloudfront(f *testing.F) { fuzz(f, "cloudfront", "#Fields: cs(User-Agent)\n%2520%\n%2\n") }
+func FuzzHAProxy(f *testing.F) {
+	fuzz(f, "haproxy", "a:1 [27/Feb/2026:12:14:14] b~ c/d 1/2/3", "Connect from (", "a [b] c : d", `a [27/Feb/2026:12:14:14] b c/ 1/2/3/4/5 1 2 - - - ////+ / {`)
+}
+func FuzzEnvoy(f *testing.F) { fuzz(f, "envoy", `[2026-02-27T20:37:02Z] "`, "[") }
 
 // checkRow fails the test where a row does not have these values; "" is null.
 func checkRow(t *testing.T, got map[string]string, want map[string]string) {

@@ -29,6 +29,8 @@ func definitions() []definition {
 		w3cParser,
 		elfParser,
 		iisParser,
+		haproxyParser,
+		envoyParser,
 	}, metricsParsers(), []definition{
 		autoParser,
 	})

@@ -1,0 +1,71 @@
+package parse
+
+var envoyParser = simple("envoy", "Envoy's access logs in its own default format, in Istio's, or in JSON", func() format {
+	f := &envoyFormat{own: newPlaced(13, envoyPlaces(0)...), istio: newPlaced(22, envoyPlaces(3)...), mixer: newPlaced(21, envoyPlaces(2)...), json: newJSON()}
+	f.json.slots["start_time"] = 0 // as ts
+	return f
+})
+
+// envoyPlaces are the fields of a line. Istio has more between flags and bytes: three,
+// two in its versions before 1.7; and further ones behind.
+func envoyPlaces(more int) []place {
+	head := []place{{as: asTime}, {as: asRequest}, {name: "status", as: asLong}, {name: "response_flags"}}
+	details := []place{{name: "response_code_details"}, {name: "connection_termination_details"}, {name: "upstream_transport_failure_reason"}}
+	if more == 2 {
+		details = []place{{name: "mixer_status"}, {name: "upstream_transport_failure_reason"}}
+	}
+	tail := []place{
+		{name: "bytes_received", as: asLong}, {name: "size", as: asLong}, {name: "duration", as: asLong},
+		{name: "upstream_service_time", as: asLong}, {name: "x_forwarded_for"}, {name: "user_agent"}, {name: "request_id"},
+		{name: "authority"}, {name: "upstream_host"},
+	}
+	if more == 0 {
+		return append(head, tail...)
+	}
+	return append(append(append(head, details...), tail...),
+		place{name: "upstream_cluster"}, place{name: "upstream_local_address"}, place{name: "downstream_local_address"},
+		place{name: "client", as: asAddress}, place{name: "requested_server_name"}, place{name: "route_name"})
+}
+
+// envoyFormat parses Envoy's access logs (Envoy, "Access logging", default format
+// string; Istio, meshConfig.accessLogFormat). Columns have the names of its command
+// operators, but for those that all access logs have; client is the downstream's
+// remote address, size what was sent. Durations are milliseconds. Of a JSON object keys
+// become columns as in any other, start_time being its time.
+type envoyFormat struct {
+	own, istio, mixer placed
+	json              *jsonFormat
+}
+
+func (f *envoyFormat) begin(r *reader) { f.json.begin(r) }
+
+func (f *envoyFormat) record(r *reader, rec []byte) {
+	if rec[0] == '{' && f.json.read(rec) == nil {
+		if !f.json.fill(r) && r.format == f {
+			r.b.Fail(noTime)
+		}
+		return
+	}
+	if rec[0] != '[' {
+		r.fail(rec, notA("envoy", "want [ at byte 0"))
+		return
+	}
+	why := f.own.split(rec, ' ', escaped)
+	if why == "" {
+		p := &f.own
+		switch n := len(f.own.vals); {
+		case n >= f.istio.least:
+			p = &f.istio
+		case n == f.mixer.least:
+			p = &f.mixer
+		case n > f.own.least: // quotes within quotes, which nothing escapes
+			r.fail(rec, notA("envoy", countedFields(n, f.own.least, f.own.vals[f.own.least].at)))
+			return
+		}
+		p.vals, p.buf = f.own.vals, f.own.buf
+		why = p.fill(r, rec, &r.zone)
+	}
+	if why != "" {
+		r.fail(rec, notA("envoy", why))
+	}
+}
