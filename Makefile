@@ -79,8 +79,13 @@ fuzz: ## each fuzz target for FUZZTIME (20s)
 	done
 
 .PHONY: bench
-bench: build .tools/otelcol ## the benchmarks, each beside its peer in the same run
+bench: build .tools/otelcol .tools/peers/.complete ## the benchmarks, each beside its peer in the same run
 	$(GO) test -tags $(TAGS) -run '^$$' -bench . -benchtime 1x -timeout 60m ./bench/...
+
+.tools/peers/.complete: bench/peers.txt deploy/hadoop/readers.txt
+	python3 -m venv --clear .tools/peers
+	.tools/peers/bin/pip install -q --disable-pip-version-check -r bench/peers.txt $(shell grep -E '^(duckdb|pyspark|pyarrow)=' deploy/hadoop/readers.txt)
+	touch $@
 
 .tools/otelcol: bench/otel/go.mod bench/otel/main.go
 	cd bench/otel && CGO_ENABLED=0 $(GO) build -o ../../$@ .

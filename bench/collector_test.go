@@ -59,7 +59,11 @@ func intoFile(args []string, take func(f *os.File, r *http.Request) error) error
 
 // frames makes batches of about 1 MiB of raw log each, of one agent's stream,
 // cut at line ends.
-func frames(b *testing.B, path string) (out [][]byte, raw int64) {
+func frames(b *testing.B, path string) (out [][]byte, raw int64) { return framesAt(b, path, nil) }
+
+// framesAt is frames for a log whose records are several lines: a chunk ends before
+// a line with which one starts.
+func framesAt(b *testing.B, path string, starts func(line []byte) bool) (out [][]byte, raw int64) {
 	log, err := os.ReadFile(path)
 	if err != nil {
 		b.Fatal(err)
@@ -70,7 +74,10 @@ func frames(b *testing.B, path string) (out [][]byte, raw int64) {
 	}
 	builder := chunk.NewBuilder("bench", "app")
 	for len(log) > 0 {
-		n := bytes.LastIndexByte(log[:min(len(log), 1<<20)], '\n') + 1
+		n := min(len(log), 1<<20)
+		for n = bytes.LastIndexByte(log[:n], '\n') + 1; starts != nil && n < len(log) && !starts(log[n:]); {
+			n = bytes.LastIndexByte(log[:n-1], '\n') + 1
+		}
 		c := chunk.Chunk{Type: "app", Host: "h", Source: path, Stream: "s", First: raw, Last: raw + int64(n), Time: time.Now(), Body: log[:n]}
 		if err := builder.Add(&c); err != nil {
 			b.Fatal(err)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io/fs"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -88,50 +89,112 @@ func bytesBelow(b *testing.B, dir, ext string) (n int64) {
 	return n
 }
 
-const duckdbScript = `
-import duckdb, sys
-db = duckdb.connect()
-db.execute("SET TimeZone='UTC'")
-db.execute("SET threads=2")
-db.execute(f"""COPY (SELECT * FROM read_json('{sys.argv[1]}', format='newline_delimited') ORDER BY ts)
-  TO '{sys.argv[2]}' (FORMAT parquet, COMPRESSION zstd)""")
-`
+// peer is another engine that makes Parquet of a log, by a script of Python.
+type peer struct{ name, script string }
 
-// BenchmarkDemux turns JSON lines into Parquet sorted by ts, from sink files,
-// beside DuckDB reading the same lines from a plain file.
+// source is a log, how the demux parses it, and who does the same.
+type source struct {
+	name, spec string
+	write      func(b *testing.B, path string, size int64) int64
+	starts     func(line []byte) bool // reports whether a record starts with the line; nil: with each
+	peers      []peer
+}
+
+// BenchmarkDemux turns logs into Parquet sorted by ts, from sink files, beside
+// others that read the same lines from a plain file.
 func BenchmarkDemux(b *testing.B) {
-	akupara := binary(b, "akupara")
-	python, err := filepath.Abs(filepath.Join("..", ".tools", "venv", "bin", "python"))
+	for _, s := range []source{
+		{name: "json", spec: "json", write: jsonLog, peers: []peer{{"DuckDB", duckdbJSON}}},
+		{name: "access", spec: "combined", write: accessLog, peers: []peer{{"DuckDB", duckdbAccess}, {"Polars", polarsAccess}}},
+		{name: "log4j", spec: "log4j", write: stackTraceLog, starts: startsWithYear, peers: []peer{{"DuckDB", duckdbLog4j}, {"Spark", sparkLog4j}}},
+	} {
+		b.Run(s.name, func(b *testing.B) {
+			for b.Loop() {
+				s.measure(b)
+			}
+		})
+	}
+}
+
+func (s *source) measure(b *testing.B) {
+	dir := b.TempDir()
+	log := filepath.Join(dir, "app.log")
+	raw := s.write(b, log, megabytes(b)*1e6)
+	var best usage
+	for i, p := range s.peers {
+		u := run(b, exec.Command(python(b), "-c", p.script, log, filepath.Join(dir, p.name+".parquet")))
+		u.show(b, p.name+", a file", raw)
+		if i == 0 || u.cpu < best.cpu {
+			best = u
+		}
+		b.Logf("Parquet: %s %.1f MB", p.name, float64(parquetBytes(b, dir))/1e6)
+		if err := os.RemoveAll(filepath.Join(dir, p.name+".parquet")); err != nil {
+			b.Fatal(err)
+		}
+	}
+	root := filepath.Join(dir, "store")
+	ours := demuxLog(b, dir, root, log, s.spec, s.starts)
+	ours.show(b, "demux, sink files", raw)
+	b.Logf("Parquet: demux %.1f MB", float64(parquetBytes(b, root))/1e6)
+	b.ReportMetric(ours.perCPU(raw)/best.perCPU(raw), "xbest/CPU")
+	b.ReportMetric(best.wall.Seconds()/ours.wall.Seconds(), "xbest/s")
+	b.ReportMetric(ours.perCPU(raw), "MB/CPUs")
+	b.ReportMetric(float64(raw)/1e6/ours.wall.Seconds(), "MB/s")
+	b.ReportMetric(float64(ours.rss)/1e6, "MB-RSS")
+}
+
+// demuxLog puts a log into a store as sink files, and runs the demux over them.
+func demuxLog(b *testing.B, dir, root, log, spec string, starts func(line []byte) bool) usage {
+	st, err := local.New(root)
 	if err != nil {
 		b.Fatal(err)
 	}
-	if _, err := os.Stat(python); err != nil {
-		b.Skipf("%v: run make readers first", err)
+	all, _ := framesAt(b, log, starts)
+	publish(b, st, all)
+	config := writeConfig(b, dir, fmt.Sprintf("store: file://%s\ndata_dir: %s/data\ndemux: {types: {app: {parser: %s}}}\n", root, dir, spec))
+	return run(b, exec.Command(binary(b, "akupara"), "demux", "--once", "--config", config))
+}
+
+// python is the interpreter that has the peers.
+func python(b *testing.B) string {
+	p, err := filepath.Abs(filepath.Join("..", ".tools", "peers", "bin", "python"))
+	if err != nil {
+		b.Fatal(err)
 	}
-	for b.Loop() {
-		dir := b.TempDir()
-		log := filepath.Join(dir, "app.json")
-		raw := jsonLog(b, log, megabytes(b)*1e6)
-		root := filepath.Join(dir, "store")
-		st, err := local.New(root)
-		if err != nil {
-			b.Fatal(err)
-		}
-		all, _ := frames(b, log)
-		publish(b, st, all)
+	if _, err := os.Stat(p); err != nil {
+		b.Skipf("%v: run make .tools/peers/.complete first", err)
+	}
+	return p
+}
 
-		peer := run(b, exec.Command(python, "-c", duckdbScript, log, filepath.Join(dir, "peer.parquet")))
-		config := writeConfig(b, dir, fmt.Sprintf("store: file://%s\ndata_dir: %s/data\ndemux: {types: {app: {parser: json}}}\n", root, dir))
-		ours := run(b, exec.Command(akupara, "demux", "--once", "--config", config))
-
-		peerSize, ourSize := parquetBytes(b, dir)-parquetBytes(b, root), parquetBytes(b, root)
-		peer.show(b, "DuckDB, JSON file", raw)
-		ours.show(b, "demux, sink files", raw)
-		b.Logf("Parquet: DuckDB %.1f MB, demux %.1f MB", float64(peerSize)/1e6, float64(ourSize)/1e6)
-		b.ReportMetric(ours.perCPU(raw)/peer.perCPU(raw), "xDuckDB/CPU")
-		b.ReportMetric(float64(ourSize)/float64(peerSize), "xDuckDB-size")
-		b.ReportMetric(ours.perCPU(raw), "MB/CPUs")
-		b.ReportMetric(float64(raw)/1e6/ours.wall.Seconds(), "MB/s")
-		b.ReportMetric(float64(ours.rss)/1e6, "MB-RSS")
+// BenchmarkParquetSize compares the size of data files with what DuckDB writes of
+// the same rows in the same order.
+func BenchmarkParquetSize(b *testing.B) {
+	for _, s := range []struct {
+		name  string
+		write func(b *testing.B, path string, size int64) int64
+	}{
+		{"app", jsonLog},
+		{"repeating", keyedLog(func(r *rand.Rand) uint64 { return r.Uint64N(20_000) })},
+		{"few", keyedLog(func(r *rand.Rand) uint64 { return r.Uint64N(3_000) })},
+		{"random", keyedLog(func(r *rand.Rand) uint64 { return r.Uint64() >> 1 })},
+		{"skewed", keyedLog(func(r *rand.Rand) uint64 { return uint64(1 / (1e-6 + r.Float64())) })},
+	} {
+		b.Run(s.name, func(b *testing.B) {
+			for b.Loop() {
+				dir := b.TempDir()
+				log, root, copied := filepath.Join(dir, "app.log"), filepath.Join(dir, "store"), filepath.Join(dir, "copy")
+				s.write(b, log, megabytes(b)*1e6/4)
+				demuxLog(b, dir, root, log, "json", nil)
+				if err := os.Mkdir(copied, 0o755); err != nil {
+					b.Fatal(err)
+				}
+				files := filepath.Join(root, "tables", "app", "data", "**", "*.parquet")
+				run(b, exec.Command(python(b), "-c", duckdbCopy, files, filepath.Join(copied, "peer.parquet")))
+				ours, peer := parquetBytes(b, root), parquetBytes(b, copied)
+				b.Logf("DuckDB %.1f MB, ours %.1f MB", float64(peer)/1e6, float64(ours)/1e6)
+				b.ReportMetric(float64(ours)/float64(peer), "xDuckDB-size")
+			}
+		})
 	}
 }
