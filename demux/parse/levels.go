@@ -18,15 +18,15 @@ func levelOf(name []byte) rows.Level {
 		buf[i] = c
 	}
 	switch string(buf[:len(name)]) {
-	case "trace", "finest", "finer", "verbose", "trc", "t", "10":
+	case "trace", "finest", "finer", "verbose", "trc", "trce", "t", "10":
 		return rows.Trace
-	case "debug", "fine", "dbg", "d", "20", "7":
+	case "debug", "fine", "dbg", "dbug", "d", "20", "7":
 		return rows.Debug
-	case "info", "notice", "information", "informational", "config", "log", "inf", "i", "n", "30", "6", "5":
+	case "info", "notice", "information", "informational", "config", "log", "inf", "success", "i", "n", "30", "6", "5":
 		return rows.Info
 	case "warn", "warning", "wrn", "w", "40", "4":
 		return rows.Warn
-	case "error", "err", "severe", "e", "50", "3":
+	case "error", "err", "severe", "fail", "e", "50", "3":
 		return rows.Error
 	case "fatal", "crit", "critical", "alert", "emerg", "emergency", "panic", "dpanic", "ftl", "f", "60", "2", "1", "0":
 		return rows.Fatal

@@ -7,7 +7,7 @@ import (
 	"github.com/akupara/akupara/demux/schema"
 )
 
-var log4jParser = simple("log4j", "the usual layouts of log4j, logback, Spring Boot, JBoss, Quarkus, Tomcat, Flink, Cassandra, Trino, zap, PostgreSQL and Apache's error log; stack traces stay whole",
+var log4jParser = simple("log4j", "the usual layouts of log4j, logback, Spring Boot, JBoss, Quarkus, Tomcat, Jetty, Flink, Kafka, Cassandra, Solr, Trino, zap, Python, Ruby, Rust, .NET, PHP, nginx and Apache's error log; stack traces stay whole",
 	func() format { return newLog4j() })
 
 // log4jFormat parses what logging frameworks write by default, and Apache's
@@ -28,13 +28,14 @@ var log4jParser = simple("log4j", "the usual layouts of log4j, logback, Spring B
 //	INFO  [main] 2026-11-28 10:00:00,123 Foo.java:155 - message
 //	10:00:00.123 [main] INFO  c.e.Foo - message
 //
-// or with tabs between these parts. A line that starts with no time belongs to
+// or with tabs between these parts; and those that readOdd and signed read. A line that starts with no time belongs to
 // the record before, where the chunk does not say otherwise: stack traces are
 // part of the message.
 type log4jFormat struct {
 	gen            *rows.Generation
 	thread, logger *rows.Column
-	seen           zone // for times of which it matters only that they are there
+	buf            []byte // of a message whose lines were indented
+	seen           zone   // for times of which it matters only that they are there
 }
 
 func newLog4j() *log4jFormat { return &log4jFormat{seen: anyZone()} }
@@ -51,13 +52,13 @@ func (f *log4jFormat) begin(r *reader) {
 // starts implements grouper: a record begins with its time, or with its level
 // and its time soon after.
 func (f *log4jFormat) starts(line []byte) bool {
-	if len(line) < 13 || line[0] != '[' && !letterOrDigit(line[0]) {
+	if len(line) < 8 || line[0] != '[' && !letterOrDigit(line[0]) {
 		return false
 	}
 	if _, n := logTime(line, &f.seen); n > 0 {
 		return true
 	}
-	return levelFirst(line, &f.seen).n > 0
+	return levelFirst(line, &f.seen).n > 0 || readOdd(line, &f.seen).n > 0
 }
 
 func (f *log4jFormat) record(r *reader, rec []byte) {
@@ -65,11 +66,15 @@ func (f *log4jFormat) record(r *reader, rec []byte) {
 	if n > 0 {
 		r.row()
 		r.setTime(t, "time", rec[:n])
-		f.head(r, rec[n:], logHead{})
+		f.head(r, rec[n:], logHead{bracket: rec[0] == '['})
 		return
 	}
 	l := levelFirst(rec, &r.zone)
 	if l.n == 0 {
+		if h := readOdd(rec, &r.zone); h.n > 0 {
+			f.odd(r, rec, &h)
+			return
+		}
 		r.fail(rec, "not log4j: it starts with neither a time nor a level and a time")
 		return
 	}

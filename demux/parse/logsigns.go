@@ -1,0 +1,225 @@
+package parse
+
+import "bytes"
+
+// signed reads heads that a sign behind the time tells from others, and reports
+// whether it is one.
+func (h *logHead) signed(r *reader) bool {
+	if h.level != nil || len(h.s) < 3 {
+		return false
+	}
+	switch {
+	case h.s[0] == ':':
+		return h.jetty()
+	case h.s[0] != ' ':
+	case h.s[1] == '|' && h.s[2] == ' ':
+		return h.pipes(r)
+	case h.s[1] == '{':
+		return h.airflow(r)
+	}
+	return false
+}
+
+// from says that the message begins with what is left of the line.
+func (h *logHead) from(left []byte) bool {
+	h.at = len(h.s) - len(left)
+	return true
+}
+
+// jetty reads ":INFO:logger:thread: message".
+func (h *logHead) jetty() bool {
+	level, rest, ok := bytes.Cut(h.s[1:], []byte(":"))
+	if level = bytes.TrimRight(level, " "); !ok || !isLevel(level) {
+		return false
+	}
+	logger, rest, ok := bytes.Cut(rest, []byte(":"))
+	if !ok || !isName(logger) {
+		return false
+	}
+	thread, message, ok := bytes.Cut(rest, []byte(": "))
+	if !ok {
+		return false
+	}
+	h.level, h.logger, h.thread = level, logger, thread
+	return h.from(message)
+}
+
+// pipes reads heads with bars between their parts:
+//
+//	| INFO     | module:function:23 - message          loguru
+//	| INFO  | message | logger | thread                ActiveMQ
+//	| INFO  | thread | logger | 1 - bundle - 2.0 | message    Karaf
+func (h *logHead) pipes(r *reader) bool {
+	level, rest, ok := bytes.Cut(h.s[2:], []byte("|"))
+	if level = bytes.TrimSpace(level); !ok || !isLevel(level) {
+		return false
+	}
+	h.level = level
+	rest = bytes.TrimLeft(rest, " ")
+	if name, message, ok := bytes.Cut(rest, []byte(" - ")); ok && isName(name) {
+		h.logger = name
+		if module, place, ok := bytes.Cut(name, []byte(":")); ok {
+			function, line, _ := bytes.Cut(place, []byte(":"))
+			h.logger = module
+			attr(r, "function", function)
+			attr(r, "line", line)
+		}
+		return h.from(message)
+	}
+	thread, more, _ := bytes.Cut(rest, []byte(" | "))
+	logger, more, _ := bytes.Cut(more, []byte(" | "))
+	bundle, message, ok := bytes.Cut(more, []byte(" | "))
+	if ok && bytes.Contains(bundle, []byte(" - ")) {
+		h.thread, h.logger = bytes.TrimSpace(thread), bytes.TrimSpace(logger)
+		attr(r, "bundle", bundle)
+		return h.from(message)
+	}
+	if i := bytes.LastIndex(rest, []byte(" | ")); i > 0 {
+		if k := bytes.LastIndex(rest[:i], []byte(" | ")); k > 0 && isName(rest[k+3:i]) {
+			h.logger, h.thread = rest[k+3:i], bytes.TrimSpace(rest[i+3:])
+			h.end = len(h.s) - len(rest) + k
+		}
+	}
+	return h.from(rest)
+}
+
+// airflow reads "{file.py:123} INFO - message".
+func (h *logHead) airflow(r *reader) bool {
+	caller, rest, ok := bytes.Cut(h.s[2:], []byte("} "))
+	level, message, more := bytes.Cut(rest, []byte(" - "))
+	if !ok || !more || !isCaller(caller) || !isLevel(level) {
+		return false
+	}
+	h.level = level
+	r.b.Attr("caller", caller)
+	return h.from(message)
+}
+
+// kafkaHead reads "INFO message (logger)".
+func (h *logHead) kafkaHead(r *reader) bool {
+	s := bytes.TrimLeft(h.s, " ")
+	w := word(s)
+	if !isLevel(w) || len(s) == len(h.s) {
+		return false
+	}
+	h.at = min(len(h.s)-len(s)+len(w)+1, len(h.s))
+	if !h.kafka(r) {
+		h.at = 0
+		return false
+	}
+	h.level = w
+	return true
+}
+
+// kafka takes the logger off the end of a message as Kafka writes it, in round
+// brackets: "started (kafka.server.KafkaServer)".
+func (h *logHead) kafka(r *reader) bool {
+	first := h.s[h.at:]
+	end := len(first)
+	if end < 4 || first[end-1] != ')' {
+		return false
+	}
+	open := bytes.LastIndex(first[:end], []byte(" ("))
+	if open < 0 {
+		return false
+	}
+	name, line, _ := bytes.Cut(first[open+2:end-1], []byte(":"))
+	if len(line) > 0 && !isNumber(line) || !isClass(name) && !bytes.HasPrefix(name, []byte("state.change.")) {
+		return false
+	}
+	h.logger = name
+	attr(r, "line", line)
+	h.end = h.at + open
+	return true
+}
+
+// solr reads "(thread) [context] logger " behind the level.
+func (h *logHead) solr(r *reader) {
+	s := h.s[h.at:]
+	if len(s) < 4 || s[0] != '(' {
+		return
+	}
+	end := bytes.Index(s, []byte(") ["))
+	if end < 0 {
+		return
+	}
+	n := bracket(s[end+2:])
+	if n == 0 || end+2+n == len(s) || s[end+2+n] != ' ' {
+		return
+	}
+	logger := word(s[end+2+n+1:])
+	if !isName(logger) || bytes.IndexByte(logger, '.') < 0 {
+		return
+	}
+	h.thread, h.logger = s[1:end], logger
+	attr(r, "context", bytes.TrimSpace(s[end+3:end+2+n-1]))
+	h.at = min(len(h.s), h.at+end+2+n+1+len(logger)+1)
+}
+
+// behind reads what stands between a level and the message in nginx's error log,
+// "1234#5678: ", and in Go's, "main.go:23: ".
+func (h *logHead) behind(r *reader) {
+	s := h.s[h.at:]
+	w := word(s[:min(len(s), 256)])
+	if len(w) < 4 || w[len(w)-1] != ':' {
+		return
+	}
+	w = w[:len(w)-1]
+	pid, tid, ok := bytes.Cut(w, []byte("#"))
+	switch {
+	case ok && h.level != nil && h.thread == nil && isNumber(pid) && isNumber(tid):
+		r.b.Attr("pid", pid)
+		h.thread = tid
+	case !ok && h.level == nil && h.thread == nil && isCaller(w):
+		r.b.Attr("caller", w)
+	default:
+		return
+	}
+	h.at += len(w) + 1
+	h.skip()
+}
+
+// levelAfter finds the level behind or in a logger's name: Python's "name - LEVEL -
+// message", and Monolog's "channel.LEVEL: message".
+func (h *logHead) levelAfter() {
+	if i := bytes.LastIndexByte(h.logger, '.'); i > 0 && isLevel(h.logger[i+1:]) && isUpper(h.logger[i+1:]) {
+		h.logger, h.level = h.logger[:i], h.logger[i+1:]
+		return
+	}
+	rest := h.s[h.at:]
+	if w := word(rest[:min(len(rest), 16)]); isLevel(w) && bytes.HasPrefix(rest[len(w):], []byte(" - ")) {
+		h.level = w
+		h.at += len(w) + len(" - ")
+	}
+}
+
+// phpLevel finds the level that PHP writes into its message: "PHP Warning:  ".
+func phpLevel(s []byte) []byte {
+	s, ok := bytes.CutPrefix(s, []byte("PHP "))
+	if !ok {
+		return nil
+	}
+	w, _, ok := bytes.Cut(s[:min(len(s), 32)], []byte(":"))
+	if !ok {
+		return nil
+	}
+	switch string(w) {
+	case "Fatal error", "Parse error", "Recoverable fatal error":
+		return []byte("ERROR")
+	case "Deprecated":
+		return []byte("WARN")
+	}
+	if isLevel(w) {
+		return w
+	}
+	return nil
+}
+
+func isUpper(w []byte) bool {
+	for _, c := range w {
+		if c >= 'a' && c <= 'z' {
+			return false
+		}
+	}
+	return true
+}
