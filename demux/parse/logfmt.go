@@ -55,7 +55,7 @@ func (f *logfmtFormat) read(rec []byte) error {
 		pairs++
 		s = s[1:]
 		if len(s) > 0 && s[0] == '"' {
-			v, n := f.quoted(s)
+			v, n := unquote(&f.buf, s)
 			if n == 0 {
 				return fmt.Errorf("the quotes at byte %d are not closed", len(rec)-len(s))
 			}
@@ -96,9 +96,9 @@ func valueEnd(s []byte) int {
 	return len(s)
 }
 
-// quoted returns the content of the quotes that s starts with, and their length;
-// 0 if they are not closed.
-func (f *logfmtFormat) quoted(s []byte) ([]byte, int) {
+// unquote returns the content of the quotes that s starts with, and their length;
+// 0 if they are not closed. What it unescapes is added to buf.
+func unquote(buf *[]byte, s []byte) ([]byte, int) {
 	escapes := false
 	for i := 1; i < len(s); i++ {
 		switch s[i] {
@@ -109,9 +109,9 @@ func (f *logfmtFormat) quoted(s []byte) ([]byte, int) {
 			if !escapes {
 				return s[1:i:i], i + 1
 			}
-			at := len(f.buf)
-			f.buf = unescapeLoose(f.buf, s[1:i])
-			return f.buf[at:len(f.buf):len(f.buf)], i + 1
+			at := len(*buf)
+			*buf = unescapeLoose(*buf, s[1:i])
+			return (*buf)[at:len(*buf):len(*buf)], i + 1
 		}
 	}
 	return nil, 0

@@ -26,6 +26,12 @@ func FuzzHAProxy(f *testing.F) {
 	fuzz(f, "haproxy", "a:1 [27/Feb/2026:12:14:14] b~ c/d 1/2/3", "Connect from (", "a [b] c : d", `a [27/Feb/2026:12:14:14] b c/ 1/2/3/4/5 1 2 - - - ////+ / {`)
 }
 func FuzzEnvoy(f *testing.F) { fuzz(f, "envoy", `[2026-02-27T20:37:02Z] "`, "[") }
+func FuzzKlog(f *testing.F) {
+	fuzz(f, "klog", "I0102 15:04:05.1 1 a:1] \"m\" a={ b=[ c=<\nx\n >\n", "F00000000 00:00:00 ] \"\" a=\"")
+}
+func FuzzKV(f *testing.F) {
+	fuzz(f, "kv", "a: b c :d", "a=\"\\\"b", "x = y|z,=", "date=2026-01-01 time=00:00:00 tz=x")
+}
 
 // checkRow fails the test where a row does not have these values; "" is null.
 func checkRow(t *testing.T, got map[string]string, want map[string]string) {
@@ -77,5 +83,20 @@ func TestFieldsThatAreNamedAnewHaveABound(t *testing.T) {
 	}
 	if n := len(b.Columns()); n > schema.MaxColumns || b.Len() != 2000 {
 		t.Errorf("got %d columns and %d rows, want at most %d and 2000", n, b.Len(), schema.MaxColumns)
+	}
+}
+
+func TestPairsAreWrittenInManyWays(t *testing.T) {
+	for _, c := range []struct {
+		spec, line string
+		want       map[string]string
+	}{
+		{`{parser: kv, pair: ": ", separator: " | "}`, "started | user name: anna b | n: 5\n", map[string]string{"user name": "anna b", "n": "5", "message": "started"}},
+		{"{parser: kv, pair: '=>'}", "a=>1 b=>x=y\n", map[string]string{"a": "1", "b": "x=y"}},
+		{"{parser: kv, separator: '&'}", "q=a b&n=7&e=\n", map[string]string{"q": "a b", "n": "7"}},
+		{"{parser: kv, quotes: '<['}", "a=<x y> b=[1 2] c=\"d\n", map[string]string{"a": "x y", "b": "1 2", "c": "\"d"}},
+		{"kv", "key:value other:7 http://x\n", map[string]string{"key": "value", "other": "7", "message": "http://x"}},
+	} {
+		checkRow(t, parsed(t, c.spec, Options{}, body(c.line), nil)[0], c.want)
 	}
 }

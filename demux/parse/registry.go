@@ -14,6 +14,8 @@ func definitions() []definition {
 		logfmtParser,
 		csvParser,
 		tsvParser,
+		kvParser,
+		klogParser,
 		syslogParser,
 		log4jParser,
 		combinedParser,
