@@ -13,6 +13,7 @@ import (
 	"github.com/akupara/akupara/cmd/akupara/internal/discover"
 	"github.com/akupara/akupara/cmd/akupara/internal/embedded"
 	"github.com/akupara/akupara/daemon"
+	"github.com/akupara/akupara/demux/parse"
 	"github.com/akupara/akupara/store"
 )
 
@@ -56,7 +57,7 @@ func (a *app) welcome(ctx context.Context, u *everything, ready <-chan struct{})
 
 // listFound says what is collected of the log files, and what is not.
 func listFound(w io.Writer, found discover.Result) {
-	for _, format := range discover.Formats {
+	for _, format := range parse.Guessed() {
 		var names []string
 		for _, s := range found.Sources {
 			if s.Type == format {
@@ -132,7 +133,7 @@ func nextSteps(self string, tables []string) string {
 	var b strings.Builder
 	say := func(format string, args ...any) { fmt.Fprintf(&b, "  "+self+" "+format+"\n", args...) }
 	say(`query "show tables"`)
-	logs := []string{"syslog", "log4j", "combined", "json", "raw"}
+	logs := append([]string{"syslog", "log4j", "combined", "json"}, parse.Guessed()...)
 	if len(tables) > 0 {
 		logs = append(logs, tables[0])
 	}

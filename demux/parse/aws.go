@@ -19,7 +19,7 @@ var (
 			place{name: "classification"}, place{name: "classification_reason"}, place{name: "conn_trace_id"},
 			place{name: "transformed_host"}, place{name: "transformed_uri"}, place{name: "request_transform_status"},
 		)}
-	})
+	}).guessed(clue{sure: sureALB.Match})
 	elbParser = simple("elb", "access logs of AWS' Classic Load Balancer", func() format {
 		return &awsFormat{name: "elb", placed: newPlaced(12,
 			place{as: asTime}, place{name: "elb"},
@@ -30,7 +30,7 @@ var (
 			place{name: "received_bytes", as: asLong}, place{name: "size", as: asLong},
 			place{as: asURL}, place{name: "user_agent"}, place{name: "ssl_cipher"}, place{name: "ssl_protocol"},
 		)}
-	})
+	}).guessed(clue{sure: sureELB.Match})
 	s3Parser = simple("s3", "server access logs of Amazon S3", func() format {
 		f := &awsFormat{name: "s3", placed: newPlaced(17,
 			place{name: "bucket_owner"}, place{name: "bucket"}, place{as: asTime}, place{name: "client"}, place{name: "user"},

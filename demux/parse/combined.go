@@ -8,7 +8,8 @@ import (
 	"github.com/akupara/akupara/demux/schema"
 )
 
-var combinedParser = simple("combined", "access logs of Apache and nginx, the common and the combined format", func() format { return &combinedFormat{} })
+var combinedParser = simple("combined", "access logs of Apache and nginx, the common and the combined format", func() format { return &combinedFormat{} }).
+	guessed(clue{sure: sureCombined.Match, names: []string{"*access.log", "access_log"}})
 
 // combinedFormat parses the access logs of Apache and nginx: the common and
 // the combined log format, a virtual host before them. What follows is kept in

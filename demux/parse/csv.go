@@ -12,10 +12,10 @@ import (
 var (
 	csvParser = define("csv", "comma-separated values, columns named by a header or by `columns`",
 		func() csvOptions { return csvOptions{Delimiter: ",", Quotes: true} },
-		func(o *csvOptions) (format, error) { return newCSV("csv", o) })
+		func(o *csvOptions) (format, error) { return newCSV("csv", o) }).guessed(clue{kin: kinLoose, whole: evenly(','), names: []string{"*.csv"}})
 	tsvParser = define("tsv", "the same with tabs",
 		func() csvOptions { return csvOptions{Delimiter: "\t", Quotes: true} },
-		func(o *csvOptions) (format, error) { return newCSV("tsv", o) })
+		func(o *csvOptions) (format, error) { return newCSV("tsv", o) }).guessed(clue{kin: kinLoose, whole: evenly('\t'), names: []string{"*.tsv"}})
 )
 
 type csvOptions struct {

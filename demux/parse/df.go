@@ -8,7 +8,7 @@ import (
 	"github.com/akupara/akupara/demux/schema"
 )
 
-var dfParser = simple("df", "the output of df", func() format { return &dfFormat{} })
+var dfParser = simple("df", "the output of df", func() format { return &dfFormat{} }).guessed(clue{heading: "Filesystem"})
 
 // dfFormat parses what `df -Pk` prints (POSIX, df, "Output"): a record is the
 // output of one run, and gives a row for each file system, at the time of the

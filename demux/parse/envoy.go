@@ -4,7 +4,7 @@ var envoyParser = simple("envoy", "Envoy's access logs in its own default format
 	f := &envoyFormat{own: newPlaced(13, envoyPlaces(0)...), istio: newPlaced(22, envoyPlaces(3)...), mixer: newPlaced(21, envoyPlaces(2)...), json: newJSON()}
 	f.json.slots["start_time"] = 0 // as ts
 	return f
-})
+}).guessed(clue{sure: sureEnvoy.Match})
 
 // envoyPlaces are the fields of a line. Istio has more between flags and bytes: three,
 // two in its versions before 1.7; and further ones behind.

@@ -9,7 +9,7 @@ var haproxyParser = simple("haproxy", "HAProxy's HTTP, HTTPS, TCP, default and e
 	f := &haproxyFormat{head: &syslogFormat{sd: newStructured()}, placed: newPlaced(0, haproxyPlaces...)}
 	f.head.inner = haproxyBody{f}
 	return f
-})
+}).guessed(clue{sure: sureHAProxy.Match})
 
 // haproxyPlaces are the fields of a line, in the order in which vals has them.
 var haproxyPlaces = []place{

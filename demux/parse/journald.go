@@ -1,6 +1,7 @@
 package parse
 
 import (
+	"bytes"
 	"fmt"
 	"strconv"
 
@@ -8,7 +9,8 @@ import (
 	"github.com/akupara/akupara/demux/schema"
 )
 
-var journaldParser = simple("journald", "entries of systemd's journal as the adaptor of that name sends them", func() format { return newJournald() })
+var journaldParser = simple("journald", "entries of systemd's journal as the adaptor of that name sends them", func() format { return newJournald() }).
+	guessed(clue{sure: func(line []byte) bool { return bytes.Contains(line, []byte(`"__REALTIME_TIMESTAMP"`)) }})
 
 // journaldFormat parses entries of the systemd journal, one JSON object a line,
 // as journalctl -o json gives them (systemd.journal-fields(7)) and the kind

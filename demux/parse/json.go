@@ -8,7 +8,7 @@ import (
 	"github.com/akupara/akupara/demux/schema"
 )
 
-var jsonParser = simple("json", "one JSON object a line: keys become columns", func() format { return newJSON() })
+var jsonParser = simple("json", "one JSON object a line: keys become columns", func() format { return newJSON() }).guessed(clue{kin: kinMany})
 
 // jsonFormat parses one JSON object a line into a keyed record. Arrays are kept
 // as their text, and numbers that are neither longs nor doubles. Of a key that

@@ -18,7 +18,7 @@ var kvParser = define("kv", "pairs of keys and values within text, however they 
 			return nil, errors.New("pair and separator are the same")
 		}
 		return &kvFormat{keyed: newKeyed(), pair: []byte(o.Pair), separator: []byte(o.Separator), quotes: []byte(o.Quotes)}, nil
-	})
+	}).guessed(clue{kin: kinNone})
 
 type kvOptions struct {
 	// Pair stands between a key and its value; without it that is = or, in records

@@ -8,7 +8,8 @@ import (
 )
 
 var log4jParser = simple("log4j", "the usual layouts of log4j, logback, Spring Boot, JBoss, Quarkus, Tomcat, Jetty, Flink, Kafka, Cassandra, Solr, Trino, zap, Python, Ruby, Rust, .NET, PHP, nginx and Apache's error log; stack traces stay whole",
-	func() format { return newLog4j() })
+	func() format { return newLog4j() }).
+	guessed(clue{kin: kinMany, sure: sureLog4j.Match, start: log4jStart, names: []string{"*error.log", "error_log"}}) // of Apache, nginx and their like
 
 // log4jFormat parses what logging frameworks write by default, and Apache's
 // error log: a time, then in any usual order a level, a thread in brackets or

@@ -5,7 +5,7 @@ import (
 	"fmt"
 )
 
-var logfmtParser = simple("logfmt", "key=value pairs", func() format { return newLogfmt() })
+var logfmtParser = simple("logfmt", "key=value pairs", func() format { return newLogfmt() }).guessed(clue{kin: kinLoose, sure: surePairs})
 
 // logfmtFormat parses lines of key=value pairs into keyed records:
 //

@@ -12,7 +12,7 @@ func metricsParsers() []definition {
 	types := metrics()
 	out := make([]definition, 0, len(types))
 	for _, name := range slices.Sorted(maps.Keys(types)) {
-		out = append(out, simple(name, "samples of the metrics type "+name, func() format { return newJSON(types[name]...) }))
+		out = append(out, simple(name, "samples of the metrics type "+name, func() format { return newJSON(types[name]...) }).guessed(clue{kin: kinNone}))
 	}
 	return out
 }

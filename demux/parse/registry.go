@@ -54,6 +54,7 @@ type definition struct {
 	// outermost is set for parsers that read whole records alone, and inner for
 	// those that read messages alone.
 	outermost, inner bool
+	clue             clue
 }
 
 // simple defines a parser without options.

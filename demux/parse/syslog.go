@@ -10,7 +10,9 @@ import (
 
 var syslogParser = simple("syslog", "RFC 3164 and 5424 as really sent, Cisco, Juniper, Fortinet, Palo Alto, MikroTik and Ubiquiti among them", func() format {
 	return &syslogFormat{sd: newStructured()}
-})
+}).
+	guessed(clue{kin: kinMany, sure: sureSyslog.Match, names: []string{"syslog", "messages", "secure", "maillog", "cron", "auth.log", "kern.log",
+		"daemon.log", "user.log", "mail.log", "mail.err", "mail.warn", "cron.log", "debug"}})
 
 // syslogFormat parses the lines of syslog: RFC 5424, whose structured data gives
 // columns named sd.ID.NAME; and RFC 3164 as it is really written: with or

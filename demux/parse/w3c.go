@@ -9,19 +9,19 @@ var (
 	w3cParser = define("w3c", "W3C's extended log format, as servers and proxies write it; its fields by `#Fields`, else by `fields`",
 		noFields, func(o *fieldsOptions) (format, error) {
 			return &w3cFormat{name: "w3c", given: o.Fields, quotes: doubled, coding: plused}, o.check()
-		})
+		}).guessed(clue{heading: "#Fields:"})
 	elfParser = define("elf", "another name of w3c: the Extended Log File Format",
 		noFields, func(o *fieldsOptions) (format, error) {
 			return &w3cFormat{name: "elf", given: o.Fields, quotes: doubled, coding: plused}, o.check()
-		})
+		}).guessed(clue{kin: kinNone})
 	iisParser = define("iis", "IIS's W3C logs; without `#Fields` and `fields` those of its defaults",
 		noFields, func(o *fieldsOptions) (format, error) {
 			return &w3cFormat{name: "iis", given: orNames(o.Fields, iisDefault), quotes: doubled, coding: plused, millis: true}, o.check()
-		})
+		}).guessed(clue{heading: "#Software: Microsoft Internet Information Services", names: []string{"u_ex*.log"}})
 	cloudfrontParser = define("cloudfront", "standard logs of AWS CloudFront, their fields as for iis",
 		noFields, func(o *fieldsOptions) (format, error) {
 			return &w3cFormat{name: "cloudfront", given: orNames(o.Fields, cloudfrontDefault), coding: percent}, o.check()
-		})
+		}).guessed(clue{heading: " x-edge-location "})
 )
 
 func noFields() fieldsOptions { return fieldsOptions{} }

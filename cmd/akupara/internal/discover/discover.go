@@ -11,6 +11,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/akupara/akupara/demux/parse"
 )
 
 // Options of a search.
@@ -32,7 +34,7 @@ type Options struct {
 // Source is one log file with all that it becomes by rotation.
 type Source struct {
 	Glob string // matches the file and its rotated names
-	Type string // one of Formats
+	Type string // the name of its parser: one of parse.Guessed
 }
 
 // Skipped is something that is not collected.
@@ -53,7 +55,7 @@ const (
 // Find searches the folder. What can't be read is in Skipped; the error is
 // only about the root itself. A missing root has no files.
 func Find(o Options) (Result, error) {
-	f := finder{opts: o, groups: map[string]*group{}}
+	f := finder{opts: o, groups: map[string]*group{}, guesser: parse.NewGuesser()}
 	err := filepath.WalkDir(o.Root, f.visit)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return Result{}, fmt.Errorf("look for log files in %s: %w", o.Root, err)
@@ -71,6 +73,8 @@ type finder struct {
 	bases  []string // in the order found: sorted
 	groups map[string]*group
 	result Result
+
+	guesser *parse.Guesser
 }
 
 // group is a log file's present and rotated names, as far as they are text.
@@ -153,7 +157,7 @@ func (f *finder) file(path string) {
 	// Walking in order gives the plain name before the rotated ones.
 	g.paths = append(g.paths, path)
 	if g.format == "" {
-		g.format = sniff(head)
+		g.format = f.guess(head)
 	}
 }
 
@@ -172,7 +176,7 @@ func (f *finder) head(path string) (head []byte, own bool, err error) {
 			return nil, true, nil
 		}
 	}
-	head = make([]byte, sniffBytes)
+	head = make([]byte, parse.GuessBytes)
 	n, err := io.ReadFull(r, head)
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		err = nil
@@ -180,15 +184,24 @@ func (f *finder) head(path string) (head []byte, own bool, err error) {
 	return head[:n], false, err
 }
 
+// guess names the parser of a text by its first lines; "" where there is none.
+func (f *finder) guess(head []byte) string {
+	guesses := f.guesser.Guess(head, len(head) >= parse.GuessBytes)
+	if len(guesses) == 0 {
+		return ""
+	}
+	return guesses[0].Parser
+}
+
 // settle decides on a group's type.
 func (f *finder) settle(base string, g *group) {
 	glob := globOf(base)
 	format := f.opts.Known[glob]
-	if !slices.Contains(Formats, format) {
+	if !slices.Contains(parse.Guessed(), format) {
 		format = g.format
 	}
 	if format == "" {
-		format = guess(base)
+		format = parse.ForFile(base)
 	}
 	if format == "" {
 		for _, p := range g.paths {

@@ -38,6 +38,10 @@ const (
 	dpkgLine       = "2026-11-22 20:47:01 startup archives unpack\n"
 )
 
+var looking = finder{guesser: parse.NewGuesser()}
+
+func sniff(head []byte) string { return looking.guess(head) }
+
 func TestFilesGetTheTypeOfTheirFirstLines(t *testing.T) {
 	for name, c := range map[string]struct{ in, want string }{
 		"RFC 3164":             {strings.Repeat(syslogLine, 3), "syslog"},
@@ -68,7 +72,7 @@ func TestFilesGetTheTypeOfTheirFirstLines(t *testing.T) {
 		"CRLF":                 {strings.ReplaceAll(jsonLine, "\n", "\r\n"), "json"},
 		"nothing":              {"", ""},
 		"only blank lines":     {"\n\n \n", ""},
-		"cut at the end":       {strings.Repeat(jsonLine, sniffBytes/len(jsonLine)+1)[:sniffBytes], "json"},
+		"cut at the end":       {strings.Repeat(jsonLine, parse.GuessBytes/len(jsonLine)+1)[:parse.GuessBytes], "json"},
 	} {
 		if got := sniff([]byte(c.in)); got != c.want {
 			t.Errorf("%s: got %q, want %q", name, got, c.want)
@@ -93,8 +97,8 @@ func TestTheParserTakesWhatWasTakenForItsFormat(t *testing.T) {
 		}, nil, b); err != nil {
 			t.Fatal(err)
 		}
-		if starts := regexp.MustCompile(Log4jStart).MatchString(line); format == "log4j" && !starts {
-			t.Errorf("%q is log4j, and Log4jStart does not match it", line)
+		if starts := regexp.MustCompile(parse.StartOf("log4j")).MatchString(line); format == "log4j" && !starts {
+			t.Errorf("%q is log4j, and its start does not match it", line)
 		}
 		if b.Len() != 1 || b.Failed() != 0 {
 			t.Errorf("%q as %s: %d rows, %d of them failed, want one that is good", line, format, b.Len(), b.Failed())
@@ -119,7 +123,7 @@ func TestRealLogsGetTheTypeWhoseParserReadsThem(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := sniff(log[:min(len(log), sniffBytes)]); got != want {
+		if got := sniff(log[:min(len(log), parse.GuessBytes)]); got != want {
 			t.Errorf("%s: got %q, want %q", name, got, want)
 		}
 	}

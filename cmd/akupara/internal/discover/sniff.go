@@ -2,107 +2,12 @@ package discover
 
 import (
 	"bytes"
-	"encoding/json"
 	"path"
 	"regexp"
 	"slices"
 	"strings"
 	"unicode/utf8"
 )
-
-// Formats are the types that a file may get. Each is the name of its parser,
-// too.
-var Formats = []string{"syslog", "combined", "log4j", "json", "raw"}
-
-const sniffBytes = 16 << 10
-
-// Times that the parser log4j reads at the start of a record.
-const (
-	clock         = `[0-2]\d:[0-5]\d:[0-6]\d`
-	apacheTime    = `\[[A-Z][a-z]{2} [A-Z][a-z]{2} [ \d]\d ` + clock + `([.,]\d+)? \d{4}\]`
-	isoTime       = `\[?\d{4}[-/]\d\d[-/]\d\d[ T_]` + clock // 2026-11-22 21:09:57,123
-	frameworkTime = isoTime + `|` +
-		`\d\d(0\d|1[0-2])([0-2]\d|3[01]) [0-2]\d[0-5]\d[0-6]\d\b|` + // 081109 203615, as Hadoop's older logs have it
-		`\d\d/\d\d/\d\d ` + clock + `|` + // 17/06/09 20:10:40, as Spark has it
-		`\d\d-[A-Z][a-z]{2}-\d{4} ` + clock + `|` + // 28-Nov-2026 10:00:00.123, as Tomcat has it
-		julTime + `|` +
-		clock + `[.,]\d+ +(\[|[A-Z]{4,7} )|` + // 10:00:00.123 [main], logback's without a config
-		`\[?` + levelName + `\s*\]?\s+(\[[^\]]{0,200}\] )?` + isoTime // INFO  [main] 2026-11-28 10:00:00,123, Cassandra's
-	julTime   = `[A-Z][a-z]{2} \d{1,2}, \d{4} \d{1,2}:[0-5]\d:[0-6]\d [AP]M` // Nov 28, 2026 10:00:00 AM, java.util.logging's
-	levelName = `(TRACE|DEBUG|INFO|NOTICE|WARN|WARNING|ERROR|SEVERE|CRITICAL|FATAL)`
-)
-
-// Log4jStart matches the first line of a record in files of the format log4j:
-// lines without a time, such as those of stack traces, belong to the record
-// before them.
-const Log4jStart = `^(` + apacheTime + `|` + frameworkTime + `)`
-
-var (
-	// RFC 3164 with or without a priority, RFC 5424, and what rsyslog and
-	// systemd write today: the RFC 3164 line with an ISO time.
-	syslogRE = regexp.MustCompile(`^(<\d{1,3}>1 \d{4}-|(<\d{1,3}>)?([A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d|\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:?\d\d)) \S+ [^\s:]+:)`)
-	// Apache's common and combined log format, which nginx writes, too.
-	combinedRE = regexp.MustCompile(`^\S+ \S+ \S+ \[\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d [+-]\d{4}\] "`)
-	// What logging frameworks write: a time and, near it, a level.
-	log4jRE = regexp.MustCompile(`^(` + levelName + `\s+(\[[^\]]{0,200}\] )?` + isoTime + `|(` + frameworkTime + `).{0,80}?(\b` + levelName + `\b|` +
-		`\[([a-z0-9_]+:)?(trace\d?|debug|info|notice|warn|error|crit|alert|emerg)\]))`)
-	// Apache's error log and java.util.logging: their times are like no others'.
-	ownTimeRE = regexp.MustCompile(`^(` + apacheTime + `|` + julTime + `)`)
-)
-
-// sniff tells a text's format by its first lines.
-func sniff(head []byte) string {
-	var lines [][]byte
-	for _, l := range bytes.Split(head, []byte("\n")) {
-		if l = bytes.TrimRight(l, "\r"); len(bytes.TrimSpace(l)) > 0 && len(lines) < 100 {
-			lines = append(lines, l)
-		}
-	}
-	if len(head) >= sniffBytes && len(lines) > 1 {
-		lines = lines[:len(lines)-1] // the last one may be cut off
-	}
-	if len(lines) == 0 {
-		return ""
-	}
-	count := map[string]int{}
-	for _, l := range lines {
-		switch {
-		case l[0] == '{' && json.Valid(l):
-			count["json"]++
-		case combinedRE.Match(l):
-			count["combined"]++
-		case syslogRE.Match(l):
-			count["syslog"]++
-		case log4jRE.Match(l), ownTimeRE.Match(l):
-			count["log4j"]++
-		}
-	}
-	for _, f := range Formats {
-		need := 0.7
-		if f == "log4j" {
-			need = 0.1 // most lines may belong to stack traces
-		}
-		if n := count[f]; n > 0 && float64(n) >= need*float64(len(lines)) {
-			return f
-		}
-	}
-	return "raw"
-}
-
-// guess tells an empty file's format by its name, "" where that says nothing.
-func guess(base string) string {
-	name := path.Base(base)
-	switch {
-	case slices.Contains([]string{"syslog", "messages", "secure", "maillog", "cron", "auth.log", "kern.log",
-		"daemon.log", "user.log", "mail.log", "mail.err", "mail.warn", "cron.log", "debug"}, name):
-		return "syslog"
-	case strings.HasSuffix(name, "access.log") || name == "access_log":
-		return "combined"
-	case strings.HasSuffix(name, "error.log") || name == "error_log":
-		return "log4j" // of Apache, nginx and their like
-	}
-	return ""
-}
 
 // logins are records of fixed size that login and its like keep.
 var logins = []string{"wtmp", "btmp", "utmp", "lastlog", "faillog", "tallylog", "wtmpx", "btmpx"}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/akupara/akupara/cmd/akupara/internal/discover"
 	"github.com/akupara/akupara/config"
+	"github.com/akupara/akupara/demux/parse"
 )
 
 // Marker is the first line of a config that akupara up wrote, and writes anew
@@ -40,7 +41,7 @@ func Config(dir string, port int, host string, found discover.Result) []byte {
 	fmt.Fprintf(&b, "data_dir: %s\n", quote(dir))
 	fmt.Fprintf(&b, "agent:\n  collectors: [http://127.0.0.1:%d]\n  listen: 127.0.0.1:%d\n  adaptors:\n", port, port+1)
 	types := map[string]bool{}
-	for _, format := range discover.Formats {
+	for _, format := range parse.Guessed() {
 		for _, s := range found.Sources {
 			if s.Type != format {
 				continue
@@ -51,19 +52,21 @@ func Config(dir string, port int, host string, found discover.Result) []byte {
 			}
 			fmt.Fprintf(&b, "        - %s\n", quote(s.Glob))
 		}
-		if format == "log4j" && types[format] {
+		if start := parse.StartOf(format); start != "" && types[format] {
 			// Stack traces belong to the record before them.
-			fmt.Fprintf(&b, "      record_start: %s\n", quote(discover.Log4jStart))
+			fmt.Fprintf(&b, "      record_start: %s\n", quote(start))
 		}
 	}
 	fmt.Fprintf(&b, "    - {name: metrics, kind: metrics, every: 10s}\n")
 	fmt.Fprintf(&b, "    - {name: df, kind: command, type: df, command: [df, -Pk], every: 60s}\n")
 	fmt.Fprintf(&b, "collector:\n  listen: 127.0.0.1:%d\n  seal: {bytes: 128MiB, age: 60s}\n", port)
 	fmt.Fprintf(&b, "demux:\n  schedule: \"@every 1m\"\n  listen: 127.0.0.1:%d\n  keep_archive: 7d\n", port+3)
-	// All formats: files of a type that is new may be found at any time.
+	// Each is the type's default: files of others may be found at any time.
 	fmt.Fprintf(&b, "  types:\n")
-	for _, format := range discover.Formats {
-		fmt.Fprintf(&b, "    %s: {parser: %s}\n", format, format)
+	for _, format := range parse.Guessed() {
+		if types[format] || format == "raw" {
+			fmt.Fprintf(&b, "    %s: {parser: %s}\n", format, format)
+		}
 	}
 	fmt.Fprintf(&b, "web:\n  listen: 127.0.0.1:%d\n  demux: 127.0.0.1:%d\n  agents: [{host: %s, url: 'http://127.0.0.1:%d'}]\n",
 		port+2, port+3, quote(host), port+1)

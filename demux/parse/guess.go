@@ -1,0 +1,379 @@
+package parse
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"path"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/akupara/akupara/chunk"
+	"github.com/akupara/akupara/demux/rows"
+	"github.com/akupara/akupara/demux/schema"
+)
+
+// clue is what a definition says for guessing, beside that its format parses a text.
+// The zero clue is that of one program's format, whose lines no other text looks like.
+type clue struct {
+	kin kin
+	// sure reports whether a line that starts a record is surely of the format; nil
+	// where parsing it says so.
+	sure func(line []byte) bool
+	// whole reports whether a text, cut after a line, may be of the format; nil where
+	// its lines say so.
+	whole func(text []byte) bool
+	// heading must be in the text, where formats of one syntax differ by that.
+	heading string
+	// names are of files that usually have the format, as path.Match has them.
+	names []string
+	// start matches the first line of a record, where records have several: adaptors
+	// take it for record_start.
+	start string
+}
+
+// kin is how many things share a format.
+type kin uint8
+
+const (
+	kinOne   kin = iota // one program's
+	kinMany             // many programs': JSON, syslog
+	kinLoose            // text with separators
+	kinNone             // it is not guessed
+)
+
+// guessed gives a definition its clue.
+func (d definition) guessed(c clue) definition {
+	d.clue = c
+	return d
+}
+
+// Guess is a parser that fits a text.
+type Guess struct {
+	Parser string
+	// Start matches the first line of a record, for an adaptor's record_start; empty
+	// where a record is a line.
+	Start string
+	// Records is how many the text has, and Parsed how many of them are of the format.
+	Records, Parsed int
+	// Columns are the columns that the records have beside the message.
+	Columns []string
+
+	kin    kin
+	headed int     // bytes of the format's heading, which the text has
+	value  float64 // columns that a record has in the mean, less what fits none
+}
+
+func (g *Guess) share() float64 { return float64(g.Parsed) / float64(max(g.Records, 1)) }
+
+// Bounds of what is parsed to guess.
+const (
+	GuessBytes = 16 << 10 // of a text are enough
+	guessLines = 100
+	fewLines   = 25 // on which most parsers give up
+)
+
+// A parser is guessed for a text if at least so much of it is parsed.
+const (
+	leastShare = 0.7
+	// leastStarts is that of the lines which go on with no record before them: stack
+	// traces may be most of a text.
+	leastStarts = 0.1
+)
+
+// prose are lines of no format: columns that a parser makes of them say nothing.
+var prose = []string{
+	"The quick brown fox jumps over the lazy dog.",
+	"Setting up libc6:amd64 (2.36-9) ...",
+	"connection to host=db1 failed: retry in 5 seconds, port=17, state=down",
+	"2026-11-22 20:47:01 startup archives unpack",
+	"Nov 22 20:47:01 something was done",
+	"INFO: nothing happened",
+	"a,b, and c",
+}
+
+// shared are lines of formats that many share: columns of them say nothing about the
+// format of one program.
+var shared = []string{
+	`{"time":"2026-11-22T21:09:57Z","level":"info","msg":"hello","n":1}`,
+	"Nov 22 21:09:57 web1 app[123]: hello",
+	"<34>1 2026-11-22T22:14:15.003Z web1 app - ID47 - hello",
+	"2026-11-22 21:09:57,123 ERROR [main] org.example.Main: hello",
+	"level=info msg=hello n=1",
+}
+
+// Guesser guesses the formats of texts. It is not safe for concurrent use.
+type Guesser struct {
+	candidates []candidate
+	b          *rows.Builder
+}
+
+type candidate struct {
+	definition
+	r *reader
+	// anyway are the columns that lines of other formats get, too.
+	anyway map[string]bool
+}
+
+// NewGuesser makes a Guesser of all parsers that need no options.
+func NewGuesser() *Guesser {
+	g := &Guesser{b: rows.NewBuilder(rows.Options{})}
+	for _, d := range definitions() {
+		f := d.guessable()
+		if f == nil {
+			continue
+		}
+		c := candidate{definition: d, r: newReader(f, Options{})}
+		if d.clue.sure == nil && d.clue.whole == nil && d.clue.heading == "" {
+			g.tryOthers(&c)
+		}
+		g.candidates = append(g.candidates, c)
+	}
+	return g
+}
+
+// guessable makes the format of a parser that may be guessed; nil for those that need
+// options, and for raw.
+func (d definition) guessable() format {
+	if d.clue.kin == kinNone || d.inner || d.name == rawParser.name {
+		return nil
+	}
+	s := Spec{def: d}
+	if d.options != nil {
+		s.options = d.options()
+	}
+	f, err := s.format()
+	if err != nil {
+		return nil
+	}
+	return f
+}
+
+// tryOthers finds out what a candidate makes of what is not of its format.
+func (g *Guesser) tryOthers(c *candidate) {
+	others := prose
+	if c.clue.kin == kinOne {
+		others = slices.Concat(prose, shared)
+	}
+	anyway := map[string]bool{}
+	for _, line := range others {
+		for _, name := range g.try(c, []byte(line+"\n")).Columns {
+			anyway[name] = true
+		}
+	}
+	c.anyway = anyway
+}
+
+// Guess returns the parsers that fit a text, the best one first, and raw last; none for
+// a text without a line. cut says that the text goes on.
+func (g *Guesser) Guess(text []byte, cut bool) []Guess {
+	text, lines := head(text, cut)
+	if lines == 0 {
+		return nil
+	}
+	few := text
+	if lines > fewLines {
+		few = firstLines(text, fewLines)
+	}
+	var out []Guess
+	for i := range g.candidates {
+		c := &g.candidates[i]
+		if !bytes.Contains(text, []byte(c.clue.heading)) || c.clue.whole != nil && !c.clue.whole(text) {
+			continue
+		}
+		if len(few) < len(text) && g.try(c, few).Parsed == 0 {
+			continue
+		}
+		if x := g.try(c, text); x.Parsed > 0 && x.share() >= leastShare {
+			out = append(out, x)
+		}
+	}
+	slices.SortStableFunc(out, func(x, y Guess) int {
+		return cmp.Or(cmp.Compare(y.rank(), x.rank()), cmp.Compare(y.headed, x.headed), cmp.Compare(y.value, x.value))
+	})
+	return append(out, Guess{Parser: rawParser.name, Records: lines, Parsed: lines})
+}
+
+// rank compares guesses: a format that few share wins, if it parses nearly as much.
+func (g *Guess) rank() float64 {
+	rank := g.share() - 0.1*float64(g.kin)
+	if g.headed > 0 {
+		rank += 0.1
+	}
+	return rank
+}
+
+// try parses a text.
+func (g *Guesser) try(c *candidate, text []byte) Guess {
+	guess := Guess{Parser: c.name, Start: c.clue.start, kin: c.clue.kin, headed: len(c.clue.heading)}
+	now := time.Now().UTC().Truncate(time.Microsecond)
+	body := &chunk.Chunk{Type: "guess", Host: "h", Source: "s", Stream: "s", Last: int64(len(text)), Body: text, Time: now}
+	g.b.Reset()
+	if err := c.r.Parse(context.Background(), body, nil, g.b); err != nil {
+		return guess
+	}
+	records, columns := c.r.Records(body), map[string]bool{}
+	good := make([]bool, len(records))
+	at, values := 0, 0
+	for l := g.b.Look(); l.Next(); {
+		for at+1 < len(records) && records[at].Last <= l.Seq() {
+			at++
+		}
+		rec := trimLine(text[records[at].First:records[at].Last])
+		if !c.fits(l, rec) {
+			continue
+		}
+		n, others := c.gained(l, now, rec, columns)
+		if n > 0 {
+			good[at] = true
+			values += n - others
+		}
+	}
+	guess.count(text, records, good)
+	if guess.Parsed > 0 {
+		guess.value = float64(values) / float64(guess.Parsed)
+	}
+	for name := range columns {
+		guess.Columns = append(guess.Columns, name)
+	}
+	slices.Sort(guess.Columns)
+	return guess
+}
+
+// fits reports whether a record's row is one of the format.
+func (c *candidate) fits(l *rows.Look, rec []byte) bool {
+	if l.ParseError().Given() && bytes.Equal(l.Message().Bytes, rec) {
+		return false
+	}
+	if c.clue.sure == nil {
+		return true
+	}
+	line, _, _ := bytes.Cut(rec, []byte("\n"))
+	return c.clue.sure(bytes.TrimRight(line, "\r"))
+}
+
+// gained returns how many columns a row has that the text alone is not, and how many
+// values that fit no column. None, if lines of other formats get them all.
+func (c *candidate) gained(l *rows.Look, read time.Time, rec []byte, columns map[string]bool) (n, others int) {
+	own := c.anyway == nil
+	has := func(name string) {
+		columns[name] = true
+		own = own || !c.anyway[name]
+		n++
+	}
+	if l.TS() != read.UnixMicro() {
+		has(schema.TS)
+	}
+	if l.Level() != rows.NoLevel {
+		has(schema.Level)
+	}
+	l.Own(func(name string, v rows.Value) {
+		if v.Given() {
+			has(name)
+		}
+	})
+	l.Attributes(func(_, _ []byte) { others++ })
+	if m := l.Message(); n == 0 && m.Given() && !bytes.Equal(m.Bytes, rec) {
+		has(schema.Message)
+	}
+	if !own {
+		return 0, others
+	}
+	return n, others
+}
+
+// count counts records, without those that say nothing about the format: the first
+// ones, which may be the rest of a record or a heading, and empty ones.
+func (g *Guess) count(text []byte, records []chunk.Range, good []bool) {
+	spare := max(1, len(records)/10)
+	for i, at := range records {
+		rec := text[at.First:at.Last]
+		switch {
+		case good[i]:
+			g.Records++
+			g.Parsed++
+		case len(bytes.TrimSpace(rec)) == 0 || rec[0] == '#':
+		case g.Parsed == 0 && spare > 0:
+			spare--
+		default:
+			g.Records++
+		}
+	}
+	if plain := plainLines(text); float64(g.Parsed) < leastStarts*float64(plain) {
+		g.Parsed = 0
+	}
+}
+
+// plainLines counts the lines that look like no others' continuation.
+func plainLines(text []byte) (n int) {
+	for line := range bytes.Lines(text) {
+		if c := line[0]; c > ' ' && c != '#' && !bytes.HasPrefix(line, []byte("Caused by: ")) {
+			n++
+		}
+	}
+	return n
+}
+
+// head returns the first lines of a text, whole ones, and how many are not empty.
+func head(text []byte, cut bool) (_ []byte, lines int) {
+	if len(text) > 4*GuessBytes {
+		text, cut = text[:4*GuessBytes], true
+	}
+	if i := bytes.LastIndexByte(text, '\n'); cut && i >= 0 {
+		text = text[:i+1]
+	}
+	text = firstLines(bytes.TrimPrefix(text, []byte("\ufeff")), guessLines)
+	for line := range bytes.Lines(text) {
+		if len(bytes.TrimSpace(line)) > 0 {
+			lines++
+		}
+	}
+	return text, lines
+}
+
+// firstLines returns the first n lines that are not empty.
+func firstLines(text []byte, n int) []byte {
+	at := 0
+	for line := range bytes.Lines(text) {
+		if len(bytes.TrimSpace(line)) > 0 {
+			if n--; n < 0 {
+				break
+			}
+		}
+		at += len(line)
+	}
+	return text[:at]
+}
+
+// ForFile returns the parser for files of a name, where that says so, as long as they
+// have no text; else "".
+func ForFile(name string) string {
+	base := path.Base(strings.ReplaceAll(name, `\`, "/"))
+	for _, d := range definitions() {
+		for _, pattern := range d.clue.names {
+			if ok, _ := path.Match(pattern, base); ok { // patterns are our own
+				return d.name
+			}
+		}
+	}
+	return ""
+}
+
+// Guessed are the names of the parsers that may be guessed, in the order in which to
+// show them: raw comes last.
+func Guessed() (out []string) {
+	for _, d := range definitions() {
+		if d.guessable() != nil {
+			out = append(out, d.name)
+		}
+	}
+	return append(out, rawParser.name)
+}
+
+// StartOf returns what the first line of a parser's records matches; "" where a record
+// is a line.
+func StartOf(parser string) string {
+	d, _ := lookup(parser)
+	return d.clue.start
+}
