@@ -36,6 +36,22 @@ func FuzzJSON(f *testing.F) {
 		`{"":{"":1},"ts":-9223372036854775808,"time":"1e3","a":0.1e-5,"A":true}`)
 }
 
+func FuzzGC(f *testing.F) {
+	fuzz(f, "gc", "[a][1][2s][x.y] GC(1) Pause (a (b)) 1K->2M(3G) 1ms", "1.5: [GC (x) [a: 1K->2K(3K)] 1K->2K(3K), 1 secs]")
+}
+func FuzzAuditd(f *testing.F) {
+	fuzz(f, "auditd", "type=A msg=audit(1.2:3): a={ b='c=\"d\" e=41\x1dF={ g=1 }", "type=EXECVE msg=audit(1:2): a0=414 a1=4142 'x=''")
+}
+func FuzzHDFSAudit(f *testing.F) { fuzz(f, "hdfs_audit", "2024-05-01 10:00:00 INFO x: a=b c d=e ==") }
+func FuzzYARNAudit(f *testing.F) { fuzz(f, "yarn_audit", "2024-05-01 10:00:00 x: USER=a\tB=\t=c") }
+func FuzzMetrics2(f *testing.F)  { fuzz(f, "metrics2", "1772272800000 a.b: c=1, d=null, =, e") }
+func FuzzRedis(f *testing.F) {
+	fuzz(f, "redis", "1:M 1 Jan 2026 00:00:00 *", "1:signal-handler (", "[1] 28 Feb 10:00:00 # ")
+}
+func FuzzMongoDB(f *testing.F) {
+	fuzz(f, "mongodb", `{"t":{"$date":1},"s":"I","c":1,"ctx":{}}`, "2024-05-01T10:00:00Z I - [x")
+}
+
 // fuzz tests that, whatever the bytes and wherever the table's coverage cuts
 // them, a parser gives rows and does not fail, that no row's text is other
 // than UTF-8, and that no seq comes twice.

@@ -20,7 +20,7 @@ func levelOf(name []byte) rows.Level {
 	switch string(buf[:len(name)]) {
 	case "trace", "finest", "finer", "verbose", "trc", "trce", "t", "10":
 		return rows.Trace
-	case "debug", "fine", "dbg", "dbug", "d", "20", "7":
+	case "debug", "fine", "dbg", "dbug", "debug1", "debug2", "debug3", "debug4", "debug5", "d", "d1", "d2", "d3", "d4", "d5", "20", "7":
 		return rows.Debug
 	case "info", "notice", "information", "informational", "config", "log", "inf", "success", "i", "n", "30", "6", "5":
 		return rows.Info

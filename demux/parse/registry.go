@@ -33,6 +33,13 @@ func definitions() []definition {
 		iisParser,
 		haproxyParser,
 		envoyParser,
+		gcParser,
+		auditdParser,
+		hdfsAuditParser,
+		yarnAuditParser,
+		metrics2Parser,
+		redisParser,
+		mongodbParser,
 	}, metricsParsers(), []definition{
 		autoParser,
 	})

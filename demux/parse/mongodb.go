@@ -1,0 +1,77 @@
+package parse
+
+import (
+	"bytes"
+	"fmt"
+)
+
+var mongodbParser = simple("mongodb", "MongoDB's log: structured since 4.4, and the text of older versions", func() format { return newMongoDB() })
+
+// mongodbFormat parses MongoDB's log messages ("Log Messages" in its manual): JSON,
+// whose c and ctx are the columns component and thread; and before 4.4
+//
+//	2019-11-28T10:00:00.123+0000 I NETWORK  [listener] message
+type mongodbFormat struct {
+	json *jsonFormat
+	own  typedColumns
+}
+
+func newMongoDB() *mongodbFormat {
+	f := &mongodbFormat{json: newJSON(), own: newTyped(textColumn("component"), textColumn("thread"))}
+	root := f.json.root
+	for key, name := range map[string]string{"c": "component", "ctx": "thread"} {
+		f.json.child(root, []byte(key), 0).name = name
+	}
+	return f
+}
+
+func (f *mongodbFormat) begin(r *reader) {
+	f.own.begin(r)
+	f.json.begin(r)
+}
+
+func (f *mongodbFormat) record(r *reader, rec []byte) {
+	if rec[0] == '{' {
+		if err := f.json.read(rec); err != nil {
+			r.fail(rec, fmt.Sprintf("not mongodb: %v", err))
+			return
+		}
+		if !f.json.fill(r) && r.format == f {
+			r.b.Fail(noTime)
+		}
+		return
+	}
+	t, n := isoTime(rec, &r.zone)
+	if n == 0 {
+		t, n = dateTime(rec, &r.zone)
+	}
+	if n == 0 || n == len(rec) || rec[n] != ' ' {
+		r.fail(rec, "not mongodb: there is neither an object nor a time, at byte 0")
+		return
+	}
+	s := rec[n+1:]
+	var level, component []byte
+	if len(s) > 2 && s[0] != '[' {
+		level = word(s)
+		if len(level) > 2 || levelOf(level[:min(1, len(level))]) == 0 {
+			r.fail(rec, fmt.Sprintf("not mongodb: there is no severity, at byte %d", n+1))
+			return
+		}
+		s = bytes.TrimLeft(s[len(level):], " ")
+		component = word(s)
+		s = bytes.TrimLeft(s[len(component):], " ")
+	}
+	end := bracket(s[:min(len(s), 512)])
+	if end == 0 {
+		r.fail(rec, fmt.Sprintf("not mongodb: there is no context in brackets, at byte %d", len(rec)-len(s)))
+		return
+	}
+	r.row()
+	r.setTime(t, "time", rec[:n])
+	if level != nil {
+		r.setLevel(level[:1], "level")
+	}
+	f.own.put(0, component)
+	f.own.put(1, s[1:end-1])
+	r.b.Message(bytes.TrimPrefix(s[end:], []byte(" ")))
+}
