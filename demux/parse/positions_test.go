@@ -32,6 +32,17 @@ func FuzzKlog(f *testing.F) {
 func FuzzKV(f *testing.F) {
 	fuzz(f, "kv", "a: b c :d", "a=\"\\\"b", "x = y|z,=", "date=2026-01-01 time=00:00:00 tz=x")
 }
+func FuzzColumns(f *testing.F) { fuzz(f, "columns", "a b  c\n1\n  2 3 4 5\n", "%\n1%\n") }
+func FuzzTop(f *testing.F) {
+	fuzz(f, "top", "top - \nTasks: ,. ,x\n%Cpu0 : 1 a. 2 b\nPID COMMAND\n1\n", "PID VIRT COMMAND\n1 g x\n1 1e9t y\n")
+}
+func FuzzPS(f *testing.F)      { fuzz(f, "ps", "PID CMD\n1\n") }
+func FuzzIostat(f *testing.F)  { fuzz(f, "iostat", "avg-cpu: %a\n1\n02/30/2026\n") }
+func FuzzVmstat(f *testing.F)  { fuzz(f, "vmstat", "r b\n1 2026-02-27 10:00:01\n") }
+func FuzzSar(f *testing.F)     { fuzz(f, "sar", "Linux 02/27/26\n10:00:01 a\nAverage: 1\n", "10:00:01\n") }
+func FuzzNetstat(f *testing.F) { fuzz(f, "netstat", "Proto Local Address\ntcp :\n") }
+func FuzzSS(f *testing.F)      { fuzz(f, "ss", "State Recv-Q Peer Address:PortProcess\n a b\n") }
+func FuzzLsof(f *testing.F)    { fuzz(f, "lsof", "COMMAND PID\n") }
 
 // checkRow fails the test where a row does not have these values; "" is null.
 func checkRow(t *testing.T, got map[string]string, want map[string]string) {
@@ -48,6 +59,8 @@ func checkRow(t *testing.T, got map[string]string, want map[string]string) {
 func TestAHeaderIsReadWhereTheTableHasIt(t *testing.T) {
 	for spec, text := range map[string]string{
 		"w3c":     "#Version: 1.0\n#Fields: date time c-ip x-a\n2026-02-28 10:00:00 10.0.0.1 5\n2026-02-28 10:00:01 10.0.0.2 6\n",
+		"ps":      "PID CMD\n1 a\n2 b\n",
+		"columns": "n what\n1 a\n2 b\n",
 		"csv":     "time,n\n2026-02-28T10:00:00Z,5\n2026-02-28T10:00:01Z,6\n",
 		"vpcflow": "version srcaddr start action\n5 10.0.0.62 1772236870 ACCEPT\n5 10.0.0.63 1772236871 REJECT\n",
 	} {
@@ -98,5 +111,29 @@ func TestPairsAreWrittenInManyWays(t *testing.T) {
 		{"kv", "key:value other:7 http://x\n", map[string]string{"key": "value", "other": "7", "message": "http://x"}},
 	} {
 		checkRow(t, parsed(t, c.spec, Options{}, body(c.line), nil)[0], c.want)
+	}
+}
+
+func TestTablesAreReadAsTheirCommandsPrintThem(t *testing.T) {
+	docker := "CONTAINER ID   IMAGE     CREATED       PORTS     NAMES\n1a2b3c4d5e6f   nginx:1   2 days ago              web\n"
+	for _, c := range []struct {
+		spec, text string
+		want       map[string]string // of the last row
+	}{
+		{"{parser: columns, gap: 2}", docker, map[string]string{"container_id": "1a2b3c4d5e6f", "image": "nginx:1", "created": "2 days ago", "names": "web"}},
+		{"{parser: columns, fields: [size, name]}", "12 a b\n", map[string]string{"size": "12", "name": "a b"}},
+		{"{parser: columns, fields: [a, b, c]}", "12 13\n", map[string]string{"parse_error": "not columns: 2 fields instead of 3, at byte 5"}},
+		{"iostat", "10:00:01 x\n", map[string]string{"parse_error": "not iostat: there is no header before it"}},
+		{"top", "%Cpu0  : 12.5 us,  0.7 sy\nKiB Mem:  16265572k total\n", map[string]string{"cpu0_us": "12.5", "cpu0_sy": "0.7"}},
+	} {
+		text := body(c.text)
+		text.Borders = []int64{int64(len(c.text))}
+		got := parsed(t, c.spec, Options{}, text, nil)
+		checkRow(t, got[len(got)-1], c.want)
+	}
+	// Line by line, as a program that runs for ever prints them.
+	got := parsed(t, "vmstat", Options{}, body("procs -----------memory----------\n r  b   swpd\n 1  0      5\n 2  0      6\n"), nil)
+	if len(got) != 2 || got[1]["r"] != "2" || got[1]["swpd"] != "6" {
+		t.Errorf("got %v", got)
 	}
 }

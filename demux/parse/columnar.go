@@ -1,0 +1,341 @@
+package parse
+
+import (
+	"bytes"
+
+	"github.com/akupara/akupara/demux/rows"
+	"github.com/akupara/akupara/demux/schema"
+)
+
+// columnarParser defines the parser of a command's output.
+func columnarParser(c command, doc string) definition {
+	return simple(c.name, doc, func() format { return &columnarFormat{command: c} })
+}
+
+var columnsParser = define("columns", "tables in columns, as commands print them: a header, and a row a line",
+	func() columnsOptions { return columnsOptions{Gap: 1} },
+	func(o *columnsOptions) (format, error) {
+		return &columnarFormat{command: command{name: "columns", cells: below}, given: o.Fields, gap: o.Gap}, o.check()
+	})
+
+type columnsOptions struct {
+	// Fields are the names of columns where there is no header.
+	fieldsOptions
+	// Gap is how many spaces at least part two columns of the header.
+	Gap int `config:"gap" min:"1" max:"8"`
+}
+
+// command is a program that prints tables.
+type command struct {
+	name string
+	// heads reports whether a line is a header by its words; nil: the first line of
+	// an output is.
+	heads func(words [][]byte) bool
+	// other reads lines that are neither headers nor rows, and reports whether a
+	// line is one. add says that it may add rows.
+	other func(f *columnarFormat, r *reader, line []byte, add bool) bool
+	cells cells
+}
+
+// cells is how a row's words are told apart.
+type cells uint8
+
+const (
+	exactly cells = iota // there are as many as in the header
+	lastly               // the last has all words that are left
+	below                // they stand below their names; some may be empty
+)
+
+// columnarFormat parses tables that commands print for people: a record is the output
+// of a run, or a line of it, and gives a row for each line of a table. Headers give
+// none; what they say holds to the end of the chunk. Columns have the header's names
+// in lower case, an underscore between words, "_percent" behind those that have a
+// percent sign. "-" is null.
+type columnarFormat struct {
+	command
+	given []string
+	gap   int
+
+	columns []tableColumn
+	spans   [][2]int
+	at      instant // of the rows that follow
+	stamp   []byte  // its text
+	day     int64   // local midnight of times of day; noDay: that of the chunk
+	summary bool    // the current row is that of the lines above a table
+}
+
+// tableColumn is a column of the table.
+type tableColumn struct {
+	name      string
+	col, port *rows.Column
+	typ       schema.Type // 0: what its values look like
+	span      [2]int      // of its name in the header
+	percent   bool
+	kib       bool // perhaps with m, g or t behind it
+}
+
+const noDay = -1 << 62
+
+func (f *columnarFormat) begin(*reader) {
+	f.columns, f.at, f.day, f.summary = f.columns[:0], instant{}, noDay, false
+	for _, n := range f.given {
+		f.columns = append(f.columns, f.column([]byte(n)))
+	}
+}
+
+func (f *columnarFormat) record(r *reader, rec []byte) { f.lines(r, rec, true) }
+
+// skipped implements headed.
+func (f *columnarFormat) skipped(r *reader, rec []byte) { f.lines(r, rec, false) }
+
+func (f *columnarFormat) lines(r *reader, rec []byte, add bool) {
+	first := r.seq
+	f.summary = false
+	// The first line of an output, or of a stream of lines, is the header.
+	heads := len(f.given) == 0 && (first == 0 || bytes.IndexByte(rec, '\n') >= 0)
+	for at := 0; at < len(rec); {
+		n := lineOf(rec[at:])
+		r.seq = first + int64(at)
+		if line := bytes.TrimRight(trimLine(rec[at:at+n]), " \t\r"); len(line) > 0 {
+			f.line(r, line, heads, add)
+			heads = false
+		}
+		at += n
+	}
+}
+
+func (f *columnarFormat) line(r *reader, line []byte, heads, add bool) {
+	if f.heads != nil {
+		heads = f.heads(bytes.Fields(line[:min(len(line), maxHeading)]))
+	}
+	switch {
+	case heads:
+		f.header(line)
+	case f.other != nil && f.other(f, r, line, add):
+	case add:
+		if why := f.row(r, line); why != "" {
+			r.fail(line, notA(f.name, why))
+		}
+	}
+}
+
+// phrases are names of several words.
+var phrases = [...]string{"Local Address:Port", "Peer Address:Port", "Local Address", "Foreign Address", "PID/Program name", "Mounted on", "Security Context"}
+
+// header reads the names of columns, and where they stand.
+func (f *columnarFormat) header(line []byte) {
+	names := bytes.Replace(line, []byte("PortProcess"), []byte("Port Process"), 1) // as narrow as ss prints it
+	for _, p := range phrases {
+		if i := bytes.Index(names, []byte(p)); i >= 0 {
+			names = bytes.Clone(names)
+			for k := i; k < i+len(p); k++ {
+				if names[k] == ' ' {
+					names[k] = '_'
+				}
+			}
+		}
+	}
+	if rest, ok := bytes.CutPrefix(names, []byte("avg-cpu:")); ok { // a label, and no column's name
+		names = append([]byte("        "), rest...)
+	}
+	f.columns = f.columns[:0]
+	f.spans = fields(f.spans[:0], names)
+	for _, s := range f.spans {
+		if n := len(f.columns); n > 0 && s[0]-f.columns[n-1].span[1] < f.gap {
+			last := &f.columns[n-1]
+			span := [2]int{last.span[0], s[1]}
+			*last = f.column(names[span[0]:span[1]])
+			last.span = span
+			continue
+		}
+		if len(f.columns) == maxFields {
+			break
+		}
+		c := f.column(names[s[0]:s[1]])
+		c.span = s
+		f.columns = append(f.columns, c)
+	}
+}
+
+// column makes a column of a name. It asks for one of the table only when there is a
+// value.
+func (f *columnarFormat) column(name []byte) tableColumn {
+	c := tableColumn{name: columnName(name)}
+	if c.name == "" {
+		c.name = "column"
+	}
+	c.percent = bytes.HasSuffix([]byte(c.name), []byte("_percent"))
+	if f.name != "columns" {
+		if known, ok := commandNames[c.name]; ok {
+			c.name = known
+		}
+		c.typ = commandTypes[c.name]
+		c.kib = f.name == "top" && (c.name == "virt" || c.name == "res" || c.name == "shr" || c.name == "swap")
+		if c.percent {
+			c.typ = schema.Double
+		}
+	}
+	return c
+}
+
+// row adds the row of a line, or says why there is none.
+func (f *columnarFormat) row(r *reader, line []byte) (why string) {
+	n := len(f.columns)
+	if n == 0 {
+		return "there is no header before it"
+	}
+	f.spans = bracketed(fields(f.spans[:0], line), line)
+	m := len(f.spans)
+	unplaced := f.columns[n-1].span[1] == 0 // there was no header
+	if f.cells == exactly && m != n || f.cells == lastly && m < n-1 || m < n && unplaced {
+		return countedFields(m, n, f.spans[m-1][1])
+	}
+	r.row()
+	f.summary = false
+	if f.at.ok {
+		r.setTime(f.at, "time", f.stamp)
+	}
+	if m == n || m > n && (f.cells == lastly || unplaced) {
+		for i := range n {
+			end := f.spans[i][1]
+			if i == n-1 {
+				end = len(line)
+			}
+			f.put(r, i, line[f.spans[i][0]:end])
+		}
+		return ""
+	}
+	f.place(r, line)
+	return ""
+}
+
+// bracketed makes one of the words from a bracket that stands alone to one that closes
+// it, such as netstat's flags.
+func bracketed(spans [][2]int, line []byte) [][2]int {
+	out := spans[:0]
+	for open := -1; len(spans) > 0; spans = spans[1:] {
+		s := spans[0]
+		if word := line[s[0]:s[1]]; open >= 0 {
+			out[open][1] = s[1]
+			if word[len(word)-1] == ']' {
+				open = -1
+			}
+			continue
+		} else if string(word) == "[" {
+			open = len(out)
+		}
+		out = append(out, s)
+	}
+	return out
+}
+
+// place gives each word to the column that it stands below.
+func (f *columnarFormat) place(r *reader, line []byte) {
+	i, last := 0, len(f.columns)-1
+	for k := 0; k < len(f.spans); {
+		s := f.spans[k]
+		for i < last && nearer(s, f.columns[i+1].span, f.columns[i].span) {
+			i++
+		}
+		if i == last {
+			f.put(r, i, line[s[0]:])
+			return
+		}
+		end := s[1]
+		for k++; k < len(f.spans) && !nearer(f.spans[k], f.columns[i+1].span, f.columns[i].span); k++ {
+			end = f.spans[k][1] // the same column
+		}
+		f.put(r, i, line[s[0]:end])
+		i++
+	}
+}
+
+// nearer reports whether a word stands below the name a rather than below b.
+func nearer(word, a, b [2]int) bool {
+	apart := func(n [2]int) int { return max(n[0]-word[1]+1, word[0]-n[1]+1, 0) } // 0: the one is over the other
+	da, db := apart(a), apart(b)
+	if da == 0 && db == 0 {
+		return min(word[1], a[1])-max(word[0], a[0]) > min(word[1], b[1])-max(word[0], b[0])
+	}
+	return da < db
+}
+
+// put gives a value to a column.
+func (f *columnarFormat) put(r *reader, i int, v []byte) {
+	if isNull(v) {
+		return
+	}
+	c := &f.columns[i]
+	if c.percent {
+		v = bytes.TrimSuffix(v, []byte("%"))
+	}
+	if c.kib {
+		v = kibibytes(v)
+	}
+	if port, ok := commandPorts[c.name]; ok && f.name != "columns" {
+		if k := bytes.LastIndexByte(v, ':'); k >= 0 {
+			if p := v[k+1:]; isNumber(p) && len(p) > 0 {
+				if c.port == nil {
+					c.port = r.b.Typed(port, schema.Long)
+				}
+				putLong(c.port, p)
+				v = v[:k]
+			} else if string(p) == "*" {
+				v = v[:k]
+			}
+			if n := len(v); n > 2 && v[0] == '[' && v[n-1] == ']' {
+				v = v[1 : n-1]
+			}
+		}
+	}
+	if c.col == nil {
+		if c.typ != 0 {
+			c.col = typed(r, c.name, c.typ)
+		} else {
+			c.col = r.b.Column(c.name)
+		}
+	}
+	switch {
+	case c.col == nil:
+		r.b.Attr(c.name, v)
+	case c.typ == schema.String:
+		c.col.String(v)
+	case c.typ == schema.Long:
+		putLong(c.col, v)
+	case c.typ == schema.Double:
+		putDouble(c.col, v)
+	default:
+		putBare(c.col, v)
+	}
+}
+
+// dated reads a day as these commands write it, and returns its local midnight.
+func dated(s []byte) (local int64, ok bool) {
+	switch {
+	case len(s) == 10 && s[4] == '-' && s[7] == '-':
+		return seconds(digits(s, 0, 4), digits(s, 5, 2), digits(s, 8, 2), 0, 0, 0)
+	case len(s) >= 8 && s[2] == '/' && s[5] == '/':
+		year := digits(s, 6, len(s)-6)
+		if len(s) == 8 {
+			year = century(year)
+		} else if len(s) != 10 {
+			return 0, false
+		}
+		return seconds(year, digits(s, 0, 2), digits(s, 3, 2), 0, 0, 0)
+	}
+	return 0, false
+}
+
+// clocked reads the time of day that a line starts with, and returns how many bytes it
+// has.
+func (f *columnarFormat) clocked(r *reader, line []byte) (t instant, n int) {
+	if f.day == noDay {
+		return clockTime(line, &r.zone)
+	}
+	d := words{s: line}
+	clock, micros, finer, ok := d.clock()
+	if !ok {
+		return t, 0
+	}
+	return instant{micros: r.zone.utc(f.day+clock)*1_000_000 + micros, finer: finer, ok: true}, d.i
+}
