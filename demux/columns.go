@@ -49,6 +49,8 @@ func (t *TypeConfig) declared() (cols []schema.Column, problems config.Problems)
 		c.Type = schema.Declarable[typ.V]
 		other := names[schema.Fold(c.Name)]
 		switch {
+		case schema.IsOfMessages(c.Name) && t.Templates.Given() && bool(t.Templates.V):
+			problems = append(problems, f.Value.Problemf("a column %s is made of messages, unless templates are off", schema.Fold(c.Name)))
 		case schema.IsCommon(c.Name):
 			problems = append(problems, f.Value.Problemf("every table has a column %s, with a type of its own", schema.Fold(c.Name)))
 		case !schema.Fit(c.Name):
@@ -97,6 +99,11 @@ func (d *Demux) conflicts(dataType string, list []rows.Conflict) {
 		}
 		d.told.what[id] = true
 		switch {
+		case c.Made && c.Column == "":
+			d.log.Warn("messages get no templates: the table has no room for more columns", "type", dataType, "column", c.Key)
+		case c.Made:
+			d.log.Warn("messages get no templates: the table has a column of that name already, which akupara table rename gives another one",
+				"type", dataType, "column", c.Column)
 		case c.Column == "":
 			d.log.Warn("a column of the config has no room in the table: its values go to attributes", "type", dataType, "column", c.Key, "wanted", c.Type)
 		case c.Beside != "":

@@ -56,6 +56,9 @@ const (
 type TypeConfig struct {
 	Spec     parse.Spec
 	Timezone config.Value[string] `config:"timezone"`
+	// Templates says whether messages get templates; they do unless it is off, or
+	// Columns has a column of a template's name.
+	Templates config.Value[Switch] `config:"templates"`
 	// Schedule is the type's own; without one it goes with the others.
 	Schedule config.Value[config.Schedule] `config:"schedule"`
 	// Bloom names columns that get bloom filters in merged data files whatever is

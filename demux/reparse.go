@@ -42,7 +42,7 @@ func (r *reparse) do(ctx context.Context, parts []redoPart) (err error) {
 		return err
 	}
 	defer r.worker.done()
-	parser, err := r.Demux.parser(r.dataType, r.now)
+	parser, err := r.rowParser(r.dataType, r.now)
 	if err != nil {
 		return err
 	}

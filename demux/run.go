@@ -46,7 +46,7 @@ func (r *run) do(ctx context.Context) (*table.Table, error) {
 	}
 	defer r.worker.done()
 	now := time.Now().UTC()
-	r.newParser = func() (parse.Parser, error) { return r.Demux.parser(r.rep.Type, now) }
+	r.newParser = func() (parse.Parser, error) { return r.rowParser(r.rep.Type, now) }
 	parser, err := r.newParser()
 	if err != nil {
 		return nil, err

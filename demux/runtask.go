@@ -206,7 +206,7 @@ func (m *mapping) round(ctx context.Context, p *plan) (took bool, err error) {
 		return false, err
 	}
 	defer r.worker.done()
-	r.newParser = func() (parse.Parser, error) { return m.parser(m.shared.Type, m.shared.Now) }
+	r.newParser = func() (parse.Parser, error) { return m.rowParser(m.shared.Type, m.shared.Now) }
 	parser, err := r.newParser()
 	if err != nil {
 		return false, err

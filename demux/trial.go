@@ -63,7 +63,7 @@ func (t *TypeConfig) rowOptions(existing []schema.Column, keys schema.Keys) rows
 	}
 	declared, _ := t.declared() // Validate has told the problems
 	return rows.Options{
-		Existing: existing, Keys: keys, Declared: declared,
+		Existing: existing, Keys: keys, Declared: declared, Templates: t.templates(declared),
 		NewTime: func() func([]byte) (int64, bool, bool) { return parse.NewTime(zone) },
 	}
 }

@@ -68,6 +68,11 @@ func (q *session) makeViews(ctx context.Context, st *stmt.Statement, sql string)
 			return err
 		}
 	}
+	if q.overview != "" {
+		if err := q.conn.Exec(ctx, q.overview); err != nil {
+			return fmt.Errorf("make the view %s: %w", overviewName, err)
+		}
+	}
 	if searched == nil {
 		return nil
 	}

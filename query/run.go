@@ -104,6 +104,9 @@ type session struct {
 	read    map[string]reading
 	explain bool
 	listed  map[string]*listing
+	// overview makes the view of templates, when all others are made; empty: the
+	// statement does not name it.
+	overview string
 }
 
 func (e *Engine) once(ctx context.Context, sql string, among func(path string) bool, out sink) (Summary, error) {
@@ -203,16 +206,27 @@ func (q *session) showTables(ctx context.Context) (string, error) {
 // snapshots opens every table that the statement names.
 func (q *session) snapshots(ctx context.Context, st *stmt.Statement) (map[string]snapshot, error) {
 	snaps := map[string]snapshot{}
+	var overview *stmt.Table
 	for name, t := range st.Tables {
 		snap, err := q.e.openTable(ctx, name)
 		var unknown *Error
 		if t.Local && errors.As(err, &unknown) {
 			continue // a WITH clause's own name
 		}
+		if name == overviewName && errors.As(err, &unknown) {
+			overview = t
+			continue
+		}
 		if err != nil {
 			return nil, err
 		}
 		snaps[name] = snap
+	}
+	q.overview = ""
+	if overview != nil {
+		if err := q.addTemplated(ctx, st, overview, snaps); err != nil {
+			return nil, err
+		}
 	}
 	return snaps, nil
 }

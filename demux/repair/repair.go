@@ -171,6 +171,7 @@ func columnsOf(base []schema.Column, given int, files []found) []schema.Column {
 		return schema.Plan(nil, nil, 0)
 	}
 	slices.SortStableFunc(out[len(base):], func(a, b schema.Column) int { return a.ID - b.ID })
+	schema.Recognize(out)
 	return out
 }
 

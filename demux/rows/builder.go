@@ -31,6 +31,7 @@ type Builder struct {
 	message, parseError *Column
 	attrs               attributes
 	rowKeys             rowKeys
+	templated           templated
 
 	byName map[string]*Column // by the folded name
 	byKey  map[string]*Column // by the folded key, where that is not the name
@@ -102,6 +103,8 @@ func (b *Builder) ResetTo(o Options) {
 		}
 		b.add(key, b.newColumn(c.Name, c.Type))
 	}
+	b.conflicts = b.conflicts[:0]
+	b.reserve()
 	b.declare()
 	for _, c := range o.Begun {
 		key := schema.Fold(c.Name)
@@ -175,12 +178,12 @@ func (b *Builder) Column(name string) *Column {
 		return k
 	}
 	if c, ok := b.byName[key]; ok {
-		if c == nil || c.name != name {
+		if c == nil || c.name != name || c.made {
 			return nil
 		}
 		return c
 	}
-	if k != nil || !schema.Fit(name) || !b.room() {
+	if k != nil || !schema.Fit(name) || !b.room(1) {
 		return nil
 	}
 	return b.add(key, b.newColumn(name, 0))
@@ -190,13 +193,16 @@ func (b *Builder) Column(name string) *Column {
 // format's own columns. It is created also when no value comes; in a table
 // that has the column with another type, that type stays, and one that was dropped
 // is none: its values go to attributes. It is never nil, if name is not a common
-// column's.
+// column's, nor one of those that are made of messages.
 func (b *Builder) Typed(name string, t schema.Type) *Column {
 	key := schema.Fold(name)
 	if k := b.byKey[key]; k != nil && k.key == name {
 		return k
 	}
 	if c := b.byName[key]; c != nil {
+		if c.made {
+			return nil
+		}
 		return c
 	}
 	return b.add(key, b.newColumn(name, t))

@@ -21,6 +21,8 @@ type Column struct {
 	// converts says that values of other types are converted.
 	converts bool
 	doc      string
+	// made says that the column is made of messages: no parser puts values into it.
+	made bool
 
 	// rows are those of the values, ascending, where the column is sparse; else
 	// the values are those of the rows 0, 1, 2, … without a gap. A column that
@@ -43,8 +45,11 @@ func (c *Column) len() int {
 }
 
 // claim notes that the current row has a value; false means that it had one.
-func (c *Column) claim() bool {
-	row, m := c.b.Len()-1, c.b.mem
+func (c *Column) claim() bool { return c.claimRow(c.b.Len() - 1) }
+
+// claimRow is claim of a row behind those that have a value.
+func (c *Column) claimRow(row int) bool {
+	m := c.b.mem
 	if c.last == row {
 		return false
 	}

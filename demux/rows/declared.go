@@ -18,7 +18,6 @@ func SiblingName(column string, t schema.Type) string { return column + "_" + t.
 // declare brings in the keys of renamed and dropped columns, and declared columns.
 func (b *Builder) declare() {
 	o := &b.opts
-	b.conflicts = b.conflicts[:0]
 	if len(o.Keys) == 0 && len(o.Declared) == 0 {
 		return
 	}
@@ -68,7 +67,7 @@ func (b *Builder) declareOne(d schema.Column) {
 	}
 	conflict := Conflict{Key: d.Name, Type: d.Type}
 	switch {
-	case !taken && !b.room():
+	case !taken && !b.room(1):
 		b.conflicts = append(b.conflicts, conflict)
 		return
 	case !taken:
@@ -105,14 +104,14 @@ func (b *Builder) beside(c *Column, t schema.Type) *Column {
 		return nil
 	case taken:
 		return of
-	case !schema.Fit(name) || !b.room():
+	case !schema.Fit(name) || !b.room(1):
 		return nil
 	}
 	return b.add(schema.Fold(name), b.newColumn(name, t))
 }
 
-// room reports whether the table may have one more column.
-func (b *Builder) room() bool { return len(b.own)+len(schema.Common()) < b.opts.MaxColumns }
+// room reports whether the table may have n more columns.
+func (b *Builder) room(n int) bool { return len(b.own)+len(schema.Common())+n <= b.opts.MaxColumns }
 
 // Conflict is a declared column that the table can't have, as it has another one.
 type Conflict struct {
@@ -120,6 +119,7 @@ type Conflict struct {
 	Type   schema.Type // that was declared
 	Column string      // that takes the key's values, or has the name in another case; empty: there is no room for one more
 	Has    schema.Type // its type
+	Made   bool        // it would have been made of messages
 	Beside string      // the column beside it that takes the values instead; empty: attributes take those that don't fit
 }
 

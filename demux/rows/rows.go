@@ -29,6 +29,9 @@ type Options struct {
 	// the text does not say more. It is used by one Builder alone: NewTime makes
 	// one, and may be nil where no column is a Timestamp.
 	NewTime func() func(text []byte) (micros int64, exact, ok bool)
+	// Templates make the columns that are made of messages; those of the zero value
+	// make none.
+	Templates Templates
 	// Begun are columns that the table does not have, as wide as others have found
 	// that they must be. They may widen still.
 	Begun []schema.Column

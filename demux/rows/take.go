@@ -43,7 +43,7 @@ func (b *Builder) Take(p *Builder) {
 		case at == nil:
 			at = b.Column(c.name)
 		}
-		if at == nil || at.name != c.name && !c.fixed || at.fixed && at.typ != c.typ {
+		if at == nil || at.name != c.name && !c.fixed || at.fixed && at.typ != 0 && at.typ != c.typ {
 			homeless = append(homeless, c)
 			continue
 		}

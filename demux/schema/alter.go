@@ -97,6 +97,9 @@ func Alter(cols []Column, keys Keys, c Change) ([]Column, Keys, error) {
 		}
 		return nil, nil, &ChangeError{Missing: true, why: why}
 	}
+	if slices.ContainsFunc(OfMessages(), func(x Column) bool { return x.Name == c.Column && x.Doc == cols[at].Doc }) {
+		return nil, nil, Refuse("column %s is made of messages: it can't be changed", c.Column)
+	}
 	cols, keys = slices.Clone(cols), maps.Clone(keys)
 	if keys == nil {
 		keys = Keys{}
@@ -183,6 +186,12 @@ func (k Keys) Revive(old, cols []Column) Keys {
 // IsCommon reports whether every table has a column of that name, whatever its case.
 func IsCommon(name string) bool {
 	return slices.ContainsFunc(Common(), func(c Column) bool { return c.Name == Fold(name) })
+}
+
+// IsOfMessages reports whether a column that is made of messages has that name,
+// whatever its case.
+func IsOfMessages(name string) bool {
+	return slices.ContainsFunc(OfMessages(), func(c Column) bool { return c.Name == Fold(name) })
 }
 
 // CheckDoc says what is wrong with a doc, if anything is.

@@ -81,6 +81,39 @@ func Common() []Column {
 	}
 }
 
+// The columns that are made of messages, in tables whose records have some.
+const (
+	Template   = "template"
+	TemplateID = "template_id"
+)
+
+// OfMessages returns the columns that are made of messages, without ids. A column of
+// such a name that has another doc is a record's.
+func OfMessages() []Column {
+	return []Column{
+		{Name: Template, Type: String, Doc: "message with <*> in place of what varies"},
+		{Name: TemplateID, Type: String, Doc: "the first 16 hexadecimal digits of the template's SHA-256"},
+	}
+}
+
+// Recognize gives docs to columns that are made of messages, where nothing but data
+// files, which have none, tells of them.
+func Recognize(cols []Column) {
+	made := OfMessages()
+	var at []int
+	for _, d := range made {
+		if i := Find(cols, d.Name); i >= 0 && cols[i].Name == d.Name && cols[i].Type == d.Type && cols[i].Doc == "" {
+			at = append(at, i)
+		}
+	}
+	if len(at) < len(made) {
+		return
+	}
+	for i, d := range made {
+		cols[at[i]].Doc = d.Doc
+	}
+}
+
 // Find returns the index of the column of that name, whatever its case, or -1.
 func Find(cols []Column, name string) int {
 	for i := range cols {

@@ -71,6 +71,20 @@ func (t *Table) Bounds() [][]Bound {
 	return t.uses
 }
 
+// Also has the statement read a table whole, and columns of it, beside what it says
+// itself.
+func (st *Statement) Also(table string, columns ...string) {
+	t := st.Tables[table]
+	if t == nil {
+		t = &Table{}
+		st.Tables[table] = t
+	}
+	t.Local, t.unbounded, t.top, t.texts = false, true, nil, nil
+	for _, c := range columns {
+		st.Words[c] = true
+	}
+}
+
 // Bound is one comparison of ts with an expression that has no columns in it.
 type Bound struct {
 	Op    string // one of <, <=, >, >=, =
