@@ -36,6 +36,9 @@ func FuzzJSON(f *testing.F) {
 		`{"":{"":1},"ts":-9223372036854775808,"time":"1e3","a":0.1e-5,"A":true}`)
 }
 
+func FuzzPostgres(f *testing.F) {
+	fuzz(f, "postgres", "2024-05-01 10:00:00 UTC [1] LOG:  a\n2024-05-01 10:00:00 UTC [2] a@b DETAIL:  c\n\td\nHINT:  e\n", "2024-05-01 10:00:00,\"a\"\"\",b\n", `{"error_severity":"LOG","statement":1}`)
+}
 func FuzzGC(f *testing.F) {
 	fuzz(f, "gc", "[a][1][2s][x.y] GC(1) Pause (a (b)) 1K->2M(3G) 1ms", "1.5: [GC (x) [a: 1K->2K(3K)] 1K->2K(3K), 1 secs]")
 }

@@ -42,6 +42,7 @@ func definitions() []definition {
 		iisParser,
 		haproxyParser,
 		envoyParser,
+		postgresParser,
 		gcParser,
 		auditdParser,
 		hdfsAuditParser,
