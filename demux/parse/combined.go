@@ -21,7 +21,11 @@ type combinedFormat struct {
 	client, ident, user, method, path, protocol, referer *rows.Column
 	status, size, agent                                  *rows.Column
 	buf                                                  []byte
+	times                                                timeFormats
 }
+
+// timeFormats implements timed.
+func (f *combinedFormat) timeFormats(t timeFormats) { f.times = t }
 
 func (f *combinedFormat) begin(r *reader) {
 	if f.gen == r.b.Generation() {
@@ -53,7 +57,7 @@ func (f *combinedFormat) record(r *reader, rec []byte) {
 	a, why := splitAccess(rec)
 	t := instant{}
 	if why == "" {
-		if t = accessTime(a.time, &r.zone); !t.ok {
+		if t = f.time(a.time, &r.zone); !t.ok {
 			why = "what stands in [] is no time"
 		}
 	}
@@ -197,6 +201,14 @@ func quotedField(s []byte) (field, rest []byte, ok bool) {
 		}
 	}
 	return nil, s, false
+}
+
+// time reads what stands in [].
+func (f *combinedFormat) time(s []byte, z *zone) instant {
+	if f.times != nil {
+		return f.times.whole(s, z)
+	}
+	return accessTime(s, z)
 }
 
 // accessTime reads "10/Oct/2000:13:55:36 -0700".

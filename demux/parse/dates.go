@@ -119,12 +119,7 @@ func clockTime(s []byte, z *zone) (t instant, n int) {
 	if !ok {
 		return t, 0
 	}
-	y, m, day := z.read.In(z.loc).Date()
-	local, _ := seconds(y, int(m), day, 0, 0, 0)
-	utc := z.utc(local + clock)
-	if utc > z.read.Add(time.Hour).Unix() {
-		utc = z.utc(local + clock - 24*3600)
-	}
+	utc := z.utc(lastDay(z, clock) + clock)
 	return instant{micros: utc*1_000_000 + micros, finer: finer, ok: true}, d.i
 }
 

@@ -15,6 +15,7 @@ import (
 // between; what can't be one goes to attributes.
 type keyed struct {
 	typed []schema.Column // columns with given types, in a metrics table
+	times timeFormats     // of the times; empty: the usual ones
 
 	slots  map[string]uint8
 	root   *node
@@ -125,6 +126,9 @@ type field struct {
 	num  uint64
 }
 
+// timeFormats implements timed.
+func (k *keyed) timeFormats(t timeFormats) { k.times = t }
+
 // begin is called before a chunk's first record.
 func (k *keyed) begin(r *reader) {
 	if g := r.b.Generation(); g != k.gen {
@@ -185,7 +189,7 @@ func (k *keyed) fill(r *reader) (timed bool) {
 func (k *keyed) give(r *reader, role role, d *field) bool {
 	switch role {
 	case roleTime:
-		t := d.time(&r.zone)
+		t := k.time(d, &r.zone)
 		r.setTime(t, d.node.name, d.val)
 		return r.believes(t)
 	case roleLevel:
@@ -206,7 +210,7 @@ func (k *keyed) giveOthers(r *reader, given *[roleMessage + 1]bool) {
 		switch {
 		case !fits:
 		case role == roleTime:
-			fits = !r.frame.ok && r.believes(d.time(&r.zone))
+			fits = !r.frame.ok && r.believes(k.time(d, &r.zone))
 		case role == roleLevel:
 			fits = d.kind == kindString && levelOf(d.val) != rows.NoLevel
 		default:
@@ -221,7 +225,10 @@ func (k *keyed) giveOthers(r *reader, given *[roleMessage + 1]bool) {
 }
 
 // time reads a value as a time.
-func (d *field) time(z *zone) instant {
+func (k *keyed) time(d *field, z *zone) instant {
+	if len(k.times) > 0 {
+		return k.times.whole(d.val, z)
+	}
 	switch d.kind {
 	case kindLong:
 		return epochInt(int64(d.num))

@@ -37,7 +37,11 @@ type log4jFormat struct {
 	thread, logger *rows.Column
 	buf            []byte // of a message whose lines were indented
 	seen           zone   // for times of which it matters only that they are there
+	times          timeFormats
 }
+
+// timeFormats implements timed.
+func (f *log4jFormat) timeFormats(t timeFormats) { f.times = t }
 
 func newLog4j() *log4jFormat { return &log4jFormat{seen: anyZone()} }
 
@@ -53,26 +57,26 @@ func (f *log4jFormat) begin(r *reader) {
 // starts implements grouper: a record begins with its time, or with its level
 // and its time soon after.
 func (f *log4jFormat) starts(line []byte) bool {
-	if len(line) < 8 || line[0] != '[' && !letterOrDigit(line[0]) {
+	if f.times == nil && (len(line) < 8 || line[0] != '[' && !letterOrDigit(line[0])) {
 		return false
 	}
-	if _, n := logTime(line, &f.seen); n > 0 {
+	if _, n := f.time(line, &f.seen); n > 0 {
 		return true
 	}
-	return levelFirst(line, &f.seen).n > 0 || readOdd(line, &f.seen).n > 0
+	return f.levelFirst(line, &f.seen).n > 0 || f.times == nil && readOdd(line, &f.seen).n > 0
 }
 
 func (f *log4jFormat) record(r *reader, rec []byte) {
-	t, n := logTime(rec, &r.zone)
+	t, n := f.time(rec, &r.zone)
 	if n > 0 {
 		r.row()
 		r.setTime(t, "time", rec[:n])
 		f.head(r, rec[n:], logHead{bracket: rec[0] == '['})
 		return
 	}
-	l := levelFirst(rec, &r.zone)
+	l := f.levelFirst(rec, &r.zone)
 	if l.n == 0 {
-		if h := readOdd(rec, &r.zone); h.n > 0 {
+		if h := readOdd(rec, &r.zone); f.times == nil && h.n > 0 {
 			f.odd(r, rec, &h)
 			return
 		}
@@ -93,7 +97,7 @@ type leading struct {
 
 // levelFirst reads "INFO  [main] 2026-11-28 10:00:00,123" and
 // "[INFO] [2026-11-28 10:00:00,123]" at the start of s.
-func levelFirst(s []byte, z *zone) (l leading) {
+func (f *log4jFormat) levelFirst(s []byte, z *zone) (l leading) {
 	n := 0
 	if len(s) > 0 && s[0] == '[' {
 		if n = bytes.IndexByte(s[:min(len(s), 16)], ']') + 1; n == 0 {
@@ -116,7 +120,7 @@ func levelFirst(s []byte, z *zone) (l leading) {
 		if n == len(s) || s[n] != '[' && (s[n] < '0' || s[n] > '9') {
 			return leading{}
 		}
-		if t, k := logTime(s[n:], z); k > 0 {
+		if t, k := f.time(s[n:], z); k > 0 {
 			l.at, l.time, l.n = t, s[n:n+k], n+k
 			return l
 		}
@@ -130,7 +134,22 @@ func levelFirst(s []byte, z *zone) (l leading) {
 	return leading{}
 }
 
-// logTime reads the time at the start of a record, with its brackets.
+// time reads the time at the start of a record, with its brackets.
+func (f *log4jFormat) time(s []byte, z *zone) (instant, int) {
+	if f.times == nil {
+		return logTime(s, z)
+	}
+	t, n := f.times.read(s, z)
+	if n == 0 && len(s) > 1 && s[0] == '[' {
+		if t, n = f.times.read(s[1:], z); n > 0 && n+1 < len(s) && s[n+1] == ']' {
+			return t, n + 2
+		}
+		return instant{}, 0
+	}
+	return t, n
+}
+
+// logTime is time for the usual forms.
 func logTime(s []byte, z *zone) (instant, int) {
 	if len(s) > 1 && s[0] == '[' {
 		if t, n := plainLogTime(s[1:], z); n > 0 && n+1 < len(s) && s[n+1] == ']' {

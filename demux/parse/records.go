@@ -45,6 +45,13 @@ type framer interface {
 	frame(inner format)
 }
 
+// timed is a format whose times are in whatever form a config says.
+type timed interface {
+	// timeFormats gives the forms, at least one, in place of the usual ones. It is
+	// called once, before the first chunk.
+	timeFormats(timeFormats)
+}
+
 // emptier is a format whose empty records are rows, too.
 type emptier interface{ wantsEmpty() }
 
@@ -85,7 +92,8 @@ func (r *reader) Parse(ctx context.Context, c *chunk.Chunk, keep chunk.Ranges, b
 	if c.Kind != chunk.Data || c.Range().Empty() {
 		return nil
 	}
-	r.b, r.zone.read = b, c.Time
+	r.b = b
+	r.zone.readAt(c.Time)
 	r.bounds(c)
 	r.open(c)
 	r.multiline = c.Tags["multiline"] == "true"

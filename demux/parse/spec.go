@@ -13,6 +13,7 @@ type Spec struct {
 	def     definition
 	options any   // of def
 	message *Spec // of what its records frame; nil: the format's own choice
+	times   timeFormats
 }
 
 // Given reports whether it names a parser.
@@ -47,6 +48,8 @@ type common struct {
 	Parser config.Value[string] `config:"parser"`
 	// Message is the spec of what the records frame, or its parser's name alone.
 	Message config.Node `config:"message"`
+	// TimeFormat is how its times are written: a format, or several to try.
+	TimeFormat config.Node `config:"time_format"`
 }
 
 // ReadSpec reads the spec that stands in a section, as below demux.types: the
@@ -120,8 +123,17 @@ func readSpec(section config.Node, fallback string, depth int, others ...any) (S
 			return Spec{}, problems
 		}
 	}
-	if _, err := s.format(); err != nil {
+	if head.TimeFormat.Given() {
+		if s.times, problems = readTimeFormats(head.TimeFormat); len(problems) > 0 {
+			return Spec{}, problems
+		}
+	}
+	f, err := s.format()
+	if err != nil {
 		return Spec{}, config.Problems{section.Problemf("%v", err)}
+	}
+	if _, ok := f.(timed); !ok && head.TimeFormat.Given() {
+		return Spec{}, config.Problems{head.TimeFormat.Problemf("the parser %s reads times in one form alone", def.name)}
 	}
 	return s, nil
 }
@@ -162,6 +174,9 @@ func (s Spec) format() (format, error) {
 	f, err := def.make(s.options)
 	if err != nil {
 		return nil, err
+	}
+	if t, ok := f.(timed); ok && len(s.times) > 0 {
+		t.timeFormats(s.times)
 	}
 	if s.message == nil {
 		return f, nil

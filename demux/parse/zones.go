@@ -5,10 +5,11 @@ import "time"
 // zone finds the offset of local times, and remembers the last one.
 type zone struct {
 	loc    *time.Location
-	read   time.Time // when the chunk was read: what times without a year or a day go by
-	minute int64     // local minute since 1970; offset belongs to it
-	offset int64     // seconds east of UTC
-	name   string    // the abbreviation of the zone at that minute
+	read   time.Time        // when the chunk was read: what times without a year or a day go by
+	named  map[string]*zone // those that texts name, by their names; nil: there is none of that name
+	minute int64            // local minute since 1970; offset belongs to it
+	offset int64            // seconds east of UTC
+	name   string           // the abbreviation of the zone at that minute
 	known  bool
 }
 
@@ -21,12 +22,43 @@ func (z *zone) utc(local int64) int64 {
 		return local
 	}
 	if m := local / 60; !z.known || m != z.minute {
-		t := time.Unix(local, 0).UTC()
-		t = time.Date(t.Year(), t.Month(), t.Day(), t.Hour(), t.Minute(), 0, 0, z.loc)
-		name, off := t.Zone()
-		z.minute, z.offset, z.name, z.known = m, int64(off), name, true
+		z.minute, z.known = m, true
+		z.name, z.offset = z.at(local)
 	}
 	return local - z.offset
+}
+
+// readAt sets when the chunk was read.
+func (z *zone) readAt(t time.Time) {
+	z.read, z.known = t, false
+	for _, n := range z.named {
+		if n != nil {
+			n.readAt(t)
+		}
+	}
+}
+
+// at returns the zone's abbreviation and offset at a local time. One that comes
+// twice, as clocks are put back, is the later one, unless that is after the time
+// at which the chunk was read. One that clocks skip is taken as if they had not yet
+// been put forward.
+func (z *zone) at(local int64) (name string, offset int64) {
+	const day = 24 * 3600
+	read := func(unix int64) (string, int64) {
+		name, offset := time.Unix(unix, 0).In(z.loc).Zone()
+		return name, int64(offset)
+	}
+	name, before := read(local - day)
+	late, after := read(local + day)
+	if before == after {
+		return read(local - before) // it may be near the ends of two changes
+	}
+	_, a := read(local - before)
+	_, b := read(local - after)
+	if b == after && (a != before || local-after <= z.read.Unix()) {
+		return late, after
+	}
+	return name, before
 }
 
 // from turns local seconds into UTC's by the zone that s starts with, of n
@@ -44,16 +76,20 @@ func (z *zone) from(s []byte, local int64) (utc int64, n int, known bool) {
 	switch c := s[i]; {
 	case c == '+' || c == '-':
 		if off, k := numericZone(s[i:]); k > 0 {
-			return local - off, i + k, true
+			return local - off, i + k + bracketedName(s[i+k:]), true
 		}
 	case (c == 'Z' || c == 'z') && i == 0:
-		return local, 1, true
+		return local, 1 + bracketedName(s[1:]), true
 	case c >= 'A' && c <= 'Z':
 		k := abbreviation(s[i:])
 		if k == 0 {
 			break
 		}
 		name := string(s[i : i+k])
+		if name == "GMT" || name == "UTC" {
+			off, n := offsetBehind(s[i+k:])
+			return local - off, i + k + n, true
+		}
 		if hours, ok := zoneHours[name]; ok {
 			return local - int64(hours*3600), i + k, true
 		}
@@ -62,7 +98,85 @@ func (z *zone) from(s []byte, local int64) (utc int64, n int, known bool) {
 			return utc, i + k, z.name == name
 		}
 	}
+	if named, k := z.byName(s[i:]); k > 0 {
+		return named.utc(local), i + k, true
+	}
 	return z.utc(local), 0, true
+}
+
+// offsetBehind reads what may follow UTC or GMT: +2, +02:00 and so on.
+func offsetBehind(s []byte) (off int64, n int) {
+	if len(s) < 2 || s[0] != '+' && s[0] != '-' {
+		return 0, 0
+	}
+	if off, n = numericZone(s); n > 0 {
+		return off, n
+	}
+	if h := digits(s, 1, 1); h >= 0 && (len(s) == 2 || !letterOrDigit(s[2])) {
+		if off = int64(h * 3600); s[0] == '-' {
+			off = -off
+		}
+		return off, 2
+	}
+	return 0, 0
+}
+
+// bracketedName returns the length of a zone's name in brackets, which Java
+// writes behind the offset.
+func bracketedName(s []byte) int {
+	if len(s) < 5 || s[0] != '[' {
+		return 0
+	}
+	n := nameOfZone(s[1:])
+	if n == 0 || n+1 >= len(s) || s[n+1] != ']' {
+		return 0
+	}
+	return n + 2
+}
+
+// nameOfZone returns the length of a name such as Europe/Berlin at the start of s;
+// 0 if there is none.
+func nameOfZone(s []byte) int {
+	n, slashes := 0, 0
+	for n < len(s) && n < 40 && (letterOrDigit(s[n]) || s[n] == '/' || s[n] == '_' || s[n] == '-' || s[n] == '+') {
+		if s[n] == '/' {
+			slashes++
+		}
+		n++
+	}
+	if slashes == 0 || slashes > 2 || s[0] < 'A' || s[0] > 'Z' || s[n-1] == '/' {
+		return 0
+	}
+	return n
+}
+
+// maxZones bounds the names that are remembered; there are some 600 zones.
+const maxZones = 1000
+
+// byName returns the zone that s starts with the name of, and the name's length.
+func (z *zone) byName(s []byte) (*zone, int) {
+	n := nameOfZone(s)
+	if n == 0 {
+		return nil, 0
+	}
+	named, known := z.named[string(s[:n])]
+	if !known {
+		if len(z.named) >= maxZones {
+			return nil, 0
+		}
+		name := string(s[:n])
+		if loc, err := time.LoadLocation(name); err == nil {
+			named = &zone{loc: loc, read: z.read}
+		}
+		if z.named == nil {
+			z.named = map[string]*zone{}
+		}
+		z.named[name] = named
+	}
+	if named == nil {
+		return nil, 0
+	}
+	return named, n
 }
 
 // numericZone reads ±hh:mm, ±hhmm or ±hh at the start of s: seconds east of UTC.
