@@ -18,6 +18,10 @@ func FuzzLog4j(f *testing.F) {
 	fuzz(f, "log4j", "[a\n081109 203615\n17/06/09 20:10:40 [", "2024-05-01 10:00:01 [a@1] [b]")
 }
 func FuzzCombined(f *testing.F) { fuzz(f, "combined", `a b c d [x] "" 1`, `- - - [] "\`) }
+func FuzzLog4jPattern(f *testing.F) {
+	fuzz(f, `{parser: log4j, pattern: ["%d{ISO8601} %-5p [%t] %X %c{1} - %m%n", "%p %d{epoch} %m [%x]%n%ex"]}`,
+		"2025-10-10 13:55:36,123 INFO [a] {b=c, d} e - f\ng\n\tat x", "INFO 1e9 INFO 17 a [b]\njava.lang.Error: x\n\tat y")
+}
 func FuzzLogfmt(f *testing.F) {
 	fuzz(f, "logfmt", `a=1 b="x\"\u00e9\ud800" c`, "=\n\"\na=\"", "ts=1e9 level= msg")
 }

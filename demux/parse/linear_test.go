@@ -193,3 +193,16 @@ func TestJSONTakesNumbersThatAreNone(t *testing.T) {
 		t.Errorf("got %v", r)
 	}
 }
+
+// What a pattern matches costs as little, whatever it is.
+func TestCostOfPatternsIsLinear(t *testing.T) {
+	for _, spec := range []string{
+		`{parser: log4j, pattern: "%d{ISO8601} %-5p [%t] %X %c - %m%n"}`,
+		`{parser: log4j, pattern: "%t %c %x %m [%t] (%F)%n"}`,
+	} {
+		p := mustNew(t, spec, Options{})
+		for _, kind := range []string{"words", "brackets", "digits", "quotes", "log4j", "access", "cut lines"} {
+			checkLinear(t, spec+", "+kind, p, rows.NewBuilder(rows.Options{}), 16<<10, odd()[kind])
+		}
+	}
+}

@@ -7,8 +7,8 @@ import (
 	"github.com/akupara/akupara/demux/schema"
 )
 
-var log4jParser = simple("log4j", "the usual layouts of log4j, logback, Spring Boot, JBoss, Quarkus, Tomcat, Jetty, Flink, Kafka, Cassandra, Solr, Trino, zap, Python, Ruby, Rust, .NET, PHP, nginx and Apache's error log; stack traces stay whole",
-	func() format { return newLog4j() }).
+var log4jParser = define("log4j", "the usual layouts of log4j, logback, Spring Boot, JBoss, Quarkus, Tomcat, Jetty, Flink, Kafka, Cassandra, Solr, Trino, zap, Python, Ruby, Rust, .NET, PHP, nginx and Apache's error log, or those that `pattern` gives as their configs have them; stack traces stay whole",
+	func() log4jOptions { return log4jOptions{} }, newLog4jBy).
 	guessed(clue{kin: kinMany, sure: sureLog4j.Match, start: log4jStart, names: []string{"*error.log", "error_log"}}) // of Apache, nginx and their like
 
 // log4jFormat parses what logging frameworks write by default, and Apache's
@@ -38,6 +38,7 @@ type log4jFormat struct {
 	buf            []byte // of a message whose lines were indented
 	seen           zone   // for times of which it matters only that they are there
 	times          timeFormats
+	exceptions     exceptions
 }
 
 // timeFormats implements timed.
@@ -52,6 +53,7 @@ func (f *log4jFormat) begin(r *reader) {
 	f.gen = r.b.Generation()
 	f.thread = r.b.Typed("thread", schema.String)
 	f.logger = r.b.Typed("logger", schema.String)
+	f.exceptions.begin(r)
 }
 
 // starts implements grouper: a record begins with its time, or with its level

@@ -44,6 +44,7 @@ func (f *log4jFormat) head(r *reader, s []byte, h logHead) {
 	put(f.thread, h.thread)
 	put(f.logger, h.logger)
 	r.b.Message(message)
+	f.exceptions.put(message)
 }
 
 // names reads the logger behind level and thread, and what stands before the

@@ -96,7 +96,8 @@ func parsed(t testing.TB, name string, o Options, c *chunk.Chunk, keep chunk.Ran
 }
 
 // TestGolden parses testdata/PARSER.NAME.in as one chunk and compares the rows
-// with testdata/PARSER.NAME.golden: the columns of each row that are not null.
+// with testdata/PARSER.NAME.golden: the columns of each row that are not null. Where
+// there is a testdata/PARSER.NAME.spec, that is the parser's spec.
 func TestGolden(t *testing.T) {
 	files, _ := filepath.Glob("testdata/*.in")
 	if len(files) < 5 {
@@ -109,6 +110,9 @@ func TestGolden(t *testing.T) {
 				t.Fatal(err)
 			}
 			name, _, _ := strings.Cut(filepath.Base(in), ".")
+			if spec, err := os.ReadFile(strings.TrimSuffix(in, ".in") + ".spec"); err == nil {
+				name = string(spec)
+			}
 			c := body(string(raw))
 			switch name {
 			case "df", "columns", "top", "ps", "iostat", "vmstat", "netstat", "ss", "lsof": // the output of a run
