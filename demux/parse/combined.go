@@ -8,7 +8,8 @@ import (
 	"github.com/akupara/akupara/demux/schema"
 )
 
-var combinedParser = simple("combined", "access logs of Apache and nginx, the common and the combined format", func() format { return &combinedFormat{} }).
+var combinedParser = define("combined", "access logs of Apache and nginx: the common and the combined format, or any that `pattern` gives as `LogFormat` or `log_format` has it",
+	func() combinedOptions { return combinedOptions{} }, newCombined).
 	guessed(clue{sure: sureCombined.Match, names: []string{"*access.log", "access_log"}})
 
 // combinedFormat parses the access logs of Apache and nginx: the common and

@@ -22,6 +22,10 @@ func FuzzLog4jPattern(f *testing.F) {
 	fuzz(f, `{parser: log4j, pattern: ["%d{ISO8601} %-5p [%t] %X %c{1} - %m%n", "%p %d{epoch} %m [%x]%n%ex"]}`,
 		"2025-10-10 13:55:36,123 INFO [a] {b=c, d} e - f\ng\n\tat x", "INFO 1e9 INFO 17 a [b]\njava.lang.Error: x\n\tat y")
 }
+func FuzzAccessPattern(f *testing.F) {
+	fuzz(f, `{parser: combined, pattern: ['%h %l %u %t \"%r\" %>s %b \"%{Referer}i\" %{ms}T', '{"t":"$msec","r":"$request","u":"$upstream_response_time"}']}`,
+		`a, b - c d [01/Mar/2026:10:00:00 +0000] "GET \" /" 200 - "\x" 1`, `{"t":"1.5","r":"\u0041 b","u":"1, 2 : 0.1"}`)
+}
 func FuzzLogfmt(f *testing.F) {
 	fuzz(f, "logfmt", `a=1 b="x\"\u00e9\ud800" c`, "=\n\"\na=\"", "ts=1e9 level= msg")
 }

@@ -198,10 +198,12 @@ func TestJSONTakesNumbersThatAreNone(t *testing.T) {
 func TestCostOfPatternsIsLinear(t *testing.T) {
 	for _, spec := range []string{
 		`{parser: log4j, pattern: "%d{ISO8601} %-5p [%t] %X %c - %m%n"}`,
+		`{parser: combined, pattern: '%h %l %u %t \"%r\" %>s %b \"%{Referer}i\" \"%{User-Agent}i\"'}`,
+		`{parser: combined, pattern: '%{X-Forwarded-For}i %u %q %f %U'}`,
 		`{parser: log4j, pattern: "%t %c %x %m [%t] (%F)%n"}`,
 	} {
 		p := mustNew(t, spec, Options{})
-		for _, kind := range []string{"words", "brackets", "digits", "quotes", "log4j", "access", "cut lines"} {
+		for _, kind := range []string{"words", "brackets", "digits", "quotes", "log4j", "access", "forwarded", "cut lines"} {
 			checkLinear(t, spec+", "+kind, p, rows.NewBuilder(rows.Options{}), 16<<10, odd()[kind])
 		}
 	}

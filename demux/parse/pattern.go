@@ -19,6 +19,7 @@ type pattern struct {
 	auto  *automaton.Automaton
 	parts []part // of the groups, in their order
 	gen   *rows.Generation
+	json  bool // its texts have the escapes of JSON
 }
 
 // part is what a group of a pattern is.
