@@ -19,6 +19,11 @@ func CompileRegexp(text string) (*regexp.Regexp, error) {
 	if len(text) > maxPattern {
 		return nil, fmt.Errorf("it has %d bytes; at most %d are allowed", len(text), maxPattern)
 	}
+	return CompileExpanded(text)
+}
+
+// CompileExpanded is CompileRegexp for an expression of any length, made of others.
+func CompileExpanded(text string) (*regexp.Regexp, error) {
 	parsed, err := syntax.Parse(text, syntax.Perl)
 	if err != nil {
 		return nil, errors.New(strings.TrimPrefix(err.Error(), "error parsing regexp: "))

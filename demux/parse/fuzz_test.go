@@ -26,6 +26,18 @@ func FuzzAccessPattern(f *testing.F) {
 	fuzz(f, `{parser: combined, pattern: ['%h %l %u %t \"%r\" %>s %b \"%{Referer}i\" %{ms}T', '{"t":"$msec","r":"$request","u":"$upstream_response_time"}']}`,
 		`a, b - c d [01/Mar/2026:10:00:00 +0000] "GET \" /" 200 - "\x" 1`, `{"t":"1.5","r":"\u0041 b","u":"1, 2 : 0.1"}`)
 }
+func FuzzDissect(f *testing.F) {
+	fuzz(f, `{parser: dissect, pattern: ['%{ts} [%{a->}] %{+b/2} %{+b/1} %{?k}=%{&k}; %{n:int} %{message}', '%{a}: %{b}']}`,
+		"2026-03-01T10:00:00Z [x]] y z k=v; 1 m\nn", "a: b")
+}
+func FuzzRegex(f *testing.F) {
+	fuzz(f, `{parser: regex, pattern: ['(?P<ts>\S+) (?P<level>[A-Z]+) \[(?P<a>[^\]]+)\] (?P<message>.*)', '(?P<n>\d+)(?P<x>é?)']}`,
+		"2026-03-01T10:00:00Z INFO [x] y\nz", "x 17 y")
+}
+func FuzzGrok(f *testing.F) {
+	fuzz(f, `{parser: grok, pattern: ['%{COMBINEDAPACHELOG}', '%{SYSLOGLINE}', '%{IP:[client][ip]} %{NUMBER:took:double}']}`,
+		`1.1.1.1 - - [01/Mar/2026:10:00:00 +0000] "GET / HTTP/1.1" 200 1 "-" "\"x"`, "Mar  1 10:00:00 h a[7]: x", "::1 .5")
+}
 func FuzzLogfmt(f *testing.F) {
 	fuzz(f, "logfmt", `a=1 b="x\"\u00e9\ud800" c`, "=\n\"\na=\"", "ts=1e9 level= msg")
 }

@@ -12,6 +12,9 @@ func definitions() []definition {
 		rawParser,
 		jsonParser,
 		logfmtParser,
+		dissectParser,
+		regexParser,
+		grokParser,
 		csvParser,
 		tsvParser,
 		kvParser,
@@ -68,6 +71,8 @@ type definition struct {
 	// frames is set for parsers whose records have messages for another one:
 	// their formats are framers.
 	frames bool
+	// example is a spec with the options that must be given; empty where none must.
+	example string
 	// outermost is set for parsers that read whole records alone, and inner for
 	// those that read messages alone.
 	outermost, inner bool
@@ -87,6 +92,12 @@ func define[O any](name, doc string, defaults func() O, build func(*O) (format, 
 		options: func() any { o := defaults(); return &o },
 		make:    func(options any) (format, error) { return build(options.(*O)) },
 	}
+}
+
+// example marks a parser with options that must be given.
+func example(d definition, spec string) definition {
+	d.example = spec
+	return d
 }
 
 // outermost marks a parser that reads whole records alone.
@@ -139,6 +150,8 @@ type Doc struct {
 	Options any
 	// Frames says that it takes message.
 	Frames bool
+	// Example is a spec with the options that must be given; empty where none must.
+	Example string
 }
 
 // Docs returns what people are told of each parser of records, in the order in
@@ -149,7 +162,7 @@ func Docs() []Doc {
 		if d.inner {
 			continue
 		}
-		doc := Doc{Name: d.name, Doc: d.doc, Frames: d.frames}
+		doc := Doc{Name: d.name, Doc: d.doc, Frames: d.frames, Example: d.example}
 		if d.options != nil {
 			doc.Options = d.options()
 		}

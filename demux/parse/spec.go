@@ -2,7 +2,6 @@ package parse
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/akupara/akupara/config"
@@ -204,7 +203,7 @@ func DefaultFor(dataType string) string {
 	if dataType == "pods" {
 		return "cri"
 	}
-	if slices.Contains(Names(), dataType) {
+	if d, ok := lookup(dataType); ok && !d.inner && d.example == "" {
 		return dataType
 	}
 	return "raw"
