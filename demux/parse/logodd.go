@@ -225,6 +225,7 @@ func (f *log4jFormat) oddHead(r *reader, message []byte, h *oddHead) {
 		message = f.dedent(message)
 	}
 	r.b.Message(message)
+	f.exceptions.put(message)
 }
 
 func attr(r *reader, key string, v []byte) {
