@@ -83,7 +83,6 @@ type expressionFormat struct {
 	*keyed
 	name  string
 	exprs []expression
-	buf   []byte
 }
 
 func (f *expressionFormat) record(r *reader, rec []byte) {

@@ -1,8 +1,15 @@
 package parse
 
 import (
+	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/akupara/akupara/config"
+	"github.com/akupara/akupara/demux/parse/internal/automaton"
+	"github.com/akupara/akupara/demux/rows"
 )
 
 func TestPatternsCaptureColumns(t *testing.T) {
@@ -107,5 +114,100 @@ func TestAllGrokPatternsAreExpressions(t *testing.T) {
 		if got := parsed(t, `{parser: grok, pattern: '^%{`+name+`:x:string}$'}`, Options{}, body(text), nil)[0]; got["parse_error"] == "" {
 			t.Errorf("%s of %q: got %v, want no match", name, text, got)
 		}
+	}
+}
+
+// usualPatterns are what people write, each with a record of its kind.
+var usualPatterns = []struct{ name, parser, pattern, record string }{
+	{"COMBINEDAPACHELOG", "grok", `%{COMBINEDAPACHELOG}`, `83.149.9.216 - - [17/May/2015:10:05:03 +0000] "GET /presentations/logstash-monitorama-2013/images/kibana-search.png HTTP/1.1" 200 203023 "http://semicomplete.com/presentations/logstash-monitorama-2013/" "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_9_1) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/32.0.1700.77 Safari/537.36"`},
+	{"SYSLOGLINE", "grok", `%{SYSLOGLINE}`, `Jun 14 15:16:01 combo sshd[19939]: pam_unix(sshd:auth): authentication failure; logname= uid=0 euid=0 tty=NODEVssh ruser= rhost=218.188.2.4`},
+	{"application", "regex", `(?P<ts>\S+) (?P<level>[A-Z]+) \[(?P<thread>[^\]]+)\] (?P<logger>\S+) - (?P<message>.*)`, `2025-10-10T13:55:36.123Z INFO [main-thread-7] org.apache.hadoop.hdfs.DataNode - Receiving block blk_123 src: /10.0.0.1:5010 dest: /10.0.0.2:50010`},
+	{"fields", "grok", `%{TIMESTAMP_ISO8601:ts} %{LOGLEVEL:level} %{IP:client} %{WORD:verb} %{URIPATHPARAM:path} %{NUMBER:took:double} %{GREEDYDATA:message}`, `2025-10-10T13:55:36.123Z INFO 10.0.0.1 GET /a/b/c?d=e 12.5 it took its time`},
+}
+
+// BenchmarkPatterns holds usual patterns against package regexp alone, in turns.
+func BenchmarkPatterns(b *testing.B) {
+	for _, p := range usualPatterns {
+		g := grok{}
+		expr, err := g.expand(p.pattern, 0)
+		if err != nil {
+			b.Fatal(err)
+		}
+		re, err := config.CompileExpanded(expr)
+		if err != nil {
+			b.Fatal(err)
+		}
+		a, rec := automaton.New(re), []byte(p.record)
+		b.Run(p.name, func(b *testing.B) {
+			ours, theirs := time.Duration(1<<62), time.Duration(1<<62)
+			b.SetBytes(int64(len(rec)))
+			n := 0
+			for b.Loop() {
+				if n++; n%500 != 0 {
+					a.Find(rec)
+					continue
+				}
+				start := time.Now()
+				for range 200 {
+					a.Find(rec)
+				}
+				ours = min(ours, time.Since(start))
+				start = time.Now()
+				for range 200 {
+					re.FindSubmatchIndex(rec)
+				}
+				theirs = min(theirs, time.Since(start))
+			}
+			b.ReportMetric(float64(ours.Nanoseconds())/200, "ns/record")
+			b.ReportMetric(float64(theirs)/float64(ours), "x-regexp")
+		})
+	}
+}
+
+// The automaton finds in records of usual kinds what regexp finds.
+func TestUsualPatternsMatchAsRegexpDoes(t *testing.T) {
+	rnd := rand.New(rand.NewPCG(1, 2))
+	for _, p := range usualPatterns {
+		g := grok{}
+		expr, err := g.expand(p.pattern, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		re, err := config.CompileExpanded(expr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		a := automaton.New(re)
+		for range 300 {
+			rec := []byte(p.record)
+			for range rnd.IntN(4) {
+				rec[rnd.IntN(len(rec))] = ` -"[]:.19az`[rnd.IntN(11)]
+			}
+			if got, want := a.Find(rec), re.FindSubmatchIndex(rec); !slices.Equal(got, want) {
+				t.Fatalf("%s of %q: got %v, want %v", p.name, rec, got, want)
+			}
+		}
+	}
+}
+
+// BenchmarkPatternRows is BenchmarkPatterns with the rows that the parsers make.
+func BenchmarkPatternRows(b *testing.B) {
+	for _, p := range usualPatterns {
+		b.Run(p.name, func(b *testing.B) {
+			parser := mustNew(b, "{parser: "+p.parser+", pattern: '"+p.pattern+"'}", Options{})
+			c := body(strings.Repeat(p.record+"\n", 1000))
+			builder := rows.NewBuilder(rows.Options{})
+			b.SetBytes(int64(len(c.Body)))
+			best := time.Duration(1 << 62)
+			for b.Loop() {
+				builder.Reset()
+				start := time.Now()
+				if err := parser.Parse(b.Context(), c, nil, builder); err != nil || builder.Failed() > 0 {
+					b.Fatal(err, builder.Failed())
+				}
+				best = min(best, time.Since(start))
+			}
+			b.ReportMetric(float64(best.Nanoseconds())/1000, "ns/record")
+		})
 	}
 }

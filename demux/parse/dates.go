@@ -1,6 +1,9 @@
 package parse
 
-import "time"
+import (
+	"bytes"
+	"time"
+)
 
 // dateTime reads a time whose month is a word at the start of s, and gives how
 // many bytes it has; 0 if there is none:
@@ -205,14 +208,29 @@ func (d *words) clock() (secs, micros int64, finer, ok bool) {
 	d.i += 6
 	micros, finer, k := fraction(d.s[d.i:])
 	d.i += k
-	if c := d.at(1); d.at(0) == ' ' && (c == 'A' || c == 'P') && d.at(2) == 'M' && !letterOrDigit(d.at(3)) && h >= 1 && h <= 12 {
-		h %= 12
-		if c == 'P' {
-			h += 12
-		}
-		d.i += 3
+	if half, k := d.halfDay(); half > 0 && h >= 1 && h <= 12 {
+		h = h%12 + 12*(half-1)
+		d.i += k
 	}
 	return int64(h*3600 + m*60 + sec), micros, finer, true
+}
+
+// halfDay reads AM or PM with the space before it, which Java writes as a narrow one.
+func (d *words) halfDay() (half, n int) {
+	s := d.s[d.i:]
+	switch {
+	case bytes.HasPrefix(s, []byte(" ")):
+		n = 1
+	case bytes.HasPrefix(s, []byte("\u202f")):
+		n = len("\u202f")
+	default:
+		return 0, 0
+	}
+	half, k := halfDay(s[n:])
+	if n += k; half == 0 || n < len(s) && letterOrDigit(s[n]) {
+		return 0, 0
+	}
+	return half, n
 }
 
 func letterOrDigit(c byte) bool {

@@ -159,6 +159,37 @@ func TestLocalHoursAtChangesOfClocks(t *testing.T) {
 	}
 }
 
+func TestUsualTimesAreRead(t *testing.T) {
+	for text, want := range map[string]string{
+		"Nov 28, 2025 10:00:00 PM":                "2025-11-28T22:00:00Z",
+		"Nov 28, 2025, 12:00:00\u202fAM":          "2025-11-28T00:00:00Z",
+		"28-Nov-25 10:00:00 pm":                   "2025-11-28T22:00:00Z",
+		"Saturday, 28-Nov-98 10:00:00 GMT":        "1998-11-28T10:00:00Z",
+		"2025-06-30T23:59:60Z":                    "2025-07-01T00:00:00Z",
+		"2025-06-30 23:59:59,5 Europe/Berlin":     "2025-06-30T21:59:59.5Z",
+		"2025-06-30T23:59:59+02:00[Europe/Paris]": "2025-06-30T21:59:59Z",
+		"2025-06-30T23:59:59Z[UTC]":               "2025-06-30T23:59:59Z",
+		"2025-06-30 23:59:59 GMT+2":               "2025-06-30T21:59:59Z",
+		"2025-06-30 23:59:59 UTC-03:30":           "2025-07-01T03:29:59Z",
+		"2025-06-30 23:59:59 NZST":                "2025-06-30T11:59:59Z",
+		"Dec 31 23:59:59":                         "2025-12-31T23:59:59Z",
+		"Mar  2 11:00:00":                         "2026-03-02T11:00:00Z",
+		"Mar  3 11:00:00":                         "2025-03-03T11:00:00Z",
+		"Sat Nov 29 10:00:00 EST 2025":            "2025-11-29T15:00:00Z",
+		"1764410400":                              "2025-11-29T10:00:00Z",
+		"1764410400.5":                            "2025-11-29T10:00:00.5Z",
+	} {
+		z := zone{loc: time.UTC, read: readTime}
+		got := ""
+		if at := textTime([]byte(text), &z); at.ok {
+			got = time.UnixMicro(at.micros).UTC().Format("2006-01-02T15:04:05.999999Z")
+		}
+		if got != want {
+			t.Errorf("%q: got %q, want %q", text, got, want)
+		}
+	}
+}
+
 // FuzzTimeFormat holds formats to what regular expressions are made of them:
 // whatever a format reads, its expression matches.
 func FuzzTimeFormat(f *testing.F) {

@@ -1,6 +1,9 @@
 package parse
 
-import "time"
+import (
+	"bytes"
+	"time"
+)
 
 // zone finds the offset of local times, and remembers the last one.
 type zone struct {
@@ -81,6 +84,11 @@ func (z *zone) from(s []byte, local int64) (utc int64, n int, known bool) {
 	case (c == 'Z' || c == 'z') && i == 0:
 		return local, 1 + bracketedName(s[1:]), true
 	case c >= 'A' && c <= 'Z':
+		if bytes.HasPrefix(s[i:], []byte("UTC-")) || bytes.HasPrefix(s[i:], []byte("GMT-")) {
+			if off, k := offsetBehind(s[i+3:]); k > 0 {
+				return local - off, i + 3 + k, true
+			}
+		}
 		k := abbreviation(s[i:])
 		if k == 0 {
 			break
@@ -128,6 +136,9 @@ func bracketedName(s []byte) int {
 		return 0
 	}
 	n := nameOfZone(s[1:])
+	if n == 0 && (bytes.HasPrefix(s[1:], []byte("UTC")) || bytes.HasPrefix(s[1:], []byte("GMT"))) {
+		n = 3
+	}
 	if n == 0 || n+1 >= len(s) || s[n+1] != ']' {
 		return 0
 	}
