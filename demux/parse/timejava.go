@@ -93,13 +93,13 @@ func javaSteps(text string) (steps []timeStep, err error) {
 
 // javaLetter returns the step of a letter that stands n times.
 func javaLetter(c byte, n int) (step timeStep, ok bool) {
-	two := func(part timePart) (timeStep, bool) { return number(part, min(n, 2), 2), n <= 2 }
+	two := func(part timePart) (timeStep, bool) { return digitStep(part, min(n, 2), 2), n <= 2 }
 	switch c {
 	case 'y', 'u', 'Y':
 		if n == 2 {
-			return number(partYear, 2, 2), true
+			return digitStep(partYear, 2, 2), true
 		}
-		return number(partYear, 4, 4), n <= 4
+		return digitStep(partYear, 4, 4), n <= 4
 	case 'M', 'L':
 		if n >= 3 {
 			return timeStep{part: partMonthName}, n <= 4
@@ -108,10 +108,10 @@ func javaLetter(c byte, n int) (step timeStep, ok bool) {
 	case 'd':
 		return two(partDay)
 	case 'D':
-		return number(partYearDay, n, 3), n <= 3
+		return digitStep(partYearDay, n, 3), n <= 3
 	case 'E', 'e', 'c':
 		if c != 'E' && n <= 2 {
-			return number(partWeekdayNumber, 1, 1), true
+			return digitStep(partWeekdayNumber, 1, 1), true
 		}
 		return timeStep{part: partWeekday}, true
 	case 'H', 'k':
@@ -123,7 +123,7 @@ func javaLetter(c byte, n int) (step timeStep, ok bool) {
 	case 's':
 		return two(partSecond)
 	case 'S', 'n':
-		return number(partFraction, n, n), n <= 9
+		return digitStep(partFraction, n, n), n <= 9
 	case 'a':
 		return timeStep{part: partHalf}, true
 	case 'G':

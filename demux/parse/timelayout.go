@@ -54,13 +54,13 @@ var strptimeLong = map[byte]string{
 }
 
 var strptimeParts = map[byte]timeStep{
-	'Y': number(partYear, 4, 4), 'y': number(partYear, 2, 2), 'G': number(partYear, 4, 4),
-	'm': number(partMonth, 1, 2), 'b': {part: partMonthName}, 'B': {part: partMonthName}, 'h': {part: partMonthName},
-	'd': number(partDay, 1, 2), 'e': number(partDay, 1, 2), 'j': number(partYearDay, 1, 3),
-	'a': {part: partWeekday}, 'A': {part: partWeekday}, 'u': number(partWeekdayNumber, 1, 1), 'w': number(partWeekdayNumber, 1, 1),
-	'H': number(partHour, 1, 2), 'k': number(partHour, 1, 2), 'I': number(partHour12, 1, 2), 'l': number(partHour12, 1, 2),
-	'M': number(partMinute, 1, 2), 'S': number(partSecond, 1, 2),
-	'f': number(partFraction, 1, 9), 'N': number(partFraction, 1, 9), 'L': number(partFraction, 3, 3),
+	'Y': digitStep(partYear, 4, 4), 'y': digitStep(partYear, 2, 2), 'G': digitStep(partYear, 4, 4),
+	'm': digitStep(partMonth, 1, 2), 'b': {part: partMonthName}, 'B': {part: partMonthName}, 'h': {part: partMonthName},
+	'd': digitStep(partDay, 1, 2), 'e': digitStep(partDay, 1, 2), 'j': digitStep(partYearDay, 1, 3),
+	'a': {part: partWeekday}, 'A': {part: partWeekday}, 'u': digitStep(partWeekdayNumber, 1, 1), 'w': digitStep(partWeekdayNumber, 1, 1),
+	'H': digitStep(partHour, 1, 2), 'k': digitStep(partHour, 1, 2), 'I': digitStep(partHour12, 1, 2), 'l': digitStep(partHour12, 1, 2),
+	'M': digitStep(partMinute, 1, 2), 'S': digitStep(partSecond, 1, 2),
+	'f': digitStep(partFraction, 1, 9), 'N': digitStep(partFraction, 1, 9), 'L': digitStep(partFraction, 3, 3),
 	'p': {part: partHalf}, 'P': {part: partHalf}, 'z': {part: partZone}, 'Z': {part: partZone},
 	's': {part: partEpoch}, 'Q': {part: partEpoch, min: 3},
 	'%': {part: partLiteral, text: "%"}, 'n': {part: partSpace}, 't': {part: partSpace},
@@ -75,12 +75,12 @@ var goParts = []struct {
 	{"January", timeStep{part: partMonthName}}, {"Jan", timeStep{part: partMonthName}},
 	{"Monday", timeStep{part: partWeekday}}, {"Mon", timeStep{part: partWeekday}},
 	{"MST", timeStep{part: partZone}},
-	{"2006", number(partYear, 4, 4)}, {"002", number(partYearDay, 3, 3)}, {"06", number(partYear, 2, 2)},
-	{"01", number(partMonth, 2, 2)}, {"02", number(partDay, 2, 2)}, {"03", number(partHour12, 2, 2)},
-	{"04", number(partMinute, 2, 2)}, {"05", number(partSecond, 2, 2)},
-	{"15", number(partHour, 2, 2)}, {"__2", number(partYearDay, 1, 3)}, {"_2", number(partDay, 1, 2)},
-	{"1", number(partMonth, 1, 2)}, {"2", number(partDay, 1, 2)}, {"3", number(partHour12, 1, 2)},
-	{"4", number(partMinute, 1, 2)}, {"5", number(partSecond, 1, 2)},
+	{"2006", digitStep(partYear, 4, 4)}, {"002", digitStep(partYearDay, 3, 3)}, {"06", digitStep(partYear, 2, 2)},
+	{"01", digitStep(partMonth, 2, 2)}, {"02", digitStep(partDay, 2, 2)}, {"03", digitStep(partHour12, 2, 2)},
+	{"04", digitStep(partMinute, 2, 2)}, {"05", digitStep(partSecond, 2, 2)},
+	{"15", digitStep(partHour, 2, 2)}, {"__2", digitStep(partYearDay, 1, 3)}, {"_2", digitStep(partDay, 1, 2)},
+	{"1", digitStep(partMonth, 1, 2)}, {"2", digitStep(partDay, 1, 2)}, {"3", digitStep(partHour12, 1, 2)},
+	{"4", digitStep(partMinute, 1, 2)}, {"5", digitStep(partSecond, 1, 2)},
 	{"PM", timeStep{part: partHalf}}, {"pm", timeStep{part: partHalf}},
 	{"-07:00:00", timeStep{part: partZone}}, {"-070000", timeStep{part: partZone}}, {"-07:00", timeStep{part: partZone}},
 	{"-0700", timeStep{part: partZone}}, {"-07", timeStep{part: partZone}},
@@ -100,7 +100,7 @@ next:
 			step := timeStep{part: partLoose}
 			if text[i+1] == '0' {
 				steps = append(steps, timeStep{part: partPoint})
-				step = number(partFraction, n-1, n-1)
+				step = digitStep(partFraction, n-1, n-1)
 			}
 			steps = append(steps, step)
 			i += n

@@ -173,7 +173,7 @@ func literal(steps []timeStep, text string) []timeStep {
 	return append(steps, timeStep{part: partLiteral, text: text})
 }
 
-// number makes a step of digits: one at least where least is 1.
-func number(part timePart, least, most int) timeStep {
+// digitStep makes a step of digits: one at least where least is 1.
+func digitStep(part timePart, least, most int) timeStep {
 	return timeStep{part: part, min: least, max: most}
 }
