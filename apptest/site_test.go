@@ -28,6 +28,7 @@ type site struct {
 	sealAge  string // default 1s
 	schedule string // default @every 1s
 	types    string // of the demux, as a flow mapping's content
+	demuxKey string // further keys of the demux's section, a line each
 }
 
 func (s *site) configure(t *testing.T) {
@@ -73,13 +74,14 @@ collector:
 demux:
   schedule: "%s"
   listen: %s
+%s
   types: {%s}
 web:
   listen: %s
   demux: %s
   agents: [{host: here, url: "http://%s"}]
 `, s.storeURI, filepath.Join(s.dir, "data"), s.collectorAddr, s.agentAddr, s.agentKey, adaptors, s.collectorAddr, s.sealAge,
-		s.schedule, s.demuxAddr, s.types, s.webAddr, s.demuxAddr, s.agentAddr))
+		s.schedule, s.demuxAddr, s.demuxKey, s.types, s.webAddr, s.demuxAddr, s.agentAddr))
 }
 
 func (s *site) startAll(t *testing.T) {

@@ -77,14 +77,29 @@ func (a *API) start(c *gin.Context) {
 			return
 		}
 	}
-	if c.Query("wait") != "true" {
-		// The outcome is in the history; errors are logged there, too.
-		go func() { _ = a.scheduler.demux.RunOnce(a.life, req.Type, 0, func(Report) {}) }()
+	wait := c.Query("wait") == "true"
+	ctx, cancel := context.WithCancel(a.life)
+	if wait {
+		context.AfterFunc(c.Request.Context(), cancel)
+	}
+	reports := []Report{}
+	var err error
+	done := make(chan struct{})
+	// What is not waited for is in the history; errors are logged, too.
+	if !a.scheduler.aside(func() {
+		defer close(done)
+		defer cancel()
+		err = a.scheduler.demux.RunOnce(ctx, req.Type, 0, func(r Report) { reports = append(reports, r) })
+	}) {
+		cancel()
+		rest.Refuse(c, http.StatusServiceUnavailable, "no runs are begun any more: the demux is about to end")
+		return
+	}
+	if !wait {
 		c.JSON(http.StatusAccepted, gin.H{"started": true, "type": req.Type})
 		return
 	}
-	reports := []Report{}
-	err := a.scheduler.demux.RunOnce(c.Request.Context(), req.Type, 0, func(r Report) { reports = append(reports, r) })
+	<-done
 	status := http.StatusOK
 	if err != nil {
 		status = http.StatusBadGateway

@@ -47,7 +47,8 @@ type Scheduler struct {
 	// loops are the data types that are under way. What is sent to one says that
 	// its schedule came round again.
 	loops   map[string]chan struct{}
-	running sync.WaitGroup // the loops
+	running sync.WaitGroup // the loops, and what was begun aside
+	over    bool           // nothing is begun any more
 }
 
 // NewScheduler prepares the schedules of d's config; it starts nothing.
@@ -80,6 +81,9 @@ func (s *Scheduler) Run(ctx context.Context) error {
 	s.warmUp(ctx)
 	<-ctx.Done()
 	<-s.cron.Stop().Done()
+	s.mu.Lock()
+	s.over = true
+	s.mu.Unlock()
 	s.running.Wait()
 	beside.Wait()
 	return nil
@@ -104,6 +108,18 @@ func (s *Scheduler) warmUp(ctx context.Context) {
 		}
 		s.startAll(ctx, nil)
 	}
+}
+
+// aside has do run beside the schedules, and reports whether it does: Run does not
+// return before it. It is not begun when Run is about to return.
+func (s *Scheduler) aside(do func()) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.over {
+		return false
+	}
+	s.running.Go(do)
+	return true
 }
 
 // startAll starts all types but those named.
@@ -178,6 +194,9 @@ func (s *Scheduler) insist(ctx context.Context, dataType string, again <-chan st
 			s.demux.log.Debug("skipped", "type", dataType, "because", err)
 			return
 		case ctx.Err() != nil:
+			return
+		case errors.Is(err, errStopped):
+			s.demux.log.Info("a run was stopped; its schedule goes on", "type", dataType)
 			return
 		}
 		wait := pause.Next()

@@ -110,6 +110,9 @@ func doTasks[T, R any](ctx context.Context, d *Demux, w work, shared any, tasks 
 		out[i] = r
 	}
 	if err != nil {
+		if why := context.Cause(ctx); why != nil {
+			err = why
+		}
 		d.orphaned.add(w.dataType) // attempts that failed may have left files
 		return out, &engineError{fmt.Errorf("%s %s of table %s by tasks: %w", w.kind, w.id, w.dataType, err)}
 	}

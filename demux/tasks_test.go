@@ -2,12 +2,15 @@ package demux
 
 import (
 	"bytes"
+	"context"
+	"encoding/json"
 	"fmt"
 	"slices"
 	"testing"
 	"time"
 
 	"github.com/akupara/akupara/chunk"
+	"github.com/akupara/akupara/demux/engine"
 	"github.com/akupara/akupara/demux/jobs"
 	"github.com/akupara/akupara/demux/table"
 	"github.com/akupara/akupara/store"
@@ -98,9 +101,11 @@ func TestARedoByTasksMakesTheSameRows(t *testing.T) {
 }
 
 // manyDays fills a table with some commits of each of some days.
-func manyDays(t *testing.T, st store.FS, days, commits int) {
+func manyDays(t *testing.T, st store.FS, uri string, days, commits int) {
 	t.Helper()
-	d := testDemux(t, st, jsonLines)
+	var c Config
+	jsonLines(&c)
+	d := newDemux(c, st, uri)
 	first := int64(0)
 	for c := range commits {
 		var body bytes.Buffer
@@ -119,7 +124,7 @@ func manyDays(t *testing.T, st store.FS, days, commits int) {
 
 func TestACompactionByTasksLosesAndDoublesNothing(t *testing.T) {
 	st := testStore(t)
-	manyDays(t, st, 5, 3)
+	manyDays(t, st, baseURI, 5, 3)
 	want, covered, once := everyRow(t, st), coverageOf(t, st), dataFiles(t, st)
 	if n := onlyTheTablesFiles(t, st); n != 15 {
 		t.Fatalf("%d files, want one for each day and commit", n)
@@ -153,7 +158,7 @@ func TestACompactionByTasksLosesAndDoublesNothing(t *testing.T) {
 // What there is little of is done by this process.
 func TestLittleWorkIsNotSpread(t *testing.T) {
 	st := testStore(t)
-	manyDays(t, st, 2, 2)
+	manyDays(t, st, baseURI, 2, 2)
 	e := &flaky{Local: localEngine(st)}
 	d := tasked(t, st, 1, e)
 	d.tasks.least = 1 << 20
@@ -165,5 +170,43 @@ func TestLittleWorkIsNotSpread(t *testing.T) {
 	}
 	if e.tasks > 0 {
 		t.Errorf("%d tasks", e.tasks)
+	}
+}
+
+// blocked is an engine whose work ends when it is stopped.
+type blocked struct{ begun chan engine.Work }
+
+func (b blocked) Run(ctx context.Context, w engine.Work, tell func(engine.Progress)) ([]json.RawMessage, error) {
+	tell(engine.Progress{Done: 1, Job: "application_1_2"})
+	b.begun <- w
+	<-ctx.Done()
+	return make([]json.RawMessage, len(w.Tasks)), ctx.Err()
+}
+
+// A run that is stopped is not tried again before its schedule comes round.
+func TestARunThatIsStoppedStaysSo(t *testing.T) {
+	st := testStore(t)
+	publish(t, st, []chunk.Chunk{lines("a", 0, 20)}, []chunk.Chunk{lines("b", 0, 20)})
+	e := blocked{make(chan engine.Work, 2)}
+	d := tasked(t, st, 300, e)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		NewScheduler(d, Options{}).insist(t.Context(), "app", nil)
+	}()
+	w := <-e.begun
+	list := d.running.list()
+	if len(list) != 1 || list[0].Name != w.Name || list[0].Kind != kindRun || list[0].Tasks != 2 || list[0].Done != 1 || list[0].Application != "application_1_2" {
+		t.Errorf("at work is %+v", list)
+	}
+	if n := d.running.stop(kindCompact, "") + d.running.stop(kindRun, "other"); n != 0 {
+		t.Errorf("%d others were stopped", n)
+	}
+	if n := d.running.stop(kindRun, "app"); n != 1 {
+		t.Errorf("%d were stopped, want 1", n)
+	}
+	<-ended
+	if n := len(d.running.list()) + len(e.begun); n != 0 {
+		t.Errorf("%d are at work afterwards", n)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -15,6 +16,7 @@ import (
 	"github.com/akupara/akupara/daemon"
 	"github.com/akupara/akupara/demux/engine"
 	"github.com/akupara/akupara/demux/engine/yarn"
+	"github.com/akupara/akupara/demux/jobs"
 	"github.com/akupara/akupara/store"
 	"github.com/akupara/akupara/store/open"
 	"github.com/akupara/akupara/store/storetest"
@@ -39,18 +41,18 @@ func exit(err error) {
 	os.Exit(0)
 }
 
-// testMapper does tasks: "fails" with an exit code in the first attempt of each,
-// "waits" with all but the first task until there is a file "go" in the store.
+// testMapper does tasks: "fails" with an exit code in the first attempt of each. With
+// all but the first task it waits until there is a file of the name how in the store.
 func testMapper(how, jobFile string) error {
-	if how == "fails" && strings.HasSuffix(os.Getenv("mapreduce_task_attempt_id"), "_0") {
+	if strings.HasPrefix(how, "fails") && strings.HasSuffix(os.Getenv("mapreduce_task_attempt_id"), "_0") {
 		os.Exit(3)
 	}
 	m := yarn.Mapper{
 		Open: func(uri string) (store.FS, error) { return open.Open(uri, open.Options{}) },
 		Doers: func(st store.FS, uri string) map[string]engine.Doer {
 			doers := Doers(st, uri, quiet)
-			if how == "waits" {
-				doers[kindRun] = waits{doers[kindRun], st}
+			for kind, d := range doers {
+				doers[kind] = waits{d, st, how}
 			}
 			return doers
 		},
@@ -61,12 +63,13 @@ func testMapper(how, jobFile string) error {
 
 type waits struct {
 	engine.Doer
-	fs store.FS
+	fs   store.FS
+	what string
 }
 
 func (w waits) Do(ctx context.Context, shared, task json.RawMessage) (json.RawMessage, error) {
 	for end := time.Now().Add(2 * time.Minute); !strings.HasSuffix(os.Getenv("mapreduce_task_id"), "_000000") && time.Now().Before(end); {
-		if _, err := w.fs.Stat(ctx, "go"); err == nil {
+		if _, err := w.fs.Stat(ctx, w.what); err == nil {
 			break
 		}
 		if err := daemon.Sleep(ctx, 200*time.Millisecond); err != nil {
@@ -100,7 +103,8 @@ func yarnDemux(st store.FS, uri string, classpath []string, how string) *Demux {
 
 // A run on YARN makes the rows that a run in one process makes: also when the process
 // that planned it is killed while its tasks are at work, and the first attempt of each
-// task of its successor fails.
+// task of its successor fails, and the ResourceManager is killed and started again in
+// the middle of that.
 func TestRunsOnYARNMakeTheSameRows(t *testing.T) {
 	uri := storetest.SharedCluster(t)
 	y := storetest.SharedYARN(t)
@@ -145,13 +149,22 @@ func TestRunsOnYARNMakeTheSameRows(t *testing.T) {
 	if err := planner.Start(); err != nil {
 		t.Fatal(err)
 	}
-	work := awaitResult(t, st)
+	work := awaitResult(t, st, "")
 	if err := planner.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
 	_ = planner.Wait()
-	storetest.Put(t, st, "go", []byte("x")) // attempts that still run go on beside the next ones
+	storetest.Put(t, st, "waits", []byte("x")) // attempts that still run go on beside the next ones
 
+	var killing sync.WaitGroup
+	killing.Go(func() {
+		// No task but the first is done while there is no ResourceManager.
+		awaitResult(t, st, work)
+		y.KillRM()
+		y.StartRM()
+		storetest.Put(t, st, "fails", []byte("x"))
+	})
+	defer killing.Wait()
 	d := yarnDemux(st, uri, y.Classpath(), "fails")
 	if err := d.RunOnce(t.Context(), "app", time.Minute, func(rep Report) {
 		if rep.Error == "" && (rep.Commits != 1 || rep.Archived != 3) {
@@ -161,13 +174,8 @@ func TestRunsOnYARNMakeTheSameRows(t *testing.T) {
 		t.Fatal(err)
 	}
 	got, want := rowsOf(t, st, uri), rowsOf(t, here, baseURI)
-	for key := range want {
-		if got[key] != want[key] {
-			t.Errorf("row %s is\n%s, want\n%s", key, got[key], want[key])
-		}
-	}
-	if len(got) != len(want) || len(want) != 1200 {
-		t.Errorf("%d rows, want %d", len(got), len(want))
+	if sameText(t, got, want); len(want) != 1200 {
+		t.Errorf("%d rows, want 1200", len(want))
 	}
 	if left, err := st.List(t.Context(), "work/app"); err != nil || len(left) > 0 {
 		t.Errorf("left of the work: %v, %v", left, err)
@@ -177,8 +185,53 @@ func TestRunsOnYARNMakeTheSameRows(t *testing.T) {
 	}
 }
 
-// awaitResult waits for the first result of a task, and returns the name of its work.
-func awaitResult(t *testing.T, st store.FS) string {
+// A redo and a compaction on YARN keep all rows, also when the first attempt of each
+// task fails.
+func TestRedoAndCompactionOnYARNKeepTheRows(t *testing.T) {
+	y := storetest.SharedYARN(t)
+	// check has do change a table of 2 days, each with 3 files.
+	check := func(do func(d *Demux)) {
+		uri := storetest.SharedCluster(t)
+		st, err := open.Open(uri, open.Options{})
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		manyDays(t, st, uri, 2, 3)
+		want := rowsOf(t, st, uri)
+		storetest.Put(t, st, "fails", []byte("x"))
+		d := yarnDemux(st, uri, y.Classpath(), "fails")
+		do(d)
+		sameText(t, rowsOf(t, st, uri), want)
+		if left, err := st.List(t.Context(), "work/app"); err != nil || len(left) > 0 {
+			t.Errorf("left of the work: %v, %v", left, err)
+		}
+	}
+	var both sync.WaitGroup
+	both.Go(func() {
+		check(func(d *Demux) {
+			d.tasks.of = 250
+			rep, err := d.Redo(t.Context(), Redo{Type: "app"}, time.Minute)
+			if err != nil || rep.Files != 6 || rep.FilesAfter <= 2 || rep.RowsAfter != 6 || rep.LeftTotal > 0 {
+				t.Errorf("redo: %+v, %v; want the rows of 6 files in others, of more than one task", rep, err)
+			}
+		})
+	})
+	both.Go(func() {
+		check(func(d *Demux) {
+			d.tasks.of = 1 // each merge
+			out, err := d.compact(t.Context(), jobs.Request{Type: "app"}, func(int64, int64) {})
+			if err != nil || out.Did != "merged 6 files into 2 files, 6 rows" {
+				t.Errorf("compaction: %q, %v", out.Did, err)
+			}
+		})
+	})
+	both.Wait()
+}
+
+// awaitResult waits for the first result of a task of other work, and returns the name
+// of its work.
+func awaitResult(t *testing.T, st store.FS, other string) string {
 	t.Helper()
 	for end := time.Now().Add(5 * time.Minute); time.Now().Before(end); {
 		works, err := st.List(t.Context(), "work/app")
@@ -186,6 +239,9 @@ func awaitResult(t *testing.T, st store.FS) string {
 			t.Fatal(err)
 		}
 		for _, w := range works {
+			if path.Base(w.Path) == other {
+				continue
+			}
 			done, err := st.List(t.Context(), w.Path+"/results")
 			if err != nil {
 				t.Fatal(err)

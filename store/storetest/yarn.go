@@ -52,6 +52,22 @@ func (y *YARN) Jobs() string {
 	return string(out)
 }
 
+// State returns the state of an application: RUNNING, FINISHED, KILLED.
+func (y *YARN) State(application string) string {
+	y.t.Helper()
+	out, err := y.script(context.Background(), "application", "-status", application)
+	if err != nil {
+		y.t.Fatalf("yarn.sh application: %v\n%s", err, out)
+	}
+	for line := range strings.Lines(string(out)) {
+		if state, ok := strings.CutPrefix(strings.TrimSpace(line), "State : "); ok {
+			return state
+		}
+	}
+	y.t.Fatalf("yarn.sh application -status says nothing of a state:\n%s", out)
+	return ""
+}
+
 func (y *YARN) must(args ...string) {
 	y.t.Helper()
 	if out, err := y.script(context.Background(), args...); err != nil {

@@ -2,6 +2,7 @@ package yarn
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -83,7 +84,7 @@ func (e *Engine) submit(ctx context.Context, dir, program string, w *engine.Work
 	watching.Go(func() {
 		if e.watch(client, dir, len(w.Tasks), p) {
 			select {
-			case <-time.After(patience):
+			case <-time.After(cmp.Or(e.patience, patience)):
 				stop()
 			case <-client.Done():
 			}
@@ -180,7 +181,8 @@ func (e *Engine) kill(ctx context.Context, work, id string) error {
 		slices.Sort(ids)
 	}
 	for _, id := range slices.Compact(ids) {
-		if out, err := e.java(ctx, nil, application, "application", "-kill", id); err != nil {
+		out, err := e.java(ctx, nil, application, "application", "-kill", id)
+		if err != nil && !strings.Contains(out, "doesn't exist in RM") { // it was started anew
 			return fmt.Errorf("end job %s: %w%s", id, err, lines(out))
 		}
 	}

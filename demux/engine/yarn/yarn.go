@@ -37,6 +37,7 @@ type Engine struct {
 	Program string
 	Args    []string
 
+	patience  time.Duration // 0: the constant's
 	published sync.Mutex
 	program   string // in the store, once it is there
 }

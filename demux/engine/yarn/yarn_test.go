@@ -3,6 +3,7 @@ package yarn
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -11,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/akupara/akupara/config"
 	"github.com/akupara/akupara/demux/engine"
@@ -196,15 +198,90 @@ func TestWhatIsWrongWithTheSectionIsNamed(t *testing.T) {
 	}
 }
 
-func TestAFailedClientIsToldWithWhatItSaid(t *testing.T) {
-	st := localStore(t)
+// withJava makes an engine whose Hadoop clients are a script.
+func withJava(t *testing.T, st store.FS, script string) *Engine {
+	t.Helper()
 	e := &Engine{FS: st, BaseURI: "file:///store", Log: quiet, Program: os.Args[0]}
 	e.SetDefaults()
 	e.Java = filepath.Join(t.TempDir(), "java")
-	script := "#!/bin/sh\ncase \"$*\" in *HadoopStreaming*) ;; *) exit 0;; esac\necho INFO fine\necho 'ERROR streaming.StreamJob: no such queue'\nexit 1\n"
-	if err := os.WriteFile(e.Java, []byte(script), 0o700); err != nil {
+	if err := os.WriteFile(e.Java, []byte("#!/bin/sh\n"+script), 0o700); err != nil {
 		t.Fatal(err)
 	}
+	return e
+}
+
+// A client that waits for a ResourceManager that does not answer is not waited for
+// when all results are there.
+func TestResultsCountWhateverTheClientDoes(t *testing.T) {
+	st := localStore(t)
+	e := withJava(t, st, "echo 'impl.YarnClientImpl: Submitted application application_1796008738255_0008'\nexec sleep 1000\n")
+	e.patience = time.Millisecond
+	w := engine.Work{Name: "run-app-1", Type: "app", Kind: "run", Tasks: []json.RawMessage{[]byte("1"), []byte("2")}}
+	var last engine.Progress
+	claimed := false
+	results, err := e.Run(t.Context(), w, func(p engine.Progress) {
+		last = p
+		if p.Job == "" || claimed {
+			return
+		}
+		claimed = true
+		for i := range w.Tasks {
+			if ours, err := claim(t.Context(), st, dirOf(w.Type, w.Name), i, []byte("9")); err != nil || !ours {
+				t.Errorf("claim task %d: %v, %v", i, ours, err)
+			}
+		}
+	})
+	if err != nil || len(results) != 2 || string(results[1]) != "9" {
+		t.Errorf("results %s, %v", results, err)
+	}
+	if want := (engine.Progress{Done: 2, Job: "application_1796008738255_0008"}); last != want {
+		t.Errorf("told %+v, want %+v", last, want)
+	}
+	if left := storetest.Tree(t, st, "work/app"); len(left) > 0 {
+		t.Errorf("left: %v", left)
+	}
+}
+
+// A job that could not be ended with its work is ended before the next one.
+func TestAJobThatGoesOnIsEndedBeforeTheNext(t *testing.T) {
+	st := localStore(t)
+	said := filepath.Join(t.TempDir(), "said")
+	// There is no ResourceManager until somebody has asked twice to end the job.
+	e := withJava(t, st, `case "$*" in
+*HadoopStreaming*) echo Submitted application_1_2; exec sleep 1000;;
+*-list*) echo application_1_2;;
+*) echo "$*" >>'`+said+`'; [ $(wc -l <'`+said+`') -gt 1 ];;
+esac
+`)
+	w := engine.Work{Name: "run-app-1", Type: "app", Kind: "run", Tasks: []json.RawMessage{[]byte("1")}}
+	ctx, stop := context.WithCancelCause(t.Context())
+	stopped := errors.New("stopped")
+	_, err := e.Run(ctx, w, func(p engine.Progress) {
+		if p.Job != "" {
+			stop(stopped)
+		}
+	})
+	if !errors.Is(err, stopped) {
+		t.Errorf("got %v, want why it was stopped", err)
+	}
+	if left := storetest.Tree(t, st, "work/app"); len(left) != 1 || !strings.HasSuffix(left[0], jobFile) {
+		t.Errorf("left: %v, want the job's file alone, without which nobody would know of it", left)
+	}
+	if err := e.clear(t.Context(), "app", "run"); err != nil {
+		t.Fatal(err)
+	}
+	if left := storetest.Tree(t, st, "work/app"); len(left) > 0 {
+		t.Errorf("left: %v", left)
+	}
+	text, err := os.ReadFile(said)
+	if n := strings.Count(string(text), "-kill application_1_2"); err != nil || n != 2 {
+		t.Errorf("it was ended %d times, %v; want 2:\n%s", n, err, text)
+	}
+}
+
+func TestAFailedClientIsToldWithWhatItSaid(t *testing.T) {
+	st := localStore(t)
+	e := withJava(t, st, "case \"$*\" in *HadoopStreaming*) ;; *) exit 0;; esac\necho INFO fine\necho 'ERROR streaming.StreamJob: no such queue'\nexit 1\n")
 	_, err := e.Run(t.Context(), engine.Work{Name: "run-app-1", Type: "app", Kind: "run", Tasks: []json.RawMessage{[]byte("1")}}, func(engine.Progress) {})
 	if err == nil || !strings.Contains(err.Error(), "1 of 1 tasks") || !strings.Contains(err.Error(), "no such queue") {
 		t.Errorf("got %v", err)
