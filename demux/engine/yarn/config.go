@@ -21,10 +21,11 @@ type Config struct {
 	// Memory and Cores are of one task.
 	Memory config.Size `config:"memory" min:"512MiB" max:"64GiB"`
 	Cores  int         `config:"cores" min:"1" max:"64"`
-	// RunBytes and TaskBytes bound what one run takes from the sink files, and one of
-	// its tasks, in bytes of raw log.
-	// What has less than MinBytes is not worth a job: this process runs it.
-	MinBytes  config.Size `config:"min_bytes"`
+	// MinBytes of raw log are worth a job, or four times as many of data files to be
+	// merged: what has less is done in this process.
+	MinBytes config.Size `config:"min_bytes"`
+	// RunBytes and TaskBytes bound what one run takes from the sink files, and one
+	// task, in bytes of raw log, or of data files to be merged.
 	RunBytes  config.Size `config:"run_bytes" min:"1MiB" max:"64TiB"`
 	TaskBytes config.Size `config:"task_bytes" min:"1MiB" max:"64GiB"`
 	// Options are properties of MapReduce and YARN, as -D gives them.

@@ -171,7 +171,25 @@ func (e *Engine) publish(ctx context.Context) (string, error) {
 		return "", fmt.Errorf("publish the program that does tasks: %w", err)
 	}
 	e.program = p
+	e.removeOld(ctx)
 	return p, nil
+}
+
+// programLife is for how long a program stays in the store when another version has
+// come. Who still needs it then puts it there again.
+const programLife = 7 * 24 * time.Hour
+
+// removeOld removes programs of other versions.
+func (e *Engine) removeOld(ctx context.Context) {
+	there, err := e.FS.List(ctx, path.Dir(e.program))
+	for _, f := range there {
+		if f.Path != e.program && time.Since(f.Mod) > programLife {
+			err = errors.Join(err, e.FS.Remove(ctx, f.Path))
+		}
+	}
+	if err != nil {
+		e.Log.Debug("old versions of the program that does tasks stay in the store", "error", err)
+	}
 }
 
 // describe writes the work's tasks, and what they share.

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -276,6 +277,29 @@ esac
 	text, err := os.ReadFile(said)
 	if n := strings.Count(string(text), "-kill application_1_2"); err != nil || n != 2 {
 		t.Errorf("it was ended %d times, %v; want 2:\n%s", n, err, text)
+	}
+}
+
+func TestProgramsOfOldVersionsDoNotPileUp(t *testing.T) {
+	dir := storetest.FastDir(t)
+	st, err := local.New(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, days := range map[string]int{"old": 8, "young": 6} {
+		storetest.Put(t, st, "work/bin/"+name, []byte("x"))
+		at := time.Now().AddDate(0, 0, -days)
+		if err := os.Chtimes(filepath.Join(dir, "work/bin", name), at, at); err != nil {
+			t.Fatal(err)
+		}
+	}
+	e := withJava(t, st, "")
+	p, err := e.publish(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := storetest.Tree(t, st, "work/bin"); len(got) != 2 || !slices.Contains(got, p) || !slices.Contains(got, "work/bin/young") {
+		t.Errorf("in the store are %v, want %s and the young one", got, p)
 	}
 }
 
