@@ -116,7 +116,7 @@ func (s *stage) here(ctx context.Context, batches []batch) (err error) {
 		if err != nil {
 			return err
 		}
-		if err := s.take(b, out); err != nil {
+		if err := s.take(ctx, b, out); err != nil {
 			return err
 		}
 		s.progress(b.bytes)
@@ -143,11 +143,11 @@ func (s *stage) away(ctx context.Context, batches []batch) error {
 		if o == nil || i >= len(batches) {
 			continue
 		}
-		if bad := s.take(batches[i], *o); bad != nil {
+		if bad := s.take(ctx, batches[i], *o); bad != nil {
 			err = errors.Join(err, bad)
 		}
 	}
-	if err == nil || ctx.Err() == nil {
+	if ctx.Err() == nil {
 		err = errors.Join(err, s.verify(ctx))
 	}
 	s.progress(bytesOf(batches))
@@ -155,7 +155,7 @@ func (s *stage) away(ctx context.Context, batches []batch) error {
 }
 
 // take notes what came of a batch.
-func (s *stage) take(b batch, o Outcome) error {
+func (s *stage) take(ctx context.Context, b batch, o Outcome) error {
 	left := map[string]table.File{}
 	for _, f := range b.files {
 		left[f.Path] = f
@@ -166,7 +166,7 @@ func (s *stage) take(b batch, o Outcome) error {
 		for _, p := range m.Of {
 			f, ok := left[p]
 			if !ok {
-				Discard(context.Background(), s.FS, o)
+				Discard(ctx, s.FS, o)
 				return fmt.Errorf("data file %s is said to be made of %s, which it can't be", m.File.Path, p)
 			}
 			delete(left, p)
