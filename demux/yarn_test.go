@@ -106,6 +106,7 @@ func yarnDemux(st store.FS, uri string, classpath []string, how string) *Demux {
 // task of its successor fails, and the ResourceManager is killed and started again in
 // the middle of that.
 func TestRunsOnYARNMakeTheSameRows(t *testing.T) {
+	t.Parallel()
 	uri := storetest.SharedCluster(t)
 	y := storetest.SharedYARN(t)
 	st, err := open.Open(uri, open.Options{})
@@ -188,6 +189,7 @@ func TestRunsOnYARNMakeTheSameRows(t *testing.T) {
 // A redo and a compaction on YARN keep all rows, also when the first attempt of each
 // task fails.
 func TestRedoAndCompactionOnYARNKeepTheRows(t *testing.T) {
+	t.Parallel()
 	y := storetest.SharedYARN(t)
 	// check has do change a table of 2 days, each with 3 files.
 	check := func(do func(d *Demux)) {
