@@ -9,6 +9,7 @@ import (
 type pgPart struct {
 	escape byte // 0: a text
 	text   []byte
+	padded bool // an escape's value has spaces before it or behind it
 }
 
 // pgEscapes are the escapes of log_line_prefix, and the columns they give.
@@ -43,7 +44,7 @@ func compilePrefix(s string) ([]pgPart, error) {
 			out = append(out, pgPart{text: text})
 			text = nil
 		}
-		out = append(out, pgPart{escape: s[i]})
+		out = append(out, pgPart{escape: s[i], padded: i > at+1})
 	}
 	if len(text) > 0 {
 		out = append(out, pgPart{text: text})
@@ -130,16 +131,24 @@ func (f *postgresFormat) part(h *pgHead, parts []pgPart, s []byte, z *zone) int 
 		}
 		return n
 	}
-	var n int
+	lead := 0
+	for p.padded && lead < len(s) && s[lead] == ' ' {
+		lead++
+	}
+	n := len(s) - lead
 	if next := following(parts[1:]); next != nil {
-		n = bytes.Index(s[:min(len(s), 512)], next)
-	} else if n = bytes.IndexByte(s, ' '); n < 0 {
-		n = len(s)
+		n = bytes.Index(s[lead:min(len(s), lead+512)], next)
+	} else if k := bytes.IndexByte(s[lead:], ' '); k >= 0 {
+		n = k
 	}
 	if n < 0 {
 		return -1
 	}
+	n += lead
 	v := bytes.TrimSpace(s[:n])
+	for p.padded && n+1 < len(s) && s[n] == ' ' && s[n+1] == ' ' {
+		n++
+	}
 	switch p.escape {
 	case 'p', 'l', 'x', 'P', 'Q':
 		if len(v) > 0 && !isNumber(bytes.TrimPrefix(v, []byte("-"))) {
