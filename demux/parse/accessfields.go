@@ -51,45 +51,40 @@ func requestField() accessField {
 
 const apacheTime = "%d/%b/%Y:%H:%M:%S %z"
 
+// apacheTexts and apacheNumbers are directives that mean one thing each.
+var (
+	apacheTexts = map[byte]string{
+		'A': "server_addr", 'f': "file", 'H': "protocol", 'l': "ident", 'L': "log_id", 'm': "method", 'R': "handler",
+		'u': "user", 'U': "path", 'v': "vhost", 'V': "vhost", 'X': "connection",
+	}
+	apacheNumbers = map[byte]string{
+		'B': "size", 'b': "size", 'D': "duration_us", 'I': "bytes_received", 'k': "keepalive", 'O': "bytes_sent", 's': "status", 'S': "bytes_total",
+	}
+	apacheDurations = map[string]string{"": "duration_s", "s": "duration_s", "ms": "duration_ms", "us": "duration_us"}
+)
+
 // apacheField returns the field of a directive: its letter, and what stands in
 // braces before it.
 func apacheField(letter byte, arg string) (f accessField, ok bool) {
-	ok = true
+	if name := apacheTexts[letter]; name != "" {
+		return textField(name), true
+	}
+	if name := apacheNumbers[letter]; name != "" {
+		return numberField(name, schema.Long), true
+	}
 	switch letter {
 	case 'h', 'a':
 		if f = addressField("client"); arg == "c" {
 			f.name = "peer"
 		}
-	case 'A':
-		f = textField("server_addr")
-	case 'B', 'b':
-		f = numberField("size", schema.Long)
 	case 'C':
 		f = textField("cookie_" + columnOf(arg))
-	case 'D':
-		f = numberField("duration_us", schema.Long)
 	case 'e', 'n', 'x':
 		f = textField(columnOf(arg))
-	case 'f':
-		f = textField("file")
-	case 'H':
-		f = textField("protocol")
 	case 'i':
 		f = headerField(arg)
-	case 'I':
-		f = numberField("bytes_received", schema.Long)
-	case 'k':
-		f = numberField("keepalive", schema.Long)
-	case 'l':
-		f = textField("ident")
-	case 'L':
-		f = textField("log_id")
-	case 'm':
-		f = textField("method")
 	case 'o':
 		f = textField("sent_http_" + columnOf(arg))
-	case 'O':
-		f = numberField("bytes_sent", schema.Long)
 	case 'p':
 		if f = numberField("port", schema.Long); arg == "remote" {
 			f.name = "client_port"
@@ -103,28 +98,12 @@ func apacheField(letter byte, arg string) (f accessField, ok bool) {
 		f.shape = shapeQuery
 	case 'r':
 		f = requestField()
-	case 'R':
-		f = textField("handler")
-	case 's':
-		f = numberField("status", schema.Long)
-	case 'S':
-		f = numberField("bytes_total", schema.Long)
 	case 't':
-		f, ok = apacheTimeField(arg)
+		return apacheTimeField(arg)
 	case 'T':
-		f, ok = numberField(map[string]string{"": "duration_s", "s": "duration_s", "ms": "duration_ms", "us": "duration_us"}[arg], schema.Long), arg == "" || arg == "s" || arg == "ms" || arg == "us"
-	case 'u':
-		f = textField("user")
-	case 'U':
-		f = textField("path")
-	case 'v', 'V':
-		f = textField("vhost")
-	case 'X':
-		f = textField("connection")
-	default:
-		ok = false
+		f = numberField(apacheDurations[arg], schema.Long)
 	}
-	return f, ok && f.name != ""
+	return f, f.name != ""
 }
 
 // apacheTimeField returns the field of %{…}t.

@@ -21,9 +21,52 @@ type classes struct {
 
 // fill parts the characters by a program. It fails where there are too many classes.
 func (c *classes) fill(prog *syntax.Prog) bool {
-	cuts := []rune{0, 128, unicode.MaxRune + 1}
+	cuts, sets := c.cuts(prog)
+	if len(cuts)*len(sets) > maxCuts {
+		return false
+	}
+	byKey := map[string]uint8{}
+	key := make([]byte, 0, len(sets)+2)
+	c.beyond = -2
+	for _, r := range cuts[:len(cuts)-1] {
+		key = append(key[:0], boolByte(r == '\n'), boolByte(c.contexts && syntax.IsWordChar(r)))
+		for _, in := range sets {
+			key = append(key, boolByte(in.MatchRune(r)))
+		}
+		k, known := byKey[string(key)]
+		if !known {
+			if len(c.reps) == 250 {
+				return false
+			}
+			k = uint8(len(c.reps))
+			byKey[string(key)] = k
+			c.reps = append(c.reps, r)
+		}
+		c.first, c.class = append(c.first, r), append(c.class, k)
+		switch {
+		case r < 128:
+		case c.beyond == -2:
+			c.beyond = int(k)
+		case c.beyond != int(k):
+			c.beyond = -1
+		}
+	}
+	c.end = len(c.reps)
+	c.n = c.end + 1
+	for r := range c.ascii {
+		c.ascii[r] = c.class[c.interval(rune(r))]
+	}
+	return true
+}
+
+// maxCuts bounds the work of parting the characters: intervals times sets.
+const maxCuts = 4_000_000
+
+// cuts returns where intervals of characters begin that a program may treat alike,
+// and the instructions that tell them apart.
+func (c *classes) cuts(prog *syntax.Prog) (cuts []rune, sets []*syntax.Inst) {
+	cuts = []rune{0, 128, unicode.MaxRune + 1}
 	cut := func(lo, hi rune) { cuts = append(cuts, lo, hi+1) }
-	var sets []*syntax.Inst
 	for i := range prog.Inst {
 		in := &prog.Inst[i]
 		switch in.Op {
@@ -50,47 +93,8 @@ func (c *classes) fill(prog *syntax.Prog) bool {
 		}
 	}
 	slices.Sort(cuts)
-	cuts = slices.Compact(cuts)
 	sets = slices.CompactFunc(sets, func(a, b *syntax.Inst) bool { return slices.Equal(a.Rune, b.Rune) && a.Arg == b.Arg })
-	if len(cuts)*len(sets) > 4_000_000 {
-		return false
-	}
-	byKey := map[string]uint8{}
-	key := make([]byte, 0, len(sets)+1)
-	c.beyond = -2
-	for _, r := range cuts[:len(cuts)-1] {
-		key = key[:0]
-		for _, in := range sets {
-			key = append(key, boolByte(in.MatchRune(r)))
-		}
-		key = append(key, boolByte(r == '\n'))
-		if c.contexts {
-			key = append(key, boolByte(syntax.IsWordChar(r)))
-		}
-		k, known := byKey[string(key)]
-		if !known {
-			if len(c.reps) == 250 {
-				return false
-			}
-			k = uint8(len(c.reps))
-			byKey[string(key)] = k
-			c.reps = append(c.reps, r)
-		}
-		c.first, c.class = append(c.first, r), append(c.class, k)
-		switch {
-		case r < 128:
-		case c.beyond == -2:
-			c.beyond = int(k)
-		case c.beyond != int(k):
-			c.beyond = -1
-		}
-	}
-	c.end = len(c.reps)
-	c.n = c.end + 1
-	for r := range c.ascii {
-		c.ascii[r] = c.class[c.interval(rune(r))]
-	}
-	return true
+	return slices.Compact(cuts), sets
 }
 
 func boolByte(b bool) byte {
