@@ -105,6 +105,7 @@ type vpcflowFormat struct {
 	placed
 	given []string
 	utc   zone
+	names []byte // of the last header
 }
 
 func (f *vpcflowFormat) begin(r *reader) {
@@ -114,7 +115,7 @@ func (f *vpcflowFormat) begin(r *reader) {
 
 // use has the fields that follow be these.
 func (f *vpcflowFormat) use(names []string) {
-	f.places, f.gen = f.places[:0], nil
+	f.places, f.gen, f.names = f.places[:0], nil, f.names[:0]
 	for _, n := range names {
 		p := place{name: columnName([]byte(n))}
 		switch p.name {
@@ -172,6 +173,9 @@ func (f *vpcflowFormat) heading(rec []byte) bool {
 	if c := rec[0]; c < 'a' || c > 'z' || len(rec) > maxHeading {
 		return false
 	}
+	if string(rec) == string(f.names) {
+		return true
+	}
 	words := bytes.Fields(rec)
 	names := make([]string, len(words))
 	for i, w := range words {
@@ -181,6 +185,7 @@ func (f *vpcflowFormat) heading(rec []byte) bool {
 		}
 	}
 	f.use(names)
+	f.names = append(f.names, rec...)
 	return true
 }
 

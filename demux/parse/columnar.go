@@ -28,9 +28,9 @@ type columnsOptions struct {
 // command is a program that prints tables.
 type command struct {
 	name string
-	// heads reports whether a line is a header by its words; nil: the first line of
+	// heads reports whether a line is a header; nil: the first line of
 	// an output is.
-	heads func(words [][]byte) bool
+	heads func(line []byte) bool
 	// other reads lines that are neither headers nor rows, and reports whether a
 	// line is one. add says that it may add rows.
 	other func(f *columnarFormat, r *reader, line []byte, add bool) bool
@@ -56,13 +56,23 @@ type columnarFormat struct {
 	given []string
 	gap   int
 
-	columns []tableColumn
+	tables  []namedTable  // that the chunk has headers of
+	columns []tableColumn // of the present one
 	spans   [][2]int
 	at      instant // of the rows that follow
 	stamp   []byte  // its text
 	day     int64   // local midnight of times of day; noDay: that of the chunk
 	summary bool    // the current row is that of the lines above a table
 }
+
+// namedTable are the columns that a header names.
+type namedTable struct {
+	header  []byte
+	columns []tableColumn
+}
+
+// maxTables bounds the headers of a chunk that are remembered.
+const maxTables = 16
 
 // tableColumn is a column of the table.
 type tableColumn struct {
@@ -77,7 +87,7 @@ type tableColumn struct {
 const noDay = -1 << 62
 
 func (f *columnarFormat) begin(*reader) {
-	f.columns, f.at, f.day, f.summary = f.columns[:0], instant{}, noDay, false
+	f.columns, f.tables, f.at, f.day, f.summary = nil, f.tables[:0], instant{}, noDay, false
 	for _, n := range f.given {
 		f.columns = append(f.columns, f.column([]byte(n)))
 	}
@@ -106,7 +116,7 @@ func (f *columnarFormat) lines(r *reader, rec []byte, add bool) {
 
 func (f *columnarFormat) line(r *reader, line []byte, heads, add bool) {
 	if f.heads != nil {
-		heads = f.heads(bytes.Fields(line[:min(len(line), maxHeading)]))
+		heads = f.heads(line) && !hasNumber(line)
 	}
 	switch {
 	case heads:
@@ -119,11 +129,38 @@ func (f *columnarFormat) line(r *reader, line []byte, heads, add bool) {
 	}
 }
 
+// hasNumber reports whether one of a line's words is a number: then it is no header.
+func hasNumber(line []byte) bool {
+	for len(line) > 0 {
+		w := word(line)
+		if k, _ := bareValue(w); k == kindLong || k == kindDouble {
+			return true
+		}
+		line = bytes.TrimLeft(line[len(w):], " \t")
+	}
+	return false
+}
+
 // phrases are names of several words.
 var phrases = [...]string{"Local Address:Port", "Peer Address:Port", "Local Address", "Foreign Address", "PID/Program name", "Mounted on", "Security Context"}
 
-// header reads the names of columns, and where they stand.
+// header finds the columns that a header names.
 func (f *columnarFormat) header(line []byte) {
+	for i := range f.tables { // they come again and again
+		if t := &f.tables[i]; string(t.header) == string(line) {
+			f.columns = t.columns
+			return
+		}
+	}
+	f.columns = nil
+	f.names(line)
+	if len(f.tables) < maxTables {
+		f.tables = append(f.tables, namedTable{bytes.Clone(line), f.columns})
+	}
+}
+
+// names reads the names of columns, and where they stand.
+func (f *columnarFormat) names(line []byte) {
 	names := bytes.Replace(line, []byte("PortProcess"), []byte("Port Process"), 1) // as narrow as ss prints it
 	for _, p := range phrases {
 		if i := bytes.Index(names, []byte(p)); i >= 0 {
@@ -138,7 +175,6 @@ func (f *columnarFormat) header(line []byte) {
 	if rest, ok := bytes.CutPrefix(names, []byte("avg-cpu:")); ok { // a label, and no column's name
 		names = append([]byte("        "), rest...)
 	}
-	f.columns = f.columns[:0]
 	f.spans = fields(f.spans[:0], names)
 	for _, s := range f.spans {
 		if n := len(f.columns); n > 0 && s[0]-f.columns[n-1].span[1] < f.gap {

@@ -2,7 +2,6 @@ package parse
 
 import (
 	"bytes"
-	"slices"
 
 	"github.com/akupara/akupara/demux/rows"
 	"github.com/akupara/akupara/demux/schema"
@@ -11,15 +10,18 @@ import (
 var (
 	topParser = columnarParser(command{name: "top", heads: withWords("PID", "COMMAND"), other: topLine, cells: lastly},
 		"what top -b prints: a row for the lines above the table, and one a process")
-	psParser = columnarParser(command{name: "ps", heads: func(w [][]byte) bool { return hasWord(w, "PID") && (hasWord(w, "COMMAND") || hasWord(w, "CMD")) }, cells: lastly},
+	psParser = columnarParser(command{name: "ps", heads: func(line []byte) bool {
+		return hasWord(line, "PID") && (hasWord(line, "COMMAND") || hasWord(line, "CMD"))
+	}, cells: lastly},
 		"what ps prints: aux, -ef and others with a header")
-	iostatParser = columnarParser(command{name: "iostat", heads: func(w [][]byte) bool {
-		return len(w) > 1 && slices.Contains([]string{"Device", "Device:", "avg-cpu:"}, string(w[0]))
+	iostatParser = columnarParser(command{name: "iostat", heads: func(line []byte) bool {
+		w := word(line)
+		return len(w) < len(line) && (string(w) == "Device" || string(w) == "Device:" || string(w) == "avg-cpu:")
 	}, other: iostatLine},
 		"what iostat prints, extended or not: a row a device, and one for the CPUs")
 	vmstatParser = columnarParser(command{name: "vmstat", heads: withWords("r", "b"), other: vmstatLine},
 		"what vmstat prints")
-	sarParser = columnarParser(command{name: "sar", heads: func([][]byte) bool { return false }, other: sarLine},
+	sarParser = columnarParser(command{name: "sar", heads: func([]byte) bool { return false }, other: sarLine},
 		"what sar prints, a row a line at its time")
 	netstatParser = columnarParser(command{name: "netstat", heads: withWords("Proto"), other: netstatLine, cells: below},
 		"what netstat -an prints, of the Internet and of Unix")
@@ -30,10 +32,10 @@ var (
 )
 
 // withWords returns what reports whether a line has all these words.
-func withWords(all ...string) func([][]byte) bool {
-	return func(words [][]byte) bool {
+func withWords(all ...string) func([]byte) bool {
+	return func(line []byte) bool {
 		for _, w := range all {
-			if !hasWord(words, w) {
+			if !hasWord(line, w) {
 				return false
 			}
 		}
@@ -41,13 +43,20 @@ func withWords(all ...string) func([][]byte) bool {
 	}
 }
 
-func hasWord(words [][]byte, want string) bool {
-	for _, w := range words {
-		if string(w) == want {
+// hasWord reports whether a line has a word, with spaces or nothing around it.
+func hasWord(line []byte, want string) bool {
+	for at := 0; ; {
+		i := bytes.Index(line[at:], []byte(want))
+		if i < 0 {
+			return false
+		}
+		at += i
+		end := at + len(want)
+		if (at == 0 || line[at-1] == ' ') && (end == len(line) || line[end] == ' ') {
 			return true
 		}
+		at = end
 	}
-	return false
 }
 
 // commandNames are the columns that several commands call otherwise.
@@ -152,7 +161,7 @@ func sarLine(f *columnarFormat, r *reader, line []byte, add bool) bool {
 		}
 		return true
 	}
-	if sarHeader(rest) {
+	if !hasNumber(rest) {
 		f.header(rest)
 		return true
 	}
@@ -168,16 +177,6 @@ func sarLine(f *columnarFormat, r *reader, line []byte, add bool) bool {
 	case average:
 		if c := r.b.Column("average"); c != nil {
 			c.Bool(true)
-		}
-	}
-	return true
-}
-
-// sarHeader reports whether a line without its time has no numbers: it names columns.
-func sarHeader(s []byte) bool {
-	for _, w := range bytes.Fields(s[:min(len(s), maxHeading)]) {
-		if k, _ := bareValue(w); k == kindLong || k == kindDouble {
-			return false
 		}
 	}
 	return true

@@ -56,6 +56,8 @@ type w3cFormat struct {
 	coding coding // of what headers hold
 	millis bool   // time-taken is a whole number
 	utc    zone
+	// heading is what the last #Fields says.
+	heading []byte
 }
 
 func (f *w3cFormat) begin(r *reader) {
@@ -66,6 +68,7 @@ func (f *w3cFormat) begin(r *reader) {
 
 // use has the fields that follow be these.
 func (f *w3cFormat) use(names []string) {
+	f.heading = f.heading[:0]
 	f.places, f.gen = f.places[:0], nil
 	for _, n := range names {
 		f.places = append(f.places, f.place(strings.ToLower(n)))
@@ -172,12 +175,16 @@ func (f *w3cFormat) directive(rec []byte) bool {
 	}
 	switch strings.ToLower(string(bytes.TrimSpace(name))) {
 	case "fields":
+		if len(rest) > 0 && string(rest) == string(f.heading) {
+			return true // as in each of the files that were joined
+		}
 		words := bytes.Fields(rest)
 		names := make([]string, 0, len(words))
 		for _, w := range words[:min(len(words), maxFields)] {
 			names = append(names, string(w))
 		}
 		f.use(names)
+		f.heading = append(f.heading, rest...)
 	case "date":
 		if rest = bytes.TrimSpace(rest); len(rest) >= 10 {
 			f.day = append(f.day[:0], rest[:10]...)
