@@ -16,7 +16,7 @@ var columnsParser = define("columns", "tables in columns, as commands print them
 	func() columnsOptions { return columnsOptions{Gap: 1} },
 	func(o *columnsOptions) (format, error) {
 		return &columnarFormat{command: command{name: "columns", cells: below}, given: o.Fields, gap: o.Gap}, o.check()
-	})
+	}).guessed(clue{kin: kinNone})
 
 type columnsOptions struct {
 	// Fields are the names of columns where there is no header.

@@ -9,26 +9,26 @@ import (
 
 var (
 	topParser = columnarParser(command{name: "top", heads: withWords("PID", "COMMAND"), other: topLine, cells: lastly},
-		"what top -b prints: a row for the lines above the table, and one a process")
+		"what top -b prints: a row for the lines above the table, and one a process").guessed(clue{heading: "top - "})
 	psParser = columnarParser(command{name: "ps", heads: func(line []byte) bool {
 		return hasWord(line, "PID") && (hasWord(line, "COMMAND") || hasWord(line, "CMD"))
 	}, cells: lastly},
-		"what ps prints: aux, -ef and others with a header")
+		"what ps prints: aux, -ef and others with a header").guessed(clue{heading: " TIME C"})
 	iostatParser = columnarParser(command{name: "iostat", heads: func(line []byte) bool {
 		w := word(line)
 		return len(w) < len(line) && (string(w) == "Device" || string(w) == "Device:" || string(w) == "avg-cpu:")
 	}, other: iostatLine},
-		"what iostat prints, extended or not: a row a device, and one for the CPUs")
+		"what iostat prints, extended or not: a row a device, and one for the CPUs").guessed(clue{heading: "Device"})
 	vmstatParser = columnarParser(command{name: "vmstat", heads: withWords("r", "b"), other: vmstatLine},
-		"what vmstat prints")
+		"what vmstat prints").guessed(clue{heading: "swpd"})
 	sarParser = columnarParser(command{name: "sar", heads: func([]byte) bool { return false }, other: sarLine},
-		"what sar prints, a row a line at its time")
+		"what sar prints, a row a line at its time").guessed(clue{heading: "Linux "})
 	netstatParser = columnarParser(command{name: "netstat", heads: withWords("Proto"), other: netstatLine, cells: below},
-		"what netstat -an prints, of the Internet and of Unix")
+		"what netstat -an prints, of the Internet and of Unix").guessed(clue{heading: "Proto Recv-Q"})
 	ssParser = columnarParser(command{name: "ss", heads: withWords("State", "Recv-Q"), cells: below},
-		"what ss prints")
+		"what ss prints").guessed(clue{heading: "Address:Port"})
 	lsofParser = columnarParser(command{name: "lsof", heads: withWords("COMMAND", "PID"), other: lsofLine, cells: below},
-		"what lsof prints")
+		"what lsof prints").guessed(clue{heading: "SIZE/OFF"})
 )
 
 // withWords returns what reports whether a line has all these words.
