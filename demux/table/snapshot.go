@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"path"
 	"slices"
 	"strconv"
 
@@ -106,58 +105,6 @@ func (p *producer) snapshot() (*ice.Snapshot, error) {
 // entriesOf returns how many files a manifest names that are there.
 func entriesOf(m iceberg.ManifestFile) int {
 	return int(m.AddedDataFiles()) + int(m.ExistingDataFiles())
-}
-
-// takeOut returns the manifests without the files to be removed. Those that had
-// some are written anew, and say which these were.
-func (p *producer) takeOut(manifests []iceberg.ManifestFile) ([]iceberg.ManifestFile, error) {
-	left := make(map[string]bool, len(p.change.remove))
-	for _, f := range p.change.remove {
-		left[p.a.io.uri(f)] = true
-	}
-	out := make([]iceberg.ManifestFile, 0, len(manifests))
-	for _, m := range manifests { // the newest first, where most of it is
-		if len(left) == 0 {
-			out = append(out, m)
-			continue
-		}
-		entries, found, err := p.without(m, left)
-		if err != nil {
-			return nil, fmt.Errorf("read manifest: %w", err)
-		}
-		if !found {
-			out = append(out, m)
-			continue
-		}
-		written, err := p.writeManifests(m.PartitionSpecID(), entries, perManifest([]iceberg.ManifestFile{m}))
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, written...)
-	}
-	for uri := range left {
-		return nil, fmt.Errorf("%w: %s", ErrNotInTable, path.Base(uri))
-	}
-	return out, nil
-}
-
-// without returns the manifest's entries; those of files in left, which it takes
-// out of left, as deleted ones.
-func (p *producer) without(m iceberg.ManifestFile, left map[string]bool) (entries []iceberg.ManifestEntry, found bool, err error) {
-	err = eachEntry(p.a.io, m, func(e iceberg.ManifestEntry) error {
-		d := e.DataFile()
-		if !left[d.FilePath()] {
-			entries = append(entries, existing(e))
-			return nil
-		}
-		delete(left, d.FilePath())
-		found = true
-		p.removed.add(d.Count(), d.FileSizeBytes())
-		sequence := e.SequenceNum()
-		entries = append(entries, iceberg.NewManifestEntry(iceberg.EntryStatusDELETED, &p.id, &sequence, e.FileSequenceNum(), d))
-		return nil
-	})
-	return entries, found, err
 }
 
 // existing returns the entry as one in a manifest of a later snapshot.

@@ -38,9 +38,27 @@ func (w *Writer) filter(leaf int, hashes []uint64, b Bloom) {
 	w.filters = append(w.filters, filter{column: leaf, blocks: f})
 }
 
-// distinct estimates how many of the hashes are distinct, by how many of a
-// table's bits they leave unset (linear counting).
+// distinct estimates how many of the hashes are distinct. Of many it looks at every
+// eighth value, with all of its hashes.
 func (w *Writer) distinct(hashes []uint64) int {
+	if len(hashes) < sampledHashes {
+		return min(w.estimate(hashes), len(hashes))
+	}
+	w.sample = w.sample[:0]
+	for _, h := range hashes {
+		if h&7 == 0 {
+			w.sample = append(w.sample, h)
+		}
+	}
+	return min(8*w.estimate(w.sample), len(hashes))
+}
+
+// sampledHashes are so many that an eighth of them tells how many are distinct.
+const sampledHashes = 1 << 16
+
+// estimate estimates how many of the hashes are distinct by how many of a table's
+// bits they leave unset (linear counting).
+func (w *Writer) estimate(hashes []uint64) int {
 	const load = 2
 	size := 1 << max(10, bits.Len(uint(len(hashes)/load)))
 	if len(w.seen) < size/64 {
@@ -54,13 +72,12 @@ func (w *Writer) distinct(hashes []uint64) int {
 	}
 	unset := 0
 	for _, word := range seen {
-		unset += 64 - bits.OnesCount64(word)
+		unset += bits.OnesCount64(^word)
 	}
 	if unset == 0 {
 		return len(hashes)
 	}
-	n := int(math.Ceil(float64(size) * math.Log(float64(size)/float64(unset))))
-	return min(n, len(hashes))
+	return int(math.Ceil(float64(size) * math.Log(float64(size)/float64(unset))))
 }
 
 // filter is one that is to be written behind the row group.

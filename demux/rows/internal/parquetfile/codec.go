@@ -33,6 +33,22 @@ const (
 	stridePage  = 16 << 10 // bytes of a page that is worth the question
 )
 
+// indexes compresses a page of indexes. Where those of the page before did not get
+// smaller, *raw, it stores them as they are: in the bits that they need, most have
+// nothing left to be saved.
+func (c *codec) indexes(dst, page []byte, raw *bool) []byte {
+	if *raw {
+		return stride.Store(dst, page)
+	}
+	at := len(dst)
+	dst = c.zstd.EncodeAll(page, dst)
+	*raw = len(page) >= leastStored && len(dst)-at > len(page)-len(page)/16
+	return dst
+}
+
+// leastStored bytes of a page of indexes tell of those to come.
+const leastStored = 512
+
 func (c *codec) compress(dst, page []byte, r stride.Rows, w *way) []byte {
 	if len(page) < stridePage || !r.Fits(len(page)) {
 		return c.zstd.EncodeAll(page, dst)

@@ -22,6 +22,7 @@ type columnChunk struct {
 	index chunkIndex
 	rows  stride.Rows // of the page buffer, where it has such
 	way   way         // that such pages are compressed
+	raw   bool        // pages of indexes are stored
 	tell  bool        // the header of the next page says its bounds
 }
 
@@ -162,7 +163,11 @@ func (c *columnChunk) noted(start int64, n, nulls int) {
 
 func (c *columnChunk) put(h format.PageHeader, enc format.Encoding) {
 	w := c.w
-	w.packed = w.codec.compress(w.packed[:0], w.page, c.rows, &c.way)
+	if enc == format.RLEDictionary {
+		w.packed = w.codec.indexes(w.packed[:0], w.page, &c.raw)
+	} else {
+		w.packed = w.codec.compress(w.packed[:0], w.page, c.rows, &c.way)
+	}
 	c.rows = stride.Rows{}
 	c.send(&h, w.packed, len(w.page), enc)
 }

@@ -53,6 +53,7 @@ type Writer struct {
 	indexes [][]chunkIndex // by row group and leaf
 	filters []filter       // of the row group
 	seen    []uint64
+	sample  []uint64
 	splice  Splice
 	copying Chunk
 	// Decoder decodes what CopyLeaf must look at.

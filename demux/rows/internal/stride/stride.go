@@ -47,12 +47,36 @@ type Encoder struct {
 	lits []byte
 }
 
+// begin starts the frame of n bytes: of one segment, with its size in four bytes and
+// a checksum at its end (3.1.1.1).
+func begin(dst []byte, n int) []byte {
+	dst = append(dst, 0x28, 0xB5, 0x2F, 0xFD, 0xA4)
+	return binary.LittleEndian.AppendUint32(dst, uint32(n))
+}
+
+// Store appends data as one frame to dst, as it is.
+func Store(dst, data []byte) []byte {
+	const most = 128 << 10 // of a block
+	dst = begin(dst, len(data))
+	rest := data
+	for {
+		n := min(len(rest), most)
+		header := uint32(n) << 3 // raw (3.1.1.2)
+		if n == len(rest) {
+			header |= 1
+		}
+		dst = append(dst, byte(header), byte(header>>8), byte(header>>16))
+		dst = append(dst, rest[:n]...)
+		if rest = rest[n:]; len(rest) == 0 {
+			return binary.LittleEndian.AppendUint32(dst, uint32(xxhash.Sum64(data)))
+		}
+	}
+}
+
 // Encode appends data as one frame to dst. r must fit.
 func (e *Encoder) Encode(dst, data []byte, r Rows) []byte {
 	match := min(r.To-r.From, maxMatch)
-	// One segment, its size in four bytes, a checksum (3.1.1.1).
-	dst = append(dst, 0x28, 0xB5, 0x2F, 0xFD, 0xA4)
-	dst = binary.LittleEndian.AppendUint32(dst, uint32(len(data)))
+	dst = begin(dst, len(data))
 
 	// The first block says how far back matches are. It ends behind the match
 	// of the second row, and so the others behind those of their last rows.
