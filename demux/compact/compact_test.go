@@ -261,7 +261,7 @@ func TestFilesThatCoverTheSameAreNotMerged(t *testing.T) {
 // content is what a table's rows are known by.
 type content struct {
 	rows int64
-	sum  uint64
+	sum  datafile.RowSum
 }
 
 // sum looks at the rows without a query engine.
@@ -273,7 +273,7 @@ func sum(t testing.TB, s *querytest.Store) (out content) {
 	}
 	defer m.Close()
 	for _, f := range files(t, s) {
-		d, err := datafile.Open(t.Context(), s.FS, f.Path)
+		d, err := datafile.Open(t.Context(), s.FS, f.Path, nil, nil)
 		if err != nil {
 			t.Fatal(err)
 		}

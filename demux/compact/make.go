@@ -35,7 +35,7 @@ func (s *doing) merge(ctx context.Context, b batch) error {
 	if len(silent.files) == 1 {
 		s.skip(silent.files[0].Path) // there may never be another one
 	}
-	by := map[string]*datafile.Info{}
+	by := map[string]*datafile.Footer{}
 	for i, f := range b.files {
 		by[f.Path] = infos[i]
 	}
@@ -64,7 +64,7 @@ func (b *batch) without(path string) batch {
 
 // make makes one file of a batch. What turns out to be damaged on the way is left
 // out, and the others are merged without it.
-func (s *doing) make(ctx context.Context, b batch, infos map[string]*datafile.Info) error {
+func (s *doing) make(ctx context.Context, b batch, infos map[string]*datafile.Footer) error {
 	for len(b.files) >= 2 {
 		err := s.one(ctx, b, infos)
 		if err == nil {
@@ -118,14 +118,14 @@ const footersAtOnce = 8
 
 // footers reads what the files say of themselves; nil for those that are damaged
 // or missing.
-func (s *doing) footers(ctx context.Context, files []table.File) ([]*datafile.Info, error) {
-	infos := make([]*datafile.Info, len(files))
+func (s *doing) footers(ctx context.Context, files []table.File) ([]*datafile.Footer, error) {
+	infos := make([]*datafile.Footer, len(files))
 	var mu sync.Mutex
 	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(footersAtOnce)
 	for i, f := range files {
 		g.Go(func() error {
-			info, err := datafile.Read(gctx, s.fs, f.Path)
+			info, err := datafile.ReadFooter(gctx, s.fs, f.Path)
 			if err == nil && info.Stats.Records != f.Records {
 				err = fmt.Errorf("%w: it has %d rows, the table says %d", datafile.ErrDamaged, info.Stats.Records, f.Records)
 			}
@@ -150,7 +150,7 @@ func (s *doing) footers(ctx context.Context, files []table.File) ([]*datafile.In
 
 // union returns what all of the files cover; nil where they don't say. twice is a
 // file that covers what one before it does, too.
-func union(files []table.File, infos map[string]*datafile.Info) (set coverage.Set, twice string) {
+func union(files []table.File, infos map[string]*datafile.Footer) (set coverage.Set, twice string) {
 	if infos[files[0].Path].Ranges == nil {
 		return nil, ""
 	}
@@ -170,15 +170,15 @@ func union(files []table.File, infos map[string]*datafile.Info) (set coverage.Se
 }
 
 // one makes one file of all files of the batch, and checks it.
-func (s *doing) one(ctx context.Context, b batch, infos map[string]*datafile.Info) error {
+func (s *doing) one(ctx context.Context, b batch, infos map[string]*datafile.Footer) error {
 	ranges, twice := union(b.files, infos)
 	if twice != "" {
 		return &merge.InputError{Path: twice, Err: fmt.Errorf("data file %s is %w: it covers what another file does, too", twice, datafile.ErrDamaged)}
 	}
 	var inputs []merge.Input
 	for _, f := range b.files {
-		inputs = append(inputs, merge.Input{Path: f.Path, MinTS: f.MinTS.UnixMicro(), Open: func(ctx context.Context) (*datafile.File, error) {
-			return datafile.Open(ctx, s.fs, f.Path)
+		inputs = append(inputs, merge.Input{Path: f.Path, MinTS: f.MinTS.UnixMicro(), Size: f.Size, Open: func(ctx context.Context, memory []byte) (*datafile.File, error) {
+			return datafile.Open(ctx, s.fs, f.Path, infos[f.Path], memory)
 		}})
 	}
 	path := table.DataPath(s.step.Type, b.part, s.id+"-"+levelNames[b.level], s.n)
@@ -218,11 +218,11 @@ func (s *doing) write(ctx context.Context, path string, inputs []merge.Input, o 
 // its bytes with its checksums, the number of rows, of each column's values, what
 // it covers, and a checksum of the rows' (stream, seq). What it takes the place of
 // will be removed.
-func (s *doing) check(ctx context.Context, m *made, res merge.Result, ranges coverage.Set, infos map[string]*datafile.Info) error {
+func (s *doing) check(ctx context.Context, m *made, res merge.Result, ranges coverage.Set, infos map[string]*datafile.Footer) error {
 	wrong := func(format string, args ...any) error {
 		return fmt.Errorf("%w: merged data file %s: %s", merge.ErrProgram, m.file.Path, fmt.Sprintf(format, args...))
 	}
-	f, err := datafile.Open(ctx, s.fs, m.file.Path)
+	f, err := datafile.Open(ctx, s.fs, m.file.Path, nil, nil)
 	if err != nil {
 		return fmt.Errorf("read back what was merged: %w", err)
 	}

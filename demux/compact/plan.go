@@ -86,7 +86,14 @@ func (r *runner) plan(files []table.File) []batch {
 	}
 	var out []batch
 	for w, list := range windows {
-		out = append(out, r.batches(w, worth(w.level, list))...)
+		due := worth(w.level, list)
+		parts := [][]table.File{due}
+		if !merged(w.level, due) {
+			parts = chains(w.level, due)
+		}
+		for _, files := range parts {
+			out = append(out, r.batches(w, files)...)
+		}
 	}
 	// The newest first: they are asked for most.
 	slices.SortFunc(out, func(a, b batch) int {
@@ -115,23 +122,32 @@ func worth(l level, files []table.File) []table.File {
 	switch {
 	case l == fresh:
 		atLeast = tierFiles
-	case !slices.ContainsFunc(files, func(f table.File) bool { return levelOf(f.Path) >= l }):
+	case !merged(l, files):
 		return files // all of it, once
 	}
 	bySize := slices.SortedFunc(slices.Values(files), func(a, b table.File) int {
 		return cmp.Or(cmp.Compare(a.Size, b.Size), strings.Compare(a.Path, b.Path))
 	})
-	sum, best := int64(0), 0
+	sum, best, growth := int64(0), 0, int64(1) // it doubles at least
+	if l == fresh && bytesIn(files) >= chainedBytes {
+		growth = freshChain
+	}
 	for i, f := range bySize {
 		n := i + 1
 		switch {
-		case n >= atLeast && sum >= f.Size, // it doubles at least
+		case n >= atLeast && sum >= growth*f.Size,
 			l > fresh && n >= atLeast && sum >= f.Size/lateShare:
 			best = n
 		}
 		sum += f.Size
 	}
 	return bySize[:best]
+}
+
+// merged reports whether some of the files were made of all of such a window before:
+// what else there is came late, and is not to stay beside them.
+func merged(l level, files []table.File) bool {
+	return l > fresh && slices.ContainsFunc(files, func(f table.File) bool { return levelOf(f.Path) >= l })
 }
 
 // batches parts what is to be merged of a window into files of a good size.

@@ -185,3 +185,54 @@ func TestManyOldFilesAreMergedInFewSteps(t *testing.T) {
 		t.Errorf("%d files, merged up to %d times", len(l.files), l.mostMerged())
 	}
 }
+
+// Files that overlap their neighbours are not mixed row by row, and there are few of
+// them all the same.
+func TestFilesThatOverlapBecomeAFewThatFollowEachOther(t *testing.T) {
+	for _, span := range []time.Duration{90 * time.Second, 150 * time.Second, 400 * time.Second} {
+		l := newLife()
+		most := 0
+		for range 3000 {
+			l.commit(l.now.Add(-span), span, 500_000)
+			l.now = l.now.Add(time.Minute)
+			l.compact(t)
+			most = max(most, len(l.files))
+		}
+		t.Logf("spans of %v: %d files, %d at most, a row merged %d times at most", span, len(l.files), most, l.mostMerged())
+		if most > 60 || l.mostMerged() > 7 {
+			t.Errorf("spans of %v: %d files at most, a row merged %d times", span, most, l.mostMerged())
+		}
+		l.now = l.now.Add(48 * time.Hour)
+		l.compact(t)
+		if due := l.r.plan(l.files); len(due) > 0 {
+			t.Errorf("spans of %v: something is due of a quiet table: %+v", span, due)
+		}
+	}
+}
+
+func TestChainsHoldEachFileOnce(t *testing.T) {
+	at := func(from, until time.Duration) table.File {
+		return table.File{Path: fmt.Sprint(from, until), MinTS: begin.Add(from), MaxTS: begin.Add(until), Size: 1 << 20}
+	}
+	var apart, staggered, same []table.File
+	for i := range 12 {
+		m := time.Duration(i) * time.Minute
+		apart = append(apart, at(m-2*time.Second, m+time.Minute))
+		staggered = append(staggered, at(m-30*time.Second, m+time.Minute))
+		same = append(same, at(0, time.Hour+m))
+	}
+	for _, c := range []struct {
+		files []table.File
+		want  int
+	}{{apart, 1}, {staggered, 2}, {same, maxChains}, {same[:3], 1}, {staggered[:4], 2}, {nil, 1}} {
+		got, seen := chains(hourly, c.files), map[string]int{}
+		for _, files := range got {
+			for _, f := range files {
+				seen[f.Path]++
+			}
+		}
+		if len(got) != c.want || len(seen) != len(c.files) {
+			t.Errorf("%d files: got %d chains of %d files together, want %d", len(c.files), len(got), len(seen), c.want)
+		}
+	}
+}

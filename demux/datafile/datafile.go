@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"path"
+	"strconv"
 	"strings"
 
 	"github.com/parquet-go/parquet-go"
@@ -33,7 +34,9 @@ type Info struct {
 	// are set. Nil where it does not say: it is of an older version, or they
 	// were too many.
 	Ranges  coverage.Set
-	Sealed  bool // it has checksums
+	Sealed  bool   // it has checksums
+	Rows    RowSum // of all its rows
+	Summed  bool   // it says that sum
 	Columns []schema.Column
 	Stats   schema.FileStats // strings' bounds may be missing
 }
@@ -75,7 +78,7 @@ func Verify(ctx context.Context, files store.FS, p string) (*Info, error) {
 		return nil, err
 	}
 	defer f.close()
-	if err := f.verify(ctx); err != nil {
+	if err := f.verify(ctx, nil); err != nil {
 		return nil, err
 	}
 	info, _, err := f.info()
@@ -83,7 +86,11 @@ func Verify(ctx context.Context, files store.FS, p string) (*Info, error) {
 }
 
 // verify compares all bytes of the file with its checksums, as far as it has any.
-func (f *file) verify(ctx context.Context) error {
+// whole are these bytes, if they were read.
+func (f *file) verify(ctx context.Context, whole []byte) error {
+	if f.sealed && whole != nil {
+		return f.compare(chunk.CRC(whole[:f.start]))
+	}
 	if f.sealed {
 		return f.sum(ctx)
 	}
@@ -174,6 +181,11 @@ func (f *file) sum(ctx context.Context) error {
 		crc = chunk.AddCRC(crc, b)
 		at += int64(len(b))
 	}
+	return f.compare(crc)
+}
+
+// compare compares the checksum of the bytes before the footer.
+func (f *file) compare(crc uint32) error {
 	if crc != f.body {
 		return f.damaged("it has other bytes than were written: their CRC is %08x, should be %08x", crc, f.body)
 	}
@@ -229,6 +241,12 @@ func (f *file) info() (info *Info, meta *format.FileMetaData, err error) {
 			if kv.Value != Name(f.path) {
 				return nil, nil, f.damaged("it is %s in another's place", kv.Value)
 			}
+		case KeyRows:
+			sum, err := strconv.ParseUint(kv.Value, 16, 64)
+			if err != nil {
+				return nil, nil, f.damaged("the sum of its rows is %q", kv.Value)
+			}
+			info.Rows, info.Summed = RowSum(sum), f.sealed
 		case KeyRanges:
 			b, err := base64.StdEncoding.DecodeString(kv.Value)
 			if err == nil {

@@ -6,6 +6,7 @@ import (
 
 	"github.com/parquet-go/parquet-go/format"
 
+	"github.com/akupara/akupara/chunk"
 	"github.com/akupara/akupara/store"
 )
 
@@ -14,21 +15,41 @@ type File struct {
 	*Info
 	Meta *format.FileMetaData
 	// Data is where the pages are: all before it.
-	Data int64
-	f    *file
+	Data  int64
+	f     *file
+	whole []byte // nil: it is not in memory
 }
 
-// wholeBytes is up to how many bytes a file is read into memory at once: most
-// data files are small, and each read costs a round trip.
-const wholeBytes = 1 << 20
+// Footer is what a data file tells of itself, decoded once.
+type Footer struct {
+	*Info
+	meta *format.FileMetaData
+	crc  uint32 // of its bytes
+}
 
-// Open is Verify, and leaves the file open for its pages to be read. Close it.
-func Open(ctx context.Context, files store.FS, p string) (*File, error) {
+// ReadFooter is Read, for a file that is opened afterwards.
+func ReadFooter(ctx context.Context, files store.FS, p string) (*Footer, error) {
 	f, err := open(ctx, files, p)
 	if err != nil {
 		return nil, err
 	}
-	out, err := f.opened(ctx)
+	defer f.close()
+	info, meta, err := f.info()
+	if err != nil {
+		return nil, err
+	}
+	return &Footer{info, meta, chunk.CRC(f.footer)}, nil
+}
+
+// Open is Verify, and leaves the file open for its pages to be read. Close it.
+// Its footer is not decoded again where it is the known one, which may be nil. The
+// file is read at once into memory of its size, if that is given.
+func Open(ctx context.Context, files store.FS, p string, known *Footer, memory []byte) (*File, error) {
+	f, err := open(ctx, files, p)
+	if err != nil {
+		return nil, err
+	}
+	out, err := f.opened(ctx, known, memory)
 	if err != nil {
 		f.close()
 		return nil, err
@@ -36,22 +57,25 @@ func Open(ctx context.Context, files store.FS, p string) (*File, error) {
 	return out, nil
 }
 
-func (f *file) opened(ctx context.Context) (*File, error) {
-	if size := f.r.Size(); size <= wholeBytes {
-		whole := make([]byte, size)
-		if err := f.at(whole, 0); err != nil {
+func (f *file) opened(ctx context.Context, known *Footer, memory []byte) (*File, error) {
+	out := &File{Data: f.start, f: f}
+	if int64(len(memory)) == f.r.Size() {
+		out.whole = memory
+		if err := f.at(out.whole, 0); err != nil {
 			return nil, err
 		}
-		f.r.Reader = inMemory{f.r.Reader, bytes.NewReader(whole)}
+		f.r.Reader = inMemory{f.r.Reader, bytes.NewReader(out.whole)}
 	}
-	if err := f.verify(ctx); err != nil {
+	if err := f.verify(ctx, out.whole); err != nil {
 		return nil, err
 	}
-	info, meta, err := f.info()
-	if err != nil {
-		return nil, err
+	if known != nil && f.sealed && known.crc == chunk.CRC(f.footer) {
+		out.Info, out.Meta = known.Info, known.meta
+		return out, nil
 	}
-	return &File{Info: info, Meta: meta, Data: f.start, f: f}, nil
+	var err error
+	out.Info, out.Meta, err = f.info()
+	return out, err
 }
 
 // inMemory is an open file that was read.
@@ -61,6 +85,15 @@ type inMemory struct {
 }
 
 func (m inMemory) ReadAt(b []byte, at int64) (int, error) { return m.b.ReadAt(b, at) }
+
+// Slice returns the file's n bytes from at on, which stay as they are, or nil: it is
+// not in memory, or has not as many.
+func (f *File) Slice(at int64, n int) []byte {
+	if at < 0 || n < 0 || at+int64(n) > int64(len(f.whole)) {
+		return nil
+	}
+	return f.whole[at:][:n:n]
+}
 
 // ReadAt reads the file's bytes.
 func (f *File) ReadAt(b []byte, at int64) (int, error) { return f.f.r.ReadAt(b, at) }

@@ -17,6 +17,8 @@ const (
 	KeyFile = "akupara.file"
 	// KeyRanges is the coverage of the file's rows: base64 of a coverage file.
 	KeyRanges = "akupara.ranges"
+	// KeyRows is the RowSum of all rows, in hexadecimal digits.
+	KeyRows = "akupara.rows"
 	// KeyCRC is the CRC-32C of the bytes before the footer, a dash, and that of
 	// the footer, taken while the value is NoCRC; in 8 hexadecimal digits each.
 	KeyCRC = "akupara.crc"
@@ -95,7 +97,7 @@ func unsealed(footer []byte) (reason string) {
 		return lost
 	}
 	for _, kv := range m.KeyValueMetadata {
-		if kv.Key == KeyCRC || kv.Key == KeyFile || kv.Key == KeyRanges {
+		if kv.Key == KeyCRC || kv.Key == KeyFile || kv.Key == KeyRanges || kv.Key == KeyRows {
 			return lost
 		}
 	}

@@ -195,7 +195,7 @@ const maxRangesBytes = 4 << 20
 
 // pairs returns what a file's footer tells of it.
 func (g *gather) pairs(path string, rows []uint32) ([]parquetfile.Pair, error) {
-	out := []parquetfile.Pair{{Key: datafile.KeyFile, Value: datafile.Name(path)}}
+	out := []parquetfile.Pair{{Key: datafile.KeyFile, Value: datafile.Name(path)}, {Key: datafile.KeyRows, Value: g.sum(rows).String()}}
 	if len(g.b.covers) == 0 {
 		return out, nil
 	}
@@ -207,4 +207,20 @@ func (g *gather) pairs(path string, rows []uint32) ([]parquetfile.Pair, error) {
 		out = append(out, parquetfile.Pair{Key: datafile.KeyRanges, Value: base64.StdEncoding.EncodeToString(b)})
 	}
 	return out, nil
+}
+
+// sum returns the checksum of rows by their streams and offsets.
+func (g *gather) sum(rows []uint32) (sum datafile.RowSum) {
+	hashes := make([]uint64, len(g.b.runs))
+	for i := range g.b.runs {
+		if stream := g.b.runs[i].stream; i > 0 && stream == g.b.runs[i-1].stream {
+			hashes[i] = hashes[i-1]
+		} else {
+			hashes[i] = datafile.HashStream(g.b.origins.get(int(stream)))
+		}
+	}
+	for _, row := range rows {
+		sum.Add(hashes[g.runOf[row]], uint64(g.b.seq.at(int(row))))
+	}
+	return sum
 }

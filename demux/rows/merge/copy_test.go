@@ -91,7 +91,7 @@ func TestPagesAreCopiedAndSaidTheSameOf(t *testing.T) {
 func (s *shop) pages() (out [][]byte) {
 	s.t.Helper()
 	for _, in := range s.files {
-		f, err := datafile.Open(s.t.Context(), s.fs, in.Path)
+		f, err := datafile.Open(s.t.Context(), s.fs, in.Path, nil, nil)
 		if err != nil {
 			s.t.Fatal(err)
 		}

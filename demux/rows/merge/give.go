@@ -54,12 +54,7 @@ func (c *cursor) give(t *parquetfile.Splice, n int) error {
 func (c *cursor) copy(t *parquetfile.Splice) (bool, error) {
 	switch {
 	case t.Copies(&c.page, c.maxRep, c.maxDef):
-		if t.Looks(&c.page) {
-			if err := c.decode(); err != nil {
-				return false, err
-			}
-		}
-		return true, t.CopyPlain(&c.page, &c.vals)
+		return true, t.CopyPlain(&c.page, c.values)
 	case c.wholly() && t.CopiesIndexes(&c.page, c.maxRep, c.maxDef):
 		c.begin()
 		same := true
@@ -73,6 +68,12 @@ func (c *cursor) copy(t *parquetfile.Splice) (bool, error) {
 		return same, nil
 	}
 	return false, nil
+}
+
+// values decodes the page.
+func (c *cursor) values() (*parquetfile.Values, error) {
+	err := c.decode()
+	return &c.vals, err
 }
 
 // wholly reports whether the row group has all rows of the input's row group whose

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/akupara/akupara/demux/datafile"
 	"github.com/akupara/akupara/demux/schema"
@@ -13,14 +14,15 @@ import (
 // input is an Input while it is merged.
 type input struct {
 	Input
-	order int // rows of one ts go by it
-	f     *datafile.File
-	types []leafType
-	leaf  []int // of the file, for each leaf of the output; -1 where it has none
+	order  int // rows of one ts go by it
+	f      *datafile.File
+	memory []byte // that holds all of it; or nil
+	types  []leafType
+	leaf   []int // of the file, for each leaf of the output; -1 where it has none
 
 	ts     *cursor
 	times  []uint64 // of the rows that were not chosen yet
-	memory []uint64 // of times
+	buffer []uint64 // of times
 	unread int64    // rows behind them
 	last   int64    // the ts that was chosen last
 	ended  bool     // all rows were chosen
@@ -59,7 +61,9 @@ func (p *position) add(in *input, rows int) {
 func (m *Merger) start(ctx context.Context, in *input) error {
 	m.now = in
 	var err error
-	if in.f, err = in.Open(ctx); err != nil {
+	in.memory = m.hold(in.Size)
+	if in.f, err = in.Open(ctx, in.memory); err != nil {
+		m.release(in)
 		return &InputError{in.Path, err}
 	}
 	if err := m.begin(ctx, in); err != nil {
@@ -99,9 +103,12 @@ func (m *Merger) begin(ctx context.Context, in *input) error {
 		}
 		in.leaf = append(in.leaf, at)
 	}
-	sum, err := m.sum(ctx, in)
-	if err != nil {
-		return err
+	sum := in.f.Rows
+	if !in.f.Summed {
+		var err error
+		if sum, err = m.sum(ctx, in); err != nil {
+			return err
+		}
 	}
 	m.res.Sum += sum
 	ts := in.find(schema.TS)
@@ -163,12 +170,45 @@ func (m *Merger) close(in *input) {
 	if in.f != nil && !in.closed() {
 		in.f.Close()
 		in.at.group = math.MaxInt
+		m.release(in)
 	}
+}
+
+// hold returns memory for a file of that size, or nil where that would be too much.
+func (m *Merger) hold(size int64) []byte {
+	if size > heldBytes/8 || m.held+size > heldBytes {
+		return nil
+	}
+	m.held += size
+	for i, b := range m.spare {
+		if int64(cap(b)) >= size {
+			m.spare = slices.Delete(m.spare, i, i+1)
+			return b[:size]
+		}
+	}
+	return make([]byte, size, size+size/4)
+}
+
+// release takes the memory of a file back.
+func (m *Merger) release(in *input) {
+	if in.memory == nil {
+		return
+	}
+	m.held -= in.Size
+	if len(m.spare) < spareBuffers {
+		m.spare = append(m.spare, in.memory)
+	}
+	in.memory = nil
 }
 
 func (in *input) closed() bool { return in.at.group == math.MaxInt }
 
 const (
+	// heldBytes bounds the inputs that are in memory whole: each is read once, and in
+	// one piece.
+	heldBytes = 64 << 20
+	// spareBuffers are kept for the files to come.
+	spareBuffers = 4
 	// keptBytes bounds the pages that are kept decoded for the next row group,
 	// which would be decoded again else.
 	keptBytes = 96 << 20

@@ -28,7 +28,9 @@ type Input struct {
 	// MinTS is not after its first row, in microseconds. It is opened only when
 	// its turn comes, and closed when it was read.
 	MinTS int64
-	Open  func(ctx context.Context) (*datafile.File, error)
+	Size  int64 // bytes
+	// Open opens it, and reads it into memory of its size, if there is any.
+	Open func(ctx context.Context, memory []byte) (*datafile.File, error)
 }
 
 // InputError says which input could not be merged, and why: ErrDamaged in most
@@ -64,8 +66,8 @@ type Options struct {
 // Result is what a Merge did.
 type Result struct {
 	Stats schema.FileStats
-	Rows  int64  // of the inputs
-	Sum   uint64 // of the inputs, as Sum gives it
+	Rows  int64           // of the inputs
+	Sum   datafile.RowSum // of the inputs, as they say it; or as Sum gives it
 }
 
 const defaultGroupRows = 122880
@@ -73,11 +75,13 @@ const defaultGroupRows = 122880
 // Merger merges files, one merge after the other, in memory that it keeps. It is
 // not safe for concurrent use.
 type Merger struct {
-	w    *parquetfile.Writer
-	dec  *parquetfile.Decoder
-	free []*cursor
-	kept int // bytes of cursors that inputs keep
-	now  *input
+	w     *parquetfile.Writer
+	dec   *parquetfile.Decoder
+	free  []*cursor
+	kept  int      // bytes of cursors that inputs keep
+	held  int64    // bytes of inputs that are in memory whole
+	spare [][]byte // memory for them
+	now   *input
 
 	cols      []schema.Column
 	leaves    []leaf
@@ -203,6 +207,7 @@ func (m *Merger) Merge(ctx context.Context, out io.Writer, path string, inputs [
 			return res, err
 		}
 	}
+	pairs = append(pairs, parquetfile.Pair{Key: datafile.KeyRows, Value: m.res.Sum.String()})
 	if m.res.Stats, err = m.w.End(pairs); err != nil {
 		return res, fmt.Errorf("write data file %s: %w", path, err)
 	}
@@ -227,6 +232,7 @@ func (m *Merger) reset() {
 			m.close(in)
 		}
 	}
+	m.held = 0
 	m.waiting, m.active, m.group, m.now = nil, nil, nil, nil
 }
 
@@ -294,7 +300,7 @@ func (m *Merger) plain(i int) bool {
 
 // Sum returns a checksum of the (stream, seq) of a file's rows that does not
 // depend on their order.
-func (m *Merger) Sum(ctx context.Context, path string, f *datafile.File) (sum uint64, err error) {
+func (m *Merger) Sum(ctx context.Context, path string, f *datafile.File) (sum datafile.RowSum, err error) {
 	in := &input{Input: Input{Path: path}, f: f}
 	m.now = in
 	defer func() {
@@ -306,7 +312,7 @@ func (m *Merger) Sum(ctx context.Context, path string, f *datafile.File) (sum ui
 	return m.sum(ctx, in)
 }
 
-func (m *Merger) sum(ctx context.Context, in *input) (sum uint64, err error) {
+func (m *Merger) sum(ctx context.Context, in *input) (sum datafile.RowSum, err error) {
 	stream, seq := in.find(schema.Stream), in.find(schema.Seq)
 	if stream < 0 || seq < 0 {
 		return 0, in.failed(errors.New("it has no stream and seq"))
@@ -328,7 +334,7 @@ func (m *Merger) sum(ctx context.Context, in *input) (sum uint64, err error) {
 				return 0, in.failed(cmpErr(err, "rows are without seq"))
 			}
 			for i, h := range m.hashes {
-				sum += mix(h ^ m.nums[i]*0x9E3779B97F4A7C15)
+				sum.Add(h, m.nums[i])
 			}
 		}
 	}
@@ -340,11 +346,4 @@ func cmpErr(err error, otherwise string) error {
 		return err
 	}
 	return errors.New(otherwise)
-}
-
-func mix(h uint64) uint64 {
-	h ^= h >> 32
-	h *= 0xD6E8FEB86659FD93
-	h ^= h >> 32
-	return h
 }

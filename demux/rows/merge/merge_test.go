@@ -75,8 +75,8 @@ func (s *shop) add(b *rows.Builder, l rows.Layout) {
 func (s *shop) inputs() []merge.Input {
 	var out []merge.Input
 	for _, f := range s.files {
-		out = append(out, merge.Input{Path: f.Path, MinTS: f.Stats.MinTS, Open: func(ctx context.Context) (*datafile.File, error) {
-			return datafile.Open(ctx, s.fs, f.Path)
+		out = append(out, merge.Input{Path: f.Path, MinTS: f.Stats.MinTS, Size: f.Stats.Size, Open: func(ctx context.Context, memory []byte) (*datafile.File, error) {
+			return datafile.Open(ctx, s.fs, f.Path, nil, memory)
 		}})
 	}
 	return out
@@ -116,7 +116,7 @@ func (s *shop) mergeTo(outPath string, o merge.Options) (merge.Result, *datafile
 	if err := w.Close(); err != nil {
 		s.t.Fatal(err)
 	}
-	f, err := datafile.Open(s.t.Context(), s.fs, outPath)
+	f, err := datafile.Open(s.t.Context(), s.fs, outPath, nil, nil)
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -364,7 +364,7 @@ func TestRowsAreTheSameAfterMergesOfMerges(t *testing.T) {
 		groups := 0
 		before := map[string][]int64{} // bytes of row groups
 		for _, f := range s.files {
-			info, err := datafile.Open(t.Context(), s.fs, f.Path)
+			info, err := datafile.Open(t.Context(), s.fs, f.Path, nil, nil)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -125,13 +125,13 @@ func (m *Merger) fill(in *input) (err error) {
 		return nil
 	}
 	in.unread -= int64(n)
-	if in.memory, m.def, err = in.ts.numbers(in.memory[:0], m.def[:0], n); err != nil {
+	if in.buffer, m.def, err = in.ts.numbers(in.buffer[:0], m.def[:0], n); err != nil {
 		return err
 	}
-	if len(in.memory) != n {
+	if len(in.buffer) != n {
 		return errors.New("rows are without ts")
 	}
-	in.times = in.memory
+	in.times = in.buffer
 	return nil
 }
 

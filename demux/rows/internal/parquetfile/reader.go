@@ -127,8 +127,19 @@ func (c *Chunk) Next(p *Page) error {
 // Memory is how many bytes the Chunk holds.
 func (c *Chunk) Memory() int { return cap(c.buf) }
 
+// slicer is a file that is in memory.
+type slicer interface {
+	// Slice returns n bytes from at on, or nil where it is not.
+	Slice(at int64, n int) []byte
+}
+
 // bytes returns n bytes from at on.
 func (c *Chunk) bytes(n int) ([]byte, error) {
+	if s, ok := c.src.(slicer); ok {
+		if b := s.Slice(c.at, n); b != nil {
+			return b, nil
+		}
+	}
 	if skip := int(c.at - c.from); skip+n > len(c.buf) {
 		want := int(min(c.end-c.at, int64(max(n, readAhead))))
 		have := 0

@@ -83,7 +83,7 @@ const (
 	dictBytes = 4 << 20
 	// copyBytes of a compressed page are worth to be a page of their own, and so are
 	// copyIndexBytes where no other file's values lie between.
-	copyBytes      = 4 << 10
+	copyBytes      = 1 << 10
 	copyIndexBytes = 128
 	manyTexts      = 16 << 10 // bytes of plain strings that tell that most of a column differ
 	wordsPage      = 16384    // words of a page that is written

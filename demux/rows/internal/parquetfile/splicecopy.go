@@ -16,17 +16,16 @@ func (t *Splice) fits(maxRep, maxDef byte) bool {
 	return maxRep == 0 && t.c.leaf.maxRep == 0 && maxDef == t.c.leaf.maxDef
 }
 
-// Looks reports whether CopyPlain must be told a page's values.
-func (t *Splice) Looks(p *Page) bool {
-	var b bounds
-	return t.hashing || t.bounded && p.Values > int(p.nulls) && !b.told(t.c.leaf.typ, p.low, p.top)
-}
-
-// CopyPlain adds a whole page as it is. v are its values, if Looks.
-func (t *Splice) CopyPlain(p *Page, v *Values) error {
+// CopyPlain adds a whole page as it is. values decodes it, where its values are to be
+// looked at.
+func (t *Splice) CopyPlain(p *Page, values func() (*Values, error)) error {
 	t.flush()
-	told := t.bounded && t.c.page.told(t.c.leaf.typ, p.low, p.top)
-	if t.Looks(p) {
+	told := !t.bounded || p.Values == int(p.nulls) || t.c.page.told(t.c.leaf.typ, p.low, p.top)
+	if !told || t.hashing && !t.hashPacked(p) {
+		v, err := values()
+		if err != nil {
+			return err
+		}
 		if err := t.lookAt(v, told); err != nil {
 			return err
 		}
@@ -36,6 +35,14 @@ func (t *Splice) CopyPlain(p *Page, v *Values) error {
 	t.c.index.next = int64(p.Values)
 	t.c.copied(p, format.Plain)
 	return nil
+}
+
+// hashPacked takes in the strings of a page that need not be decompressed for it: of
+// one length. It reports false where they are not.
+func (t *Splice) hashPacked(p *Page) bool {
+	return t.kind == text && p.crc != 0 && t.w.packedRows.Each(p.packed, p.Values-int(p.nulls), func(row []byte) {
+		t.needle(row[lengthBytes:], 0, false)
+	})
 }
 
 // lookAt takes in the values of a page that is copied. Its bounds may be told.

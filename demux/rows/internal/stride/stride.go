@@ -50,7 +50,7 @@ type Encoder struct {
 // begin starts the frame of n bytes: of one segment, with its size in four bytes and
 // a checksum at its end (3.1.1.1).
 func begin(dst []byte, n int) []byte {
-	dst = append(dst, 0x28, 0xB5, 0x2F, 0xFD, 0xA4)
+	dst = append(dst, prefix...)
 	return binary.LittleEndian.AppendUint32(dst, uint32(n))
 }
 
@@ -155,7 +155,7 @@ func sequences(dst []byte, s sequence, n int) []byte {
 	litCode, litExtra, litBits := litLength(uint32(s.lits))
 	offCode := bits.Len32(s.offset) - 1
 	offExtra := uint64(s.offset) - 1<<offCode
-	dst = append(dst, 1<<6|1<<4|1<<2, litCode, byte(offCode), byte(s.match-minMatch))
+	dst = append(dst, modes, litCode, byte(offCode), byte(s.match-minMatch))
 	// Bits are read from the end: the offset's, then the literals' length's.
 	var acc uint64
 	filled := 0

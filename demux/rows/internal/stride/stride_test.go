@@ -55,6 +55,41 @@ func TestDecoderGivesTheRowsBack(t *testing.T) {
 	}
 }
 
+func TestRowsAreTakenOutOfTheirFrame(t *testing.T) {
+	rnd := rand.New(rand.NewPCG(3, 4))
+	e, d := &Encoder{}, &Decoder{}
+	for i, width := range []int{4, 8, 20, 36, 67, 600, maxWidth} {
+		for j, r := range []Rows{{0, width, 0, 3}, {7, width, 0, 4}, {maxHead, width, 0, width - 1}} {
+			for k, n := range []int{minRows, 200, 300_000/width + 3} {
+				data := rows(r, n, []string{"0123456789abcdef", "x", string(all())}[(i+j+k)%3], rnd)
+				if !r.Fits(len(data)) {
+					continue
+				}
+				frame, got := e.Encode(nil, data, r), data[:r.Head:r.Head]
+				ok := d.Each(frame, n, func(row []byte) { got = append(got, row...) })
+				if ok && !bytes.Equal(got, data) {
+					t.Fatalf("%d rows of %+v: got others back", n, r)
+				}
+				if !ok && (i+j+k)%3 != 1 { // all literals alike are no more than one byte
+					t.Fatalf("%d rows of %+v: got none back", n, r)
+				}
+				if d.Each(frame, n+1, func([]byte) {}) || d.Each(frame[:len(frame)-1], n, func([]byte) {}) || d.Each(Store(nil, data), n, func([]byte) {}) {
+					t.Fatalf("%d rows of %+v: got rows out of another frame", n, r)
+				}
+			}
+		}
+	}
+}
+
+func TestStoredBytesAreGivenBack(t *testing.T) {
+	for _, n := range []int{0, 1, 127 << 10, 128 << 10, 300_000} {
+		data := bytes.Repeat([]byte("ab"), n)[:n]
+		if got := decode(t, Store(nil, data)); !bytes.Equal(got, data) {
+			t.Fatalf("got other %d bytes back for %d", len(got), n)
+		}
+	}
+}
+
 func all() []byte {
 	b := make([]byte, 256)
 	for i := range b {
