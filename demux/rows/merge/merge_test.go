@@ -446,7 +446,7 @@ func TestOthersUseTheBloomFilters(t *testing.T) {
 				}
 			}
 		}
-		if len(has) != 3 || has["trace"] != files || has["user"] != files || has["num"] != files || sizes > int64(files*(2*n+2000)*3/2) {
+		if len(has) != 3 || has["trace"] != files || has["user"] != files || has["num"] != files || sizes > int64(files*(2*n+2000)*2) {
 			t.Errorf("row groups with filters: got %v of %d bytes together, want those of trace, user and num", has, sizes)
 		}
 		needle := fmt.Sprintf("%x", md5.Sum(fmt.Append(nil, 2, 77)))

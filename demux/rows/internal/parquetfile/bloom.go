@@ -14,8 +14,9 @@ import (
 const (
 	minNeedles = 1024 // distinct values of a row group
 	maxNeedle  = 128  // bytes of them, on average
-	// bitsPerValue gives about one wrong «perhaps» in a hundred.
-	bitsPerValue  = 10
+	// bitsPerValue gives about one wrong «perhaps» in four hundred: each costs as much as
+	// the filters of fifty row groups.
+	bitsPerValue  = 14
 	maxFilterSize = 16 << 20 // bytes
 )
 
