@@ -28,8 +28,10 @@ type Automaton struct {
 	starts  [2]uint32         // states at the begin of a text: for matches anywhere, for those at the begin
 	regs    []int             // positions
 	out     []int
-	work    int  // done so far to make states
-	tooHard bool // the automaton would be too large: package regexp goes on alone
+	work    int  // done to make states, since the last time that all were forgotten
+	scanned int  // bytes since then
+	strikes int  // how often that was too soon
+	tooHard bool // package regexp goes on alone
 	builder builder
 }
 
@@ -46,13 +48,16 @@ const (
 	opBits   = 12
 )
 
-// Bounds on what an automaton becomes before package regexp does its work.
+// Bounds on what an automaton becomes before all its states are forgotten. Where that
+// happens often, package regexp does its work.
 const (
-	maxStates = 3000
-	maxWork   = 20_000_000
-	maxTable  = 1 << 20
-	maxRegs   = 1000
-	maxOps    = 1 << 20 // so that they fit a transition
+	maxStates  = 3000
+	maxWork    = 5_000_000
+	minScanned = 64 << 10 // bytes that states should be good for
+	maxStrikes = 3
+	maxTable   = 1 << 20
+	maxRegs    = 1000
+	maxOps     = 1 << 20 // so that they fit a transition
 )
 
 // New makes the automaton of a compiled expression.
@@ -103,9 +108,15 @@ func (a *Automaton) Find(s []byte) []int {
 	if !a.anchor && len(a.literal) > 0 && !bytes.Contains(s, a.literal) {
 		return nil
 	}
+	a.scanned += len(s)
 	at, ok := a.run(a.starts[0], s)
 	if !ok {
-		return a.re.FindSubmatchIndex(s)
+		if a.forget(); !a.tooHard {
+			at, ok = a.run(a.starts[0], s)
+		}
+		if !ok {
+			return a.re.FindSubmatchIndex(s)
+		}
 	}
 	final := a.states[at/uint32(a.classes.n)]
 	if final.accepted == nil {
@@ -119,8 +130,22 @@ func (a *Automaton) Find(s []byte) []int {
 	return a.out
 }
 
-// run follows the text from a state, and returns the last one. It fails where the
-// automaton would become too large.
+// forget makes room for new states. It gives the automaton up where its states were
+// not good for much.
+func (a *Automaton) forget() {
+	if a.scanned < minScanned {
+		a.strikes++
+	}
+	a.work, a.scanned = 0, 0
+	clear(a.byKey)
+	clear(a.opsAt)
+	a.ops = nil
+	a.begin()
+	a.tooHard = a.strikes > maxStrikes
+}
+
+// run follows the text from a state, and returns the last one. It fails where there
+// is no room for another.
 func (a *Automaton) run(st uint32, s []byte) (uint32, bool) {
 	table, trans := &a.classes.ascii, a.trans
 	for i := 0; i < len(s); {
@@ -181,6 +206,16 @@ func (a *Automaton) Stopped(s []byte) (at int, want string) {
 	if a.tooHard {
 		return 0, ""
 	}
+	if at, want, ok := a.stopped(s); ok {
+		return at, want
+	}
+	a.forget()
+	at, want, _ = a.stopped(s)
+	return at, want
+}
+
+func (a *Automaton) stopped(s []byte) (at int, want string, ok bool) {
+	a.scanned += len(s)
 	st := a.starts[1]
 	for at < len(s) {
 		r, width := utf8.DecodeRune(s[at:])
@@ -188,7 +223,7 @@ func (a *Automaton) Stopped(s []byte) (at int, want string) {
 		next := a.trans[st+uint32(class)]
 		if next.to == 0 {
 			if next = a.step(st, class); next.to == 0 {
-				return 0, ""
+				return 0, "", false
 			}
 		}
 		if len(a.states[next.to&mask/uint32(a.classes.n)].threads) == 0 {
@@ -197,5 +232,5 @@ func (a *Automaton) Stopped(s []byte) (at int, want string) {
 		st = next.to & mask
 		at += width
 	}
-	return at, a.wanted(st)
+	return at, a.wanted(st), true
 }

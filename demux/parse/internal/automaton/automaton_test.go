@@ -111,6 +111,27 @@ func TestWhatIsTooHardIsLeftToRegexp(t *testing.T) {
 	}
 }
 
+// States that are forgotten are made again.
+func TestManyStatesAreForgottenNowAndThen(t *testing.T) {
+	re := regexp.MustCompile(`(?:a|b)*(a(?:a|b){11})c`)
+	a := New(re)
+	rnd := rand.New(rand.NewPCG(1, 2))
+	made := 0
+	for range 24 {
+		var b strings.Builder
+		b.WriteString(strings.Repeat("x", 20_000))
+		for range 600 {
+			b.WriteByte("ab"[rnd.IntN(2)])
+		}
+		before := len(a.states)
+		check(t, re, a, b.String()+"c")
+		made += max(0, len(a.states)-before)
+	}
+	if a.tooHard || made <= maxStates {
+		t.Errorf("%d states were made, given up: %v", made, a.tooHard)
+	}
+}
+
 func TestStoppedTellsWhereAndWhat(t *testing.T) {
 	for _, tc := range []struct {
 		expr, text string

@@ -115,11 +115,10 @@ func (b *builder) follow(pc uint32) {
 	}
 }
 
-// step makes a state's transition by a class. It makes none where the automaton
-// would become too large; then it is of no use any more.
+// step makes a state's transition by a class. It makes none where there is no room
+// for another.
 func (a *Automaton) step(st uint32, class int) transition {
 	if a.work > maxWork || len(a.states) >= maxStates || len(a.trans) > maxTable || len(a.ops) >= maxOps-2*maxRegs {
-		a.tooHard = true
 		return transition{}
 	}
 	s := a.states[st/uint32(a.classes.n)]
@@ -143,7 +142,6 @@ func (a *Automaton) step(st uint32, class int) transition {
 	}
 	moves := next.number(a.tags)
 	if len(moves) > maxRegs {
-		a.tooHard = true
 		return transition{}
 	}
 	t := transition{to: a.add(next)}
