@@ -207,6 +207,9 @@ func (s *Scheduler) insist(ctx context.Context, dataType string, again <-chan st
 	}
 }
 
+// Newest returns the newest reports of runs, at most so many, the newest first.
+func (s *Scheduler) Newest(limit int) []Report { return s.demux.history.newest(limit) }
+
 // Schedules tells what is due when.
 func (s *Scheduler) Schedules() []Schedule {
 	s.mu.Lock()

@@ -299,6 +299,13 @@ func (n *node) adds() {
 	n.want(0, []string{"adaptor", "add", file}, "added x1: tail", "added x2: tail")
 	n.want(1, []string{"adaptor", "add", file}, "x1")
 
+	writeFile(n.t, n.log("java/b.log"), "2026-11-30 10:00:00,000 WARN [main] a.B: x\n\tat a.B\n2026-11-30 10:00:01,000 WARN [main] a.B: y\n")
+	n.want(0, []string{"adaptor", "add", "--name", "guessed", n.log("java/*.log")}, "type log4j, which reads 2 of its first 2 records", "added guessed: tail, type log4j")
+	if a := answer[client.Adaptor](n, "adaptor", "show", "guessed"); !strings.Contains(string(a.Entry), "record_start") {
+		n.t.Errorf("adaptor show guessed: got %s, want a record_start in it", a.Entry)
+	}
+	n.want(0, []string{"adaptor", "remove", "guessed"})
+
 	cmd := exec.Command(binary, "adaptor", "add", "-", "--config", n.config)
 	cmd.Stdin = strings.NewReader(`{"name": "piped", "kind": "tail", "type": "x", "paths": ["` + n.log("z/*.log") + `"]}`)
 	if out, err := cmd.CombinedOutput(); err != nil || !strings.HasPrefix(string(out), "added piped: tail") {

@@ -122,9 +122,13 @@ func (k *asked) add() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "add FILE|-|--name NAME ARG...",
 		Short: "Add adaptors from a file, from standard input or by flags",
-		Long:  "Adds adaptors and starts them. They are stored, and are there after a restart of\nthe agent.\n" + entryHelp,
+		Long: "Adds adaptors and starts them. They are stored, and are there after a restart of\nthe agent.\n" + entryHelp + `
+
+Without --type, that of a tail is the name of the parser that fits the files best,
+by a look at their first lines on this machine: json, say.`,
 		Example: `  akupara adaptor add app.yaml
   akupara adaptor add --name app --type app '/srv/app/*.log'
+  akupara adaptor add --name web /var/log/nginx/access.log
   akupara adaptor add --name traces --type java --set record_start='^\d{4}-' '/srv/java/**/*.log'
   akupara adaptor add --name disk --kind command --type df --set every=60s -- df -Pk
   ssh node1 cat app.yaml | akupara adaptor add -`,
@@ -198,6 +202,9 @@ func (k *asked) eachEntry(c *cobra.Command, e *entryFlags, done string, send fun
 		var file string
 		var err error
 		if e.given(c) {
+			if done == "added" {
+				k.guessType(e, args)
+			}
 			list = make([]entries.Entry, 1)
 			list[0], err = e.entry(args)
 		} else {

@@ -16,6 +16,7 @@ import (
 
 	"github.com/akupara/akupara/cmd/akupara/internal/discover"
 	"github.com/akupara/akupara/cmd/akupara/internal/embedded"
+	"github.com/akupara/akupara/demux"
 	"github.com/akupara/akupara/disk"
 )
 
@@ -100,9 +101,15 @@ func (l *logFiles) more() ([]discover.Source, error) {
 	return found.Sources, l.write(discover.Result{Sources: all})
 }
 
+// mostReports bounds the runs between two looks that count.
+const mostReports = 100
+
 // lookOn looks for new log files at an interval, until ctx is done. apply has
 // the agent take the config that was written.
-func (l *logFiles) lookOn(ctx context.Context, every time.Duration, w io.Writer, log *slog.Logger, apply func(context.Context) error) error {
+//
+// What runs have done, newest gives: files whose format is another one by now are told.
+func (l *logFiles) lookOn(ctx context.Context, every time.Duration, w io.Writer, log *slog.Logger, newest func(limit int) []demux.Report, apply func(context.Context) error) error {
+	doubts := newDoubts()
 	t := time.NewTicker(every)
 	defer t.Stop()
 	pending := false // written, and not applied yet
@@ -121,6 +128,10 @@ func (l *logFiles) lookOn(ctx context.Context, every time.Duration, w io.Writer,
 			pending = true
 			fmt.Fprintln(w, "\nNew log files are collected, too:")
 			listFound(w, discover.Result{Sources: found})
+		}
+		if old, ours, err := l.read(); err == nil && ours && old != nil {
+			doubts.add(newest(mostReports))
+			doubts.tell(w, embedded.KnownTypes(old))
 		}
 		if pending {
 			if err := apply(ctx); err != nil {

@@ -32,7 +32,7 @@ func (a *app) parsing() *cobra.Command {
 	var f parseFlags
 	c := &cobra.Command{
 		Use:   "parse [--parser SPEC|--type TYPE] FILE|-",
-		Short: "Try a parser on a file: print its rows, and what failed and why",
+		Short: "Try a parser on a file, or guess the file's format",
 		Long: `Parses a file, plain or compressed by gzip or zstd, as the demux would, and prints
 its rows: as tables, or as JSON with all columns. What failed is listed on standard
 error, with the place where the parser stopped; the exit code is 1 then. Nothing is
@@ -40,8 +40,10 @@ written anywhere.
 
 SPEC is what stands under a type in the config, at demux.types: a parser's name, or
 its section in YAML, with types, columns and timezone. With --type it is that of the
-config.`,
-		Example: `  akupara parse --parser combined /var/log/nginx/access.log
+config. Without either the format is guessed by the file's first lines, and what to
+put into the config is printed.`,
+		Example: `  akupara parse /var/log/nginx/access.log
+  akupara parse --parser combined /var/log/nginx/access.log
   akupara parse --parser '{parser: syslog, message: json}' --format jsonl /var/log/syslog | jq .
   akupara parse --config /etc/akupara.yaml --type hadoop --limit 100 /var/log/hadoop/hdfs.log.1.gz`,
 		Args: func(_ *cobra.Command, args []string) error {
@@ -68,6 +70,12 @@ config.`,
 		if f.limit < 0 {
 			return usagef("--limit %d: allowed are 0 and more", f.limit)
 		}
+		if f.parser == "" && f.dataType == "" {
+			if f.start != "" || f.limit > 0 || c.Flags().Changed("format") {
+				return usagef("--parser is missing, or --type")
+			}
+			return a.guess(args[0])
+		}
 		return a.tryParser(ctx, f, args[0])
 	})
 }
@@ -82,9 +90,6 @@ func completeParsers(*cobra.Command, []string, string) ([]cobra.Completion, cobr
 }
 
 func (a *app) tryParser(ctx context.Context, f parseFlags, file string) error {
-	if f.parser == "" && f.dataType == "" {
-		return usagef("--parser is missing, or --type")
-	}
 	cfg, t, start, err := a.typeToTry(f)
 	if err != nil {
 		return err

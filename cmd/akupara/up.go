@@ -46,8 +46,9 @@ func (a *app) up() *cobra.Command {
 Without --config it looks for text files in /var/log, gives each a type by a
 look at its first lines, collects them with this machine's metrics into the data
 directory, and writes the config that it made up there, as akupara.yaml. Files
-that are new later are found within a minute. Types are tables; their sink files
-are kept for 7 days after the tables hold them.`,
+that are new later are found within a minute; when many records of a type fail, its files
+are looked at again, and those of another format are told. Types are tables; their
+sink files are kept for 7 days after the tables hold them.`,
 		Example: `  akupara up
   akupara up --data /srv/akupara --port 19770
   akupara up --config /etc/akupara.yaml`,
@@ -131,7 +132,8 @@ func (a *app) runUp(ctx context.Context, port int, logs string, lookEvery time.D
 	if u.first {
 		opts.Warmup = demux.Warmup{Every: firstDemux, For: firstMinutes}
 	}
-	g.Add("demux", u.parts.demux(u.demux, opts).run)
+	demuxer := u.parts.demux(u.demux, opts)
+	g.Add("demux", demuxer.run)
 	u.addWeb(&g, u.web)
 	agent, err := u.parts.agent(u.agent, a.agentFile(u.site))
 	if err != nil {
@@ -153,7 +155,7 @@ func (a *app) runUp(ctx context.Context, port int, logs string, lookEvery time.D
 			case <-ctx.Done():
 				return nil
 			}
-			return files.lookOn(ctx, lookEvery, a.stdout, log, func(ctx context.Context) error { return u.reload(ctx) })
+			return files.lookOn(ctx, lookEvery, a.stdout, log, demuxer.scheduler.Newest, func(ctx context.Context) error { return u.reload(ctx) })
 		})
 	}
 	g.Add("welcome", func(ctx context.Context) error { return a.welcome(ctx, &u, agent.Listening()) })

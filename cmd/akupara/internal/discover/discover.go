@@ -130,7 +130,7 @@ func (f *finder) visit(path string, d fs.DirEntry, err error) error {
 // file looks at one file's first bytes and puts it into its group.
 func (f *finder) file(path string) {
 	if f.opts.OnlyNew {
-		if _, known := f.opts.Known[globOf(baseOf(path))]; known {
+		if _, known := f.opts.Known[Glob(Base(path))]; known {
 			return
 		}
 	}
@@ -147,7 +147,7 @@ func (f *finder) file(path string) {
 		f.skip(path, "%s", reason)
 		return
 	}
-	base := baseOf(path)
+	base := Base(path)
 	g := f.groups[base]
 	if g == nil {
 		g = &group{}
@@ -195,7 +195,7 @@ func (f *finder) guess(head []byte) string {
 
 // settle decides on a group's type.
 func (f *finder) settle(base string, g *group) {
-	glob := globOf(base)
+	glob := Glob(base)
 	format := f.opts.Known[glob]
 	if !slices.Contains(parse.Guessed(), format) {
 		format = g.format

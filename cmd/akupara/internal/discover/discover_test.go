@@ -228,13 +228,13 @@ func TestALogFolderIsSortedIntoTypesAndSkippedFiles(t *testing.T) {
 func TestAKnownFileKeepsItsType(t *testing.T) {
 	root := t.TempDir()
 	path := write(t, root, "a.log", dpkgLine)
-	types, _ := find(t, Options{Root: root, Known: map[string]string{globOf(path): "json"}})
+	types, _ := find(t, Options{Root: root, Known: map[string]string{Glob(path): "json"}})
 	equal(t, "type of", types, map[string]string{"a.log{,[.-][0-9]*,[.-]old}": "json"})
 }
 
 func TestOnlyNewFilesAreFoundAfterTheFirstLook(t *testing.T) {
 	root := t.TempDir()
-	known := map[string]string{globOf(write(t, root, "a.log", dpkgLine)): "raw", globOf(write(t, root, "b.log", jsonLine)): "json"}
+	known := map[string]string{Glob(write(t, root, "a.log", dpkgLine)): "raw", Glob(write(t, root, "b.log", jsonLine)): "json"}
 	write(t, root, "a.log.1", jsonLine)
 	write(t, root, "new/c.log", hdfsLine)
 	write(t, root, "empty.log", "")
@@ -248,7 +248,7 @@ func TestTheGlobMatchesTheFileAndItsRotatedNames(t *testing.T) {
 		"/l/a[1].log": true, "/l/a[1].log.1": true, "/l/a[1].log-20260131": true, "/l/a[1].log.2.gz": true,
 		"/l/a[1].logx": false, "/l/a[1].log-errors.json": false, "/l/a[1].log.old": true, "/l/a1.log": false, "/l/a[1].log.d/x": false,
 	} {
-		if got, err := doublestar.Match(globOf("/l/a[1].log"), name); err != nil || got != want {
+		if got, err := doublestar.Match(Glob("/l/a[1].log"), name); err != nil || got != want {
 			t.Errorf("%s: got %v %v, want %v", name, got, err, want)
 		}
 	}

@@ -69,9 +69,9 @@ func notTextHead(head []byte) string {
 // .1, .12, -20260131, .2026-01-31, -20260131-1769817601.
 var rotated = regexp.MustCompile(`([.-](\d{1,3}|\d{8}([.-]\d+)?|\d{4}-\d\d-\d\d([.-]\d+)?|old|\d{10}))+$`)
 
-// baseOf is the name that a rotated file had before: /var/log/syslog of
+// Base is the name that a rotated file had before: /var/log/syslog of
 // /var/log/syslog.1 and /var/log/syslog.2.gz.
-func baseOf(name string) string {
+func Base(name string) string {
 	if packed[path.Ext(name)] {
 		name = strings.TrimSuffix(name, path.Ext(name))
 	}
@@ -83,7 +83,23 @@ func baseOf(name string) string {
 
 var globSpecial = regexp.MustCompile(`[][{}*?\\]`)
 
-// globOf matches the file and what it is called once it was rotated.
-func globOf(base string) string {
-	return globSpecial.ReplaceAllString(base, `\$0`) + "{,[.-][0-9]*,[.-]old}"
+// Glob matches the file and what it is called once it was rotated.
+func Glob(base string) string {
+	return globSpecial.ReplaceAllString(base, `\$0`) + rotations
+}
+
+// rotations matches what a name gets by rotation.
+const rotations = "{,[.-][0-9]*,[.-]old}"
+
+// Plain is the name that Glob made a pattern of.
+func Plain(glob string) string {
+	name := strings.TrimSuffix(glob, rotations)
+	var b strings.Builder
+	for i := 0; i < len(name); i++ {
+		if name[i] == '\\' && i+1 < len(name) {
+			i++
+		}
+		b.WriteByte(name[i])
+	}
+	return b.String()
 }
