@@ -34,6 +34,8 @@ var (
 	sureALB      = regexp.MustCompile(`^(https?|h2|grpcs|wss?) \d{4}-\d\d-\d\dT\S+ \S+ \S+:\d+ `)
 	sureELB      = regexp.MustCompile(`^\d{4}-\d\d-\d\dT\S+ \S+ \S+:\d+ `)
 	sureHAProxy  = regexp.MustCompile(`:\d{1,5} \[\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d\.\d{3}\] \S+ `)
+	sureGC       = regexp.MustCompile(`^(\[[^\]]+\])*\[gc[,\] ]|\[(Full )?GC( |\()`)
+	sureMongoDB  = regexp.MustCompile(`^(\{"t":\{"\$date":|\d{4}-\d\d-\d\dT\S+ [DIWEF]\d? [A-Z-]+ +\[)`)
 	sureEnvoy    = regexp.MustCompile(`^\[\d{4}-\d\d-\d\dT\S+\] "\S+ .* \S+" `)
 	// What logging frameworks write: a time and, near it, a level; and Apache's error
 	// log and java.util.logging, whose times are like no others'.

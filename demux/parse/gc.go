@@ -13,7 +13,7 @@ var gcParser = simple("gc", "the JVM's GC logs: unified logging with any decorat
 		longColumn("gc_id"), textColumn("event"), textColumn("cause"), longColumn("heap_before"), longColumn("heap_after"), longColumn("heap_size"),
 		doubleColumn("duration_ms"), doubleColumn("uptime"), doubleColumn("user_time"), doubleColumn("sys_time"), doubleColumn("real_time"),
 		textColumn("tagset"), longColumn("pid"), textColumn("thread"), textColumn("hostname"))}
-})
+}).guessed(clue{sure: sureGC.Match})
 
 const (
 	gcID = iota

@@ -114,6 +114,8 @@ type candidate struct {
 	r *reader
 	// anyway are the columns that lines of other formats get, too.
 	anyway map[string]bool
+	// json says that it takes any JSON: such lines say nothing.
+	json bool
 }
 
 // NewGuesser makes a Guesser of all parsers that need no options.
@@ -158,9 +160,11 @@ func (g *Guesser) tryOthers(c *candidate) {
 	}
 	anyway := map[string]bool{}
 	for _, line := range others {
-		for _, name := range g.try(c, []byte(line+"\n")).Columns {
+		guess := g.try(c, []byte(line+"\n"))
+		for _, name := range guess.Columns {
 			anyway[name] = true
 		}
+		c.json = c.json || guess.Parsed > 0 && line[0] == '{'
 	}
 	c.anyway = anyway
 }
@@ -247,7 +251,7 @@ func (c *candidate) fits(l *rows.Look, rec []byte) bool {
 		return false
 	}
 	if c.clue.sure == nil {
-		return true
+		return !c.json || rec[0] != '{'
 	}
 	line, _, _ := bytes.Cut(rec, []byte("\n"))
 	return c.clue.sure(bytes.TrimRight(line, "\r"))

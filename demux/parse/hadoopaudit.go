@@ -8,8 +8,8 @@ import (
 const hadoopAudit = "audit log: key=value behind a log4j head, keys become columns"
 
 var (
-	hdfsAuditParser = simple("hdfs_audit", "the NameNode's and the Router's "+hadoopAudit, func() format { return newHadoopAudit("hdfs_audit") })
-	yarnAuditParser = simple("yarn_audit", "the ResourceManager's and NodeManagers' "+hadoopAudit, func() format { return newHadoopAudit("yarn_audit") })
+	hdfsAuditParser = simple("hdfs_audit", "the NameNode's and the Router's "+hadoopAudit, func() format { return newHadoopAudit("hdfs_audit") }).guessed(clue{heading: "\tcmd="})
+	yarnAuditParser = simple("yarn_audit", "the ResourceManager's and NodeManagers' "+hadoopAudit, func() format { return newHadoopAudit("yarn_audit") }).guessed(clue{heading: "AuditLogger: USER="})
 )
 
 // hadoopAuditFormat parses audit logs of Hadoop's daemons (FSNamesystem.audit,

@@ -5,7 +5,8 @@ import (
 	"fmt"
 )
 
-var mongodbParser = simple("mongodb", "MongoDB's log: structured since 4.4, and the text of older versions", func() format { return newMongoDB() })
+var mongodbParser = simple("mongodb", "MongoDB's log: structured since 4.4, and the text of older versions", func() format { return newMongoDB() }).
+	guessed(clue{sure: sureMongoDB.Match})
 
 // mongodbFormat parses MongoDB's log messages ("Log Messages" in its manual): JSON,
 // whose c and ctx are the columns component and thread; and before 4.4
