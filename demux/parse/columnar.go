@@ -9,7 +9,7 @@ import (
 
 // columnarParser defines the parser of a command's output.
 func columnarParser(c command, doc string) definition {
-	return simple(c.name, doc, func() format { return &columnarFormat{command: c} }).guessed(clue{kin: kinNone})
+	return simple(c.name, doc, func() format { return &columnarFormat{command: c} })
 }
 
 var columnsParser = define("columns", "tables in columns, as commands print them: a header, and a row a line",
