@@ -59,6 +59,9 @@ func FuzzJSON(f *testing.F) {
 func FuzzPostgres(f *testing.F) {
 	fuzz(f, "postgres", "2024-05-01 10:00:00 UTC [1] LOG:  a\n2024-05-01 10:00:00 UTC [2] a@b DETAIL:  c\n\td\nHINT:  e\n", "2024-05-01 10:00:00,\"a\"\"\",b\n", `{"error_severity":"LOG","statement":1}`)
 }
+func FuzzMySQL(f *testing.F) {
+	fuzz(f, "mysql", "# Time: x\n# User@Host: a[b] @ [c\n# Q: Query_time: 1 Id:\nuse a\nSET timestamp=1;\n", "260228 10:00:00 1 [a] [MY-1] [b", "2026-02-28  9:00:00\t8 Query\t")
+}
 func FuzzGC(f *testing.F) {
 	fuzz(f, "gc", "[a][1][2s][x.y] GC(1) Pause (a (b)) 1K->2M(3G) 1ms", "1.5: [GC (x) [a: 1K->2K(3K)] 1K->2K(3K), 1 secs]")
 }

@@ -22,7 +22,7 @@ func levelOf(name []byte) rows.Level {
 		return rows.Trace
 	case "debug", "fine", "dbg", "dbug", "debug1", "debug2", "debug3", "debug4", "debug5", "d", "d1", "d2", "d3", "d4", "d5", "20", "7":
 		return rows.Debug
-	case "info", "notice", "information", "informational", "config", "log", "inf", "success", "i", "n", "30", "6", "5":
+	case "info", "note", "notice", "information", "informational", "config", "log", "inf", "success", "i", "n", "30", "6", "5":
 		return rows.Info
 	case "warn", "warning", "wrn", "w", "40", "4":
 		return rows.Warn

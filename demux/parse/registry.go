@@ -46,6 +46,7 @@ func definitions() []definition {
 		haproxyParser,
 		envoyParser,
 		postgresParser,
+		mysqlParser,
 		gcParser,
 		auditdParser,
 		hdfsAuditParser,
