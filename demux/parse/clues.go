@@ -35,6 +35,7 @@ var (
 	sureELB      = regexp.MustCompile(`^\d{4}-\d\d-\d\dT\S+ \S+ \S+:\d+ `)
 	sureHAProxy  = regexp.MustCompile(`:\d{1,5} \[\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d\.\d{3}\] \S+ `)
 	sureGC       = regexp.MustCompile(`^(\[[^\]]+\])*\[gc[,\] ]|\[(Full )?GC( |\()`)
+	sureMySQL    = regexp.MustCompile(`^# (Time|User@Host): |^[0-9-]+[T ][0-9:. Z]+ (0x)?\d+ \[(Note|Warning|ERROR|System)\] |^\{ "prio" : `)
 	sureMongoDB  = regexp.MustCompile(`^(\{"t":\{"\$date":|\d{4}-\d\d-\d\dT\S+ [DIWEF]\d? [A-Z-]+ +\[)`)
 	sureEnvoy    = regexp.MustCompile(`^\[\d{4}-\d\d-\d\dT\S+\] "\S+ .* \S+" `)
 	// What logging frameworks write: a time and, near it, a level; and Apache's error

@@ -7,7 +7,8 @@ import (
 	"github.com/akupara/akupara/demux/rows"
 )
 
-var mysqlParser = simple("mysql", "MySQL's and MariaDB's logs: the error log (5.5 to 8, JSON too), the slow log, a query a row, and the general log", func() format { return newMySQL() })
+var mysqlParser = simple("mysql", "MySQL's and MariaDB's logs: the error log (5.5 to 8, JSON too), the slow log, a query a row, and the general log", func() format { return newMySQL() }).
+	guessed(clue{sure: sureMySQL.Match})
 
 const (
 	myThread = iota
