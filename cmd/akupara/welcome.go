@@ -138,7 +138,7 @@ func nextSteps(self string, tables []string) string {
 		logs = append(logs, tables[0])
 	}
 	for _, t := range logs {
-		if slices.Contains(tables, t) {
+		if slices.Contains(tables, t) && t != "df" {
 			say(`query "select ts, source, message from %s order by ts desc limit 10"`, sqlName(t))
 			break
 		}
