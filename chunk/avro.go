@@ -105,10 +105,17 @@ func appendString(b []byte, s string) []byte {
 type decoder struct {
 	b   []byte
 	err error
+	// text is the input as a string, where the strings read shall be parts of it:
+	// many small ones cost more than they have bytes. "": they are copies.
+	text string
 	// last holds the strings read before, by position in the record: streams
 	// repeat them, and comparing is cheaper than allocating.
 	last    [8]string
 	dropped int // ranges, of all chunks so far
+	// entries are allocated for several blocks at once: for how many, as far as is
+	// known, and what is left.
+	more  int
+	spare []Entry
 }
 
 func (d *decoder) fail(what string) {
@@ -142,7 +149,12 @@ func (d *decoder) bytes(maxLen int, what string) []byte {
 
 func (d *decoder) string(slot int, what string) string {
 	b := d.bytes(MaxString, what)
-	if string(b) != d.last[slot] { // does not allocate
+	switch {
+	case string(b) == d.last[slot]: // does not allocate
+	case d.text != "":
+		end := len(d.text) - len(d.b)
+		d.last[slot] = d.text[end-len(b) : end]
+	default:
 		d.last[slot] = string(b)
 	}
 	return d.last[slot]

@@ -288,7 +288,7 @@ func (d *decoder) entries(maxEntries int) []Entry {
 		d.fail("an impossible number of chunks")
 		return nil
 	}
-	entries := make([]Entry, 0, n)
+	entries := d.allocate(int(n))
 	for range n {
 		flags := uint64(d.long())
 		e := Entry{Kind: Kind(min(flags>>3, uint64(kindThinned+1)))}
@@ -318,4 +318,15 @@ func (d *decoder) entries(maxEntries int) []Entry {
 		entries = append(entries, e)
 	}
 	return entries
+}
+
+// allocate returns memory for n entries, and keeps some for those of the next blocks,
+// which are likely as many.
+func (d *decoder) allocate(n int) []Entry {
+	if n > cap(d.spare) {
+		d.spare = make([]Entry, 0, max(n, min(n*d.more, 256)))
+	}
+	out := d.spare[:0:n]
+	d.spare = d.spare[n:cap(d.spare)][:0]
+	return out
 }

@@ -133,9 +133,11 @@ func pack(raw []byte) (string, error) {
 	return base64.StdEncoding.EncodeToString(packed), nil
 }
 
-// unpack is the reverse of pack. key is whose value it is.
-func unpack(key string, text []byte) ([]byte, error) {
-	packed, err := base64.StdEncoding.Strict().AppendDecode(nil, text)
+// unpack is the reverse of pack, into memory of buf where it suffices. It uses
+// text's, too. key is whose value it is.
+func unpack(key string, text, buf []byte) ([]byte, error) {
+	n, err := base64.StdEncoding.Strict().Decode(text, text) // what is read lies before what is written
+	packed := text[:max(n, 0)]
 	if err != nil || len(packed) < 4 {
 		return nil, invalidf("not a sink file: its header has no %s", key)
 	}
@@ -146,7 +148,7 @@ func unpack(key string, text []byte) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("create zstd decoder: %w", err)
 	}
-	raw, err := dec.DecodeAll(packed[4:], nil)
+	raw, err := dec.DecodeAll(packed[4:], buf)
 	if err != nil {
 		return nil, invalidf("decompress %s: %v", key, err)
 	}

@@ -1,7 +1,6 @@
 package chunk
 
 import (
-	"bufio"
 	"bytes"
 	"cmp"
 	"crypto/md5"
@@ -59,7 +58,10 @@ func (x *Index) AddFrame(f *FrameHeader) {
 
 // framedLen is the length of the block in the file: count, size, data, sync.
 func (b *Block) framedLen() int64 {
-	return int64(len(b.head()) + b.Len + syncLen)
+	var head [2 * binary.MaxVarintLen64]byte
+	n := binary.PutVarint(head[:], int64(len(b.Entries)))
+	n += binary.PutVarint(head[n:], int64(b.Len))
+	return int64(n + b.Len + syncLen)
 }
 
 func (b *Block) head() []byte {
@@ -75,6 +77,7 @@ const (
 	metaIndex    = "akupara.index"
 	metaType     = "akupara.type"
 	metaSegment  = "akupara.segment"
+	codecZstd    = "zstandard"
 	indexVersion = 1 // the index's first number; before it, compressed, its CRC-32C
 )
 
@@ -108,7 +111,7 @@ func NewSinkWriter(w io.Writer, index *Index) (*SinkWriter, error) {
 	}
 	s.header = append(s.header, avroMagic...)
 	meta := [][2]string{
-		{metaSchema, cmp.Or(index.schema, Schema)}, {metaCodec, "zstandard"},
+		{metaSchema, cmp.Or(index.schema, Schema)}, {metaCodec, codecZstd},
 		{metaType, index.Type}, {metaSegment, index.Segment},
 		{metaIndex, packed},
 	}
@@ -187,8 +190,9 @@ func appendIndex(b []byte, x *Index) []byte {
 	return b
 }
 
+// parseIndex reads what appendIndex wrote. The texts of entries are parts of raw.
 func parseIndex(raw []byte, x *Index) error {
-	d := decoder{b: raw}
+	d := decoder{b: raw, text: string(raw)}
 	if v := d.long(); d.err == nil && v != indexVersion {
 		return invalidf("the index has version %d, want %d", v, indexVersion)
 	}
@@ -196,10 +200,8 @@ func parseIndex(raw []byte, x *Index) error {
 	if n < 0 || n*8 > int64(len(d.b)) {
 		d.fail("an impossible number of blocks")
 	}
-	for range max(n, 0) {
-		if d.err != nil {
-			break
-		}
+	x.Blocks = make([]Block, 0, min(max(n, 0), 1<<12)) // more come if there are more
+	for ; n > 0 && d.err == nil; n-- {
 		blk := Block{Offset: x.size, Len: int(d.long()), RawLen: int(d.long())}
 		if len(d.b) < 4 {
 			d.fail("a block's entry is cut off")
@@ -210,6 +212,7 @@ func parseIndex(raw []byte, x *Index) error {
 		blk.Agent = d.string(7, "agent")
 		// Each block's entries are encoded on their own, as in its batch.
 		d.last[0], d.last[1], d.last[2] = "", "", ""
+		d.more = int(n)
 		blk.Entries = d.entries(MaxBatchChunks)
 		if blk.Len < 0 || blk.Len > MaxBatchBlock || blk.RawLen < 0 || blk.RawLen > MaxBatchRaw {
 			d.fail("a block with an impossible length")
@@ -243,40 +246,32 @@ type Sink struct {
 // ErrInvalid means that the header is damaged or not a sink file's; any other
 // error is the reader's.
 func ReadSink(r io.ReaderAt, size int64) (*Sink, error) {
+	h := headers.Get().(*headerReader)
+	defer h.release()
+	h.begin(io.NewSectionReader(r, 0, size))
 	s := &Sink{r: r}
-	// The header is read in small pieces, and r may be far away.
-	const piece = 64 << 10
-	header := &headerReader{r: bufio.NewReaderSize(io.NewSectionReader(r, 0, size), int(max(min(size, piece), 16)))}
-	meta, err := header.read(&s.sync)
-	if header.failed != nil {
-		return nil, fmt.Errorf("read header: %w", header.failed)
+	err := h.read(s)
+	if h.failed != nil {
+		return nil, fmt.Errorf("read header: %w", h.failed)
 	}
 	if err != nil {
 		return nil, err
 	}
-	if got := string(meta[metaCodec]); got != "zstandard" {
-		return nil, invalidf("not a sink file: codec %q, want zstandard", got)
-	}
-	raw, err := unpack(metaIndex, meta[metaIndex])
-	if err != nil {
-		return nil, err
-	}
-	s.data, s.schema = header.n, Schema
-	if string(meta[metaSchema]) != Schema { // one text serves all files
-		s.schema = string(meta[metaSchema])
-	}
-	s.Index.Type, s.Index.Segment = string(meta[metaType]), string(meta[metaSegment])
+	s.data = h.n
 	if err := CheckType(s.Index.Type); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
-	if err := parseIndex(raw, &s.Index); err != nil {
+	if h.raw, err = unpack(metaIndex, h.index, h.raw[:0]); err != nil {
 		return nil, err
 	}
-	if text, ok := meta[metaParts]; ok {
-		if raw, err = unpack(metaParts, text); err != nil {
+	if err := parseIndex(h.raw, &s.Index); err != nil {
+		return nil, err
+	}
+	if len(h.parts) > 0 {
+		if h.raw, err = unpack(metaParts, h.parts, h.raw[:0]); err != nil {
 			return nil, err
 		}
-		if s.Index.Parts, err = parseParts(raw, len(s.Index.Blocks)); err != nil {
+		if s.Index.Parts, err = parseParts(h.raw, len(s.Index.Blocks)); err != nil {
 			return nil, err
 		}
 	}
@@ -293,78 +288,6 @@ func (s *Sink) CheckSchema() error {
 		return invalidf("the schema in its header is damaged")
 	}
 	return nil
-}
-
-// headerReader reads an object container file's header and counts its bytes.
-// failed is what the reader failed with, which says nothing about the file.
-type headerReader struct {
-	r      io.Reader
-	n      int64
-	failed error
-}
-
-func (h *headerReader) ReadByte() (byte, error) {
-	var b [1]byte
-	_, err := io.ReadFull(h, b[:])
-	return b[0], err
-}
-
-func (h *headerReader) Read(p []byte) (int, error) {
-	n, err := h.r.Read(p)
-	h.n += int64(n)
-	if err != nil && !errors.Is(err, io.EOF) {
-		h.failed = err
-	}
-	return n, err
-}
-
-func (h *headerReader) bytes(maxLen int64) ([]byte, error) {
-	n, err := binary.ReadVarint(h)
-	if err != nil {
-		return nil, err
-	}
-	if n < 0 || n > maxLen {
-		return nil, errors.New("impossible length")
-	}
-	// Copy grows with what is really there: a lying length allocates nothing.
-	var b bytes.Buffer
-	if _, err := io.CopyN(&b, h, n); err != nil {
-		return nil, err
-	}
-	return b.Bytes(), nil
-}
-
-func (h *headerReader) read(sync *[syncLen]byte) (map[string][]byte, error) {
-	var magic [4]byte
-	if _, err := io.ReadFull(h, magic[:]); err != nil || string(magic[:]) != avroMagic {
-		return nil, invalidf("not an Avro object container file")
-	}
-	meta := map[string][]byte{}
-	for {
-		n, err := binary.ReadVarint(h)
-		if err == nil && (n < 0 || n > 64) {
-			err = errors.New("impossible number of entries")
-		}
-		if err != nil {
-			return nil, invalidf("read header: %v", err)
-		}
-		if n == 0 {
-			break
-		}
-		for range n {
-			key, err := h.bytes(MaxString)
-			if err == nil {
-				meta[string(key)], err = h.bytes(MaxIndex)
-			}
-			if err != nil {
-				return nil, invalidf("read header: %v", err)
-			}
-		}
-	}
-	if _, err := io.ReadFull(h, sync[:]); err != nil {
-		return nil, invalidf("read header: %v", err)
-	}
-	return meta, nil
 }
 
 // ReadBlock reads block i's data, still compressed, into buf, growing it when
