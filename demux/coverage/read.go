@@ -304,6 +304,15 @@ func (f *File) seek(id string, from int64) error {
 		f.cur = -1
 		return io.EOF
 	}
+	if n == f.cur && len(f.entries.id) > 0 {
+		// Families are asked for in order: mostly it is one of the next.
+		switch at := compareKeys(string(f.entries.id), f.entries.from, id, from); {
+		case at == 0:
+			return nil
+		case at < 0:
+			return f.skip(id, from)
+		}
+	}
 	if err := f.load(n); err != nil {
 		return err
 	}
