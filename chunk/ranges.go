@@ -116,7 +116,13 @@ func (s Ranges) Overlaps(r Range) bool {
 }
 
 // Contains reports whether all of r is in the set.
-func (s Ranges) Contains(r Range) bool { return len(s.Missing(r)) == 0 }
+func (s Ranges) Contains(r Range) bool {
+	if r.Empty() {
+		return true
+	}
+	i := s.search(r.Last) // none touches another: one must have all of it
+	return i < len(s) && s[i].First <= r.First
+}
 
 // Remove takes r out of the set. The result shares no memory with s.
 func (s Ranges) Remove(r Range) Ranges {

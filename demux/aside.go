@@ -118,7 +118,7 @@ func (b *backlog) missing(f *sinkFile) (out []trouble.Stream) {
 	for i := range f.sink.Index.Blocks {
 		for j := range f.sink.Index.Blocks[i].Entries {
 			e := &f.sink.Index.Blocks[i].Entries[j]
-			if e.Kind != chunk.Data || e.Range().Empty() || b.repeats(e) {
+			if e.Kind != chunk.Data || e.Range().Empty() || b.repeats(b.known(e.Stream), e) {
 				continue
 			}
 			n, known := at[e.Stream]

@@ -158,7 +158,7 @@ func (d *Demux) runBacklog(ctx context.Context, t *table.Table, b *backlog, q *q
 		if err != nil {
 			return d.failed(ctx, r, err, d.fs.failures(rep.Type) > failures)
 		}
-		b.isolation.committed(p.spots)
+		b.isolation.committed(p)
 		t = next
 		b.families.commit()
 		if d.types.asked(rep.Type) {

@@ -53,6 +53,8 @@ func (f *families) commit() {
 	for id, st := range f.delta {
 		if f.covered[id] == nil {
 			st.Since = st.Seen
+			f.covered[id] = st
+			delete(f.delta, id)
 		}
 	}
 	f.covered.Merge(f.delta)

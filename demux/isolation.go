@@ -133,13 +133,15 @@ func (s *isolation) allows(at spot, taken int, suspect bool) bool {
 func (s *isolation) calm() bool { return s.limit == 0 && len(s.suspects) == 0 }
 
 // committed takes in that a run went through.
-func (s *isolation) committed(took []spot) {
+func (s *isolation) committed(p *plan) {
 	s.commits++
 	s.credit = 0
-	for _, at := range took {
-		delete(s.suspects, at)
+	if len(s.suspects) > 0 {
+		for _, at := range p.spots() {
+			delete(s.suspects, at)
+		}
 	}
-	if s.limit *= 2; s.limit > 1<<20 || len(took) < s.limit/4 {
+	if s.limit *= 2; s.limit > 1<<20 || p.taken < s.limit/4 {
 		s.limit = 0 // the bound is none any more
 	}
 }

@@ -52,7 +52,7 @@ type task struct {
 	block int
 	// want says which of the block's chunks are to be looked at: those that may
 	// hold something that the table does not.
-	want []bool
+	want wanting
 	// rest says that some of the block is left to other runs, or left out.
 	rest bool
 }
@@ -60,8 +60,9 @@ type task struct {
 // plan is what one run takes.
 type plan struct {
 	tasks []task
-	facts []chunk.Entry
-	spots []spot // of all that is taken
+	facts []fact
+	// taken is how many chunks and facts that is.
+	taken int
 	// unvouched is of how many chunks the table may remember no checksum.
 	unvouched int
 	// finished are the files of which nothing is left to do: all of it is in
@@ -70,13 +71,38 @@ type plan struct {
 	raw      int64 // bytes of its blocks
 }
 
+// fact is a chunk without a body.
+type fact struct {
+	*chunk.Entry
+	at spot
+}
+
 func (p *plan) empty() bool { return len(p.tasks) == 0 && len(p.facts) == 0 }
 
-// taken is what a plan takes of one stream.
+// spots are where all that it takes lies.
+func (p *plan) spots() []spot {
+	out := make([]spot, 0, p.taken)
+	for _, f := range p.facts {
+		out = append(out, f.at)
+	}
+	for _, t := range p.tasks {
+		for i, wanted := range t.want {
+			if wanted {
+				out = append(out, spot{t.file.path, int32(t.block), int32(i)})
+			}
+		}
+	}
+	return out
+}
+
+// taken is what a plan takes of one stream, beside what is known of it.
 type taken struct {
-	ranges chunk.Ranges
-	sums   []coverage.Sum            // of its chunks
-	known  map[coverage.Sum]struct{} // the same, for the first chunks of sums
+	ranges    chunk.Ranges
+	chunks    int
+	sums      []coverage.Sum            // of its chunks; of none in a plan of what is apart
+	known     map[coverage.Sum]struct{} // the same, for the first chunks of sums
+	covered   *coverage.Stream          // of the table; nil: none
+	contested bool
 }
 
 // twice reports whether the plan has just this chunk already.
@@ -89,11 +115,6 @@ func (t *taken) twice(s coverage.Sum) bool {
 	}
 	_, twice := t.known[s]
 	return twice
-}
-
-func (t *taken) add(s coverage.Sum) {
-	t.ranges = t.ranges.Add(chunk.Range{First: s.First, Last: s.Last})
-	t.sums = append(t.sums, s)
 }
 
 const (
@@ -131,115 +152,194 @@ type bounds struct {
 	apart        bool // only chunks of which the indexes tell that all of it is new
 }
 
+// cutting is a plan that is being made.
+type cutting struct {
+	*backlog
+	*plan
+	of      bounds
+	streams map[string]*taken
+	last    string // the stream that was asked for last
+	its     *taken
+}
+
 // cut makes a plan.
 func (b *backlog) cut(of bounds) *plan {
-	p := &plan{}
-	streams := map[string]*taken{}
+	c := &cutting{backlog: b, plan: &plan{}, of: of, streams: map[string]*taken{}}
+	if of.apart {
+		c.tasks = make([]task, 0, b.blocks(of))
+	}
 	for n, f := range b.files {
-		if len(p.spots) > 0 && min(n, p.unvouched) >= of.named {
-			return p
-		}
-		finished := true
-		for i := range f.sink.Index.Blocks {
-			if f.faulty(i) || f.isDone(i) {
-				continue
-			}
-			if len(p.spots) > 0 && len(p.spots)+len(f.sink.Index.Blocks[i].Entries) > of.spots {
-				return p
-			}
-			before := len(p.spots)
-			want, left, rest := b.want(p, f, i, streams, of)
-			if left {
-				finished = false
-			}
-			if want == nil {
-				continue
-			}
-			blk := &f.sink.Index.Blocks[i]
-			if len(p.tasks) > 0 && p.raw+int64(blk.RawLen) > of.raw {
-				// Of the block, its facts alone are taken.
-				p.spots = append(p.spots[:before], slices.DeleteFunc(p.spots[before:], func(at spot) bool {
-					return blk.Entries[at.chunk].Kind == chunk.Data
-				})...)
-				return p
-			}
-			p.raw += int64(blk.RawLen)
-			p.tasks = append(p.tasks, task{file: f, block: i, want: want, rest: rest})
-		}
-		if finished {
-			p.finished = append(p.finished, f)
+		if c.taken > 0 && min(n, c.unvouched) >= of.named || !c.file(f) {
+			break
 		}
 	}
-	return p
+	return c.plan
+}
+
+// blocks is about how many blocks a plan can take.
+func (b *backlog) blocks(of bounds) int {
+	n, raw := 0, int64(0)
+	for _, f := range b.files {
+		for i := range f.sink.Index.Blocks {
+			if raw += int64(f.sink.Index.Blocks[i].RawLen); raw > of.raw || n >= of.spots {
+				return n
+			}
+			n++
+		}
+	}
+	return n
+}
+
+// file takes of a file what fits, and reports whether that is all.
+func (c *cutting) file(f *sinkFile) (fits bool) {
+	finished := true
+	for i := range f.sink.Index.Blocks {
+		if f.faulty(i) || f.isDone(i) {
+			continue
+		}
+		blk := &f.sink.Index.Blocks[i]
+		if c.taken > 0 && c.taken+len(blk.Entries) > c.of.spots {
+			return false
+		}
+		before, facts := c.taken, len(c.facts)
+		want, left, rest := c.want(f, i)
+		if left {
+			finished = false
+		}
+		if want == nil {
+			continue
+		}
+		if len(c.tasks) > 0 && c.raw+int64(blk.RawLen) > c.of.raw {
+			c.taken = before + len(c.facts) - facts // of the block, its facts alone are taken
+			return false
+		}
+		c.raw += int64(blk.RawLen)
+		c.tasks = append(c.tasks, task{file: f, block: i, want: want, rest: rest})
+	}
+	if finished {
+		c.finished = append(c.finished, f)
+	}
+	return true
+}
+
+// stream returns what is taken of a stream.
+func (c *cutting) stream(id string) *taken {
+	if c.its != nil && c.last == id {
+		return c.its
+	}
+	s := c.streams[id]
+	if s == nil {
+		s = c.known(id)
+		c.streams[id] = s
+	}
+	c.last, c.its = id, s
+	return s
 }
 
 // want selects the chunks of a block that are to be read, nil when there are
 // none. The block's facts go to the plan. left reports whether something of the
 // block is not known to be in the table yet, by this block or by another that
 // repeats it; rest whether some of it is not taken, though it might have been.
-func (b *backlog) want(p *plan, f *sinkFile, block int, streams map[string]*taken, of bounds) (want []bool, left, rest bool) {
+func (c *cutting) want(f *sinkFile, block int) (want wanting, left, rest bool) {
 	entries := f.sink.Index.Blocks[block].Entries
+	n := 0 // how many are wanted
 	for j := range entries {
 		e := &entries[j]
 		at := spot{f.path, int32(block), int32(j)}
+		s := c.stream(e.Stream)
 		switch {
 		case f.blamed(block, j):
 			rest = true
 			continue
-		case e.Kind != chunk.Data && b.told(e), e.Kind == chunk.Data && (e.Range().Empty() || f.repeated[at] || b.repeats(e)):
+		case e.Kind != chunk.Data && s.told(e), e.Kind == chunk.Data && (e.Range().Empty() || f.repeated[at] || c.repeats(s, e)):
 			continue
 		}
 		left = true
-		if !b.isolation.allows(at, len(p.spots), of.suspect) {
+		if !c.isolation.allows(at, c.taken, c.of.suspect) {
 			rest = true
 			continue
 		}
 		if e.Kind != chunk.Data {
-			p.facts = append(p.facts, *e)
-			p.spots = append(p.spots, at)
+			c.facts = append(c.facts, fact{e, at})
+			c.taken++
 			continue
-		}
-		s := streams[e.Stream]
-		if s == nil {
-			s = &taken{}
-			streams[e.Stream] = s
 		}
 		sum := coverage.Sum{First: e.First, Last: e.Last, CRC: e.CRC}
 		overlaps := s.ranges.Overlaps(e.Range())
-		if overlaps && s.twice(sum) {
+		if overlaps && s.twice(sum) { // what is apart is found out next time
 			continue
 		}
-		known := overlaps || b.families.contested(e.Stream) || b.families.overlaps(e.Stream, e.Range())
-		if of.apart && (known || b.here[at]) {
+		known := overlaps || s.contested || s.covered != nil && s.covered.Ranges.Overlaps(e.Range())
+		if c.of.apart && (known || c.here[at]) {
 			rest = true
 			continue
 		}
-		s.add(sum)
-		if known || len(s.sums) > coverage.MaxSums {
-			p.unvouched++
+		s.ranges = s.ranges.Add(e.Range())
+		if s.chunks++; !c.of.apart {
+			s.sums = append(s.sums, sum)
 		}
-		if want == nil {
-			want = make([]bool, len(entries))
+		if known || s.chunks > coverage.MaxSums {
+			c.unvouched++
 		}
-		want[j] = true
-		p.spots = append(p.spots, at)
+		want = want.with(j, n, len(entries))
+		n++
+		c.taken++
 	}
-	return want, left, rest
+	return want.first(n, len(entries)), left, rest
+}
+
+// wanting says which chunks of a block are wanted. It is not changed once a plan has
+// it: of blocks of which all are wanted, which most are, it is the same memory.
+type wanting []bool
+
+var everything = slices.Repeat(wanting{true}, 1<<10)
+
+// with adds chunk j of so many, where n were wanted before it. As long as these are
+// the first ones, the result is nil.
+func (w wanting) with(j, n, of int) wanting {
+	if w == nil && j > n {
+		if w = w.first(n, of); w == nil {
+			w = make(wanting, of)
+		}
+	}
+	if w != nil {
+		w[j] = true
+	}
+	return w
+}
+
+// first returns w; where it is nil, that the first n of so many are wanted.
+func (w wanting) first(n, of int) wanting {
+	switch {
+	case w != nil || n == 0:
+		return w
+	case n == of && n <= len(everything):
+		return everything[:n:n]
+	}
+	w = make(wanting, of)
+	for i := range n {
+		w[i] = true
+	}
+	return w
+}
+
+// known returns what is known of a stream of which nothing is taken.
+func (b *backlog) known(id string) *taken {
+	return &taken{covered: b.families.covered[id], contested: b.families.contested(id)}
 }
 
 // repeats reports whether the table holds exactly the chunk's bytes, as far as
 // checksums tell.
-func (b *backlog) repeats(e *chunk.Entry) bool {
-	if !b.families.contested(e.Stream) {
-		s := b.families.covered[e.Stream]
-		return s != nil && s.Ranges.Contains(e.Range()) && s.Vouches(e.Range(), e.CRC)
+func (b *backlog) repeats(s *taken, e *chunk.Entry) bool {
+	if !s.contested {
+		return s.covered != nil && s.covered.Ranges.Contains(e.Range()) && s.covered.Vouches(e.Range(), e.CRC)
 	}
 	return b.families.vouches(e.Stream, e.Range(), e.CRC)
 }
 
 // told reports whether the table knows the fact.
-func (b *backlog) told(e *chunk.Entry) bool {
-	s := b.families.covered[e.Stream]
+func (t *taken) told(e *chunk.Entry) bool {
+	s := t.covered
 	if s == nil {
 		return false
 	}
@@ -272,6 +372,9 @@ func (b *backlog) sinks() (out []table.Sink) {
 // vouches reports whether the run's delta, alone, has the checksums of all chunks
 // of a file that the table did not know before.
 func (b *backlog) vouches(f *sinkFile) bool {
+	if f.vouched {
+		return true
+	}
 	for i := range f.sink.Index.Blocks {
 		for j := range f.sink.Index.Blocks[i].Entries {
 			e := &f.sink.Index.Blocks[i].Entries[j]

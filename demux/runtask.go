@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 
 	"github.com/akupara/akupara/chunk"
 	"github.com/akupara/akupara/demux/coverage"
@@ -17,9 +18,26 @@ type runTask struct {
 }
 
 type taskSink struct {
-	Path   string      `json:"path"`
-	CRC    uint32      `json:"crc"`
-	Blocks []taskBlock `json:"blocks"`
+	Path string `json:"path"`
+	CRC  uint32 `json:"crc"`
+	// Blocks are those of which all chunks are meant, by pairs of numbers: from, and
+	// up to. Some are others.
+	Blocks []int       `json:"blocks,omitempty"`
+	Some   []taskBlock `json:"some,omitempty"`
+}
+
+// add adds a block of which those chunks are wanted.
+func (s *taskSink) add(block int, want wanting) {
+	chunks := pairs(want)
+	n := len(s.Blocks)
+	switch {
+	case len(chunks) != 2 || chunks[0] != 0 || chunks[1] != len(want):
+		s.Some = append(s.Some, taskBlock{N: block, Chunks: chunks})
+	case n > 0 && s.Blocks[n-1] == block:
+		s.Blocks[n-1]++
+	default:
+		s.Blocks = append(s.Blocks, block, block+1)
+	}
 }
 
 // taskBlock names the chunks of a block by pairs of numbers: from, and up to.
@@ -32,6 +50,7 @@ type taskBlock struct {
 // does not say something else.
 type runResult struct {
 	madeRows
+	Gone    []int                   `json:"gone,omitempty"`    // sink files that could not be read
 	Left    []taskChunk             `json:"left,omitempty"`    // chunks that did not become rows
 	Cut     []taskChunk             `json:"cut,omitempty"`     // of which the beginning did
 	Damaged []taskChunk             `json:"damaged,omitempty"` // blocks
@@ -82,6 +101,7 @@ type mapping struct {
 	backlog *backlog
 	sinks   []*sinkFile // as in the task; nil where one can't be read
 	left    map[spot]string
+	lost    map[*sinkFile]bool // that could not be read again
 	rounds  int
 }
 
@@ -90,7 +110,7 @@ type mapping struct {
 const maxFailures = 16
 
 func (m *mapping) do(ctx context.Context) error {
-	m.left = map[spot]string{}
+	m.left, m.lost = map[spot]string{}, map[*sinkFile]bool{}
 	m.backlog = newBacklog(coverage.Set{}, &isolation{})
 	for i := range m.task.Sinks {
 		f, err := m.open(ctx, &m.task.Sinks[i])
@@ -148,25 +168,39 @@ func (m *mapping) open(ctx context.Context, s *taskSink) (*sinkFile, error) {
 
 // each calls do with the chunks of the task that are in readable files.
 func (m *mapping) each(do func(f *sinkFile, at taskChunk, e *chunk.Entry)) {
-	for i := range m.task.Sinks {
-		f := m.sinks[i]
-		for _, blk := range m.task.Sinks[i].Blocks {
-			for n := range blk.numbers() {
-				if f == nil {
-					do(nil, taskChunk{Sink: i, Block: blk.N, Chunk: n}, nil)
-				} else if e := f.entry(blk.N, n); e != nil {
-					do(f, taskChunk{Sink: i, Block: blk.N, Chunk: n}, e)
+	for i, f := range m.sinks {
+		if f == nil {
+			continue
+		}
+		one := func(block, n int) {
+			if e := f.entry(block, n); e != nil {
+				do(f, taskChunk{Sink: i, Block: block, Chunk: n}, e)
+			}
+		}
+		some := m.task.Sinks[i].Some
+		someTo := func(block int) { // those before a block
+			for ; len(some) > 0 && some[0].N < block; some = some[1:] {
+				for n := range inPairs(some[0].Chunks, chunk.MaxBatchChunks) {
+					one(some[0].N, n)
 				}
 			}
 		}
+		blocks := len(f.sink.Index.Blocks)
+		for block := range inPairs(m.task.Sinks[i].Blocks, blocks) {
+			someTo(block)
+			for n := range f.sink.Index.Blocks[block].Entries {
+				one(block, n)
+			}
+		}
+		someTo(blocks)
 	}
 }
 
-// numbers are those of the block's chunks that the task is about.
-func (b *taskBlock) numbers() func(yield func(int) bool) {
+// inPairs are the numbers below a bound that pairs name.
+func inPairs(pairs []int, below int) iter.Seq[int] {
 	return func(yield func(int) bool) {
-		for i := 0; i+1 < len(b.Chunks); i += 2 {
-			for n := b.Chunks[i]; n < b.Chunks[i+1] && n <= chunk.MaxBatchChunks; n++ {
+		for i := 0; i+1 < len(pairs); i += 2 {
+			for n := max(pairs[i], 0); n < min(pairs[i+1], below); n++ {
 				if !yield(n) {
 					return
 				}
@@ -179,7 +213,7 @@ func (b *taskBlock) numbers() func(yield func(int) bool) {
 func (m *mapping) plan() *plan {
 	p := &plan{}
 	m.each(func(f *sinkFile, at taskChunk, e *chunk.Entry) {
-		if f == nil || f.faulty(at.Block) || m.left[f.spot(at)] != "" || m.backlog.families.overlaps(e.Stream, e.Range()) {
+		if m.lost[f] || f.faulty(at.Block) || m.left[f.spot(at)] != "" || m.backlog.families.overlaps(e.Stream, e.Range()) {
 			return
 		}
 		if n := len(p.tasks); n == 0 || p.tasks[n-1].file != f || p.tasks[n-1].block != at.Block {
@@ -259,12 +293,12 @@ func (m *mapping) filtered(id string, st *coverage.Stream) {
 	m.result.Filtered[id] = filtered{sum.Filtered, sum.Filters}
 }
 
-// drop leaves a file that can't be read.
+// drop leaves the rest of a file that can't be read any more.
 func (m *mapping) drop(file *fileError) error {
-	for i, f := range m.sinks {
+	for _, f := range m.sinks {
 		if f != nil && f.path == file.path {
 			m.log.Warn("a sink file is left out of a task", "file", f.path, "error", file.err)
-			m.sinks[i] = nil
+			m.lost[f] = true
 			return nil
 		}
 	}
@@ -274,12 +308,13 @@ func (m *mapping) drop(file *fileError) error {
 // tellRest says what of the task did not become rows.
 func (m *mapping) tellRest() {
 	covered := m.backlog.families.covered
+	for i, f := range m.sinks {
+		if f == nil {
+			m.result.Gone = append(m.result.Gone, i)
+		}
+	}
 	m.each(func(f *sinkFile, at taskChunk, e *chunk.Entry) {
-		switch {
-		case f == nil:
-			m.result.Left = append(m.result.Left, at)
-			return
-		case f.faulty(at.Block):
+		if f.faulty(at.Block) {
 			if n := len(m.result.Damaged); n == 0 || m.result.Damaged[n-1].Sink != at.Sink || m.result.Damaged[n-1].Block != at.Block {
 				at.Chunk, at.Reason = -1, f.reason(at.Block)
 				m.result.Damaged = append(m.result.Damaged, at)

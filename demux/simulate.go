@@ -11,12 +11,14 @@ import (
 	"log/slog"
 	"os"
 	"path"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/akupara/akupara/chunk"
 	"github.com/akupara/akupara/config"
@@ -31,7 +33,7 @@ import (
 type Simulation struct {
 	Files     int // sink files
 	Streams   int // that their chunks are of
-	Blocks    int // of each file
+	Blocks    int // of each file; all chunks of one are of one stream
 	RawLen    int // bytes of a block, decompressed
 	TaskBytes int64
 	RunBytes  int64 // of raw log: of a task, of a run
@@ -39,6 +41,8 @@ type Simulation struct {
 	Dir       string
 	Store     store.FS // takes the table, and nothing else
 	Log       *slog.Logger
+	// Tell is told what was done, now and then; it may be nil.
+	Tell func(what string)
 }
 
 // Simulated is what a Simulation took.
@@ -77,6 +81,8 @@ func (s Simulation) Run(ctx context.Context) (Simulated, error) {
 		e.last = time.Now()
 		out.Commit += took
 		out.Slowest = max(out.Slowest, took)
+		s.tell("run %d is committed: %.2f PB of %.2f; planned in %.1f s, committed in %.1f s, so far", out.Runs,
+			float64(out.Bytes)/1e15, float64(s.Files)*float64(s.Blocks)*float64(s.RawLen)/1e15, out.Plan.Seconds(), out.Commit.Seconds())
 	}
 	rep, err := d.RunType(ctx, simulatedType)
 	out.Report = rep
@@ -107,7 +113,7 @@ func (s *Simulation) segment(i int) store.Segment {
 	return store.NewSegment(at, "sim", uint64(i))
 }
 
-// prepare makes up the indexes.
+// prepare makes up the indexes, some at a time.
 func (s *Simulation) prepare(ctx context.Context) (*simulated, error) {
 	f, err := os.CreateTemp(s.Dir, "akupara-indexes-")
 	if err != nil {
@@ -116,42 +122,69 @@ func (s *Simulation) prepare(ctx context.Context) (*simulated, error) {
 	_ = os.Remove(f.Name()) // it lives as long as it is open
 	sim := &simulated{FS: s.Store, s: s, indexes: f, offsets: make([]int64, s.Files+1), sizes: make([]int64, s.Files)}
 	w := bufio.NewWriterSize(f, 1<<20)
-	at := make([]int64, s.Streams)
-	var header bytes.Buffer
-	for i := range s.Files {
-		if err := ctx.Err(); err != nil {
-			return nil, err
-		}
-		index := chunk.Index{Type: simulatedType, Segment: string(s.segment(i))}
-		for k := range s.Blocks {
-			n := (i*s.Blocks + k) % s.Streams
-			e := chunk.Entry{
-				Kind: chunk.Data, Host: "host-" + strconv.Itoa(n/100), Source: "/var/log/app-" + strconv.Itoa(n%100) + ".log",
-				Stream: "s" + strconv.Itoa(n), First: at[n], Last: at[n] + int64(s.RawLen), CRC: uint32(i*31 + k),
-			}
-			at[n] = e.Last
-			index.AddFrame(&chunk.FrameHeader{
-				Header:   chunk.Header{Agent: e.Host, Type: simulatedType, RawLen: s.RawLen, Entries: []chunk.Entry{e}},
-				BlockLen: s.RawLen / 8, BlockCRC: uint32(i*37 + k),
+	headers := make([]bytes.Buffer, 1<<12)
+	for from := 0; from < s.Files; from += len(headers) {
+		some := headers[:min(len(headers), s.Files-from)]
+		g, ctx := errgroup.WithContext(ctx)
+		g.SetLimit(runtime.GOMAXPROCS(0))
+		for k := range some {
+			g.Go(func() (err error) {
+				some[k].Reset()
+				sim.sizes[from+k], err = s.header(&some[k], from+k)
+				return errors.Join(err, ctx.Err())
 			})
 		}
-		header.Reset()
-		sink, err := chunk.NewSinkWriter(&header, &index)
-		if err != nil {
-			return nil, err
+		err := g.Wait()
+		for k := range some {
+			sim.offsets[from+k+1] = sim.offsets[from+k] + int64(some[k].Len())
+			_, writeErr := w.Write(some[k].Bytes())
+			err = errors.Join(err, writeErr)
 		}
-		sim.sizes[i] = sink.Size()
-		_ = sink.WriteBlock(nil) // writes the header, and refuses the block
-		if _, err := w.Write(header.Bytes()); err != nil {
+		if err != nil {
+			f.Close()
 			return nil, fmt.Errorf("write indexes: %w", err)
 		}
-		sim.offsets[i+1] = sim.offsets[i] + int64(header.Len())
+		if n := from + len(some); n%(25*len(headers)) == 0 {
+			s.tell("made up the indexes of %d of %d sink files", n, s.Files)
+		}
 	}
 	if err := w.Flush(); err != nil {
 		return nil, fmt.Errorf("write indexes: %w", err)
 	}
 	return sim, nil
 }
+
+func (s *Simulation) tell(format string, args ...any) {
+	if s.Tell != nil {
+		s.Tell(fmt.Sprintf(format, args...))
+	}
+}
+
+// header writes the header of sink file i, and returns the size of the whole file.
+func (s *Simulation) header(w io.Writer, i int) (int64, error) {
+	index := chunk.Index{Type: simulatedType, Segment: string(s.segment(i))}
+	for k := range s.Blocks {
+		all := i*s.Blocks + k
+		n, at := all%s.Streams, int64(all/s.Streams)*int64(s.RawLen)
+		h := chunk.Header{Agent: "host-" + strconv.Itoa(n/100), Type: simulatedType, RawLen: s.RawLen}
+		for from := 0; from < s.RawLen; from += chunk.MaxBody {
+			h.Entries = append(h.Entries, chunk.Entry{
+				Kind: chunk.Data, Host: h.Agent, Source: "/var/log/app-" + strconv.Itoa(n%100) + ".log", Stream: "s" + strconv.Itoa(n),
+				First: at + int64(from), Last: at + int64(min(from+chunk.MaxBody, s.RawLen)), CRC: uint32(i*31+k) ^ uint32(from*37),
+			})
+		}
+		index.AddFrame(&chunk.FrameHeader{Header: h, BlockLen: s.RawLen / 8, BlockCRC: uint32(i*37 + k)})
+	}
+	sink, err := chunk.NewSinkWriter(w, &index)
+	if err != nil {
+		return 0, err
+	}
+	_ = sink.WriteBlock(nil) // writes the header, and refuses the block
+	return sink.Size(), nil
+}
+
+// chunks is how many a block has.
+func (s *Simulation) chunks() int { return (s.RawLen + chunk.MaxBody - 1) / chunk.MaxBody }
 
 // number is that of the sink file at a path.
 func (f *simulated) number(p string) (int, bool) {
@@ -256,8 +289,11 @@ func (e *simulatedEngine) Run(_ context.Context, w engine.Work, _ func(engine.Pr
 			return nil, err
 		}
 		for _, s := range t.Sinks {
-			for _, b := range s.Blocks {
-				e.out.Chunks += int64(len(b.Chunks) / 2)
+			if len(s.Some) > 0 {
+				return nil, errors.New("a task without all chunks of a block")
+			}
+			for range inPairs(s.Blocks, e.sim.s.Blocks) {
+				e.out.Chunks += int64(e.sim.s.chunks())
 				e.out.Bytes += int64(e.sim.s.RawLen)
 			}
 		}

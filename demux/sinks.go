@@ -31,6 +31,10 @@ type sinkFile struct {
 	// done are the numbers of its blocks that the table holds, or will when the
 	// run that is under way commits.
 	done chunk.Ranges
+	// fresh is how many chunks of it became rows of a run by tasks that is under way;
+	// vouched says that these are all, and that their checksums are in its delta.
+	fresh   int
+	vouched bool
 	// repeated are chunks that turned out to be in the table, of blocks of which
 	// some is left to other runs, or left out.
 	repeated map[spot]bool
@@ -51,6 +55,18 @@ func (f *sinkFile) bytes() (n int64) {
 		for j := range f.sink.Index.Blocks[i].Entries {
 			if e := &f.sink.Index.Blocks[i].Entries[j]; e.Kind == chunk.Data {
 				n += e.Range().Len() - e.Dropped
+			}
+		}
+	}
+	return n
+}
+
+// chunks is how many chunks with data the file has.
+func (f *sinkFile) chunks() (n int) {
+	for i := range f.sink.Index.Blocks {
+		for j := range f.sink.Index.Blocks[i].Entries {
+			if e := &f.sink.Index.Blocks[i].Entries[j]; e.Kind == chunk.Data && !e.Range().Empty() {
+				n++
 			}
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/akupara/akupara/chunk"
+	"github.com/akupara/akupara/demux/coverage"
 	"github.com/akupara/akupara/demux/engine"
 	"github.com/akupara/akupara/demux/table"
 )
@@ -46,6 +47,7 @@ func (r *run) spread(ctx context.Context) (*table.Table, error) {
 	for i := range s.by.results {
 		s.take(i)
 	}
+	defer s.vouch()()
 	if r.tellFacts(s.by.shared.Now); len(r.families.delta) == 0 {
 		return r.table, nil
 	}
@@ -78,29 +80,39 @@ type spreading struct {
 	*run
 	by     tabling[runTask, runResult]
 	blocks [][]task // of each task
+	last   string   // the stream that rows were of last
+	its    *coverage.Stream
 }
 
 // cut parts the plan into tasks.
 func (s *spreading) cut() {
-	raw := int64(0)
-	var sinks map[*sinkFile]uint32
-	for _, t := range s.plan.tasks {
+	from, raw := 0, int64(0)
+	for i, t := range s.plan.tasks {
 		size := int64(t.file.sink.Index.Blocks[t.block].RawLen)
-		n := len(s.by.tasks)
-		if n == 0 || raw+size > s.tasks.of && raw > 0 {
-			s.by.tasks, s.blocks = append(s.by.tasks, runTask{}), append(s.blocks, nil)
-			raw, n, sinks = 0, n+1, map[*sinkFile]uint32{}
+		if raw > 0 && raw+size > s.tasks.of {
+			s.add(s.plan.tasks[from:i])
+			from, raw = i, 0
 		}
 		raw += size
-		x := &s.by.tasks[n-1]
-		if _, known := sinks[t.file]; !known {
-			sinks[t.file] = uint32(len(x.Sinks))
+	}
+	s.add(s.plan.tasks[from:])
+}
+
+// add adds a task of blocks. Those of a file are beside each other.
+func (s *spreading) add(blocks []task) {
+	if len(blocks) == 0 {
+		return
+	}
+	var x runTask
+	var file *sinkFile
+	for _, t := range blocks {
+		if t.file != file {
+			file = t.file
 			x.Sinks = append(x.Sinks, taskSink{Path: t.file.path, CRC: t.file.crc()})
 		}
-		sink := &x.Sinks[sinks[t.file]]
-		sink.Blocks = append(sink.Blocks, taskBlock{N: t.block, Chunks: pairs(t.want)})
-		s.blocks[n-1] = append(s.blocks[n-1], t)
+		x.Sinks[len(x.Sinks)-1].add(t.block, t.want)
 	}
+	s.by.tasks, s.blocks = append(s.by.tasks, x), append(s.blocks, blocks)
 }
 
 // pairs are the numbers that are wanted: from, and up to.
@@ -122,45 +134,15 @@ func pairs(want []bool) (out []int) {
 // take notes what became rows of a task's chunks.
 func (s *spreading) take(i int) {
 	x := s.by.results[i]
-	damaged := map[[2]int]string{}
-	except := map[[3]int]taskChunk{}
-	for _, c := range x.Damaged {
-		damaged[[2]int{c.Sink, c.Block}] = c.Reason
-	}
-	for _, c := range append(slices.Clip(x.Left), x.Cut...) {
-		except[[3]int{c.Sink, c.Block, c.Chunk}] = c
-	}
-	n := 0
-	for sink := range s.by.tasks[i].Sinks {
-		for range s.by.tasks[i].Sinks[sink].Blocks {
-			t := s.blocks[i][n]
-			n++
-			if why, bad := damaged[[2]int{sink, t.block}]; bad {
-				t.file.blame(t.block, why)
-				continue
-			}
-			whole := true
-			for k, wanted := range t.want {
-				if !wanted {
-					continue
-				}
-				e := &t.file.sink.Index.Blocks[t.block].Entries[k]
-				c, other := except[[3]int{sink, t.block, k}]
-				switch {
-				case !other:
-					s.rows(t.file, e, e.Range(), e.CRC)
-					s.count(t.file, -e.Dropped)
-					continue
-				case c.Last > e.First && c.Last < e.Last:
-					s.rows(t.file, e, chunk.Range{First: e.First, Last: c.Last}, c.CRC)
-				}
-				whole = false
-				s.keep(spot{t.file.path, int32(t.block), int32(k)})
-			}
-			if whole && !t.rest {
-				t.file.finish(t.block)
-			}
+	e := exceptionsOf(x)
+	var file *sinkFile
+	sink := -1
+	for _, t := range s.blocks[i] {
+		if t.file != file {
+			file = t.file
+			sink++
 		}
+		s.takeBlock(t, sink, e)
 	}
 	for id, f := range x.Filtered {
 		if st := s.families.delta[id]; st != nil {
@@ -174,10 +156,82 @@ func (s *spreading) take(i int) {
 	}
 }
 
-// rows notes that a range of a chunk became rows.
+// exceptions are the chunks of a task that did not become rows, or not all of them.
+type exceptions struct {
+	gone    []int // sink files
+	damaged map[[2]int]string
+	chunks  map[[3]int]taskChunk
+}
+
+func exceptionsOf(x *runResult) exceptions {
+	e := exceptions{gone: x.Gone, damaged: map[[2]int]string{}, chunks: map[[3]int]taskChunk{}}
+	for _, c := range x.Damaged {
+		e.damaged[[2]int{c.Sink, c.Block}] = c.Reason
+	}
+	for _, list := range [...][]taskChunk{x.Left, x.Cut} {
+		for _, c := range list {
+			e.chunks[[3]int{c.Sink, c.Block, c.Chunk}] = c
+		}
+	}
+	return e
+}
+
+// takeBlock notes what became rows of a block; sink is the number of its file.
+func (s *spreading) takeBlock(t task, sink int, e exceptions) {
+	if why, bad := e.damaged[[2]int{sink, t.block}]; bad {
+		t.file.blame(t.block, why)
+		return
+	}
+	gone := slices.Contains(e.gone, sink)
+	whole := true
+	blk := &t.file.sink.Index.Blocks[t.block]
+	for k, wanted := range t.want {
+		if !wanted {
+			continue
+		}
+		x := &blk.Entries[k]
+		c, other := e.chunks[[3]int{sink, t.block, k}]
+		switch {
+		case !other && !gone:
+			s.rows(t.file, x, x.Range(), x.CRC)
+			t.file.fresh++
+			s.count(t.file, -x.Dropped)
+			continue
+		case c.Last > x.First && c.Last < x.Last:
+			s.rows(t.file, x, chunk.Range{First: x.First, Last: c.Last}, c.CRC)
+		}
+		whole = false
+		s.keep(spot{t.file.path, int32(t.block), int32(k)})
+	}
+	if whole && !t.rest {
+		t.file.finish(t.block)
+	}
+}
+
+// rows notes that a range of a chunk became rows: one of which nothing was held.
 func (s *spreading) rows(f *sinkFile, e *chunk.Entry, r chunk.Range, crc uint32) {
-	s.stream(e.Stream, e.Host, e.Source, "").Cover(r, crc)
+	if s.its == nil || s.last != e.Stream {
+		s.last, s.its = e.Stream, s.stream(e.Stream, e.Host, e.Source, "")
+	}
+	s.its.Append(r, crc)
 	s.count(f, r.Len())
+}
+
+// vouch marks the files whose chunks all became rows, with their checksums kept. undo
+// takes that back.
+func (s *spreading) vouch() (undo func()) {
+	kept := true
+	for _, st := range s.families.delta {
+		kept = kept && len(st.Sums) < coverage.MaxSums
+	}
+	for _, f := range s.files {
+		f.vouched = kept && f.fresh > 0 && f.fresh == f.chunks()
+	}
+	return func() {
+		for _, f := range s.files {
+			f.fresh, f.vouched = 0, false
+		}
+	}
 }
 
 // count notes how many bytes of a sink file became rows.

@@ -85,7 +85,7 @@ func (d *Demux) failed(ctx context.Context, r *run, err error, store bool) error
 	if errors.As(err, &p) {
 		d.log.Error("a run met a fault of the program; what it took when it did is taken apart", "type", dataType, "error", err, "stack", string(p.stack))
 	}
-	again, blamed := r.isolation.note(input, r.plan.spots)
+	again, blamed := r.isolation.note(input, r.plan.spots())
 	if blamed != nil {
 		s := d.states.of(dataType)
 		s.isolated++

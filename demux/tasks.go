@@ -4,9 +4,13 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
+	"runtime"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/akupara/akupara/config"
 	"github.com/akupara/akupara/demux/compact"
@@ -96,18 +100,8 @@ func doTasks[T, R any](ctx context.Context, d *Demux, w work, shared any, tasks 
 	defer end()
 	d.log.Info("work is spread over tasks", "kind", w.kind, "type", w.dataType, "run", w.id, "tasks", len(tasks))
 	results, err := d.engine.Run(ctx, e, tell)
-	for i := range min(len(out), len(results)) {
-		if results[i] == nil {
-			continue
-		}
-		r := new(R)
-		if bad := json.Unmarshal(results[i], r); bad != nil {
-			if err == nil {
-				err = fmt.Errorf("read the result of task %d: %w", i, bad)
-			}
-			continue
-		}
-		out[i] = r
+	if bad := decodeAll(results, out); err == nil {
+		err = bad
 	}
 	if err != nil {
 		if why := context.Cause(ctx); why != nil {
@@ -117,6 +111,31 @@ func doTasks[T, R any](ctx context.Context, d *Demux, w work, shared any, tasks 
 		return out, &engineError{fmt.Errorf("%s %s of table %s by tasks: %w", w.kind, w.id, w.dataType, err)}
 	}
 	return out, nil
+}
+
+// decodeAll reads the results that there are. Together they are large: all processors
+// read some.
+func decodeAll[R any](results []json.RawMessage, out []*R) error {
+	const some = 64
+	var g errgroup.Group
+	g.SetLimit(runtime.GOMAXPROCS(0))
+	for from := 0; from < min(len(out), len(results)); from += some {
+		g.Go(func() (err error) {
+			for i := from; i < min(from+some, len(out), len(results)); i++ {
+				if results[i] == nil {
+					continue
+				}
+				r := new(R)
+				if bad := json.Unmarshal(results[i], r); bad != nil {
+					err = errors.Join(err, fmt.Errorf("read the result of task %d: %w", i, bad))
+					continue
+				}
+				out[i] = r
+			}
+			return err
+		})
+	}
+	return g.Wait()
 }
 
 // engineError is a failure of an engine: what a run takes has no part in it.

@@ -54,7 +54,8 @@ const (
 	minIndexBytes = 4 << 20
 
 	// Files of up to openBytes are opened side by side, opensInRow at a time: what
-	// their indexes take is small, and mostly waited for.
+	// their indexes take is small, and mostly waited for. So are larger ones, fewer at
+	// a time, where the indexes of those before them together take no more.
 	openBytes  = 1 << 20
 	opensInRow = 64
 )
@@ -64,10 +65,11 @@ const (
 func (d *Demux) window(ctx context.Context, dataType string, q *queue, rep *Report) (files []*sinkFile, n int, err error) {
 	now := time.Now()
 	aside := d.states.of(dataType).aside
+	alike, largest := 1, int64(0) // how many large files at once, as their indexes are small
 	for bytes := int64(0); n < len(q.sinks) && bytes < d.looking.share(); {
 		next := q.sinks[n:min(n+opensInRow, len(q.sinks))]
 		if i := slices.IndexFunc(next, func(f store.Info) bool { return f.Size > openBytes }); i >= 0 {
-			next = next[:max(i, 1)]
+			next = next[:max(i, min(alike, len(next)))]
 		}
 		n += len(next)
 		var paths []string
@@ -82,6 +84,10 @@ func (d *Demux) window(ctx context.Context, dataType string, q *queue, rep *Repo
 		}
 		for _, f := range opened {
 			bytes += f.indexBytes()
+			largest = max(largest, f.indexBytes())
+		}
+		if largest > 0 {
+			alike = max(1, min(opensAtOnce*2, int(openBytes/largest)))
 		}
 		files = append(files, opened...)
 	}

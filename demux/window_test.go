@@ -138,8 +138,8 @@ func TestAPlanIsBoundedByItsChunks(t *testing.T) {
 	b := newBacklog(coverage.Set{}, &isolation{})
 	b.files = []*sinkFile{f}
 	p := b.plan(1 << 40)
-	if len(p.spots) != maxSpots || len(p.tasks) != maxSpots/perBlock {
-		t.Errorf("the plan takes %d chunks of %d blocks, want %d", len(p.spots), len(p.tasks), maxSpots)
+	if p.taken != maxSpots || len(p.tasks) != maxSpots/perBlock {
+		t.Errorf("the plan takes %d chunks of %d blocks, want %d", p.taken, len(p.tasks), maxSpots)
 	}
 }
 

@@ -79,6 +79,13 @@ func (s *Stream) Cover(r chunk.Range, crc uint32) {
 	s.addSums(Sum{r.First, r.Last, crc})
 }
 
+// Append is Cover of bytes of which s has neither ranges nor checksums.
+func (s *Stream) Append(r chunk.Range, crc uint32) {
+	s.Ranges = s.Ranges.Add(r)
+	s.Sums = append(s.Sums, Sum{r.First, r.Last, crc})
+	s.trimSums()
+}
+
 // Vouch remembers the checksum of bytes that the table holds, of whatever
 // stream: as a chunk they may come again.
 func (s *Stream) Vouch(r chunk.Range, crc uint32) { s.addSums(Sum{r.First, r.Last, crc}) }
@@ -135,11 +142,20 @@ func (s *Stream) begin(n int64) {
 func (s *Stream) end(n int64) { s.End = max(s.End, n) }
 
 func (s *Stream) addSums(sums ...Sum) {
+	top := int64(0) // what begins behind it is not among them
+	for _, sum := range s.Sums {
+		top = max(top, sum.Last)
+	}
 	for _, sum := range sums {
-		if !slices.Contains(s.Sums, sum) {
+		if behind := sum.First >= top && sum.Last > top; behind || !slices.Contains(s.Sums, sum) {
 			s.Sums = append(s.Sums, sum)
+			top = max(top, sum.Last)
 		}
 	}
+	s.trimSums()
+}
+
+func (s *Stream) trimSums() {
 	if n := len(s.Sums) - MaxSums; n > 0 {
 		s.Sums = slices.Delete(s.Sums, 0, n)
 	}
@@ -152,6 +168,14 @@ func (s *Stream) Clone() *Stream {
 	c.Doubtful, c.Certain = slices.Clone(s.Doubtful), slices.Clone(s.Certain)
 	c.Sums = slices.Clone(s.Sums)
 	return &c
+}
+
+// With returns what s and d, which is newer, tell together. It shares no memory with
+// them.
+func (s *Stream) With(d *Stream) *Stream {
+	c := s.Clone()
+	c.merge(d)
+	return c
 }
 
 // merge takes in all that d, which is newer, tells. It shares no memory with d

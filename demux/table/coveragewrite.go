@@ -94,12 +94,14 @@ func (a *attempt) writeCoverage(ctx context.Context, run string, delta coverage.
 // toWrite returns what a commit writes of the streams that it adds to, and which of
 // these are whole.
 func toWrite(delta coverage.Set, known *coverage.Known, now time.Time) (set coverage.Set, whole func(string) bool) {
-	set = delta.Clone()
-	for _, st := range set {
+	set = make(coverage.Set, len(delta))
+	for id, d := range delta {
+		st := *d // its ranges and checksums are not changed
 		if st.Seen.IsZero() {
 			st.Seen = now
 		}
 		st.Since = st.Seen // of the first commit that tells of it: a merge keeps that
+		set[id] = &st
 	}
 	all := map[string]bool{}
 	whole = func(root string) bool { return all[root] }
@@ -118,12 +120,10 @@ func toWrite(delta coverage.Set, known *coverage.Known, now time.Time) (set cove
 		if coverage.Base(id) != "" || forked[id] || !known.All(id) {
 			continue
 		}
-		both := coverage.Set{}
-		if st := known.Set[id]; st != nil {
-			both[id] = st.Clone()
+		full := st
+		if k := known.Set[id]; k != nil {
+			full = k.With(st)
 		}
-		both.Merge(coverage.Set{id: st})
-		full := both[id]
 		if len(full.Ranges)+len(full.Lost)+len(full.Dropped)+len(full.Doubtful)+len(full.Certain) > wholeSegments {
 			continue
 		}
