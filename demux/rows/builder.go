@@ -35,10 +35,14 @@ type Builder struct {
 
 	byName map[string]*Column // by the folded name
 	byKey  map[string]*Column // by the folded key, where that is not the name
-	own    []*Column          // all of byName but the common ones, as asked for
+	// rivals are a sibling's columns, by name, that byName has another for in another
+	// case: which of them the table gets is known when the rows are taken.
+	rivals map[string]*Column
+	own    []*Column // all of byName but the common ones, as asked for
 	// conflicts are the declared columns that can't be as declared.
 	conflicts []Conflict
-	begun     int // own columns with a value or a fixed type
+	begun     int       // own columns with a value or a fixed type
+	settled   []*Column // of own: those that were there before the first row
 
 	time    func(text []byte) (micros int64, exact, ok bool)
 	faults  []byte // what the current row's parse_error will say
@@ -87,6 +91,7 @@ func (b *Builder) ResetTo(o Options) {
 	b.gen = new(Generation)
 	b.drop()
 	b.byName, b.byKey, b.own, b.begun, b.time = map[string]*Column{}, nil, nil, 0, nil
+	b.rivals, b.settled = nil, nil
 	for _, c := range schema.Common() {
 		b.byName[c.Name] = nil
 	}
@@ -114,6 +119,7 @@ func (b *Builder) ResetTo(o Options) {
 			b.add(key, begun)
 		}
 	}
+	b.settled = b.own[:len(b.own):len(b.own)]
 }
 
 // newColumn makes a column of a type that does not widen; of none, one that may.
@@ -178,8 +184,11 @@ func (b *Builder) Column(name string) *Column {
 		return k
 	}
 	if c, ok := b.byName[key]; ok {
-		if c == nil || c.name != name || c.made {
+		switch {
+		case c != nil && c.made:
 			return nil
+		case c == nil || c.name != name:
+			return b.rival(c, name)
 		}
 		return c
 	}
@@ -187,6 +196,25 @@ func (b *Builder) Column(name string) *Column {
 		return nil
 	}
 	return b.add(key, b.newColumn(name, 0))
+}
+
+// rival returns the column of a name that is that of c but for its case; nil where
+// the table gets c.
+func (b *Builder) rival(c *Column, name string) *Column {
+	switch {
+	case !b.sibling, c == nil, slices.Contains(b.settled, c), !schema.Fit(name):
+		return nil
+	case b.rivals[name] != nil:
+		return b.rivals[name]
+	case !b.room(1):
+		return nil
+	case b.rivals == nil:
+		b.rivals = map[string]*Column{}
+	}
+	r := b.newColumn(name, 0)
+	b.rivals[name] = r
+	b.own = append(b.own, r)
+	return r
 }
 
 // Typed returns the column of that name with a type that does not widen, for a

@@ -93,11 +93,7 @@ func (b *Builder) takeAttributes(p *Builder, base int, homeless []*Column) {
 		val []byte
 	}
 	var pairs []pair
-	for i := range p.attrs.rows.len() {
-		a := &p.attrs
-		pairs = append(pairs, pair{a.rows.at(i), string(a.keys.get(a.keys.entry(i))), a.vals.get(a.vals.entry(i))})
-	}
-	for _, c := range homeless {
+	for _, c := range homeless { // a row's first value of a key, before its others
 		for i := range c.len() {
 			row := uint32(i)
 			if c.sparse {
@@ -105,6 +101,10 @@ func (b *Builder) takeAttributes(p *Builder, base int, homeless []*Column) {
 			}
 			pairs = append(pairs, pair{row, c.name, c.text(nil, i)})
 		}
+	}
+	for i := range p.attrs.rows.len() {
+		a := &p.attrs
+		pairs = append(pairs, pair{a.rows.at(i), string(a.keys.get(a.keys.entry(i))), a.vals.get(a.vals.entry(i))})
 	}
 	slices.SortStableFunc(pairs, func(x, y pair) int { return int(x.row) - int(y.row) })
 	for _, x := range pairs {

@@ -36,6 +36,11 @@ func someRows(rnd *rand.Rand, n int) (steps []func(b *Builder)) {
 			b.Column("id").String(fmt.Append(nil, unique))
 			b.Column("verb").String(fmt.Append(nil, "verb ", number%5))
 			b.Column("n").Long(number)
+			if c := b.Column([...]string{"Case", "case", "CASE"}[number%3]); c != nil {
+				c.Long(number)
+			} else {
+				b.Attr([...]string{"Case", "case", "CASE"}[number%3], fmt.Append(nil, number))
+			}
 			switch kind {
 			case 0:
 				b.SetLevel(Warn)
@@ -139,7 +144,7 @@ func TestTakenColumnsWithoutAPlaceAreAttributes(t *testing.T) {
 	for _, r := range read(t, files[0]) {
 		got = append(got, strings.TrimSpace(r["Name"]+" "+r["old"]+" "+r["attributes"]))
 	}
-	if want := []string{"a <null>", "<null> <null> k=v name=b", "<null> 7", "<null> <null> name=c"}; !slices.Equal(got, want) {
+	if want := []string{"a <null>", "<null> <null> name=b k=v", "<null> 7", "<null> <null> name=c"}; !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }
