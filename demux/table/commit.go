@@ -72,29 +72,49 @@ func (t *Table) Commit(ctx context.Context, c Commit) (*Table, error) {
 // stage makes the commit's parts the attempt's.
 func (a *attempt) stage(ctx context.Context, c *Commit) error {
 	a.update(ice.NewSetPropertiesUpdate(iceberg.Properties{propRun: c.RunID, propSinks: formatSinks(c.Sinks)}))
-	if err := a.cover(ctx, c.RunID, c.Delta, c.Known); err != nil {
-		return err
-	}
 	if len(c.Files) == 0 {
-		return nil
+		return a.cover(ctx, c.RunID, c.Delta, c.Known)
 	}
 	summary := maps.Clone(c.Summary)
 	if summary == nil {
 		summary = map[string]string{}
 	}
 	summary[propRun] = c.RunID
-	return a.change(change{op: ice.OpAppend, add: c.Files, summary: summary})
+	covered := make(chan error, 1) // beside the manifests, which need nothing of it
+	var prop string
+	go func() {
+		var err error
+		prop, err = a.coverage(ctx, c.RunID, c.Delta, c.Known)
+		covered <- err
+	}()
+	err := a.change(change{op: ice.OpAppend, add: c.Files, summary: summary})
+	if coverErr := <-covered; coverErr != nil {
+		return coverErr
+	}
+	a.setCoverage(prop)
+	return err
 }
 
 // cover adds to the coverage; known is of these streams, as in Commit.
 func (a *attempt) cover(ctx context.Context, run string, delta coverage.Set, known *coverage.Known) error {
+	prop, err := a.coverage(ctx, run, delta, known)
+	if err == nil {
+		a.setCoverage(prop)
+	}
+	return err
+}
+
+// coverage writes what is added, and returns the property that names all; "" where
+// nothing is.
+func (a *attempt) coverage(ctx context.Context, run string, delta coverage.Set, known *coverage.Known) (prop string, err error) {
 	if len(delta) == 0 {
-		return nil
+		return "", nil
 	}
-	prop, err := a.writeCoverage(ctx, run, delta, known)
-	if err != nil {
-		return err
+	return a.writeCoverage(ctx, run, delta, known)
+}
+
+func (a *attempt) setCoverage(prop string) {
+	if prop != "" {
+		a.update(ice.NewSetPropertiesUpdate(iceberg.Properties{propCoverage: prop}))
 	}
-	a.update(ice.NewSetPropertiesUpdate(iceberg.Properties{propCoverage: prop}))
-	return nil
 }

@@ -1,7 +1,6 @@
 package table
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -113,51 +112,6 @@ func existing(e iceberg.ManifestEntry) iceberg.ManifestEntry {
 	return iceberg.NewManifestEntry(iceberg.EntryStatusEXISTING, &snapshot, &sequence, e.FileSequenceNum(), e.DataFile())
 }
 
-// addFiles writes the manifests of the files to be added, those of each spec in
-// the order of their times.
-func (p *producer) addFiles() ([]iceberg.ManifestFile, error) {
-	files := slices.Clone(p.change.add)
-	slices.SortFunc(files, func(x, y DataFile) int {
-		return cmp.Or(cmp.Compare(x.Stats.MinTS, y.Stats.MinTS), cmp.Compare(x.Path, y.Path))
-	})
-	entries := map[int32][]iceberg.ManifestEntry{}
-	size := 1
-	for i := range files {
-		f := &files[i]
-		spec, err := p.specs.of(f.Partition)
-		if err != nil {
-			return nil, err
-		}
-		d, err := p.a.dataFile(spec, f, p.leaves)
-		if err != nil {
-			return nil, err
-		}
-		p.added.add(f.Stats.Records, f.Stats.Size)
-		size = max(size, p.entrySize(f))
-		id := int32(spec.ID())
-		entries[id] = append(entries[id], iceberg.NewManifestEntry(iceberg.EntryStatusADDED, &p.id, nil, nil, d))
-	}
-	var out []iceberg.ManifestFile
-	for _, id := range slices.Sorted(maps.Keys(entries)) {
-		written, err := p.writeManifests(id, entries[id], max(1, expectedRatio*maxManifest/size))
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, written...)
-	}
-	return out, nil
-}
-
-// entrySize returns about how many bytes a manifest has for a file, before
-// compression.
-func (p *producer) entrySize(f *DataFile) int {
-	n := 64 + 2*len(f.Path)
-	for i := range f.Stats.Columns[:min(len(f.Stats.Columns), len(p.leaves))] {
-		n += 24 + len(f.Stats.Columns[i].Lower) + len(f.Stats.Columns[i].Upper)
-	}
-	return n
-}
-
 // perManifest returns how many entries like those of the manifests fit one.
 func perManifest(ms []iceberg.ManifestFile) int {
 	files, bytes := int64(1), int64(1)
@@ -233,34 +187,6 @@ func sizeOf(m iceberg.ManifestFile) int {
 		size++
 	}
 	return size
-}
-
-// writeManifests writes entries of one spec into manifests of at most n entries.
-func (p *producer) writeManifests(spec int32, entries []iceberg.ManifestEntry, n int) ([]iceberg.ManifestFile, error) {
-	s, ok := p.specs.byID(spec)
-	if !ok {
-		return nil, fmt.Errorf("write manifest: the table has no partition spec %d of ours", spec)
-	}
-	var out []iceberg.ManifestFile
-	for part := range slices.Chunk(entries, n) {
-		m, err := p.writeManifest(s, part)
-		if err != nil {
-			return nil, fmt.Errorf("write manifest: %w", err)
-		}
-		out = append(out, m)
-	}
-	return out, nil
-}
-
-func (p *producer) writeManifest(spec iceberg.PartitionSpec, entries []iceberg.ManifestEntry) (m iceberg.ManifestFile, err error) {
-	uri := p.a.metadataURI(fmt.Sprintf("%s-m%d.avro", p.commit, p.written))
-	p.written++
-	out, err := p.a.io.Create(uri)
-	if err != nil {
-		return nil, err
-	}
-	m, err = iceberg.WriteManifest(uri, out, 2, spec, p.schema, p.id, entries)
-	return m, errors.Join(err, out.Close())
 }
 
 // describe writes the list and returns the snapshot.
