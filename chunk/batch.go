@@ -11,16 +11,16 @@ import (
 
 // Entry is what an index tells of one chunk: all but its records.
 type Entry struct {
-	Kind   Kind
 	Host   string
 	Source string
 	Stream string
 	First  int64
 	Last   int64
-	CRC    uint32 // of the body, and of where drops are; see Chunk.Sum
 	// Dropped is how many bytes of the range a filter dropped: the body is so much
 	// shorter.
 	Dropped int64
+	CRC     uint32 // of the body, and of where drops are; see Chunk.Sum
+	Kind    Kind
 }
 
 // Range is the part of the stream that the chunk tells of.

@@ -15,6 +15,7 @@ import (
 	"strconv"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -52,9 +53,41 @@ type Simulated struct {
 	// Prepare is the time to make up the indexes; Plan until the tasks of all runs
 	// were known, the moves of sink files that are done included; Commit from the
 	// results of the tasks to the versions of the table.
-	Prepare, Plan, Commit time.Duration
+	Prepare, Plan, Commit Spent
 	Slowest               time.Duration // of the commits
 	Report                Report
+}
+
+// Spent is the time that something took, and that of the processors.
+type Spent struct{ Wall, CPU time.Duration }
+
+func (s *Spent) add(o Spent) {
+	s.Wall += o.Wall
+	s.CPU += o.CPU
+}
+
+func (s Spent) String() string {
+	return fmt.Sprintf("%.1f s (%.1f s of CPU)", s.Wall.Seconds(), s.CPU.Seconds())
+}
+
+// stopwatch is where something begins.
+type stopwatch struct {
+	at  time.Time
+	cpu time.Duration
+}
+
+func startWatch() stopwatch {
+	var u syscall.Rusage
+	_ = syscall.Getrusage(syscall.RUSAGE_SELF, &u) // fails for wrong arguments alone
+	return stopwatch{time.Now(), time.Duration(u.Utime.Nano() + u.Stime.Nano())}
+}
+
+// next returns what was spent since the last call, or the start.
+func (w *stopwatch) next() Spent {
+	now := startWatch()
+	s := Spent{now.at.Sub(w.at), now.cpu - w.cpu}
+	*w = now
+	return s
 }
 
 const simulatedType = "simulated"
@@ -62,31 +95,30 @@ const simulatedType = "simulated"
 // Run does it.
 func (s Simulation) Run(ctx context.Context) (Simulated, error) {
 	var out Simulated
-	began := time.Now()
+	began := startWatch()
 	sim, err := s.prepare(ctx)
 	if err != nil {
 		return out, err
 	}
 	defer sim.indexes.Close()
-	out.Prepare = time.Since(began)
+	out.Prepare = began.next()
 	cfg := DefaultConfig()
 	cfg.Yarn.RunBytes, cfg.Yarn.TaskBytes = config.Size(s.RunBytes), config.Size(s.TaskBytes)
 	cfg.Yarn.MinBytes = 0
 	d := New(cfg, sim, "file:///simulated", s.Log, prometheus.NewRegistry())
 	e := &simulatedEngine{sim: sim, out: &out}
 	d.spreadBy(e)
-	e.last = time.Now()
+	e.last = startWatch()
 	sim.committed = func() {
-		took := time.Since(e.last)
-		e.last = time.Now()
-		out.Commit += took
-		out.Slowest = max(out.Slowest, took)
-		s.tell("run %d is committed: %.2f PB of %.2f; planned in %.1f s, committed in %.1f s, so far", out.Runs,
-			float64(out.Bytes)/1e15, float64(s.Files)*float64(s.Blocks)*float64(s.RawLen)/1e15, out.Plan.Seconds(), out.Commit.Seconds())
+		took := e.last.next()
+		out.Commit.add(took)
+		out.Slowest = max(out.Slowest, took.Wall)
+		s.tell("run %d is committed: %.2f PB of %.2f; so far planned in %s, committed in %s", out.Runs,
+			float64(out.Bytes)/1e15, float64(s.Files)*float64(s.Blocks)*float64(s.RawLen)/1e15, out.Plan, out.Commit)
 	}
 	rep, err := d.RunType(ctx, simulatedType)
 	out.Report = rep
-	out.Plan += time.Since(e.last)
+	out.Plan.add(e.last.next())
 	if err == nil && rep.Archived != s.Files {
 		err = fmt.Errorf("%d of %d sink files are done with", rep.Archived, s.Files)
 	}
@@ -251,13 +283,13 @@ const simulatedFile = 128 << 20
 type simulatedEngine struct {
 	sim  *simulated
 	out  *Simulated
-	last time.Time // when a run was planned, or committed
+	last stopwatch // since a run was planned, or committed
 }
 
 // Run implements engine.Engine.
 func (e *simulatedEngine) Run(_ context.Context, w engine.Work, _ func(engine.Progress)) ([]json.RawMessage, error) {
-	e.out.Plan += time.Since(e.last)
-	defer func() { e.last = time.Now() }()
+	e.out.Plan.add(e.last.next())
+	defer func() { e.last = startWatch() }()
 	var shared rowsShared
 	if err := json.Unmarshal(w.Shared, &shared); err != nil {
 		return nil, err

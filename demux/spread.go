@@ -19,7 +19,7 @@ type taskBounds struct {
 
 const (
 	// Of runs whose chunks become rows elsewhere: here are only their indexes.
-	spreadIndexBytes = 1 << 30
+	spreadIndexBytes = 640 << 20
 	spreadSpots      = 1 << 24
 )
 

@@ -87,7 +87,7 @@ func (d *Demux) window(ctx context.Context, dataType string, q *queue, rep *Repo
 			largest = max(largest, f.indexBytes())
 		}
 		if largest > 0 {
-			alike = max(1, min(opensAtOnce*2, int(openBytes/largest)))
+			alike = max(1, min(opensInRow/2, int(openBytes/largest)))
 		}
 		files = append(files, opened...)
 	}
