@@ -130,7 +130,9 @@ func TestRowsAreTheSameHoweverARunIsCut(t *testing.T) {
 			publish(t, st, mixed(rand.New(rand.NewPCG(seed, 1)), 150))
 			d := testDemux(t, st, nil)
 			d.partWeight = weight
-			d.parser = func(string, time.Time) (parse.Parser, error) { return parse.New(parse.MustSpec("json"), parse.Options{}) }
+			d.parser = func(string, time.Time) (parse.Parser, error) {
+				return parse.New(parse.MustSpec("json"), parse.Options{})
+			}
 			if rep := runOnce(t, d); rep.Commits != 1 {
 				t.Fatalf("got %+v", rep)
 			}
