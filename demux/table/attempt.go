@@ -203,7 +203,12 @@ func (a *attempt) make(n int) (*Table, []byte, error) {
 	}
 	next := *a.base
 	next.opened = time.Now()
-	if err := next.set(n, b); err != nil {
+	if a.shift == 0 { // to parse what was just written is half of the work
+		err = next.become(n, b, meta)
+	} else {
+		err = next.set(n, b)
+	}
+	if err != nil {
 		return nil, nil, err
 	}
 	return &next, b, nil

@@ -2,11 +2,11 @@ package table
 
 import (
 	"cmp"
-	"encoding/json"
 	"fmt"
 	"slices"
 	"time"
 
+	iceberg "github.com/apache/iceberg-go"
 	ice "github.com/apache/iceberg-go/table"
 )
 
@@ -80,10 +80,7 @@ func beyondSchemas(meta ice.Metadata, all []ice.Snapshot) int {
 	}
 	sizes := map[int]int{}
 	for _, sc := range meta.Schemas() {
-		b, err := json.Marshal(sc)
-		if err == nil {
-			sizes[sc.ID] = len(b)
-		}
+		sizes[sc.ID] = schemaSize(sc)
 	}
 	total := 0
 	for i := len(all) - 1; i >= 0; i-- {
@@ -96,6 +93,16 @@ func beyondSchemas(meta ice.Metadata, all []ice.Snapshot) int {
 		}
 	}
 	return 0
+}
+
+// schemaSize is about how many bytes the metadata has for a schema.
+func schemaSize(sc *iceberg.Schema) int {
+	const field = 64 // beside its texts
+	n := field
+	for _, f := range sc.Fields() {
+		n += field + len(f.Name) + len(f.Doc)
+	}
+	return n
 }
 
 // unneededSchemas returns the ids of schemas that are neither the current one nor

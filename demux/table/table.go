@@ -141,6 +141,12 @@ func (t *Table) set(n int, b []byte) error {
 	if err != nil {
 		return bad("can't be parsed: %v", err)
 	}
+	return t.become(n, b, meta)
+}
+
+// become makes t the version n, whose bytes say what meta does.
+func (t *Table) become(n int, b []byte, meta ice.Metadata) error {
+	bad := func(why string, args ...any) error { return damaged(KindMetadata, t.log.Path(n), why, args...) }
 	cols, err := columnsOf(meta.CurrentSchema())
 	if err != nil {
 		return bad("is wrong: %v", err)
