@@ -74,8 +74,7 @@ func (a *attempt) writeCoverage(ctx context.Context, run string, delta coverage.
 		return "", err
 	}
 	w := coverageWriter{a, run, a.base.cover.or()}
-	set, whole := toWrite(delta, known, time.Now())
-	added := func() coverage.Source { return coverage.SetSource(set, whole) }
+	added := func() coverage.Source { return newAddedSource(delta, known, time.Now()) }
 	if n := len(tree) - 1; n >= 0 && !tree[n].set() && tree[n].from == "" && tree[n].bytes() <= w.tail {
 		if g, err := w.mergeTail(ctx, tree[n:], added()); err == nil {
 			return w.finish(ctx, append(tree[:n:n], g))
@@ -91,48 +90,55 @@ func (a *attempt) writeCoverage(ctx context.Context, run string, delta coverage.
 	return w.finish(ctx, append(tree[:len(tree):len(tree)], g))
 }
 
-// toWrite returns what a commit writes of the streams that it adds to, and which of
-// these are whole.
-func toWrite(delta coverage.Set, known *coverage.Known, now time.Time) (set coverage.Set, whole func(string) bool) {
-	set = make(coverage.Set, len(delta))
-	for id, d := range delta {
-		st := *d // its ranges and checksums are not changed
-		if st.Seen.IsZero() {
-			st.Seen = now
-		}
-		st.Since = st.Seen // of the first commit that tells of it: a merge keeps that
-		set[id] = &st
-	}
-	all := map[string]bool{}
-	whole = func(root string) bool { return all[root] }
+// addedSource is what a commit writes of the streams that it adds to: where that is
+// not much, all that the table will hold of them, which is whole then.
+type addedSource struct {
+	delta  coverage.Source
+	known  *coverage.Known
+	forked map[string]bool // roots
+	now    time.Time
+}
+
+func newAddedSource(delta coverage.Set, known *coverage.Known, now time.Time) *addedSource {
+	s := &addedSource{coverage.SetSource(delta, nil), known, map[string]bool{}, now}
 	if known == nil {
-		return set, whole
+		return s
 	}
-	forked := map[string]bool{}
-	for _, s := range [...]coverage.Set{set, known.Set} {
-		for id := range s {
+	for _, of := range [...]coverage.Set{delta, known.Set} {
+		for id := range of {
 			if coverage.Base(id) != "" {
-				forked[coverage.Root(id)] = true
+				s.forked[coverage.Root(id)] = true
 			}
 		}
 	}
-	for id, st := range set {
-		if coverage.Base(id) != "" || forked[id] || !known.All(id) {
-			continue
-		}
-		full := st
-		if k := known.Set[id]; k != nil {
-			full = k.With(st)
-		}
-		if len(full.Ranges)+len(full.Lost)+len(full.Dropped)+len(full.Doubtful)+len(full.Certain) > wholeSegments {
-			continue
-		}
-		if n := len(full.Sums) - max(wholeSums, len(st.Sums)); n > 0 {
-			full.Sums = slices.Clone(full.Sums[n:])
-		}
-		set[id], all[id] = full, true
+	return s
+}
+
+// Next implements coverage.Source.
+func (s *addedSource) Next() (*coverage.Piece, error) {
+	p, err := s.delta.Next()
+	if err != nil {
+		return nil, err
 	}
-	return set, whole
+	if p.Seen.IsZero() {
+		p.Seen = s.now
+	}
+	p.Since = p.Seen // of the first commit that tells of it: a merge keeps that
+	if coverage.Base(p.ID) != "" || s.forked[p.ID] || !s.known.All(p.ID) {
+		return p, nil
+	}
+	full := p.Stream
+	if k := s.known.Set[p.ID]; k != nil {
+		full = k.With(p.Stream)
+	}
+	if len(full.Ranges)+len(full.Lost)+len(full.Dropped)+len(full.Doubtful)+len(full.Certain) > wholeSegments {
+		return p, nil
+	}
+	if n := len(full.Sums) - max(wholeSums, len(p.Sums)); n > 0 {
+		full.Sums = full.Sums[n:]
+	}
+	p.Stream, p.Whole = full, true
+	return p, nil
 }
 
 // coverageWriter writes files of the coverage.
