@@ -54,10 +54,8 @@ func (a *app) guess(file string) error {
 			fmt.Fprintf(&b, "# else: %s\n", told(g))
 		}
 	}
-	path, dataType := name, "app"
-	if file == "-" {
-		path = "/path/to/app.log"
-	} else {
+	path, dataType := "/path/to/app.log", "app"
+	if file != "-" {
 		path, dataType = discover.Base(name), cmp.Or(typeName(name), dataType)
 	}
 	fmt.Fprintf(&b, "agent:\n  adaptors:\n    - name: %s\n      kind: tail\n      type: %s\n      paths: ['%s']\n",
