@@ -2,6 +2,7 @@ package parse
 
 import (
 	"fmt"
+	"github.com/akupara/akupara/demux/parse/internal/times"
 	"regexp"
 	"strings"
 )
@@ -38,7 +39,7 @@ func compileAccess(text string) (*pattern, error) {
 		}
 		taken[f.name] = true
 		if f.kind == partTime {
-			if f.times, err = compileTime(f.strptime); err != nil {
+			if f.times, err = times.Compile(f.strptime); err != nil {
 				return nil, fmt.Errorf("%q: %w", text, err)
 			}
 		}
@@ -68,7 +69,7 @@ func compileAccess(text string) (*pattern, error) {
 func (f *accessField) expr(quoted, last bool) string {
 	switch f.shape {
 	case shapeTime:
-		return f.times.expr()
+		return f.times.Expr()
 	case shapeNumber:
 		return `-|[\d.]*`
 	case shapeNumbers:

@@ -59,7 +59,7 @@ func (f *auditdFormat) record(r *reader, rec []byte) {
 	when, fields, closed := bytes.Cut(head, []byte("):"))
 	stamp, serial, parted := bytes.Cut(when, []byte(":"))
 	t := epochText(stamp)
-	if !ok || !closed || !parted || !t.ok || !isNumber(serial) {
+	if !ok || !closed || !parted || !t.OK || !isNumber(serial) {
 		r.fail(rec, fmt.Sprintf("not auditd: there is no msg=audit(TIME:SERIAL), at byte %d", len(rec)-len(s)))
 		return
 	}

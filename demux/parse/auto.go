@@ -3,6 +3,7 @@ package parse
 import (
 	"bytes"
 
+	"github.com/akupara/akupara/demux/parse/internal/times"
 	"github.com/akupara/akupara/demux/rows"
 )
 
@@ -12,10 +13,11 @@ var autoParser = inner(simple("auto", "JSON where it is an object, else as it is
 // is. A level is looked for where programs write it.
 type autoFormat struct {
 	json *jsonFormat
-	seen zone // for times of which it matters only that they are there
+	seen times. // for times of which it matters only that they are there
+		Zone
 }
 
-func newAuto() *autoFormat { return &autoFormat{json: newJSON(), seen: anyZone()} }
+func newAuto() *autoFormat { return &autoFormat{json: newJSON(), seen: times.AnyZone()} }
 
 func (f *autoFormat) begin(r *reader) { f.json.begin(r) }
 
@@ -34,7 +36,7 @@ func (f *autoFormat) record(r *reader, rec []byte) {
 // levelIn looks for a message's level: in logfmt (level=info), in klog's head
 // (I0102 15:04:05), and as a word in capitals or brackets, after a time or
 // before everything.
-func levelIn(msg []byte, z *zone) rows.Level {
+func levelIn(msg []byte, z *times.Zone) rows.Level {
 	msg = msg[:min(len(msg), 256)]
 	if len(msg) >= 14 && msg[5] == ' ' && isNumber(msg[1:5]) && msg[8] == ':' && msg[11] == ':' {
 		switch msg[0] {

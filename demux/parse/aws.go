@@ -1,6 +1,9 @@
 package parse
 
-import "bytes"
+import (
+	"bytes"
+	"github.com/akupara/akupara/demux/parse/internal/times"
+)
 
 var (
 	albParser = simple("alb", "access logs of AWS' Application Load Balancer", func() format {
@@ -56,7 +59,7 @@ var (
 type awsFormat struct {
 	placed
 	name string
-	utc  zone
+	utc  times.Zone
 }
 
 func (f *awsFormat) begin(r *reader) {
@@ -78,9 +81,9 @@ func (f *awsFormat) record(r *reader, rec []byte) {
 func notA(format, why string) string { return "not " + format + ": " + why }
 
 // utcZone is the zone of formats whose times are UTC, whatever the type's.
-func utcZone(r *reader) zone {
-	z := anyZone()
-	z.read = r.zone.read
+func utcZone(r *reader) times.Zone {
+	z := times.AnyZone()
+	z.Read = r.zone.Read
 	return z
 }
 
@@ -104,7 +107,7 @@ var vpcflowDefault = []string{"version", "account-id", "interface-id", "srcaddr"
 type vpcflowFormat struct {
 	placed
 	given []string
-	utc   zone
+	utc   times.Zone
 	names []byte // of the last header
 }
 

@@ -1,6 +1,9 @@
 package parse
 
-import "time"
+import (
+	"github.com/akupara/akupara/demux/parse/internal/times"
+	"time"
+)
 
 // bracketed makes one of the words from a bracket that stands alone to one that closes
 // it, such as netstat's flags.
@@ -25,11 +28,11 @@ func bracketed(spans [][2]int, line []byte) [][2]int {
 // started makes one of the five words of a time that ps prints whole.
 func started(spans [][2]int, line []byte) [][2]int {
 	for i := 0; i+4 < len(spans); i++ {
-		d := words{s: line[spans[i][0]:spans[i+4][1]]}
-		if d.weekday(); d.i != 4 || d.month() == 0 {
+		d := times.Words{S: line[spans[i][0]:spans[i+4][1]]}
+		if d.Weekday(); d.I != 4 || d.Month() == 0 {
 			continue
 		}
-		if t, n := dateTime(line[spans[i][0]:], &zone{loc: time.UTC, read: sane}); t.ok && n == len(d.s) {
+		if t, n := times.DateTime(line[spans[i][0]:], &times.Zone{Loc: time.UTC, Read: times.Earliest}); t.OK && n == len(d.S) {
 			spans[i][1] = spans[i+4][1]
 			return append(spans[:i+1], spans[i+5:]...)
 		}

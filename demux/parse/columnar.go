@@ -3,6 +3,7 @@ package parse
 import (
 	"bytes"
 
+	"github.com/akupara/akupara/demux/parse/internal/times"
 	"github.com/akupara/akupara/demux/rows"
 	"github.com/akupara/akupara/demux/schema"
 )
@@ -59,10 +60,10 @@ type columnarFormat struct {
 	tables  []namedTable  // that the chunk has headers of
 	columns []tableColumn // of the present one
 	spans   [][2]int
-	at      instant // of the rows that follow
-	stamp   []byte  // its text
-	day     int64   // local midnight of times of day; noDay: that of the chunk
-	summary bool    // the current row is that of the lines above a table
+	at      times.Instant // of the rows that follow
+	stamp   []byte        // its text
+	day     int64         // local midnight of times of day; noDay: that of the chunk
+	summary bool          // the current row is that of the lines above a table
 }
 
 // namedTable are the columns that a header names.
@@ -87,7 +88,7 @@ type tableColumn struct {
 const noDay = -1 << 62
 
 func (f *columnarFormat) begin(*reader) {
-	f.columns, f.tables, f.at, f.day, f.summary = nil, f.tables[:0], instant{}, noDay, false
+	f.columns, f.tables, f.at, f.day, f.summary = nil, f.tables[:0], times.Instant{}, noDay, false
 	for _, n := range f.given {
 		f.columns = append(f.columns, f.column([]byte(n)))
 	}
@@ -231,7 +232,7 @@ func (f *columnarFormat) row(r *reader, line []byte) (why string) {
 	}
 	r.row()
 	f.summary = false
-	if f.at.ok {
+	if f.at.OK {
 		r.setTime(f.at, "time", f.stamp)
 	}
 	if m == n || m > n && (f.cells == lastly || unplaced) {
@@ -301,29 +302,29 @@ func (f *columnarFormat) put(r *reader, i int, v []byte) {
 func dated(s []byte) (local int64, ok bool) {
 	switch {
 	case len(s) == 10 && s[4] == '-' && s[7] == '-':
-		return seconds(digits(s, 0, 4), digits(s, 5, 2), digits(s, 8, 2), 0, 0, 0)
+		return times.Seconds(times.Digits(s, 0, 4), times.Digits(s, 5, 2), times.Digits(s, 8, 2), 0, 0, 0)
 	case len(s) >= 8 && s[2] == '/' && s[5] == '/':
-		year := digits(s, 6, len(s)-6)
+		year := times.Digits(s, 6, len(s)-6)
 		if len(s) == 8 {
-			year = century(year)
+			year = times.Century(year)
 		} else if len(s) != 10 {
 			return 0, false
 		}
-		return seconds(year, digits(s, 0, 2), digits(s, 3, 2), 0, 0, 0)
+		return times.Seconds(year, times.Digits(s, 0, 2), times.Digits(s, 3, 2), 0, 0, 0)
 	}
 	return 0, false
 }
 
 // clocked reads the time of day that a line starts with, and returns how many bytes it
 // has.
-func (f *columnarFormat) clocked(r *reader, line []byte) (t instant, n int) {
+func (f *columnarFormat) clocked(r *reader, line []byte) (t times.Instant, n int) {
 	if f.day == noDay {
-		return clockTime(line, &r.zone)
+		return times.Clock(line, &r.zone)
 	}
-	d := words{s: line}
-	clock, micros, finer, ok := d.clock()
+	d := times.Words{S: line}
+	clock, micros, finer, ok := d.Clock()
 	if !ok {
 		return t, 0
 	}
-	return instant{micros: r.zone.utc(f.day+clock)*1_000_000 + micros, finer: finer, ok: true}, d.i
+	return times.Instant{Micros: r.zone.UTC(f.day+clock)*1_000_000 + micros, Finer: finer, OK: true}, d.I
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"strconv"
 
+	"github.com/akupara/akupara/demux/parse/internal/times"
 	"github.com/akupara/akupara/demux/rows"
 	"github.com/akupara/akupara/demux/schema"
 )
@@ -22,11 +23,11 @@ type combinedFormat struct {
 	client, ident, user, method, path, protocol, referer *rows.Column
 	status, size, agent                                  *rows.Column
 	buf                                                  []byte
-	times                                                timeFormats
+	times                                                times.Formats
 }
 
 // timeFormats implements timed.
-func (f *combinedFormat) timeFormats(t timeFormats) { f.times = t }
+func (f *combinedFormat) timeFormats(t times.Formats) { f.times = t }
 
 func (f *combinedFormat) begin(r *reader) {
 	if f.gen == r.b.Generation() {
@@ -56,9 +57,9 @@ func (f *combinedFormat) record(r *reader, rec []byte) {
 		}
 	}
 	a, why := splitAccess(rec)
-	t := instant{}
+	t := times.Instant{}
 	if why == "" {
-		if t = f.time(a.time, &r.zone); !t.ok {
+		if t = f.time(a.time, &r.zone); !t.OK {
 			why = "what stands in [] is no time"
 		}
 	}
@@ -205,32 +206,32 @@ func quotedField(s []byte) (field, rest []byte, ok bool) {
 }
 
 // time reads what stands in [].
-func (f *combinedFormat) time(s []byte, z *zone) instant {
+func (f *combinedFormat) time(s []byte, z *times.Zone) times.Instant {
 	if f.times != nil {
-		return f.times.whole(s, z)
+		return f.times.Whole(s, z)
 	}
 	return accessTime(s, z)
 }
 
 // accessTime reads "10/Oct/2000:13:55:36 -0700".
-func accessTime(s []byte, z *zone) instant {
+func accessTime(s []byte, z *times.Zone) times.Instant {
 	if len(s) < 20 || s[2] != '/' || s[6] != '/' || s[11] != ':' || s[14] != ':' || s[17] != ':' {
-		if t, n := isoTime(s, z); n == len(s) {
+		if t, n := times.ISO(s, z); n == len(s) {
 			return t
 		}
-		return instant{}
+		return times.Instant{}
 	}
-	local, ok := seconds(digits(s, 7, 4), month(s[3:]), digits(s, 0, 2), digits(s, 12, 2), digits(s, 15, 2), digits(s, 18, 2))
-	micros, finer, n := fraction(s[20:])
-	utc, k, known := z.from(s[20+n:], local)
+	local, ok := times.Seconds(times.Digits(s, 7, 4), times.Month(s[3:]), times.Digits(s, 0, 2), times.Digits(s, 12, 2), times.Digits(s, 15, 2), times.Digits(s, 18, 2))
+	micros, finer, n := times.Fraction(s[20:])
+	utc, k, known := z.From(s[20+n:], local)
 	if !ok || 20+n+k != len(s) {
-		return instant{}
+		return times.Instant{}
 	}
-	return instant{micros: utc*1_000_000 + micros, finer: finer || !known, ok: true}
+	return times.Instant{Micros: utc*1_000_000 + micros, Finer: finer || !known, OK: true}
 }
 
 // errorLine reads a line of Apache's error log.
-func (f *combinedFormat) errorLine(r *reader, rec []byte, t instant, n int) {
+func (f *combinedFormat) errorLine(r *reader, rec []byte, t times.Instant, n int) {
 	r.row()
 	r.setTime(t, "time", rec[:n])
 	s := bytes.TrimLeft(rec[n:], " ")

@@ -3,6 +3,7 @@ package parse
 import (
 	"bytes"
 
+	"github.com/akupara/akupara/demux/parse/internal/times"
 	"github.com/akupara/akupara/demux/rows"
 	"github.com/akupara/akupara/demux/schema"
 )
@@ -92,7 +93,7 @@ func iostatLine(f *columnarFormat, r *reader, line []byte, _ bool) bool {
 	if bytes.HasPrefix(line, []byte("Linux ")) {
 		return true
 	}
-	if t, n := isoTime(line, &r.zone); n == len(line) {
+	if t, n := times.ISO(line, &r.zone); n == len(line) {
 		f.at, f.stamp = t, append(f.stamp[:0], line...)
 		return true
 	}
@@ -117,7 +118,7 @@ func vmstatLine(f *columnarFormat, r *reader, line []byte, add bool) bool {
 		return false
 	}
 	stamp := line[len(line)-19:]
-	t, n := isoTime(stamp, &r.zone)
+	t, n := times.ISO(stamp, &r.zone)
 	if n != len(stamp) || line[len(line)-20] != ' ' {
 		return false
 	}
@@ -127,7 +128,7 @@ func vmstatLine(f *columnarFormat, r *reader, line []byte, add bool) bool {
 	}
 	f.at, f.stamp = t, append(f.stamp[:0], stamp...)
 	why := f.row(r, bytes.TrimRight(line[:len(line)-20], " "))
-	f.columns, f.at = all, instant{}
+	f.columns, f.at = all, times.Instant{}
 	if why != "" {
 		r.fail(line, notA(f.name, why))
 	}
@@ -146,7 +147,7 @@ func sarLine(f *columnarFormat, r *reader, line []byte, add bool) bool {
 		return true
 	}
 	average := bytes.HasPrefix(line, []byte("Average:"))
-	t, n := instant{}, len("Average:")
+	t, n := times.Instant{}, len("Average:")
 	if !average {
 		if t, n = f.clocked(r, line); n == 0 {
 			return false
@@ -170,7 +171,7 @@ func sarLine(f *columnarFormat, r *reader, line []byte, add bool) bool {
 	}
 	f.at, f.stamp = t, append(f.stamp[:0], line[:n]...)
 	why := f.row(r, rest)
-	f.at = instant{}
+	f.at = times.Instant{}
 	switch {
 	case why != "":
 		r.fail(line, notA(f.name, why))

@@ -3,6 +3,7 @@ package parse
 import (
 	"bytes"
 	"encoding/json"
+	"github.com/akupara/akupara/demux/parse/internal/times"
 )
 
 var criParser = outermost(simple("cri", "containers' logs as kubelets and Docker keep them", func() format { return newCRI() }))
@@ -130,7 +131,7 @@ func (f *criFormat) add(at int, line []byte) {
 // row adds the row of a message.
 func (f *criFormat) row(r *reader, u *unit) {
 	r.frame, _ = frameTime(u.time, &r.zone)
-	defer func() { r.frame = instant{} }()
+	defer func() { r.frame = times.Instant{} }()
 	before := r.b.Len()
 	text := u.text
 	if n := len(text); n > 0 && text[n-1] == '\r' {
@@ -204,11 +205,11 @@ func dockerLine(line []byte) (l criFrame, ok bool) {
 
 // frameTime reads a line's time. What is below microseconds is left out: seq
 // keeps the order of lines.
-func frameTime(s []byte, z *zone) (instant, bool) {
-	t, n := isoTime(s, z)
+func frameTime(s []byte, z *times.Zone) (times.Instant, bool) {
+	t, n := times.ISO(s, z)
 	if n == 0 || n != len(s) {
-		return instant{}, false
+		return times.Instant{}, false
 	}
-	t.finer = false
+	t.Finer = false
 	return t, true
 }

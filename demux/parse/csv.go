@@ -3,6 +3,7 @@ package parse
 import (
 	"bytes"
 	"fmt"
+	"github.com/akupara/akupara/demux/parse/internal/times"
 	"strconv"
 )
 
@@ -34,12 +35,12 @@ type csvFormat struct {
 	timed  bool // one of the names is a time's
 	others []*node
 	vals   []value
-	buf    []byte // values without their doubled quotes
-	seen   zone   // for times of which it matters only that they are there
+	buf    []byte     // values without their doubled quotes
+	seen   times.Zone // for times of which it matters only that they are there
 }
 
 func newCSV(name string, o *csvOptions) (*csvFormat, error) {
-	f := &csvFormat{keyed: newKeyed(), name: name, quotes: o.Quotes, header: o.Header, seen: anyZone()}
+	f := &csvFormat{keyed: newKeyed(), name: name, quotes: o.Quotes, header: o.Header, seen: times.AnyZone()}
 	names := o.Fields
 	if len(names) == 0 {
 		names = o.columns
@@ -255,7 +256,7 @@ func (f *csvFormat) looksNamed() bool {
 		if c := v[0]; (c < 'A' || c > 'Z') && (c < 'a' || c > 'z') && c != '_' && c != '@' && c != '#' && c != '%' && c < 0x80 {
 			return false
 		}
-		if t, _ := bareValue(v); t != kindString || textTime(v, &f.seen).ok {
+		if t, _ := bareValue(v); t != kindString || times.Text(v, &f.seen).OK {
 			return false
 		}
 	}

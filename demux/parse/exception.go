@@ -3,6 +3,7 @@ package parse
 import (
 	"bytes"
 
+	"github.com/akupara/akupara/demux/parse/internal/times"
 	"github.com/akupara/akupara/demux/rows"
 	"github.com/akupara/akupara/demux/schema"
 )
@@ -73,7 +74,7 @@ func exceptionIn(message []byte) (class, text []byte) {
 // bracket, the line's end or nothing follows.
 func className(s []byte) int {
 	n := 0
-	for n < len(s) && n < 300 && (letterOrDigit(s[n]) || s[n] == '.' || s[n] == '_' || s[n] == '$' || s[n] == '/') {
+	for n < len(s) && n < 300 && (times.LetterOrDigit(s[n]) || s[n] == '.' || s[n] == '_' || s[n] == '$' || s[n] == '/') {
 		n++
 	}
 	if n < 3 || s[0] >= '0' && s[0] <= '9' || s[0] == '.' || s[n-1] == '.' {

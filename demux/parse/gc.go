@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strconv"
 
+	"github.com/akupara/akupara/demux/parse/internal/times"
 	"github.com/akupara/akupara/demux/rows"
 )
 
@@ -103,7 +104,7 @@ func (f *gcFormat) decoration(r *reader, in []byte) bool {
 		r.setLevel(in, "level")
 		return true
 	case in[0] >= '0' && in[0] <= '9':
-		if t, n := isoTime(in, &r.zone); n == len(in) && n > 0 {
+		if t, n := times.ISO(in, &r.zone); n == len(in) && n > 0 {
 			r.setTime(t, "time", in)
 			return true
 		}
@@ -145,7 +146,7 @@ func (f *gcFormat) numeral(r *reader, in []byte) bool {
 		return false
 	}
 	if v > 1e9 { // milliseconds and nanoseconds of a clock, not of the JVM
-		if t := epochFloat(v); r.believes(t) {
+		if t := times.EpochFloat(v); r.believes(t) {
 			r.setTime(t, "time", in)
 			return true
 		}
@@ -176,7 +177,7 @@ func number(v []byte) []byte {
 
 // older reads "TIME: UPTIME: [GC …", where either may be missing.
 func (f *gcFormat) older(r *reader, rec []byte) {
-	t, n := isoTime(rec, &r.zone)
+	t, n := times.ISO(rec, &r.zone)
 	s := rec
 	if n > 0 {
 		s = bytes.TrimPrefix(rec[n:], []byte(": "))

@@ -3,6 +3,7 @@ package parse
 import (
 	"bytes"
 	"fmt"
+	"github.com/akupara/akupara/demux/parse/internal/times"
 )
 
 const hadoopAudit = "audit log: key=value behind a log4j head, keys become columns"
@@ -126,7 +127,7 @@ func pairEnd(s []byte, sep byte) int {
 			continue
 		}
 		k := i
-		for k < len(s) && (letterOrDigit(s[k]) || s[k] == '_') {
+		for k < len(s) && (times.LetterOrDigit(s[k]) || s[k] == '_') {
 			k++
 		}
 		if k > i && k < len(s) && s[k] == '=' {

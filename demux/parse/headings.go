@@ -3,6 +3,7 @@ package parse
 import (
 	"errors"
 	"fmt"
+	"github.com/akupara/akupara/demux/parse/internal/times"
 )
 
 // headed is a format that learns from some lines how the lines after them are to be
@@ -57,7 +58,7 @@ func columnName(field []byte) string {
 		switch {
 		case c >= 'A' && c <= 'Z':
 			add(c + 'a' - 'A')
-		case letterOrDigit(c) || c >= 0x80:
+		case times.LetterOrDigit(c) || c >= 0x80:
 			add(c)
 		default:
 			gap = true

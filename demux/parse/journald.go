@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strconv"
 
+	"github.com/akupara/akupara/demux/parse/internal/times"
 	"github.com/akupara/akupara/demux/rows"
 	"github.com/akupara/akupara/demux/schema"
 )
@@ -52,9 +53,9 @@ func (f *journaldFormat) record(r *reader, rec []byte) {
 		}
 		switch d.node.name {
 		case "__REALTIME_TIMESTAMP":
-			t := instant{}
+			t := times.Instant{}
 			if n, err := strconv.ParseInt(string(v), 10, 64); err == nil {
-				t = instant{micros: n, ok: true}
+				t = times.Instant{Micros: n, OK: true}
 			}
 			r.setTime(t, d.node.name, v)
 		case "MESSAGE":

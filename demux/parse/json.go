@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 
+	"github.com/akupara/akupara/demux/parse/internal/times"
 	"github.com/akupara/akupara/demux/rows"
 	"github.com/akupara/akupara/demux/schema"
 )
@@ -20,11 +21,12 @@ var jsonParser = simple("json", "one JSON object a line: keys become columns", f
 type jsonFormat struct {
 	*keyed
 	scan scanner
-	seen zone // for times of which it matters only that they are there
+	seen times. // for times of which it matters only that they are there
+		Zone
 }
 
 func newJSON(typed ...schema.Column) *jsonFormat {
-	return &jsonFormat{keyed: newKeyed(typed...), seen: anyZone()}
+	return &jsonFormat{keyed: newKeyed(typed...), seen: times.AnyZone()}
 }
 
 func (f *jsonFormat) record(r *reader, rec []byte) {
@@ -97,7 +99,7 @@ func (f *jsonFormat) row(r *reader, lead []byte) {
 // led gives the row what a text before its object says, and reports whether the row
 // has a time then.
 func (f *jsonFormat) led(r *reader, lead []byte, timed bool) bool {
-	if !timed && !r.frame.ok {
+	if !timed && !r.frame.OK {
 		if t, n := logTime(lead, &r.zone); n > 0 {
 			r.setTime(t, "time", lead[:n])
 			timed = r.believes(t)

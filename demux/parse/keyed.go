@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/akupara/akupara/demux/parse/internal/times"
 	"github.com/akupara/akupara/demux/rows"
 	"github.com/akupara/akupara/demux/schema"
 )
@@ -15,7 +16,7 @@ import (
 // between; what can't be one goes to attributes.
 type keyed struct {
 	typed []schema.Column // columns with given types, in a metrics table
-	times timeFormats     // of the times; empty: the usual ones
+	times times.Formats   // of the times; empty: the usual ones
 
 	slots  map[string]uint8
 	root   *node
@@ -127,7 +128,7 @@ type field struct {
 }
 
 // timeFormats implements timed.
-func (k *keyed) timeFormats(t timeFormats) { k.times = t }
+func (k *keyed) timeFormats(t times.Formats) { k.times = t }
 
 // begin is called before a chunk's first record.
 func (k *keyed) begin(r *reader) {
@@ -210,7 +211,7 @@ func (k *keyed) giveOthers(r *reader, given *[roleMessage + 1]bool) {
 		switch {
 		case !fits:
 		case role == roleTime:
-			fits = !r.frame.ok && r.believes(k.time(d, &r.zone))
+			fits = !r.frame.OK && r.believes(k.time(d, &r.zone))
 		case role == roleLevel:
 			fits = d.kind == kindString && levelOf(d.val) != rows.NoLevel
 		default:
@@ -225,19 +226,19 @@ func (k *keyed) giveOthers(r *reader, given *[roleMessage + 1]bool) {
 }
 
 // time reads a value as a time.
-func (k *keyed) time(d *field, z *zone) instant {
+func (k *keyed) time(d *field, z *times.Zone) times.Instant {
 	if len(k.times) > 0 {
-		return k.times.whole(d.val, z)
+		return k.times.Whole(d.val, z)
 	}
 	switch d.kind {
 	case kindLong:
-		return epochInt(int64(d.num))
+		return times.EpochInt(int64(d.num))
 	case kindDouble:
-		return epochFloat(d.double())
+		return times.EpochFloat(d.double())
 	case kindString:
-		return textTime(d.val, z)
+		return times.Text(d.val, z)
 	}
-	return instant{}
+	return times.Instant{}
 }
 
 // put gives a value to its column.

@@ -3,6 +3,7 @@ package parse
 import (
 	"bytes"
 
+	"github.com/akupara/akupara/demux/parse/internal/times"
 	"github.com/akupara/akupara/demux/rows"
 	"github.com/akupara/akupara/demux/schema"
 )
@@ -28,7 +29,7 @@ type klogFormat struct {
 
 // klogHead is what stands before a message.
 type klogHead struct {
-	time               instant
+	time               times.Instant
 	stamp              []byte // the time as written
 	thread, file, line []byte
 	n                  int // of the message
@@ -61,33 +62,33 @@ func klogDate(s []byte) (n int, ok bool) {
 }
 
 // read reads a head, or says where it is none.
-func (h *klogHead) read(s []byte, z *zone) (why string) {
+func (h *klogHead) read(s []byte, z *times.Zone) (why string) {
 	n, ok := klogDate(s)
 	if !ok {
 		return "want a level and a time, as in I0102 15:04:05.678901, at byte 0"
 	}
-	d := words{s: s, i: n + 2}
-	clock, micros, finer, ok := d.clock()
+	d := times.Words{S: s, I: n + 2}
+	clock, micros, finer, ok := d.Clock()
 	if !ok {
 		return "want a time of day after the date"
 	}
-	month, day := digits(s, n-3, 2), digits(s, n-1, 2)
+	month, day := times.Digits(s, n-3, 2), times.Digits(s, n-1, 2)
 	var local int64
 	if n == 8 {
-		local, ok = seconds(digits(s, 1, 4), month, day, 0, 0, 0)
+		local, ok = times.Seconds(times.Digits(s, 1, 4), month, day, 0, 0, 0)
 	} else {
-		local, ok = lastSuch(z, month, day, clock)
+		local, ok = times.LastSuch(z, month, day, clock)
 	}
 	if !ok {
 		return "want a month and a day at byte 1"
 	}
-	h.time = instant{micros: z.utc(local+clock)*1_000_000 + micros, finer: finer, ok: true}
-	h.stamp = s[1:d.i]
-	end := bytes.IndexByte(s[d.i:], ']')
+	h.time = times.Instant{Micros: z.UTC(local+clock)*1_000_000 + micros, Finer: finer, OK: true}
+	h.stamp = s[1:d.I]
+	end := bytes.IndexByte(s[d.I:], ']')
 	if end < 0 {
 		return "there is no ] behind thread, file and line"
 	}
-	c := cursor{s: s[:d.i+end], i: d.i}
+	c := cursor{s: s[:d.I+end], i: d.I}
 	c.spaces()
 	h.file = c.rest()
 	if w := c.word(); len(c.rest()) > 0 {
@@ -96,7 +97,7 @@ func (h *klogHead) read(s []byte, z *zone) (why string) {
 	if i := bytes.LastIndexByte(h.file, ':'); i >= 0 {
 		h.file, h.line = h.file[:i], h.file[i+1:]
 	}
-	if h.n = d.i + end + 1; h.n < len(s) && s[h.n] == ' ' {
+	if h.n = d.I + end + 1; h.n < len(s) && s[h.n] == ' ' {
 		h.n++
 	}
 	return ""

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/akupara/akupara/demux/parse/internal/times"
 	"github.com/akupara/akupara/demux/rows"
 )
 
@@ -191,7 +192,7 @@ func (f *kvFormat) pairAt(s, pair []byte) (key []byte, val int) {
 
 // isKey reports whether keys have the byte.
 func isKey(c byte) bool {
-	return letterOrDigit(c) || c == '_' || c == '.' || c == '-' || c == '@' || c == '/' || c >= 0x80
+	return times.LetterOrDigit(c) || c == '_' || c == '.' || c == '-' || c == '@' || c == '/' || c >= 0x80
 }
 
 // value reads a value, and returns how many bytes it has. Its kind is text, where it

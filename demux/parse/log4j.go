@@ -3,6 +3,7 @@ package parse
 import (
 	"bytes"
 
+	"github.com/akupara/akupara/demux/parse/internal/times"
 	"github.com/akupara/akupara/demux/rows"
 	"github.com/akupara/akupara/demux/schema"
 )
@@ -35,16 +36,16 @@ var log4jParser = define("log4j", "the usual layouts of log4j, logback, Spring B
 type log4jFormat struct {
 	gen            *rows.Generation
 	thread, logger *rows.Column
-	buf            []byte // of a message whose lines were indented
-	seen           zone   // for times of which it matters only that they are there
-	times          timeFormats
+	buf            []byte     // of a message whose lines were indented
+	seen           times.Zone // for times of which it matters only that they are there
+	times          times.Formats
 	exceptions     exceptions
 }
 
 // timeFormats implements timed.
-func (f *log4jFormat) timeFormats(t timeFormats) { f.times = t }
+func (f *log4jFormat) timeFormats(t times.Formats) { f.times = t }
 
-func newLog4j() *log4jFormat { return &log4jFormat{seen: anyZone()} }
+func newLog4j() *log4jFormat { return &log4jFormat{seen: times.AnyZone()} }
 
 func (f *log4jFormat) begin(r *reader) {
 	if f.gen == r.b.Generation() {
@@ -59,7 +60,7 @@ func (f *log4jFormat) begin(r *reader) {
 // starts implements grouper: a record begins with its time, or with its level
 // and its time soon after.
 func (f *log4jFormat) starts(line []byte) bool {
-	if f.times == nil && (len(line) < 8 || line[0] != '[' && !letterOrDigit(line[0])) {
+	if f.times == nil && (len(line) < 8 || line[0] != '[' && !times.LetterOrDigit(line[0])) {
 		return false
 	}
 	if _, n := f.time(line, &f.seen); n > 0 {
@@ -93,13 +94,13 @@ func (f *log4jFormat) record(r *reader, rec []byte) {
 // leading is a record's level, a thread in brackets, and its time, in this order.
 type leading struct {
 	level, thread, time []byte
-	at                  instant
+	at                  times.Instant
 	n                   int // bytes up to the end of the time; 0: it is of no such form
 }
 
 // levelFirst reads "INFO  [main] 2026-11-28 10:00:00,123" and
 // "[INFO] [2026-11-28 10:00:00,123]" at the start of s.
-func (f *log4jFormat) levelFirst(s []byte, z *zone) (l leading) {
+func (f *log4jFormat) levelFirst(s []byte, z *times.Zone) (l leading) {
 	n := 0
 	if len(s) > 0 && s[0] == '[' {
 		if n = bytes.IndexByte(s[:min(len(s), 16)], ']') + 1; n == 0 {
@@ -107,7 +108,7 @@ func (f *log4jFormat) levelFirst(s []byte, z *zone) (l leading) {
 		}
 		l.level = bytes.TrimSpace(s[1 : n-1])
 	} else {
-		for n < len(s) && n < 16 && letterOrDigit(s[n]) {
+		for n < len(s) && n < 16 && times.LetterOrDigit(s[n]) {
 			n++
 		}
 		l.level = s[:n]
@@ -137,57 +138,57 @@ func (f *log4jFormat) levelFirst(s []byte, z *zone) (l leading) {
 }
 
 // time reads the time at the start of a record, with its brackets.
-func (f *log4jFormat) time(s []byte, z *zone) (instant, int) {
+func (f *log4jFormat) time(s []byte, z *times.Zone) (times.Instant, int) {
 	if f.times == nil {
 		return logTime(s, z)
 	}
-	t, n := f.times.read(s, z)
+	t, n := f.times.Read(s, z)
 	if n == 0 && len(s) > 1 && s[0] == '[' {
-		if t, n = f.times.read(s[1:], z); n > 0 && n+1 < len(s) && s[n+1] == ']' {
+		if t, n = f.times.Read(s[1:], z); n > 0 && n+1 < len(s) && s[n+1] == ']' {
 			return t, n + 2
 		}
-		return instant{}, 0
+		return times.Instant{}, 0
 	}
 	return t, n
 }
 
 // logTime is time for the usual forms.
-func logTime(s []byte, z *zone) (instant, int) {
+func logTime(s []byte, z *times.Zone) (times.Instant, int) {
 	if len(s) > 1 && s[0] == '[' {
 		if t, n := plainLogTime(s[1:], z); n > 0 && n+1 < len(s) && s[n+1] == ']' {
 			return t, n + 2
 		}
-		return instant{}, 0
+		return times.Instant{}, 0
 	}
 	return plainLogTime(s, z)
 }
 
-func plainLogTime(s []byte, z *zone) (t instant, n int) {
+func plainLogTime(s []byte, z *times.Zone) (t times.Instant, n int) {
 	if len(s) < 12 {
 		return t, 0
 	}
-	if t, n = isoTime(s, z); n > 0 {
+	if t, n = times.ISO(s, z); n > 0 {
 		return t, n
 	}
 	if s[0] < '0' || s[0] > '9' {
 		if s[0] < 'A' || s[0] > 'W' { // the first letters of weekdays and months
 			return t, 0
 		}
-		return dateTime(s, z)
+		return times.DateTime(s, z)
 	}
 	var secs int64
 	var ok bool
 	switch {
 	case len(s) >= 13 && s[6] == ' ' && (len(s) == 13 || s[13] == ' '): // yyMMdd HHmmss
-		secs, ok = seconds(century(digits(s, 0, 2)), digits(s, 2, 2), digits(s, 4, 2),
-			digits(s, 7, 2), digits(s, 9, 2), digits(s, 11, 2))
+		secs, ok = times.Seconds(times.Century(times.Digits(s, 0, 2)), times.Digits(s, 2, 2), times.Digits(s, 4, 2),
+			times.Digits(s, 7, 2), times.Digits(s, 9, 2), times.Digits(s, 11, 2))
 		n = 13
 	case len(s) >= 17 && s[2] == '/' && s[5] == '/' && s[8] == ' ' && s[11] == ':' && s[14] == ':': // yy/MM/dd HH:mm:ss
-		secs, ok = seconds(century(digits(s, 0, 2)), digits(s, 3, 2), digits(s, 6, 2),
-			digits(s, 9, 2), digits(s, 12, 2), digits(s, 15, 2))
+		secs, ok = times.Seconds(times.Century(times.Digits(s, 0, 2)), times.Digits(s, 3, 2), times.Digits(s, 6, 2),
+			times.Digits(s, 9, 2), times.Digits(s, 12, 2), times.Digits(s, 15, 2))
 		n = 17
 	case s[2] == ':' && s[5] == ':': // a time of day alone, a level or a thread after it
-		if t, n = clockTime(s, z); n == 0 || n == len(s) || s[n] != ' ' && s[n] != '\t' {
+		if t, n = times.Clock(s, z); n == 0 || n == len(s) || s[n] != ' ' && s[n] != '\t' {
 			return t, 0
 		}
 		if rest := bytes.TrimLeft(s[n:], " \t"); len(rest) == 0 || rest[0] != '[' && !isLevel(word(rest)) {
@@ -195,21 +196,11 @@ func plainLogTime(s []byte, z *zone) (t instant, n int) {
 		}
 		return t, n
 	default:
-		return dateTime(s, z)
+		return times.DateTime(s, z)
 	}
 	if !ok {
 		return t, 0
 	}
-	micros, finer, k := fraction(s[n:])
-	return instant{micros: z.utc(secs)*1_000_000 + micros, finer: finer, ok: true}, n + k
-}
-
-func century(yy int) int {
-	if yy < 0 {
-		return -1
-	}
-	if yy < 70 {
-		return 2000 + yy
-	}
-	return 1900 + yy
+	micros, finer, k := times.Fraction(s[n:])
+	return times.Instant{Micros: z.UTC(secs)*1_000_000 + micros, Finer: finer, OK: true}, n + k
 }

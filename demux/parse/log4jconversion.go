@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/akupara/akupara/demux/parse/internal/times"
 	"github.com/akupara/akupara/demux/schema"
 )
 
@@ -134,7 +135,7 @@ func (c *log4jCompiler) date(options []string) {
 		format = named
 	}
 	var err error
-	if p.times, err = compileTime(format); err != nil {
+	if p.times, err = times.Compile(format); err != nil {
 		c.err = fmt.Errorf("%%d: %w", err)
 		return
 	}
@@ -144,5 +145,5 @@ func (c *log4jCompiler) date(options []string) {
 			return
 		}
 	}
-	c.add(p, p.times.expr())
+	c.add(p, p.times.Expr())
 }

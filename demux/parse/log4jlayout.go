@@ -6,6 +6,7 @@ import (
 
 	"github.com/akupara/akupara/config"
 	"github.com/akupara/akupara/demux/parse/internal/automaton"
+	"github.com/akupara/akupara/demux/parse/internal/times"
 	"github.com/akupara/akupara/demux/rows"
 	"github.com/akupara/akupara/demux/schema"
 )
@@ -52,7 +53,7 @@ type layoutFormat struct {
 }
 
 // timeFormats implements timed.
-func (f *layoutFormat) timeFormats(t timeFormats) {
+func (f *layoutFormat) timeFormats(t times.Formats) {
 	for _, p := range f.patterns {
 		for i := range p.parts {
 			if p.parts[i].kind == partTime {

@@ -1,6 +1,9 @@
 package parse
 
-import "github.com/akupara/akupara/demux/schema"
+import (
+	"github.com/akupara/akupara/demux/parse/internal/times"
+	"github.com/akupara/akupara/demux/schema"
+)
 
 // log4jWord is a conversion of log4j, log4j2 or logback.
 type log4jWord struct {
@@ -85,7 +88,7 @@ var log4jDates = map[string]string{
 // firstWord returns the letters that s starts with.
 func firstWord(s string) string {
 	n := 0
-	for n < len(s) && (letterOrDigit(s[n]) || s[n] == '_') {
+	for n < len(s) && (times.LetterOrDigit(s[n]) || s[n] == '_') {
 		n++
 	}
 	return s[:n]

@@ -1,6 +1,9 @@
 package parse
 
-import "bytes"
+import (
+	"bytes"
+	"github.com/akupara/akupara/demux/parse/internal/times"
+)
 
 // oddHead is the head of a record that begins with neither a time nor a level and a
 // time:
@@ -15,13 +18,13 @@ import "bytes"
 //
 // The last three have no time: their rows have that of the chunk.
 type oddHead struct {
-	at                           instant
+	at                           times.Instant
 	time, level, thread, logger  []byte
 	program, pid, caller, number []byte
 	n                            int // bytes before the message; 0: it is of no such form
 }
 
-func readOdd(s []byte, z *zone) (h oddHead) {
+func readOdd(s []byte, z *times.Zone) (h oddHead) {
 	if i := bytes.IndexByte(s, '\n'); i >= 0 {
 		s = s[:i]
 	}
@@ -47,11 +50,11 @@ func readOdd(s []byte, z *zone) (h oddHead) {
 }
 
 // ruby reads "I, [TIME #PID]  INFO -- PROGRAM: ".
-func (h *oddHead) ruby(s []byte, z *zone) {
+func (h *oddHead) ruby(s []byte, z *times.Zone) {
 	if string(s[1:4]) != ", [" {
 		return
 	}
-	t, n := isoTime(s[4:], z)
+	t, n := times.ISO(s[4:], z)
 	rest, ok := bytes.CutPrefix(s[4+n:], []byte(" #"))
 	if n == 0 || !ok {
 		return
@@ -75,43 +78,43 @@ func (h *oddHead) ruby(s []byte, z *zone) {
 
 // glog reads "I1128 10:00:00.123456    1234 server.go:123] ", also with a year
 // before the month.
-func (h *oddHead) glog(s []byte, z *zone) {
+func (h *oddHead) glog(s []byte, z *times.Zone) {
 	n := 1
 	for n < len(s) && n < 10 && s[n] >= '0' && s[n] <= '9' {
 		n++
 	}
-	d := words{s: s, i: n + 1}
-	clock, micros, finer, ok := d.clock()
+	d := times.Words{S: s, I: n + 1}
+	clock, micros, finer, ok := d.Clock()
 	if !ok || s[n] != ' ' || levelOf(s[:1]) == 0 {
 		return
 	}
 	var local int64
 	switch n {
 	case 5:
-		local, ok = lastSuch(z, digits(s, 1, 2), digits(s, 3, 2), clock)
+		local, ok = times.LastSuch(z, times.Digits(s, 1, 2), times.Digits(s, 3, 2), clock)
 	case 9:
-		local, ok = seconds(digits(s, 1, 4), digits(s, 5, 2), digits(s, 7, 2), 0, 0, 0)
+		local, ok = times.Seconds(times.Digits(s, 1, 4), times.Digits(s, 5, 2), times.Digits(s, 7, 2), 0, 0, 0)
 	default:
 		return
 	}
-	end := bytes.IndexByte(s[d.i:min(len(s), d.i+512)], ']')
+	end := bytes.IndexByte(s[d.I:min(len(s), d.I+512)], ']')
 	if !ok || end < 0 {
 		return
 	}
-	thread, caller, ok := bytes.Cut(bytes.TrimLeft(s[d.i:d.i+end], " "), []byte(" "))
+	thread, caller, ok := bytes.Cut(bytes.TrimLeft(s[d.I:d.I+end], " "), []byte(" "))
 	if !ok || !isNumber(thread) || !isCaller(caller) {
 		return
 	}
-	h.at = instant{micros: z.utc(local+clock)*1_000_000 + micros, finer: finer, ok: true}
-	h.time, h.level, h.thread, h.caller = s[1:d.i], s[:1], thread, caller
-	h.n = d.i + end + 1
+	h.at = times.Instant{Micros: z.UTC(local+clock)*1_000_000 + micros, Finer: finer, OK: true}
+	h.time, h.level, h.thread, h.caller = s[1:d.I], s[:1], thread, caller
+	h.n = d.I + end + 1
 	for h.n < len(s) && s[h.n] == ' ' {
 		h.n++
 	}
 }
 
 // bracketed reads heads of env_logger and Celery.
-func (h *oddHead) bracketed(s []byte, z *zone) {
+func (h *oddHead) bracketed(s []byte, z *times.Zone) {
 	t, n := plainLogTime(s[1:], z)
 	end := bracket(s[:min(len(s), 512)])
 	if n == 0 || end < n+4 {
@@ -124,7 +127,7 @@ func (h *oddHead) bracketed(s []byte, z *zone) {
 	}
 	in = bytes.TrimLeft(in, ": ")
 	k := 0
-	for k < len(in) && letterOrDigit(in[k]) {
+	for k < len(in) && times.LetterOrDigit(in[k]) {
 		k++
 	}
 	if !isLevel(in[:k]) {

@@ -3,6 +3,7 @@ package parse
 import (
 	"bytes"
 	"fmt"
+	"github.com/akupara/akupara/demux/parse/internal/times"
 )
 
 var mongodbParser = simple("mongodb", "MongoDB's log: structured since 4.4, and the text of older versions", func() format { return newMongoDB() }).
@@ -42,9 +43,9 @@ func (f *mongodbFormat) record(r *reader, rec []byte) {
 		}
 		return
 	}
-	t, n := isoTime(rec, &r.zone)
+	t, n := times.ISO(rec, &r.zone)
 	if n == 0 {
-		t, n = dateTime(rec, &r.zone)
+		t, n = times.DateTime(rec, &r.zone)
 	}
 	if n == 0 || n == len(rec) || rec[n] != ' ' {
 		r.fail(rec, "not mongodb: there is neither an object nor a time, at byte 0")

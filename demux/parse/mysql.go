@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 
+	"github.com/akupara/akupara/demux/parse/internal/times"
 	"github.com/akupara/akupara/demux/rows"
 )
 
@@ -35,11 +36,11 @@ type mysqlFormat struct {
 	json  *jsonFormat
 	lower []byte
 	when  []byte // of "# Time:", for the query that follows
-	seen  zone
+	seen  times.Zone
 }
 
 func newMySQL() *mysqlFormat {
-	f := &mysqlFormat{extra: newKeyed(), json: newJSON(), seen: anyZone()}
+	f := &mysqlFormat{extra: newKeyed(), json: newJSON(), seen: times.AnyZone()}
 	f.typedColumns = newTyped(textColumn("thread"), textColumn("error_code"), textColumn("subsystem"), textColumn("user"), textColumn("client"),
 		longColumn("connection_id"), textColumn("db"), textColumn("command"), doubleColumn("query_time"), doubleColumn("lock_time"),
 		longColumn("rows_sent"), longColumn("rows_examined"))
@@ -83,28 +84,28 @@ func mysqlBanner(line []byte) bool {
 
 // mysqlTime reads a time at the start of a line: ISO, also with a space for the
 // hour's first digit, and yymmdd as in old versions.
-func mysqlTime(s []byte, z *zone) (instant, int) {
-	if t, n := isoTime(s, z); n > 0 {
+func mysqlTime(s []byte, z *times.Zone) (times.Instant, int) {
+	if t, n := times.ISO(s, z); n > 0 {
 		return t, n
 	}
 	if len(s) >= 19 && s[4] == '-' && s[10] == ' ' && s[11] == ' ' { // MariaDB: " 9:00:00"
 		var padded [19]byte
 		copy(padded[:], s)
 		padded[11] = '0'
-		t, n := isoTime(padded[:], z)
+		t, n := times.ISO(padded[:], z)
 		return t, n
 	}
 	if len(s) < 15 || s[6] != ' ' {
-		return instant{}, 0
+		return times.Instant{}, 0
 	}
-	d := words{s: s, i: 6}
-	d.spaces()
-	clock, micros, finer, ok := d.clock()
-	local, fits := seconds(century(digits(s, 0, 2)), digits(s, 2, 2), digits(s, 4, 2), 0, 0, 0)
+	d := times.Words{S: s, I: 6}
+	d.Spaces()
+	clock, micros, finer, ok := d.Clock()
+	local, fits := times.Seconds(times.Century(times.Digits(s, 0, 2)), times.Digits(s, 2, 2), times.Digits(s, 4, 2), 0, 0, 0)
 	if !ok || !fits {
-		return instant{}, 0
+		return times.Instant{}, 0
 	}
-	return instant{micros: z.utc(local+clock)*1_000_000 + micros, finer: finer, ok: true}, d.i
+	return times.Instant{Micros: z.UTC(local+clock)*1_000_000 + micros, Finer: finer, OK: true}, d.I
 }
 
 func (f *mysqlFormat) record(r *reader, rec []byte) {
@@ -217,7 +218,7 @@ func (f *mysqlFormat) slow(r *reader, rec []byte) {
 		} else if at, ok := bytes.CutPrefix(line, []byte("SET timestamp=")); ok {
 			at = bytes.TrimSuffix(at, []byte(";"))
 			if len(f.when) == 0 {
-				r.setTime(epochTime(at), "timestamp", at)
+				r.setTime(times.Epoch(at), "timestamp", at)
 				timed = true
 			}
 		} else {
@@ -227,7 +228,7 @@ func (f *mysqlFormat) slow(r *reader, rec []byte) {
 	}
 	if len(f.when) > 0 {
 		t, n := mysqlTime(f.when, &r.zone)
-		t.ok = t.ok && n == len(f.when)
+		t.OK = t.OK && n == len(f.when)
 		r.setTime(t, "time", f.when)
 		timed = true
 	}

@@ -1,6 +1,9 @@
 package parse
 
-import "bytes"
+import (
+	"bytes"
+	"github.com/akupara/akupara/demux/parse/internal/times"
+)
 
 // beforeTime passes over what network gear writes between priority and time, and
 // returns its length: Cisco's counters and origin, NX-OS's colon, and the node of
@@ -164,7 +167,7 @@ func (l *syslogLine) meraki(s []byte) bool {
 	}
 	t := epochText(secs)
 	host, s, ok := bytes.Cut(s, []byte(" "))
-	if !t.ok || !ok {
+	if !t.OK || !ok {
 		return false
 	}
 	l.at, l.time, l.host = t, secs, host
@@ -176,23 +179,23 @@ func (l *syslogLine) meraki(s []byte) bool {
 }
 
 // epochText reads seconds since 1970 with a fraction of any length.
-func epochText(s []byte) instant {
+func epochText(s []byte) times.Instant {
 	whole, _, _ := bytes.Cut(s, []byte("."))
-	t := epochTime(whole)
-	micros, finer, n := fraction(s[len(whole):])
-	t.ok = t.ok && len(whole) <= 11 && n == len(s)-len(whole)
-	t.micros, t.finer = t.micros+micros, finer
+	t := times.Epoch(whole)
+	micros, finer, n := times.Fraction(s[len(whole):])
+	t.OK = t.OK && len(whole) <= 11 && n == len(s)-len(whole)
+	t.Micros, t.Finer = t.Micros+micros, finer
 	return t
 }
 
 // firewall finds the time in messages of firewalls that send no other: Palo Alto's
 // "1,2026/11/28 10:00:00,…" and Fortinet's "date=2026-11-28 time=10:00:00
 // devname="FG1" … tz="+0100"".
-func (l *syslogLine) firewall(z *zone) {
+func (l *syslogLine) firewall(z *times.Zone) {
 	s := l.message
 	if panos(s) {
 		const length = len("2026/11/28 10:00:00")
-		if t, n := isoTime(s[2:min(len(s), 2+length)], z); n == length { // a comma follows, but no fraction
+		if t, n := times.ISO(s[2:min(len(s), 2+length)], z); n == length { // a comma follows, but no fraction
 			l.at, l.time = t, s[2:2+n]
 		}
 		return
@@ -207,7 +210,7 @@ func (l *syslogLine) firewall(z *zone) {
 	n += 1 + copy(text[n+1:], s[21:dateTime])
 	head := s[:min(len(s), 1<<10)]
 	n += copy(text[n:], assigned(head, " tz="))
-	if t, k := isoTime(text[:n], z); k == n {
+	if t, k := times.ISO(text[:n], z); k == n {
 		l.at, l.time = t, s[:dateTime]
 	}
 	l.host = assigned(head, " devname=")

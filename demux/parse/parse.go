@@ -2,11 +2,13 @@
 package parse
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"time"
 
 	"github.com/akupara/akupara/chunk"
+	"github.com/akupara/akupara/demux/parse/internal/times"
 	"github.com/akupara/akupara/demux/rows"
 )
 
@@ -57,4 +59,19 @@ func (rawFormat) wantsEmpty()   {}
 func (rawFormat) record(r *reader, rec []byte) {
 	r.row()
 	r.b.Message(rec)
+}
+
+// NewTime returns a function that reads a text as an ISO time, in the zone where it
+// says none, or as a number since 1970. exact says that the text says no more than
+// that, such as digits below microseconds. It is not safe for concurrent use.
+func NewTime(loc *time.Location) func(text []byte) (micros int64, exact, ok bool) {
+	z := times.Zone{Loc: loc}
+	return func(text []byte) (int64, bool, bool) {
+		text = bytes.TrimSpace(text)
+		t, n := times.ISO(text, &z)
+		if n == 0 {
+			t = times.Epoch(text)
+		}
+		return t.Micros, !t.Finer, t.OK && (n == 0 || n == len(text))
+	}
 }

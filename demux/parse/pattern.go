@@ -8,6 +8,7 @@ import (
 
 	"github.com/akupara/akupara/config"
 	"github.com/akupara/akupara/demux/parse/internal/automaton"
+	"github.com/akupara/akupara/demux/parse/internal/times"
 	"github.com/akupara/akupara/demux/rows"
 	"github.com/akupara/akupara/demux/schema"
 )
@@ -26,9 +27,9 @@ type pattern struct {
 type part struct {
 	name  string
 	kind  partKind
-	typ   schema.Type // of its column
-	times timeFormats // of a time
-	zone  *zone       // of a time that has one of its own; nil: the type's
+	typ   schema.Type   // of its column
+	times times.Formats // of a time
+	zone  *times.Zone   // of a time that has one of its own; nil: the type's
 	col   *rows.Column
 }
 
@@ -81,7 +82,7 @@ func (b *patternBuilder) build(text string) (*pattern, error) {
 func (p *pattern) begin(r *reader) {
 	for i := range p.parts {
 		if z := p.parts[i].zone; z != nil {
-			z.readAt(r.zone.read)
+			z.ReadAt(r.zone.Read)
 		}
 	}
 	if p.gen == r.b.Generation() {
@@ -96,14 +97,14 @@ func (p *pattern) begin(r *reader) {
 }
 
 // time reads a part that is a time.
-func (t *part) time(v []byte, z *zone) instant {
+func (t *part) time(v []byte, z *times.Zone) times.Instant {
 	if t.zone != nil {
 		z = t.zone
 	}
 	if len(t.times) == 0 {
-		return textTime(v, z)
+		return times.Text(v, z)
 	}
-	return t.times.whole(v, z)
+	return t.times.Whole(v, z)
 }
 
 // at returns the text of the n'th part; nil where it is not there.
@@ -195,10 +196,10 @@ func compilePatterns(n config.Node, compile func(string) (*pattern, error)) (pat
 }
 
 // zoneNamed returns the zone of a name that a pattern has.
-func zoneNamed(name string) (*zone, error) {
+func zoneNamed(name string) (*times.Zone, error) {
 	loc, err := time.LoadLocation(strings.TrimSpace(name))
 	if err != nil {
 		return nil, fmt.Errorf("the time zone %q is not known", name)
 	}
-	return &zone{loc: loc}, nil
+	return &times.Zone{Loc: loc}, nil
 }

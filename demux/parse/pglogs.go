@@ -3,12 +3,13 @@ package parse
 import (
 	"bytes"
 	"fmt"
+	"github.com/akupara/akupara/demux/parse/internal/times"
 	"strconv"
 )
 
 // isPostgresCSV reports whether a line begins with a time and a comma.
-func isPostgresCSV(line []byte, z *zone) bool {
-	_, n := isoTime(line, z)
+func isPostgresCSV(line []byte, z *times.Zone) bool {
+	_, n := times.ISO(line, z)
 	return n > 0 && n < len(line) && line[n] == ','
 }
 
@@ -45,7 +46,7 @@ func (f *postgresFormat) csvlog(r *reader, rec []byte) {
 		r.fail(rec, fmt.Sprintf("not postgres: csvlog has 23 fields or more, this has %d, at byte %d", k, len(rec)))
 		return
 	}
-	t, _ := isoTime(when, &r.zone)
+	t, _ := times.ISO(when, &r.zone)
 	f.row(r, t, when, message, true)
 }
 
@@ -113,7 +114,7 @@ func (f *postgresFormat) jsonlog(r *reader, rec []byte) {
 		}
 		return
 	}
-	f.row(r, textTime(when, &r.zone), when, message, has)
+	f.row(r, times.Text(when, &r.zone), when, message, has)
 	for i := range j.fields {
 		switch d := &j.fields[i]; d.node.name {
 		case "timestamp", "message", "error_severity":

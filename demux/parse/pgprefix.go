@@ -3,6 +3,7 @@ package parse
 import (
 	"bytes"
 	"fmt"
+	"github.com/akupara/akupara/demux/parse/internal/times"
 )
 
 // pgPart is a part of log_line_prefix: a text, or an escape.
@@ -54,7 +55,7 @@ func compilePrefix(s string) ([]pgPart, error) {
 
 // pgHead is what stands before a line's text.
 type pgHead struct {
-	at       instant
+	at       times.Instant
 	time     []byte
 	severity []byte // of a message
 	as       int    // what the line is of a record
@@ -66,7 +67,7 @@ type pgHead struct {
 }
 
 // head reads the prefix and the severity of a line by the first prefix that fits.
-func (f *postgresFormat) head(line []byte, z *zone) (h pgHead) {
+func (f *postgresFormat) head(line []byte, z *times.Zone) (h pgHead) {
 	var far pgHead
 	for _, p := range f.prefixes {
 		if h = f.match(p, line, z); h.n > 0 {
@@ -79,7 +80,7 @@ func (f *postgresFormat) head(line []byte, z *zone) (h pgHead) {
 	return far
 }
 
-func (f *postgresFormat) match(parts []pgPart, s []byte, z *zone) (h pgHead) {
+func (f *postgresFormat) match(parts []pgPart, s []byte, z *times.Zone) (h pgHead) {
 	n := 0
 	var quit *pgHead // as it is at %q
 	for i, p := range parts {
@@ -111,7 +112,7 @@ func (f *postgresFormat) match(parts []pgPart, s []byte, z *zone) (h pgHead) {
 
 // part reads the first of parts at the start of s, and returns its length; -1 where
 // it is not there.
-func (f *postgresFormat) part(h *pgHead, parts []pgPart, s []byte, z *zone) int {
+func (f *postgresFormat) part(h *pgHead, parts []pgPart, s []byte, z *times.Zone) int {
 	p := parts[0]
 	switch p.escape {
 	case 0:
@@ -120,7 +121,7 @@ func (f *postgresFormat) part(h *pgHead, parts []pgPart, s []byte, z *zone) int 
 		}
 		return len(p.text)
 	case 't', 'm', 's':
-		t, n := isoTime(s, z)
+		t, n := times.ISO(s, z)
 		switch {
 		case n == 0:
 			return -1
@@ -155,7 +156,7 @@ func (f *postgresFormat) part(h *pgHead, parts []pgPart, s []byte, z *zone) int 
 			return -1
 		}
 	case 'n':
-		if h.at, h.time = epochText(v), v; !h.at.ok {
+		if h.at, h.time = epochText(v), v; !h.at.OK {
 			return -1
 		}
 		return n

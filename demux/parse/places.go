@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strconv"
 
+	"github.com/akupara/akupara/demux/parse/internal/times"
 	"github.com/akupara/akupara/demux/rows"
 	"github.com/akupara/akupara/demux/schema"
 )
@@ -135,7 +136,7 @@ func typed(r *reader, name string, t schema.Type) *rows.Column {
 
 // fill adds the row of a record that was split, or says what does not fit. z is
 // the zone of its times.
-func (p *placed) fill(r *reader, rec []byte, z *zone) (why string) {
+func (p *placed) fill(r *reader, rec []byte, z *times.Zone) (why string) {
 	p.columns(r)
 	if len(p.vals) < p.least {
 		return fmt.Sprintf("it ends after %d of %d fields, at byte %d", len(p.vals), len(p.places), len(rec))
@@ -167,7 +168,7 @@ func (p *placed) fill(r *reader, rec []byte, z *zone) (why string) {
 func isNull(v []byte) bool { return len(v) == 0 || len(v) == 1 && v[0] == '-' }
 
 // time reads the record's time. raw is nil where it has none.
-func (p *placed) time(rec []byte, z *zone) (t instant, raw []byte, why string) {
+func (p *placed) time(rec []byte, z *times.Zone) (t times.Instant, raw []byte, why string) {
 	text := func(i int) []byte {
 		if i < 0 || i >= len(p.vals) || isNull(p.vals[i].text) {
 			return nil
@@ -186,7 +187,7 @@ func (p *placed) time(rec []byte, z *zone) (t instant, raw []byte, why string) {
 			p.buf = append(append(append(p.buf, day...), 'T'), clock...)
 			raw, at = p.buf[from:len(p.buf):len(p.buf)], max(p.dateAt, 0)
 		case clock != nil:
-			if t, n := clockTime(clock, z); n == len(clock) {
+			if t, n := times.Clock(clock, z); n == len(clock) {
 				return t, clock, ""
 			}
 			raw, at = clock, p.clockAt
@@ -194,24 +195,24 @@ func (p *placed) time(rec []byte, z *zone) (t instant, raw []byte, why string) {
 			return t, nil, ""
 		}
 	}
-	if t = anyTime(raw, z); !t.ok {
+	if t = anyTime(raw, z); !t.OK {
 		return t, nil, fmt.Sprintf("want a time at byte %d", p.vals[at].at)
 	}
 	return t, raw, ""
 }
 
 // anyTime reads all of s as one of the times that access logs have.
-func anyTime(s []byte, z *zone) instant {
+func anyTime(s []byte, z *times.Zone) times.Instant {
 	if len(s) > 2 && s[2] == '/' {
 		return accessTime(s, z)
 	}
-	if t, n := isoTime(s, z); n > 0 && n == len(s) {
+	if t, n := times.ISO(s, z); n > 0 && n == len(s) {
 		return t
 	}
 	if len(s) >= 10 && isNumber(s) {
-		return epochTime(s)
+		return times.Epoch(s)
 	}
-	return instant{}
+	return times.Instant{}
 }
 
 // put gives a value to its column.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/akupara/akupara/config"
+	"github.com/akupara/akupara/demux/parse/internal/times"
 )
 
 var postgresParser = define("postgres", "PostgreSQL's log: stderr by `prefix` (log_line_prefix), csvlog and jsonlog; details, hints and statements are columns",
@@ -80,14 +81,14 @@ type postgresFormat struct {
 	vals     [pgColumns][]byte
 	buf      []byte
 	parts    []pgSection
-	seen     zone
+	seen     times.Zone
 }
 
 // pgSection is a part of a record's text: that from a place in buf on.
 type pgSection struct{ as, from int }
 
 func newPostgres(prefix string) (format, error) {
-	f := &postgresFormat{json: newJSON(), seen: anyZone(), given: prefix != ""}
+	f := &postgresFormat{json: newJSON(), seen: times.AnyZone(), given: prefix != ""}
 	f.typedColumns = newTyped(longColumn("pid"), textColumn("user"), textColumn("dbname"), textColumn("remote_host"), longColumn("remote_port"),
 		textColumn("session_id"), longColumn("line_num"), textColumn("ps"), textColumn("session_start"), textColumn("vxid"), longColumn("txid"),
 		textColumn("error_severity"), textColumn("state_code"), textColumn("detail"), textColumn("hint"), textColumn("internal_query"),
@@ -223,7 +224,7 @@ func (f *postgresFormat) message(r *reader, s []byte, h *pgHead) int {
 }
 
 // row adds the row of vals.
-func (f *postgresFormat) row(r *reader, at instant, when, message []byte, has bool) {
+func (f *postgresFormat) row(r *reader, at times.Instant, when, message []byte, has bool) {
 	r.row()
 	if len(when) > 0 {
 		r.setTime(at, "time", when)

@@ -5,6 +5,7 @@ import (
 	"math"
 	"strconv"
 
+	"github.com/akupara/akupara/demux/parse/internal/times"
 	"github.com/akupara/akupara/demux/rows"
 	"github.com/akupara/akupara/demux/schema"
 )
@@ -72,9 +73,9 @@ func (f *prometheusFormat) record(r *reader, rec []byte) {
 			why = "its value is no number"
 		}
 	}
-	var at instant
+	var at times.Instant
 	if why == "" && len(stamp) > 0 {
-		if at = sampleTime(stamp); !at.ok {
+		if at = sampleTime(stamp); !at.OK {
 			why = "its time is no number"
 		}
 	}
@@ -300,12 +301,12 @@ func sampleValue(s []byte) (float64, bool) {
 
 // sampleTime reads milliseconds since 1970, or as OpenMetrics has it seconds,
 // which are written with a point or are too few to be milliseconds.
-func sampleTime(s []byte) instant {
+func sampleTime(s []byte) times.Instant {
 	if n, err := strconv.ParseInt(string(s), 10, 64); err == nil {
-		return epochInt(n)
+		return times.EpochInt(n)
 	}
 	if v, ok := sampleValue(s); ok {
-		return epochFloat(v)
+		return times.EpochFloat(v)
 	}
-	return instant{}
+	return times.Instant{}
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/akupara/akupara/chunk"
 	"github.com/akupara/akupara/chunk/charset"
+	"github.com/akupara/akupara/demux/parse/internal/times"
 	"github.com/akupara/akupara/demux/rows"
 )
 
@@ -49,7 +50,7 @@ type framer interface {
 type timed interface {
 	// timeFormats gives the forms, at least one, in place of the usual ones. It is
 	// called once, before the first chunk.
-	timeFormats(timeFormats)
+	timeFormats(times.Formats)
 }
 
 // emptier is a format whose empty records are rows, too.
@@ -65,13 +66,13 @@ type reader struct {
 	seq      int64
 	now      int64 // the chunk's time, microseconds
 	min, max int64 // believed times, microseconds, half-open
-	zone     zone
+	zone     times.Zone
 	encoding string           // an IANA name; empty: UTF-8
 	dec      *charset.Decoder // nil for UTF-8
 	part     string           // which part of a record the chunk holds; empty: whole ones
 	rest     bool             // it is one that the format does not read
 	alien    bool             // no line of the chunk starts a record that the format knows, or closes its quotes
-	frame    instant          // the time in the record's frame, which takes precedence over its message's own
+	frame    times.Instant    // the time in the record's frame, which takes precedence over its message's own
 	// multiline tells that the lines of one output in a record are one message.
 	multiline bool
 	faulty    bool // the current record has bytes that are no characters
@@ -82,10 +83,8 @@ func newReader(f format, o Options) *reader {
 		o.Timezone = time.UTC
 	}
 	_, empty := f.(emptier)
-	return &reader{format: f, opts: o, wantsEmpty: empty, zone: zone{loc: o.Timezone}}
+	return &reader{format: f, opts: o, wantsEmpty: empty, zone: times.Zone{Loc: o.Timezone}}
 }
-
-var sane = time.Date(1990, 1, 1, 0, 0, 0, 0, time.UTC)
 
 // Parse implements Parser.
 func (r *reader) Parse(ctx context.Context, c *chunk.Chunk, keep chunk.Ranges, b *rows.Builder) error {
@@ -93,7 +92,7 @@ func (r *reader) Parse(ctx context.Context, c *chunk.Chunk, keep chunk.Ranges, b
 		return nil
 	}
 	r.b = b
-	r.zone.readAt(c.Time)
+	r.zone.ReadAt(c.Time)
 	r.bounds(c)
 	r.open(c)
 	r.multiline = c.Tags["multiline"] == "true"
@@ -180,7 +179,7 @@ func (k *cutter) next() bool {
 func (r *reader) bounds(c *chunk.Chunk) {
 	from, to := r.opts.MinTime, r.opts.MaxTime
 	if from.IsZero() {
-		from = sane
+		from = times.Earliest
 	}
 	if to.IsZero() {
 		to = c.Time.Add(24 * time.Hour)
@@ -330,7 +329,7 @@ func (r *reader) row() { r.rowAt(r.seq) }
 
 func (r *reader) rowAt(seq int64) {
 	if t := r.frame; r.believes(t) {
-		r.b.Row(t.micros, seq)
+		r.b.Row(t.Micros, seq)
 		return
 	}
 	if r.now >= r.min && r.now < r.max {
@@ -349,17 +348,19 @@ func (r *reader) fail(rec []byte, why string) {
 }
 
 // believes reports whether t is a time that may be true.
-func (r *reader) believes(t instant) bool { return t.ok && t.micros >= r.min && t.micros < r.max }
+func (r *reader) believes(t times.Instant) bool {
+	return t.OK && t.Micros >= r.min && t.Micros < r.max
+}
 
 // setTime sets the row's time. One that is not believed, or that microseconds
 // can't hold whole, is kept in attributes as it was.
-func (r *reader) setTime(t instant, key string, raw []byte) {
-	if !r.believes(t) || r.frame.ok {
+func (r *reader) setTime(t times.Instant, key string, raw []byte) {
+	if !r.believes(t) || r.frame.OK {
 		r.b.Attr(key, raw)
 		return
 	}
-	r.b.SetTS(t.micros)
-	if t.finer {
+	r.b.SetTS(t.Micros)
+	if t.Finer {
 		r.b.Attr(key, raw)
 	}
 }

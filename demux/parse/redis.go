@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 
+	"github.com/akupara/akupara/demux/parse/internal/times"
 	"github.com/akupara/akupara/demux/rows"
 )
 
@@ -20,12 +21,12 @@ var redisParser = simple("redis", "Redis' and Valkey's log, sentinels' and that 
 // to the record before.
 type redisFormat struct {
 	typedColumns
-	seen zone
+	seen times.Zone
 }
 
 // starts implements grouper.
 func (f *redisFormat) starts(line []byte) bool {
-	f.seen = anyZone()
+	f.seen = times.AnyZone()
 	h, _ := readRedis(line, &f.seen)
 	return h.n > 0
 }
@@ -33,13 +34,13 @@ func (f *redisFormat) starts(line []byte) bool {
 type redisHead struct {
 	pid, time []byte
 	role      string
-	at        instant
+	at        times.Instant
 	level     rows.Level
 	n         int // bytes before the message; 0: it is none
 }
 
 // readRedis reads a head. Where it is none, it returns what is wrong.
-func readRedis(s []byte, z *zone) (h redisHead, why string) {
+func readRedis(s []byte, z *times.Zone) (h redisHead, why string) {
 	n := 0
 	bracketed := len(s) > 0 && s[0] == '['
 	if bracketed {
@@ -81,9 +82,9 @@ func readRedis(s []byte, z *zone) (h redisHead, why string) {
 		return h, fmt.Sprintf("there is no time, at byte %d", n)
 	}
 	n++
-	t, k := dateTime(s[n:], z)
+	t, k := times.DateTime(s[n:], z)
 	if k == 0 {
-		t, k = isoTime(s[n:], z)
+		t, k = times.ISO(s[n:], z)
 	}
 	if k == 0 || n+k+2 > len(s) || s[n+k] != ' ' {
 		return h, fmt.Sprintf("there is no time, at byte %d", n)
@@ -114,7 +115,7 @@ func signalHandler(s []byte, n int, h redisHead) (redisHead, string) {
 	if end < 0 {
 		return h, fmt.Sprintf("there is no time, at byte %d", n)
 	}
-	h.at, h.time, h.level = epochTime(s[n:n+end]), s[n:n+end], rows.Warn
+	h.at, h.time, h.level = times.Epoch(s[n:n+end]), s[n:n+end], rows.Warn
 	if n += end + 1; n < len(s) && s[n] == ' ' {
 		n++
 	}

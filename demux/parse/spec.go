@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/akupara/akupara/config"
+	"github.com/akupara/akupara/demux/parse/internal/times"
 )
 
 // Spec is a parser with what a config says of it. Its zero value is the parser raw.
@@ -12,7 +13,7 @@ type Spec struct {
 	def     definition
 	options any   // of def
 	message *Spec // of what its records frame; nil: the format's own choice
-	times   timeFormats
+	times   times.Formats
 }
 
 // Given reports whether it names a parser.
@@ -123,7 +124,7 @@ func readSpec(section config.Node, fallback string, depth int, others ...any) (S
 		}
 	}
 	if head.TimeFormat.Given() {
-		if s.times, problems = readTimeFormats(head.TimeFormat); len(problems) > 0 {
+		if s.times, problems = times.ReadFormats(head.TimeFormat); len(problems) > 0 {
 			return Spec{}, problems
 		}
 	}

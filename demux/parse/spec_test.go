@@ -8,13 +8,15 @@ import (
 
 func TestSpecsThatAreWrongSayWhereAndWhy(t *testing.T) {
 	for text, want := range map[string]string{
-		"nope":                                 `parser:1:1: "nope" is not known`,
-		"{parser: jsn}":                        `parser:1:10: parser: "jsn" is not known; did you mean json?; allowed: `,
-		"{message: json}":                      "want the name of a parser, or a section with the key parser",
-		"{parser: json, patern: x}":            `"patern"`,
-		"{parser: json, message: logfmt}":      "only the parsers cri and syslog have messages for another one; its parser is json",
-		"{parser: syslog, message: cri}":       "the parser cri reads whole records alone; parsers of messages are ",
-		"{parser: cri, message: {parser: no}}": `message.parser: "no" is not known`,
+		"{parser: json, time_format: [epoch_ms, yy-bb]}": `time_format[1]`,
+		"{parser: cri, time_format: epoch}":              "time_format: the parser cri reads times in one form alone",
+		"nope":                                           `parser:1:1: "nope" is not known`,
+		"{parser: jsn}":                                  `parser:1:10: parser: "jsn" is not known; did you mean json?; allowed: `,
+		"{message: json}":                                "want the name of a parser, or a section with the key parser",
+		"{parser: json, patern: x}":                      `"patern"`,
+		"{parser: json, message: logfmt}":                "only the parsers cri and syslog have messages for another one; its parser is json",
+		"{parser: syslog, message: cri}":                 "the parser cri reads whole records alone; parsers of messages are ",
+		"{parser: cri, message: {parser: no}}":           `message.parser: "no" is not known`,
 		"{parser: syslog, message: {parser: syslog, message: {parser: syslog, message: {parser: syslog, message: {parser: syslog, message: json}}}}}": "4 levels are allowed",
 	} {
 		if _, problems := ReadText(text); len(problems) != 1 || !strings.Contains(problems[0].String(), want) {

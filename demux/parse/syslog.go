@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"strconv"
 
+	"github.com/akupara/akupara/demux/parse/internal/times"
 	"github.com/akupara/akupara/demux/rows"
 	"github.com/akupara/akupara/demux/schema"
 )
@@ -24,12 +25,12 @@ type syslogFormat struct {
 	facility, hostname, app, pid, msgid *rows.Column
 	repeated, uptime                    *rows.Column // nil before the first value
 	inner                               format       // nil: messages as they are
-	day                                 bsdDay
+	day                                 times.BSDDay
 	sd                                  *structuredData
 }
 
 func (f *syslogFormat) begin(r *reader) {
-	f.day = bsdDay{}
+	f.day = times.BSDDay{}
 	if f.inner != nil {
 		f.inner.begin(r)
 	}
@@ -111,14 +112,14 @@ func (f *syslogFormat) rare(r *reader, l *syslogLine) {
 func (f *syslogFormat) framed(r *reader, l *syslogLine) {
 	now, before := r.now, r.b.Len()
 	if r.believes(l.at) {
-		r.now = l.at.micros
+		r.now = l.at.Micros
 	}
 	f.inner.record(r, bytes.TrimLeft(bytes.TrimPrefix(l.message, []byte("@cee:")), " "))
 	if r.b.Len() == before { // the format within takes it for none
 		r.row()
 		r.b.Message(l.message)
 	}
-	if len(l.time) > 0 && r.b.TS() != l.at.micros {
+	if len(l.time) > 0 && r.b.TS() != l.at.Micros {
 		r.b.Attr("syslog.time", l.time)
 	}
 	r.now = now
@@ -135,7 +136,7 @@ func (f *syslogFormat) putPID(v []byte) {
 	if len(v) == 0 {
 		return
 	}
-	if n := digits(v, 0, len(v)); n >= 0 && len(v) <= 18 {
+	if n := times.Digits(v, 0, len(v)); n >= 0 && len(v) <= 18 {
 		f.pid.Long(int64(n))
 		return
 	}

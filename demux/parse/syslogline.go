@@ -2,6 +2,7 @@ package parse
 
 import (
 	"bytes"
+	"github.com/akupara/akupara/demux/parse/internal/times"
 	"strconv"
 )
 
@@ -10,7 +11,7 @@ import (
 type syslogLine struct {
 	pri                   int // -1: none
 	severity              int // of what has no priority, and says it otherwise; -1: none
-	at                    instant
+	at                    times.Instant
 	time                  []byte // as it is written
 	host, app, pid, msgid []byte
 	node                  []byte // of the host: a device's part that wrote the line
@@ -22,7 +23,7 @@ type syslogLine struct {
 
 // read takes a line apart. It returns false, and where it stopped, for one that is
 // not syslog's.
-func (l *syslogLine) read(rec []byte, day *bsdDay, z *zone) (n int, ok bool) {
+func (l *syslogLine) read(rec []byte, day *times.BSDDay, z *times.Zone) (n int, ok bool) {
 	s := rec
 	if len(s) > 0 && (s[0] == 0xef || s[0] >= '0' && s[0] <= '9') {
 		s = bytes.TrimPrefix(s, []byte("\ufeff"))
@@ -35,7 +36,7 @@ func (l *syslogLine) read(rec []byte, day *bsdDay, z *zone) (n int, ok bool) {
 			return 0, true
 		}
 	}
-	t, n := day.time(s, z)
+	t, n := day.Time(s, z)
 	if n == 0 {
 		t, n = headTime(s, z)
 	}
@@ -93,17 +94,17 @@ func priority(s []byte) int {
 
 // headTime reads the time at the start of an RFC 3164 line: ISO, or like
 // "Jan _2 15:04:05", with a fraction, a year before or after, and a zone.
-func headTime(s []byte, z *zone) (instant, int) {
+func headTime(s []byte, z *times.Zone) (times.Instant, int) {
 	n := 0
 	if len(s) > 0 && (s[0] == '*' || s[0] == '.') { // a Cisco clock that is not synchronised
 		n = 1
 	}
-	t, k := isoTime(s[n:], z)
+	t, k := times.ISO(s[n:], z)
 	if k == 0 {
-		t, k = dateTime(s[n:], z)
+		t, k = times.DateTime(s[n:], z)
 	}
 	if n += k; k == 0 || n < len(s) && s[n] != ' ' && s[n] != ':' {
-		return instant{}, 0
+		return times.Instant{}, 0
 	}
 	return t, n
 }
@@ -185,7 +186,7 @@ func hostName(s []byte) (host []byte, n int) {
 // hostBytes has 1 for what hosts are made of, those that relays make among them.
 var hostBytes = func() (t [256]byte) {
 	for c := range t {
-		if c >= 0x80 || letterOrDigit(byte(c)) || bytes.IndexByte([]byte(".-_:/@%,~+#*"), byte(c)) >= 0 {
+		if c >= 0x80 || times.LetterOrDigit(byte(c)) || bytes.IndexByte([]byte(".-_:/@%,~+#*"), byte(c)) >= 0 {
 			t[c] = 1
 		}
 	}
@@ -253,7 +254,7 @@ func tag(s []byte) (app, pid []byte, n int) {
 // rfc5424 reads what follows the version. It reports false for what is not of
 // that form. Where structured data is missing, not even marked so, the message
 // follows the time and four names.
-func (l *syslogLine) rfc5424(s []byte, z *zone) bool {
+func (l *syslogLine) rfc5424(s []byte, z *times.Zone) bool {
 	var head [5][]byte // time, host, app, process id, message id
 	for i := range head {
 		n := bytes.IndexByte(s, ' ')
@@ -264,7 +265,7 @@ func (l *syslogLine) rfc5424(s []byte, z *zone) bool {
 			head[i] = nil
 		}
 	}
-	t, n := isoTime(head[0], z)
+	t, n := times.ISO(head[0], z)
 	if n != len(head[0]) {
 		return false
 	}

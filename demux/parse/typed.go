@@ -3,6 +3,7 @@ package parse
 import (
 	"strconv"
 
+	"github.com/akupara/akupara/demux/parse/internal/times"
 	"github.com/akupara/akupara/demux/rows"
 	"github.com/akupara/akupara/demux/schema"
 )
@@ -59,7 +60,7 @@ func (t *typedColumns) put(i int, v []byte) {
 // wholeNumber reads all of v as a long.
 func wholeNumber(v []byte) (int64, bool) {
 	if len(v) > 0 && len(v) <= 18 {
-		if n := digits(v, 0, len(v)); n >= 0 {
+		if n := times.Digits(v, 0, len(v)); n >= 0 {
 			return int64(n), true
 		}
 	}

@@ -2,6 +2,7 @@ package parse
 
 import (
 	"bytes"
+	"github.com/akupara/akupara/demux/parse/internal/times"
 	"strings"
 )
 
@@ -55,7 +56,7 @@ type w3cFormat struct {
 	quotes quoting
 	coding coding // of what headers hold
 	millis bool   // time-taken is a whole number
-	utc    zone
+	utc    times.Zone
 	// heading is what the last #Fields says.
 	heading []byte
 }

@@ -1,4 +1,4 @@
-package parse
+package times
 
 import (
 	"errors"
@@ -9,12 +9,12 @@ import (
 // javaPattern compiles a pattern of java.time.format.DateTimeFormatter or
 // java.text.SimpleDateFormat. One with optional sections in brackets becomes as
 // many formats as there are ways to have them.
-func javaPattern(text string) (timeFormats, error) {
+func javaPattern(text string) (Formats, error) {
 	all, err := javaSections(text)
 	if err != nil {
 		return nil, err
 	}
-	var out timeFormats
+	var out Formats
 	for _, t := range all {
 		steps, err := javaSteps(t)
 		if err != nil {
@@ -72,7 +72,7 @@ func javaSteps(text string) (steps []timeStep, err error) {
 			i += end + 2
 			continue
 		}
-		if !letterOrDigit(c) {
+		if !LetterOrDigit(c) {
 			steps = literal(steps, text[i:i+1])
 			i++
 			continue

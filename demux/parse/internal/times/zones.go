@@ -1,27 +1,30 @@
-package parse
+package times
 
 import (
 	"bytes"
 	"time"
 )
 
-// zone finds the offset of local times, and remembers the last one.
-type zone struct {
-	loc    *time.Location
-	read   time.Time        // when the chunk was read: what times without a year or a day go by
-	named  map[string]*zone // those that texts name, by their names; nil: there is none of that name
+// Zone finds the offset of local times, and remembers the last one.
+type Zone struct {
+	Loc    *time.Location
+	Read   time.Time        // when the chunk was read: what times without a year or a day go by
+	named  map[string]*Zone // those that texts name, by their names; nil: there is none of that name
 	minute int64            // local minute since 1970; offset belongs to it
 	offset int64            // seconds east of UTC
 	name   string           // the abbreviation of the zone at that minute
 	known  bool
 }
 
-// anyZone is for times that are looked for, and not taken.
-func anyZone() zone { return zone{loc: time.UTC, read: sane} }
+// Earliest is before all times that are believed.
+var Earliest = time.Date(1990, 1, 1, 0, 0, 0, 0, time.UTC)
 
-// utc turns local seconds since 1970 into UTC's.
-func (z *zone) utc(local int64) int64 {
-	if z.loc == time.UTC {
+// AnyZone is for times that are looked for, and not taken.
+func AnyZone() Zone { return Zone{Loc: time.UTC, Read: Earliest} }
+
+// UTC turns local seconds since 1970 into UTC's.
+func (z *Zone) UTC(local int64) int64 {
+	if z.Loc == time.UTC {
 		return local
 	}
 	if m := local / 60; !z.known || m != z.minute {
@@ -31,12 +34,12 @@ func (z *zone) utc(local int64) int64 {
 	return local - z.offset
 }
 
-// readAt sets when the chunk was read.
-func (z *zone) readAt(t time.Time) {
-	z.read, z.known = t, false
+// ReadAt sets when the chunk was read.
+func (z *Zone) ReadAt(t time.Time) {
+	z.Read, z.known = t, false
 	for _, n := range z.named {
 		if n != nil {
-			n.readAt(t)
+			n.ReadAt(t)
 		}
 	}
 }
@@ -45,10 +48,10 @@ func (z *zone) readAt(t time.Time) {
 // twice, as clocks are put back, is the later one, unless that is after the time
 // at which the chunk was read. One that clocks skip is taken as if they had not yet
 // been put forward.
-func (z *zone) at(local int64) (name string, offset int64) {
+func (z *Zone) at(local int64) (name string, offset int64) {
 	const day = 24 * 3600
 	read := func(unix int64) (string, int64) {
-		name, offset := time.Unix(unix, 0).In(z.loc).Zone()
+		name, offset := time.Unix(unix, 0).In(z.Loc).Zone()
 		return name, int64(offset)
 	}
 	name, before := read(local - day)
@@ -58,23 +61,23 @@ func (z *zone) at(local int64) (name string, offset int64) {
 	}
 	_, a := read(local - before)
 	_, b := read(local - after)
-	if b == after && (a != before || local-after <= z.read.Unix()) {
+	if b == after && (a != before || local-after <= z.Read.Unix()) {
 		return late, after
 	}
 	return name, before
 }
 
-// from turns local seconds into UTC's by the zone that s starts with, of n
+// From turns local seconds into UTC's by the zone that s starts with, of n
 // bytes, a space before it included: Z, an offset or an abbreviation. Without
 // one they are local to z. It reports false for an abbreviation that stands for
 // several zones, none of which is z's: then they are taken for z's, too.
-func (z *zone) from(s []byte, local int64) (utc int64, n int, known bool) {
+func (z *Zone) From(s []byte, local int64) (utc int64, n int, known bool) {
 	i := 0
 	if len(s) > 1 && s[0] == ' ' {
 		i = 1
 	}
 	if i == len(s) {
-		return z.utc(local), 0, true
+		return z.UTC(local), 0, true
 	}
 	switch c := s[i]; {
 	case c == '+' || c == '-':
@@ -102,14 +105,14 @@ func (z *zone) from(s []byte, local int64) (utc int64, n int, known bool) {
 			return local - int64(hours*3600), i + k, true
 		}
 		if zonesAlike[name] {
-			utc = z.utc(local)
+			utc = z.UTC(local)
 			return utc, i + k, z.name == name
 		}
 	}
 	if named, k := z.byName(s[i:]); k > 0 {
-		return named.utc(local), i + k, true
+		return named.UTC(local), i + k, true
 	}
-	return z.utc(local), 0, true
+	return z.UTC(local), 0, true
 }
 
 // offsetBehind reads what may follow UTC or GMT: +2, +02:00 and so on.
@@ -120,7 +123,7 @@ func offsetBehind(s []byte) (off int64, n int) {
 	if off, n = numericZone(s); n > 0 {
 		return off, n
 	}
-	if h := digits(s, 1, 1); h >= 0 && (len(s) == 2 || !letterOrDigit(s[2])) {
+	if h := Digits(s, 1, 1); h >= 0 && (len(s) == 2 || !LetterOrDigit(s[2])) {
 		if off = int64(h * 3600); s[0] == '-' {
 			off = -off
 		}
@@ -149,7 +152,7 @@ func bracketedName(s []byte) int {
 // 0 if there is none.
 func nameOfZone(s []byte) int {
 	n, slashes := 0, 0
-	for n < len(s) && n < 40 && (letterOrDigit(s[n]) || s[n] == '/' || s[n] == '_' || s[n] == '-' || s[n] == '+') {
+	for n < len(s) && n < 40 && (LetterOrDigit(s[n]) || s[n] == '/' || s[n] == '_' || s[n] == '-' || s[n] == '+') {
 		if s[n] == '/' {
 			slashes++
 		}
@@ -165,7 +168,7 @@ func nameOfZone(s []byte) int {
 const maxZones = 1000
 
 // byName returns the zone that s starts with the name of, and the name's length.
-func (z *zone) byName(s []byte) (*zone, int) {
+func (z *Zone) byName(s []byte) (*Zone, int) {
 	n := nameOfZone(s)
 	if n == 0 {
 		return nil, 0
@@ -177,10 +180,10 @@ func (z *zone) byName(s []byte) (*zone, int) {
 		}
 		name := string(s[:n])
 		if loc, err := time.LoadLocation(name); err == nil {
-			named = &zone{loc: loc, read: z.read}
+			named = &Zone{Loc: loc, Read: z.Read}
 		}
 		if z.named == nil {
-			z.named = map[string]*zone{}
+			z.named = map[string]*Zone{}
 		}
 		z.named[name] = named
 	}
@@ -192,17 +195,17 @@ func (z *zone) byName(s []byte) (*zone, int) {
 
 // numericZone reads ±hh:mm, ±hhmm or ±hh at the start of s: seconds east of UTC.
 func numericZone(s []byte) (off int64, n int) {
-	h := digits(s, 1, 2)
+	h := Digits(s, 1, 2)
 	if h < 0 || h > 23 {
 		return 0, 0
 	}
 	n = 3
 	m := 0
 	if n < len(s) && s[n] == ':' {
-		if v := digits(s, n+1, 2); v >= 0 {
+		if v := Digits(s, n+1, 2); v >= 0 {
 			m, n = v, n+3
 		}
-	} else if v := digits(s, n, 2); v >= 0 {
+	} else if v := Digits(s, n, 2); v >= 0 {
 		m, n = v, n+2
 	}
 	if m > 59 {

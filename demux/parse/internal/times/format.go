@@ -1,4 +1,4 @@
-package parse
+package times
 
 import (
 	"bytes"
@@ -47,23 +47,23 @@ const (
 
 // read reads the time at the start of s, and gives how many bytes it has; 0 if
 // there is none.
-func (f *timeFormat) read(s []byte, z *zone) (t instant, n int) {
+func (f *timeFormat) read(s []byte, z *Zone) (t Instant, n int) {
 	m := moment{year: -1}
 	for i := range f.steps {
 		k, ok := f.steps[i].read(s[n:], &m, z)
 		if !ok {
-			return instant{}, 0
+			return Instant{}, 0
 		}
 		n += k
 	}
-	if t = m.instant(z); !t.ok {
+	if t = m.instant(z); !t.OK {
 		return t, 0
 	}
 	return t, n
 }
 
 // read reads one part at the start of s.
-func (p *timeStep) read(s []byte, m *moment, z *zone) (n int, ok bool) {
+func (p *timeStep) read(s []byte, m *moment, z *Zone) (n int, ok bool) {
 	switch p.part {
 	case partLiteral:
 		return len(p.text), len(s) >= len(p.text) && string(s[:len(p.text)]) == p.text
@@ -72,9 +72,9 @@ func (p *timeStep) read(s []byte, m *moment, z *zone) (n int, ok bool) {
 	case partSpace:
 		return len(s) - len(bytes.TrimLeft(s, " \t\n\r")), true
 	case partMonthName:
-		d := words{s: s}
+		d := Words{S: s}
 		m.month = d.anyMonth()
-		return d.i, m.month > 0
+		return d.I, m.month > 0
 	case partWeekday:
 		return anyWeekday(s)
 	case partHalf:
@@ -86,13 +86,13 @@ func (p *timeStep) read(s []byte, m *moment, z *zone) (n int, ok bool) {
 		if i := bytes.IndexByte(s, '['); p.min == 1 && i >= 0 {
 			s = s[:i]
 		}
-		_, n, _ = z.from(s, 0)
+		_, n, _ = z.From(s, 0)
 		if m.zone == nil {
 			m.zone = s
 		}
 		return n, n > 0 && s[0] != ' '
 	case partISO:
-		m.done, n = isoTime(s, z)
+		m.done, n = ISO(s, z)
 		return n, n > 0
 	case partEpoch:
 		m.done, n = epochDigits(s, p.min, p.max == 0)
@@ -100,7 +100,7 @@ func (p *timeStep) read(s []byte, m *moment, z *zone) (n int, ok bool) {
 	case partFraction:
 		return m.fraction(s, p.min, p.max)
 	case partLoose:
-		m.micros, m.finer, n = fraction(s)
+		m.micros, m.finer, n = Fraction(s)
 		return n, true
 	}
 	return p.number(s, m)
@@ -123,7 +123,7 @@ func (p *timeStep) number(s []byte, m *moment) (n int, ok bool) {
 	switch p.part {
 	case partYear:
 		if m.year = v; p.max == 2 {
-			m.year = century(v)
+			m.year = Century(v)
 		}
 	case partMonth:
 		m.month, ok = v, v >= 1
@@ -169,27 +169,27 @@ func halfDay(s []byte) (half, n int) {
 }
 
 // anyMonth is month whatever the case of its letters, a point behind it allowed.
-func (d *words) anyMonth() int {
-	if len(d.s) < 3 {
+func (d *Words) anyMonth() int {
+	if len(d.S) < 3 {
 		return 0
 	}
-	three := [3]byte{d.s[0] &^ 0x20, d.s[1] | 0x20, d.s[2] | 0x20}
-	m := month(three[:])
+	three := [3]byte{d.S[0] &^ 0x20, d.S[1] | 0x20, d.S[2] | 0x20}
+	m := Month(three[:])
 	if m == 0 {
 		return 0
 	}
-	for d.i = 3; d.i < 9 && letterOrDigit(d.at(0)) && d.at(0) > '9'; {
-		d.i++
+	for d.I = 3; d.I < 9 && LetterOrDigit(d.at(0)) && d.at(0) > '9'; {
+		d.I++
 	}
 	if d.at(0) == '.' {
-		d.i++
+		d.I++
 	}
 	return m
 }
 
 // anyWeekday passes over a weekday's name, whatever the case of its letters.
 func anyWeekday(s []byte) (n int, ok bool) {
-	for n < len(s) && n < 9 && letterOrDigit(s[n]) && s[n] > '9' {
+	for n < len(s) && n < 9 && LetterOrDigit(s[n]) && s[n] > '9' {
 		n++
 	}
 	return n, n >= 2
@@ -233,32 +233,32 @@ func (f *timeFormat) expr() string {
 	return b.String()
 }
 
-// timeFormats are formats that are tried one after another.
-type timeFormats []timeFormat
+// Formats are formats that are tried one after another.
+type Formats []timeFormat
 
-// read reads the time at the start of s by the first format that fits.
-func (fs timeFormats) read(s []byte, z *zone) (instant, int) {
+// Read reads the time at the start of s by the first format that fits.
+func (fs Formats) Read(s []byte, z *Zone) (Instant, int) {
 	for i := range fs {
 		if t, n := fs[i].read(s, z); n > 0 {
 			return t, n
 		}
 	}
-	return instant{}, 0
+	return Instant{}, 0
 }
 
-// whole reads all of s by the first format that fits.
-func (fs timeFormats) whole(s []byte, z *zone) instant {
+// Whole reads all of s by the first format that fits.
+func (fs Formats) Whole(s []byte, z *Zone) Instant {
 	s = bytes.TrimSpace(s)
 	for i := range fs {
 		if t, n := fs[i].read(s, z); n == len(s) {
 			return t
 		}
 	}
-	return instant{}
+	return Instant{}
 }
 
-// expr returns an expression for what any of the formats reads.
-func (fs timeFormats) expr() string {
+// Expr returns an expression for what any of the formats reads.
+func (fs Formats) Expr() string {
 	all := make([]string, len(fs))
 	for i := range fs {
 		all[i] = fs[i].expr()

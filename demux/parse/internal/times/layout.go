@@ -1,4 +1,4 @@
-package parse
+package times
 
 import (
 	"errors"

@@ -1,4 +1,4 @@
-package parse
+package times
 
 import (
 	"math"
@@ -12,7 +12,7 @@ type moment struct {
 	micros                     int64
 	finer                      bool
 	zone                       []byte // the text from its zone on; nil: it has none
-	done                       instant
+	done                       Instant
 }
 
 // fraction reads the digits of a fraction of a second.
@@ -29,10 +29,10 @@ func (m *moment) fraction(s []byte, least, most int) (n int, ok bool) {
 
 // instant puts the parts together. Without a year it is the last such day, without
 // a day the last such time.
-func (m *moment) instant(z *zone) (t instant) {
-	if m.done.ok {
+func (m *moment) instant(z *Zone) (t Instant) {
+	if m.done.OK {
 		t = m.done
-		t.micros, t.finer = t.micros+m.micros, t.finer || m.finer
+		t.Micros, t.Finer = t.Micros+m.micros, t.Finer || m.finer
 		return t
 	}
 	if m.half > 0 {
@@ -46,35 +46,35 @@ func (m *moment) instant(z *zone) (t instant) {
 	if !ok {
 		return t
 	}
-	utc, known := z.utc(local+clock), true
+	utc, known := z.UTC(local+clock), true
 	if m.zone != nil {
-		utc, _, known = z.from(m.zone, local+clock)
+		utc, _, known = z.From(m.zone, local+clock)
 	}
-	return instant{micros: utc*1_000_000 + m.micros, finer: m.finer || !known, ok: true}
+	return Instant{Micros: utc*1_000_000 + m.micros, Finer: m.finer || !known, OK: true}
 }
 
 // midnight returns the local begin of the day.
-func (m *moment) midnight(z *zone, clock int64) (local int64, ok bool) {
+func (m *moment) midnight(z *Zone, clock int64) (local int64, ok bool) {
 	switch {
 	case m.yearDay > 0:
 		if m.year < 0 {
-			m.year = z.read.In(z.loc).Year()
+			m.year = z.Read.In(z.Loc).Year()
 		}
-		local, ok = seconds(m.year, 1, 1, 0, 0, 0)
+		local, ok = Seconds(m.year, 1, 1, 0, 0, 0)
 		return local + int64(m.yearDay-1)*86400, ok && m.yearDay <= 366
 	case m.month == 0 && m.year < 0:
 		return lastDay(z, clock), true
 	case m.month == 0:
-		return seconds(m.year, 1, 1, 0, 0, 0)
+		return Seconds(m.year, 1, 1, 0, 0, 0)
 	case m.year < 0:
-		return lastSuch(z, m.month, m.day, clock)
+		return LastSuch(z, m.month, m.day, clock)
 	}
-	return seconds(m.year, m.month, max(m.day, 1), 0, 0, 0)
+	return Seconds(m.year, m.month, max(m.day, 1), 0, 0, 0)
 }
 
 // epochDigits reads a number of units since 1970, of which 10^power are a second;
 // that of seconds and milliseconds may have a fraction, if that is wanted.
-func epochDigits(s []byte, power int, fractions bool) (t instant, n int) {
+func epochDigits(s []byte, power int, fractions bool) (t Instant, n int) {
 	neg := len(s) > 0 && s[0] == '-'
 	if neg {
 		n = 1
@@ -91,35 +91,35 @@ func epochDigits(s []byte, power int, fractions bool) (t instant, n int) {
 	if n == from {
 		return t, 0
 	}
-	t.ok = true
+	t.OK = true
 	if power <= 3 && fractions {
-		micros, finer, k := fraction(s[n:])
+		micros, finer, k := Fraction(s[n:])
 		n += k
-		scale := int64(pow10(power))
-		t.micros, t.finer = micros/scale, finer || micros%scale != 0
+		scale := int64(math.Pow10(power))
+		t.Micros, t.Finer = micros/scale, finer || micros%scale != 0
 	}
 	for ; power > 6; power-- {
-		t.finer = t.finer || v%10 != 0
+		t.Finer = t.Finer || v%10 != 0
 		v /= 10
 	}
 	for ; power < 6; power++ {
 		if v > math.MaxInt64/10 {
-			return instant{}, 0
+			return Instant{}, 0
 		}
 		v *= 10
 	}
-	if t.micros += v; neg {
-		t.micros = -t.micros
+	if t.Micros += v; neg {
+		t.Micros = -t.Micros
 	}
 	return t, n
 }
 
 // lastDay returns the local begin of the latest day on which it was that time of
 // day, not more than an hour after the chunk was read.
-func lastDay(z *zone, clock int64) int64 {
-	y, mon, day := z.read.In(z.loc).Date()
-	local, _ := seconds(y, int(mon), day, 0, 0, 0)
-	if z.utc(local+clock) > z.read.Add(time.Hour).Unix() {
+func lastDay(z *Zone, clock int64) int64 {
+	y, mon, day := z.Read.In(z.Loc).Date()
+	local, _ := Seconds(y, int(mon), day, 0, 0, 0)
+	if z.UTC(local+clock) > z.Read.Add(time.Hour).Unix() {
 		local -= 24 * 3600
 	}
 	return local

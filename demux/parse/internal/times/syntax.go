@@ -1,4 +1,4 @@
-package parse
+package times
 
 import (
 	"fmt"
@@ -12,16 +12,16 @@ import (
 // optional sections among them.
 const maxTimeFormats = 32
 
-// readTimeFormats reads the value of time_format: a format, or a list of them.
-func readTimeFormats(n config.Node) (timeFormats, config.Problems) {
+// ReadFormats reads the value of time_format: a format, or a list of them.
+func ReadFormats(n config.Node) (Formats, config.Problems) {
 	items := n.Items()
 	if len(items) == 0 {
 		items = []config.Node{n}
 	}
-	var out timeFormats
+	var out Formats
 	var problems config.Problems
 	for _, item := range items {
-		formats, err := compileTime(item.Text())
+		formats, err := Compile(item.Text())
 		if err != nil {
 			problems = append(problems, item.Problemf("%v", err))
 		}
@@ -41,30 +41,30 @@ var namedTimes = map[string]timeStep{
 
 const timeSyntaxes = "want a Java pattern such as yyyy-MM-dd HH:mm:ss,SSS, strptime's such as %d/%b/%Y:%H:%M:%S %z, a Go layout such as 2006-01-02 15:04:05, or one of epoch, epoch_ms, epoch_us, epoch_ns, rfc3339"
 
-// compileTime compiles a format. What has a % is strptime's, else what has a digit
+// Compile compiles a format. What has a % is strptime's, else what has a digit
 // outside of quotes is a Go layout, and all else is a Java pattern.
-func compileTime(text string) (timeFormats, error) {
+func Compile(text string) (Formats, error) {
 	if text == "" || len(text) > 200 || !utf8.ValidString(text) {
 		return nil, fmt.Errorf("it is empty, longer than 200 bytes or not UTF-8; %s", timeSyntaxes)
 	}
 	if step, ok := namedTimes[text]; ok {
-		return timeFormats{{steps: []timeStep{step}}}, nil
+		return Formats{{steps: []timeStep{step}}}, nil
 	}
 	var err error
 	var syntax string
-	var out timeFormats
+	var out Formats
 	switch {
 	case strings.ContainsRune(text, '%'):
 		syntax = "strptime's, as it has a %"
 		var f timeFormat
 		if f.steps, err = strptime(text); err == nil {
-			out = timeFormats{f}
+			out = Formats{f}
 		}
 	case hasDigit(text):
 		syntax = "a Go layout, as it has a digit"
 		var f timeFormat
 		if f.steps, err = goLayout(text); err == nil {
-			out = timeFormats{f}
+			out = Formats{f}
 		}
 	default:
 		syntax = "a Java pattern, as it has neither a % nor a digit"

@@ -1,22 +1,21 @@
-package parse
+package times
 
 import (
 	"bytes"
 	"math"
 	"strconv"
-	"time"
 )
 
-// instant is a parsed time.
-type instant struct {
-	micros int64 // since 1970 UTC
-	finer  bool  // its text says more: digits below microseconds, other than 0, or a zone that is not known
-	ok     bool
+// Instant is a parsed time.
+type Instant struct {
+	Micros int64 // since 1970 UTC
+	Finer  bool  // its text says more: digits below microseconds, other than 0, or a zone that is not known
+	OK     bool
 }
 
-// seconds of a date and a time of day since 1970, all of the same zone. It
+// Seconds of a date and a time of day since 1970, all of the same zone. It
 // gives false for what is no date or time.
-func seconds(year, month, day, hour, minute, sec int) (int64, bool) {
+func Seconds(year, month, day, hour, minute, sec int) (int64, bool) {
 	if year < 0 || month < 1 || month > 12 || day < 1 || day > daysIn(year, month) ||
 		hour < 0 || hour > 23 || minute < 0 || minute > 59 || sec < 0 || sec > 60 {
 		return 0, false
@@ -44,8 +43,8 @@ func daysIn(year, month int) int {
 	return 31
 }
 
-// digits reads exactly n digits at s[i:]; -1 means that they are not there.
-func digits(s []byte, i, n int) int {
+// Digits reads exactly n digits at s[i:]; -1 means that they are not there.
+func Digits(s []byte, i, n int) int {
 	if i+n > len(s) {
 		return -1
 	}
@@ -59,12 +58,12 @@ func digits(s []byte, i, n int) int {
 	return v
 }
 
-// isoTime reads a time like 2006-01-02T15:04:05.999999999Z07:00 at the start
+// ISO reads a time like 2006-01-02T15:04:05.999999999Z07:00 at the start
 // of s, and gives how many bytes it has. Between date and time may be a T, a t,
 // an underscore or a space, before the fraction a point or a comma; the
-// fraction and the zone may be missing, the zone may be Z, ±hh:mm, ±hhmm, ±hh
+// Fraction and the zone may be missing, the zone may be Z, ±hh:mm, ±hhmm, ±hh
 // or an abbreviation, with a space before it. Without a zone it is local to z.
-func isoTime(s []byte, z *zone) (t instant, n int) {
+func ISO(s []byte, z *Zone) (t Instant, n int) {
 	if len(s) < 19 || s[4] != '-' && s[4] != '/' || s[7] != s[4] || s[13] != ':' || s[16] != ':' {
 		return t, 0
 	}
@@ -73,19 +72,19 @@ func isoTime(s []byte, z *zone) (t instant, n int) {
 	default:
 		return t, 0
 	}
-	secs, ok := seconds(digits(s, 0, 4), digits(s, 5, 2), digits(s, 8, 2), digits(s, 11, 2), digits(s, 14, 2), digits(s, 17, 2))
+	secs, ok := Seconds(Digits(s, 0, 4), Digits(s, 5, 2), Digits(s, 8, 2), Digits(s, 11, 2), Digits(s, 14, 2), Digits(s, 17, 2))
 	if !ok {
 		return t, 0
 	}
 	n = 19
-	micros, finer, k := fraction(s[n:])
+	micros, finer, k := Fraction(s[n:])
 	n += k
-	secs, k, known := z.from(s[n:], secs)
-	return instant{micros: secs*1_000_000 + micros, finer: finer || !known, ok: true}, n + k
+	secs, k, known := z.From(s[n:], secs)
+	return Instant{Micros: secs*1_000_000 + micros, Finer: finer || !known, OK: true}, n + k
 }
 
-// fraction reads the fraction of a second at the start of s, if there is one.
-func fraction(s []byte) (micros int64, finer bool, n int) {
+// Fraction reads the fraction of a second at the start of s, if there is one.
+func Fraction(s []byte) (micros int64, finer bool, n int) {
 	if len(s) < 2 || s[0] != '.' && s[0] != ',' || s[1] < '0' || s[1] > '9' {
 		return 0, false, 0
 	}
@@ -98,59 +97,59 @@ func fraction(s []byte) (micros int64, finer bool, n int) {
 	return micros, finer, n
 }
 
-// textTime reads all of s as an ISO time, a date in words or an epoch number.
-func textTime(s []byte, z *zone) instant {
+// Text reads all of s as an ISO time, a date in words or an epoch number.
+func Text(s []byte, z *Zone) Instant {
 	s = bytes.TrimSpace(s)
-	t, n := isoTime(s, z)
+	t, n := ISO(s, z)
 	if n == 0 {
-		t, n = dateTime(s, z)
+		t, n = DateTime(s, z)
 	}
 	switch {
 	case n == 0:
-		return epochTime(s)
+		return Epoch(s)
 	case n < len(s):
-		return instant{}
+		return Instant{}
 	}
 	return t
 }
 
-// epochTime reads a number of seconds, milliseconds, microseconds or
+// Epoch reads a number of seconds, milliseconds, microseconds or
 // nanoseconds since 1970: which of them follows from its size.
-func epochTime(s []byte) instant {
+func Epoch(s []byte) Instant {
 	if len(s) == 0 || len(s) > 40 {
-		return instant{}
+		return Instant{}
 	}
 	if v, err := strconv.ParseInt(string(s), 10, 64); err == nil {
-		return epochInt(v)
+		return EpochInt(v)
 	}
 	for _, c := range s {
 		if (c < '0' || c > '9') && c != '.' && c != '-' && c != '+' && c != 'e' && c != 'E' {
-			return instant{}
+			return Instant{}
 		}
 	}
 	f, err := strconv.ParseFloat(string(s), 64)
 	if err != nil {
-		return instant{}
+		return Instant{}
 	}
-	return epochFloat(f)
+	return EpochFloat(f)
 }
 
-func epochInt(v int64) instant {
+func EpochInt(v int64) Instant {
 	switch a := max(v, -v); {
 	case a < 0:
-		return instant{}
+		return Instant{}
 	case a < 1e11:
-		return instant{micros: v * 1_000_000, ok: true}
+		return Instant{Micros: v * 1_000_000, OK: true}
 	case a < 1e14:
-		return instant{micros: v * 1000, ok: true}
+		return Instant{Micros: v * 1000, OK: true}
 	case a < 1e17:
-		return instant{micros: v, ok: true}
+		return Instant{Micros: v, OK: true}
 	default:
-		return instant{micros: v / 1000, finer: v%1000 != 0, ok: true}
+		return Instant{Micros: v / 1000, Finer: v%1000 != 0, OK: true}
 	}
 }
 
-func epochFloat(f float64) instant {
+func EpochFloat(f float64) Instant {
 	switch a := math.Abs(f); {
 	case a < 1e11:
 		f *= 1e6
@@ -160,25 +159,10 @@ func epochFloat(f float64) instant {
 	case a < 1e19:
 		f /= 1e3
 	default:
-		return instant{}
+		return Instant{}
 	}
 	r := math.Round(f)
 	// A double of that size holds microseconds to a fraction: what is off by
 	// more was there.
-	return instant{micros: int64(r), finer: math.Abs(f-r) > 0.25, ok: !math.IsNaN(f)}
-}
-
-// NewTime returns a function that reads a text as an ISO time, in the zone where it
-// says none, or as a number since 1970. exact says that the text says no more than
-// that, such as digits below microseconds. It is not safe for concurrent use.
-func NewTime(loc *time.Location) func(text []byte) (micros int64, exact, ok bool) {
-	z := zone{loc: loc}
-	return func(text []byte) (int64, bool, bool) {
-		text = bytes.TrimSpace(text)
-		t, n := isoTime(text, &z)
-		if n == 0 {
-			t = epochTime(text)
-		}
-		return t.micros, !t.finer, t.ok && (n == 0 || n == len(text))
-	}
+	return Instant{Micros: int64(r), Finer: math.Abs(f-r) > 0.25, OK: !math.IsNaN(f)}
 }
