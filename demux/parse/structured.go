@@ -4,7 +4,8 @@ import "bytes"
 
 // structuredData puts the structured data of RFC 5424 into columns named
 // sd.ID.NAME, as many as a table may have; the others go to attributes by the
-// same names, as does a name's second value.
+// same names, as does a name's second value. Check Point's pairs have no id: they
+// are sd.NAME.
 type structuredData struct {
 	*keyed
 	top *node
@@ -22,8 +23,11 @@ func structured(s []byte) (n int, ok bool) {
 	if len(s) > 0 && s[0] == '-' {
 		return 1, len(s) == 1 || s[1] == ' '
 	}
-	quoted := false
+	if n = checkPoint(s); n > 0 {
+		return n, true
+	}
 	for n < len(s) && s[n] == '[' {
+		quoted, named := false, false // within a value, behind the id
 		for n++; ; n++ {
 			if n >= len(s) {
 				return 0, false
@@ -31,7 +35,14 @@ func structured(s []byte) (n int, ok bool) {
 			if c := s[n]; c == '\\' && quoted {
 				n++
 			} else if c == '"' {
+				if !quoted && s[n-1] != '=' {
+					return 0, false
+				}
 				quoted = !quoted
+			} else if c == '=' && !quoted && !named {
+				return 0, false
+			} else if c == ' ' {
+				named = true
 			} else if c == ']' && !quoted {
 				n++
 				break
@@ -39,6 +50,40 @@ func structured(s []byte) (n int, ok bool) {
 		}
 	}
 	return n, n > 0 && (n == len(s) || s[n] == ' ')
+}
+
+// checkPoint returns the length of what Check Point writes in place of structured
+// data, [name:"value"; name:"value"; ], at the start of s; 0 if there is none.
+func checkPoint(s []byte) int {
+	if len(s) < 5 || s[0] != '[' {
+		return 0
+	}
+	for n, pairs := 1, 0; ; pairs++ {
+		for n < len(s) && s[n] == ' ' {
+			n++
+		}
+		if n < len(s) && s[n] == ']' && pairs > 0 {
+			if n++; n < len(s) && s[n] != ' ' {
+				return 0
+			}
+			return n
+		}
+		k := bytes.IndexAny(s[n:], ` :;="]`)
+		if k <= 0 || !bytes.HasPrefix(s[n+k:], []byte(`:"`)) {
+			return 0
+		}
+		for n += k + 2; n < len(s) && s[n] != '"'; n++ {
+			if s[n] == '\\' {
+				n++
+			}
+		}
+		if n++; n < len(s) && s[n] == ';' {
+			n++
+		}
+		if n >= len(s) {
+			return 0
+		}
+	}
 }
 
 // maxID is the longest id of structured data that stands before its names; RFC
@@ -61,6 +106,9 @@ func (d *structuredData) put(r *reader, s []byte) {
 // element takes an element behind its bracket, and returns what follows it.
 func (d *structuredData) element(s []byte) []byte {
 	i := bytes.IndexAny(s, " ]")
+	if bytes.IndexByte(s[:i], '"') >= 0 {
+		return d.pairs(s)
+	}
 	id := d.child(d.top, s[:i], len(d.fields))
 	if s = s[i:]; s[0] == ']' {
 		d.add(id, kindBool, trueText, 1)
@@ -89,6 +137,21 @@ func (d *structuredData) element(s []byte) []byte {
 		s = s[1:]
 	}
 	return s
+}
+
+// pairs takes Check Point's pairs behind their bracket, and returns what follows
+// them.
+func (d *structuredData) pairs(s []byte) []byte {
+	for {
+		s = bytes.TrimLeft(s, " ;")
+		name, rest, ok := bytes.Cut(s, []byte(`:"`))
+		if s[0] == ']' || !ok {
+			return s[1:]
+		}
+		var v []byte
+		v, s = d.value(rest)
+		d.add(d.child(d.top, name, len(d.fields)), kindString, v, 0)
+	}
 }
 
 // value returns what stands up to the closing quotes, and what follows them.
