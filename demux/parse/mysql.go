@@ -17,6 +17,7 @@ const (
 	mySubsystem
 	myUser
 	myClient
+	myClientIP
 	myID
 	myDB
 	myCommand
@@ -36,12 +37,13 @@ type mysqlFormat struct {
 	json  *jsonFormat
 	lower []byte
 	when  []byte // of "# Time:", for the query that follows
+	plan  []byte // of MariaDB's "# explain:", its lines
 	seen  times.Zone
 }
 
 func newMySQL() *mysqlFormat {
 	f := &mysqlFormat{extra: newKeyed(), json: newJSON(), seen: times.AnyZone()}
-	f.typedColumns = newTyped(textColumn("thread"), textColumn("error_code"), textColumn("subsystem"), textColumn("user"), textColumn("client"),
+	f.typedColumns = newTyped(textColumn("thread"), textColumn("error_code"), textColumn("subsystem"), textColumn("user"), textColumn("client"), textColumn("client_ip"),
 		longColumn("connection_id"), textColumn("db"), textColumn("command"), doubleColumn("query_time"), doubleColumn("lock_time"),
 		longColumn("rows_sent"), longColumn("rows_examined"))
 	// The JSON sink's label is the level, and its time is finer than its ts.
@@ -189,11 +191,22 @@ func (f *mysqlFormat) general(r *reader, s []byte) {
 func (f *mysqlFormat) slow(r *reader, rec []byte) {
 	s := rec
 	f.extra.reset()
+	f.plan = f.plan[:0]
 	var vals [myExamined + 1][]byte
-	for len(s) > 1 && s[0] == '#' && s[1] == ' ' {
+	for len(s) > 0 && s[0] == '#' {
 		line := firstLine(s)
+		rest := bytes.TrimSpace(line[1:])
+		if len(rest) > 0 && line[1] != ' ' { // a statement begins with a comment
+			break
+		}
 		s = s[min(len(s), len(line)+1):]
-		switch rest := line[2:]; {
+		switch {
+		case len(rest) == 0:
+		case bytes.HasPrefix(rest, []byte("explain: ")):
+			if len(f.plan) > 0 {
+				f.plan = append(f.plan, '\n')
+			}
+			f.plan = append(f.plan, rest[len("explain: "):]...)
 		case bytes.HasPrefix(rest, []byte("Time: ")):
 			f.when = append(f.when[:0], bytes.TrimSpace(rest[len("Time: "):])...)
 		case bytes.HasPrefix(rest, []byte("User@Host: ")):
@@ -201,6 +214,9 @@ func (f *mysqlFormat) slow(r *reader, rec []byte) {
 		default:
 			f.pairs(rest, &vals)
 		}
+	}
+	if len(f.plan) > 0 {
+		f.extra.add(f.extra.child(f.extra.root, []byte("explain"), len(f.extra.fields)), kindString, f.plan, 0)
 	}
 	if len(s) == 0 && vals[myUser] == nil && vals[myQueryTime] == nil {
 		if !bytes.HasPrefix(rec, []byte("# Time: ")) {
@@ -256,8 +272,9 @@ func mysqlUser(s []byte, vals *[myExamined + 1][]byte) {
 	}
 	vals[myUser] = user
 	name, address, _ := bytes.Cut(host, []byte("["))
+	vals[myClientIP], _, _ = bytes.Cut(address, []byte("]"))
 	if vals[myClient] = bytes.TrimSpace(name); len(vals[myClient]) == 0 {
-		vals[myClient], _, _ = bytes.Cut(address, []byte("]"))
+		vals[myClient] = vals[myClientIP]
 	}
 }
 
