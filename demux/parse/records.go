@@ -371,7 +371,7 @@ func (r *reader) setLevel(raw []byte, key string) {
 	if len(raw) == 0 {
 		return
 	}
-	if l := levelOf(raw); l != rows.NoLevel {
+	if l := levelOf(bytes.TrimSpace(raw)); l != rows.NoLevel {
 		r.b.SetLevel(l)
 		return
 	}
