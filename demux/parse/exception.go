@@ -40,9 +40,10 @@ func exceptionIn(message []byte) (class, text []byte) {
 	rest := message[first+1:]
 	if !isFrame(rest) {
 		for len(rest) > 0 {
-			if n := className(rest); n > 0 {
-				if text, traced := exceptionText(rest[n:]); traced || thrown(rest[:n]) {
-					return rest[:n], text
+			line := bytes.TrimPrefix(rest, []byte("\t")) // Tomcat's are indented
+			if n := className(line); n > 0 {
+				if text, traced := exceptionText(line[n:]); traced || thrown(line[:n]) {
+					return line[:n], text
 				}
 			}
 			if isFrame(rest) {
@@ -126,7 +127,7 @@ func exceptionText(s []byte) (text []byte, traced bool) {
 			end, traced = next-1, true
 			break
 		}
-		if bytes.HasPrefix(s[next:], []byte("Caused by: ")) {
+		if bytes.HasPrefix(bytes.TrimPrefix(s[next:], []byte("\t")), []byte("Caused by: ")) {
 			end = next - 1
 			break
 		}

@@ -74,7 +74,9 @@ func (h *logHead) names(r *reader, timeFirst bool) {
 			h.levelAfter()
 		}
 	}
-	if rest := h.s[h.at:]; bytes.HasPrefix(rest, []byte("- ")) || bytes.HasPrefix(rest, []byte(": ")) {
+	if rest := h.s[h.at:]; string(rest) == ":" {
+		h.at++
+	} else if bytes.HasPrefix(rest, []byte("- ")) || bytes.HasPrefix(rest, []byte(": ")) {
 		h.at += 2
 	}
 }
@@ -201,13 +203,14 @@ func (h *logHead) spring(r *reader) {
 	k := 0
 	for h.skip(); k < len(in) && h.at < len(h.s) && h.s[h.at] == '['; h.skip() {
 		n := bracket(h.s[h.at:])
-		if n == 0 {
+		if n == 0 || h.at+n < len(h.s) && h.s[h.at+n] != ' ' { // a logger begins so
 			break
 		}
 		in[k] = bytes.TrimSpace(h.s[h.at+1 : h.at+n-1])
 		k++
 		h.at += n
 	}
+	h.springLogger()
 	switch {
 	case k == 0:
 		return
@@ -226,6 +229,19 @@ func (h *logHead) spring(r *reader) {
 			r.b.Attr("trace_id", trace)
 			r.b.Attr("span_id", span)
 		}
+	}
+}
+
+// springLogger reads the logger up to the colon that stands alone behind it. Its name
+// may have brackets: "o.a.c.c.C.[Tomcat].[localhost].[/]       : ".
+func (h *logHead) springLogger() {
+	h.skip()
+	s := h.s[h.at:]
+	w := word(s)
+	rest := bytes.TrimLeft(s[len(w):], " ")
+	if isName(w) && len(s) > len(w) && (bytes.HasPrefix(rest, []byte(": ")) || string(rest) == ":") {
+		h.logger = w
+		h.at = len(h.s) - len(rest)
 	}
 }
 

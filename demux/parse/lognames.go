@@ -86,7 +86,7 @@ func threadClass(s []byte) (thread, class, line []byte, ok bool) {
 	return s[:colon], s[colon+1 : at], s[at+1:], true
 }
 
-// loggerName reads "name: ", "name - ", "name : ", "name:line - " or "name [] - "
+// loggerName reads "name: ", "name - ", "name -- ", "name : ", "name:line - " or "name [] - "
 // at the start of s.
 func loggerName(s []byte) (name, line []byte, n int) {
 	for n < len(s) && s[n] > ' ' && s[n] < 0x7f && s[n] != '[' {
@@ -125,8 +125,10 @@ func loggerName(s []byte) (name, line []byte, n int) {
 	for n < len(s) && s[n] == ' ' {
 		n++
 	}
-	if bytes.HasPrefix(s[n:], []byte("[] - ")) { // Flink: no context
-		return name, nil, n + len("[] - ")
+	for _, none := range [...]string{"[] - ", "[(null)] - ", "-- "} { // no context: Flink, log4net, logback
+		if len(s) >= n+len(none) && string(s[n:n+len(none)]) == none {
+			return name, nil, n + len(none)
+		}
 	}
 	if n+2 <= len(s) && (s[n] == '-' || s[n] == ':') && s[n+1] == ' ' {
 		return name, nil, n + 2

@@ -11,6 +11,8 @@ func (h *logHead) signed(r *reader) bool {
 	switch {
 	case h.s[0] == ':':
 		return h.jetty()
+	case h.s[0] == '|':
+		return h.nlog()
 	case h.s[0] != ' ':
 	case h.s[1] == '|' && h.s[2] == ' ':
 		return h.pipes(r)
@@ -81,6 +83,20 @@ func (h *logHead) pipes(r *reader) bool {
 		}
 	}
 	return h.from(rest)
+}
+
+// nlog reads "|LEVEL|logger|message".
+func (h *logHead) nlog() bool {
+	level, rest, ok := bytes.Cut(h.s[1:], []byte("|"))
+	if level = bytes.TrimSpace(level); !ok || !isLevel(level) {
+		return false
+	}
+	logger, message, ok := bytes.Cut(rest, []byte("|"))
+	if !ok || !isName(logger) {
+		return false
+	}
+	h.level, h.logger = level, logger
+	return h.from(message)
 }
 
 // airflow reads "{file.py:123} INFO - message".
