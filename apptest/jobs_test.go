@@ -105,7 +105,7 @@ func TestRowsAreRedoneByTodaysParser(t *testing.T) {
 	before := rows()
 	out := mustAkupara(t, append(redo, "--dry-run")...)
 	if want := fmt.Sprintf("%d rows of 1 data files would be parsed again: %d rows of 5 data files", lines, lines); !strings.Contains(out, want) ||
-		!strings.Contains(out, `after   level="ERROR" message="line 0" n="0" ts="2026-01-02T00:00:00Z"`) {
+		!strings.Contains(out, `after   level="ERROR" message="line 0" n="0" template="line <*>" template_id="4a651374dfa31668" ts="2026-01-02T00:00:00Z"`) {
 		t.Errorf("a dry run says\n%swant %q in it, and a row", out, want)
 	}
 	if got := l.query(t, `describe app`); strings.Contains(fmt.Sprint(got), "name:n ") {

@@ -94,7 +94,7 @@ func Reloaded(w io.Writer, c client.Config) error {
 		}
 	}
 	if !said {
-		_, err = fmt.Fprintln(w, "nothing changed")
+		_, err = fmt.Fprintln(w, "nothing changed in the section agent")
 	}
 	return err
 }

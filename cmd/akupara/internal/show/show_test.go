@@ -132,7 +132,7 @@ func TestAReloadSaysWhatChanged(t *testing.T) {
 	}
 	b.Reset()
 	c.Changed = &client.Changed{}
-	if err := Reloaded(&b, c); err != nil || !strings.HasSuffix(b.String(), "\nnothing changed\n") {
+	if err := Reloaded(&b, c); err != nil || !strings.HasSuffix(b.String(), "\nnothing changed in the section agent\n") {
 		t.Errorf("got %q %v, want that nothing changed", b.String(), err)
 	}
 }
