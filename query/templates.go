@@ -2,7 +2,9 @@ package query
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"slices"
 	"strings"
 
@@ -36,8 +38,11 @@ func (q *session) addTemplated(ctx context.Context, st *stmt.Statement, overview
 	for _, name := range names {
 		snap := snaps[name]
 		if snap == nil {
-			if snap, err = q.e.openTable(ctx, name); err != nil {
-				return err
+			switch snap, err = q.e.tables.Open(ctx, name); {
+			case errors.Is(err, fs.ErrNotExist): // it went meanwhile
+				continue
+			case err != nil:
+				return fmt.Errorf("open table %s (`where type = '…'` leaves it out): %w", name, err)
 			}
 		}
 		if !hasTemplates(snap.Columns()) {

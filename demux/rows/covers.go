@@ -211,16 +211,23 @@ func (g *gather) pairs(path string, rows []uint32) ([]parquetfile.Pair, error) {
 
 // sum returns the checksum of rows by their streams and offsets.
 func (g *gather) sum(rows []uint32) (sum datafile.RowSum) {
-	hashes := make([]uint64, len(g.b.runs))
-	for i := range g.b.runs {
-		if stream := g.b.runs[i].stream; i > 0 && stream == g.b.runs[i-1].stream {
-			hashes[i] = hashes[i-1]
-		} else {
-			hashes[i] = datafile.HashStream(g.b.origins.get(int(stream)))
-		}
+	if g.hashes == nil {
+		g.hashStreams()
 	}
 	for _, row := range rows {
-		sum.Add(hashes[g.runOf[row]], uint64(g.b.seq.at(int(row))))
+		sum.Add(g.hashes[g.runOf[row]], uint64(g.b.seq.at(int(row))))
 	}
 	return sum
+}
+
+// hashStreams hashes the streams of all origins, once for all files.
+func (g *gather) hashStreams() {
+	g.hashes = make([]uint64, len(g.b.runs))
+	for i := range g.b.runs {
+		if stream := g.b.runs[i].stream; i > 0 && stream == g.b.runs[i-1].stream {
+			g.hashes[i] = g.hashes[i-1]
+		} else {
+			g.hashes[i] = datafile.HashStream(g.b.origins.get(int(stream)))
+		}
+	}
 }

@@ -29,6 +29,7 @@ type gather struct {
 	local           []int32 // index in the group's dictionary of one of the column's, plus one
 	used            []uint32
 	distinct        distinct
+	hashes          []uint64 // of the origins' streams; nil: not known yet
 
 	keyIDs, valueIDs []uint32
 }

@@ -30,6 +30,11 @@ type templated struct {
 func (b *Builder) reserve() {
 	b.templated = templated{make: b.opts.Templates, ids: b.templated.ids[:0], messages: b.templated.messages[:0], buf: b.templated.buf}
 	if b.opts.Templates.Append == nil {
+		for _, d := range schema.OfMessages() { // those of rows before stay theirs
+			if c := b.byName[schema.Fold(d.Name)]; c != nil && b.isMade(c, d) {
+				c.made = true
+			}
+		}
 		return
 	}
 	var own, more []*Column

@@ -139,3 +139,17 @@ func TestRowsWithoutMessagesGetNoColumnsOfTemplates(t *testing.T) {
 		t.Errorf("got columns %v and %d templates, want cpu and none", got, calls)
 	}
 }
+
+// A table keeps its columns of templates when its type makes none any more: what
+// records have under their names is theirs.
+func TestWithoutTemplatesKeysDontBecomeThem(t *testing.T) {
+	b := NewBuilder(Options{Existing: schema.OfMessages()})
+	b.Origin("h", "/s", "x", nil)
+	b.Row(1, 1)
+	b.Message([]byte("a b"))
+	for _, key := range []string{schema.Template, schema.TemplateID} {
+		if c := b.Column(key); c != nil {
+			t.Errorf("the key %s has the column %s", key, c.Name())
+		}
+	}
+}

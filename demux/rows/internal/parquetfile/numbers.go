@@ -1,11 +1,16 @@
 package parquetfile
 
-import "slices"
+import (
+	"math/bits"
+	"math/rand/v2"
+	"slices"
+)
 
 // numbers is a dictionary of numbers.
 type numbers struct {
-	keys  []uint64
-	slots []int32 // index in keys plus one; 0 is empty
+	factor uint64 // of the hash, another one in each process: nobody can choose values that collide
+	keys   []uint64
+	slots  []int32 // index in keys plus one; 0 is empty
 }
 
 const (
@@ -15,6 +20,9 @@ const (
 )
 
 func (n *numbers) reset() {
+	if n.factor == 0 {
+		n.factor = rand.Uint64() | 1
+	}
 	if len(n.slots) != numberSlots {
 		n.slots = make([]int32, numberSlots)
 	}
@@ -85,9 +93,14 @@ func Repeats(values int, different func(step int) int) bool {
 // dictionary of values.
 func manyNumbers(different, values int) bool { return different*4 > values && different > 16 }
 
+func (n *numbers) hash(v uint64) uint64 {
+	hi, lo := bits.Mul64(v, n.factor)
+	return (hi ^ lo) * 0x9E3779B97F4A7C15 >> 32
+}
+
 func (n *numbers) find(v uint64) int32 {
 	mask := uint64(len(n.slots) - 1)
-	for i := v * 0x9E3779B97F4A7C15 >> 32 & mask; ; i = (i + 1) & mask {
+	for i := n.hash(v) & mask; ; i = (i + 1) & mask {
 		switch at := n.slots[i]; {
 		case at == 0:
 			n.keys = append(n.keys, v)
@@ -107,7 +120,7 @@ func (n *numbers) grow() {
 	clear(n.slots)
 	mask := uint64(len(n.slots) - 1)
 	for k, v := range n.keys {
-		i := v * 0x9E3779B97F4A7C15 >> 32 & mask
+		i := n.hash(v) & mask
 		for n.slots[i] != 0 {
 			i = (i + 1) & mask
 		}
