@@ -94,8 +94,9 @@ func Repeats(values int, different func(step int) int) bool {
 func manyNumbers(different, values int) bool { return different*4 > values && different > 16 }
 
 func (n *numbers) hash(v uint64) uint64 {
-	hi, lo := bits.Mul64(v, n.factor)
-	return (hi ^ lo) * 0x9E3779B97F4A7C15 >> 32
+	hi, lo := bits.Mul64(v^n.factor>>1, n.factor)
+	hi, lo = bits.Mul64(hi^lo, n.factor)
+	return hi ^ lo
 }
 
 func (n *numbers) find(v uint64) int32 {
