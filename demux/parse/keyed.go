@@ -57,17 +57,23 @@ var usual = [...]struct {
 // others are keys of certain writers, with those of their parents before them.
 // They are asked where no usual one gave the value, and stay columns where they
 // are not taken: those of Serilog, MongoDB, CloudTrail, Monolog, GELF, Python,
-// ECS, OpenTelemetry and Docker.
+// structlog, Loguru, ECS, OpenTelemetry, log4j2, Google's and Rust's logging, .NET
+// and Docker.
 var others = [...]struct {
 	key  string
 	role role
 }{
 	{"@t", roleTime}, {"t.$date", roleTime}, {"eventTime", roleTime}, {"datetime", roleTime}, {"asctime", roleTime},
 	{"Timestamp", roleTime}, {"_time", roleTime}, {"date", roleTime},
+	{"Time", roleTime}, {"TIMESTAMP", roleTime}, {"timeMillis", roleTime}, {"timeUnixNano", roleTime},
+	{"instant.epochSecond", roleTime}, {"timestamp.seconds", roleTime}, {"record.time.timestamp", roleTime},
+	{"log_time", roleTime}, {"created_at", roleTime}, {"start_time", roleTime},
 	{"level_name", roleLevel}, {"levelname", roleLevel}, {"@l", roleLevel}, {"log.level", roleLevel}, {"lvl", roleLevel},
 	{"loglevel", roleLevel}, {"log_level", roleLevel}, {"severityText", roleLevel}, {"severity_text", roleLevel},
-	{"Level", roleLevel}, {"s", roleLevel},
-	{"@m", roleMessage}, {"short_message", roleMessage}, {"@mt", roleMessage}, {"Message", roleMessage}, {"log", roleMessage},
+	{"Level", roleLevel}, {"LogLevel", roleLevel}, {"SEVERITY", roleLevel},
+	{"record.level.name", roleLevel}, {"s", roleLevel},
+	{"@m", roleMessage}, {"short_message", roleMessage}, {"RenderedMessage", roleMessage}, {"@mt", roleMessage}, {"Message", roleMessage},
+	{"fields.message", roleMessage}, {"body.stringValue", roleMessage}, {"record.message", roleMessage}, {"MESSAGE", roleMessage}, {"event", roleMessage}, {"log", roleMessage},
 }
 
 // slots gives each key that has a role its place: that among the usual ones, or
@@ -91,6 +97,7 @@ type node struct {
 	key    string
 	name   string           // with those of its parents before it, dots between
 	slot   uint8            // see slots; noSlot: it has no role
+	nanos  string           // of seconds: the key beside it that has their nanoseconds
 	col    *rows.Column     // nil: attributes
 	gen    *rows.Generation // of the builder that col is from
 	kids   map[string]*node
@@ -233,13 +240,28 @@ func (k *keyed) time(d *field, z *times.Zone) times.Instant {
 	}
 	switch d.kind {
 	case kindLong:
-		return times.EpochInt(int64(d.num))
+		t := times.EpochInt(int64(d.num))
+		if d.node.nanos != "" {
+			k.finer(&t, d.node)
+		}
+		return t
 	case kindDouble:
 		return times.EpochFloat(d.double())
 	case kindString:
 		return times.Text(d.val, z)
 	}
 	return times.Instant{}
+}
+
+// finer adds the nanoseconds that stand beside a time's seconds.
+func (k *keyed) finer(t *times.Instant, seconds *node) {
+	for i := range k.fields {
+		d := &k.fields[i]
+		if n := d.node; n.parent == seconds.parent && n.key == seconds.nanos && d.kind == kindLong && d.num < 1e9 {
+			t.Micros += int64(d.num / 1000)
+			return
+		}
+	}
 }
 
 // put gives a value to its column.
@@ -286,6 +308,12 @@ func (k *keyed) child(parent *node, key []byte, guess int) *node {
 	n.slot = noSlot
 	if slot, ok := k.slots[n.name]; ok && (int(slot) >= len(usual) || parent == k.root) {
 		n.slot = slot
+	}
+	switch n.name {
+	case "instant.epochSecond":
+		n.nanos = "nanoOfSecond"
+	case "timestamp.seconds":
+		n.nanos = "nanos"
 	}
 	if k.nodes >= maxNodes || len(n.name) > 1<<10 {
 		return n // not remembered: there may be no end of them
