@@ -56,6 +56,8 @@ func TestLayoutsReadWhatTheyWrite(t *testing.T) {
 		{`%d{UNIX_MILLIS} %p %notEmpty{[%marker] }%equals{%c}{root}{} %m`, "1700000000123 INFO  x", `ts="2023-11-14T22:13:20.123Z" level="INFO" message="x"`},
 		{`%p\t%d{epoch}\t100%% %m`, "INFO\t1700000000\t100% x", `ts="2023-11-14T22:13:20Z" level="INFO" message="x"`},
 		{`%d{"yyyy-MM-dd HH:mm:ss,SSS", UTC} %p %m`, "2025-07-10 13:55:36,123 I x", `ts="2025-07-10T13:55:36.123Z" level="INFO" message="x"`},
+		{`%d %p [%property{app}] %logger -%kvp- %msg%nmore`, "2025-07-10 13:55:36,123 INFO [shop] a.B -k=\"v\"- x\nmore",
+			`ts="2025-07-10T13:55:36.123Z" level="INFO" message="x" kvp="k=\"v\"" logger="a.B" property.app="shop"`},
 		{`%d{HH:mm:ss.SSS, Asia/Tokyo} %p %m`, "19:55:36.123 W x", `ts="2026-03-01T10:55:36.123Z" level="WARN" message="x"`},
 	} {
 		spec := "parser: log4j\npattern: |-\n  " + tc.pattern
@@ -73,6 +75,8 @@ func TestLayoutsReadWhatTheyWrite(t *testing.T) {
 func TestLayoutsThatAreWrongSayWhere(t *testing.T) {
 	for pattern, want := range map[string]string{
 		"%d %q %m":             `the conversion "%q" at byte 3 is not known`,
+		"%d %propertie{app}":   `the conversion "%propertie" at byte 3 is not known; allowed: %C, `,
+		"%d %property %m":      "want the key in braces, %property{KEY}",
 		"%d{nope} %m":          `%d: "nope" is taken for a Java pattern`,
 		"%d{HH:mm}{No/Zone} x": `the time zone "No/Zone" is not known`,
 		"%highlight{%p":        "is not closed",

@@ -65,6 +65,13 @@ func (c *log4jCompiler) word(word, pad string, options []string, option string) 
 		c.padded(pad, func() { c.date(options) })
 	case wordContext:
 		c.padded(pad, func() { c.context(option) })
+	case wordProperty:
+		key, _, _ := strings.Cut(option, ":-")
+		if key = strings.TrimSpace(key); key == "" {
+			c.err = fmt.Errorf("%%property: want the key in braces, %%property{KEY}")
+			return
+		}
+		c.padded(pad, func() { c.add(part{name: "property." + key, typ: schema.String}, `[^\n]*?`) })
 	default:
 		c.padded(pad, func() { c.add(part{name: w.name, kind: w.part, typ: w.typ}, w.expr) })
 	}

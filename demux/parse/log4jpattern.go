@@ -208,8 +208,8 @@ func (c *log4jCompiler) conversion() {
 		return
 	}
 	word, n := longestWord(c.text[c.i:])
-	if n == 0 {
-		c.err = fmt.Errorf("the conversion %q at byte %d is not known", "%"+firstWord(c.text[c.i:]), from-1)
+	if whole := firstWord(c.text[c.i:]); n == 0 || n < len(whole) && word != "n" && whole[n] >= 'a' && whole[n] <= 'z' {
+		c.err = fmt.Errorf("the conversion %q at byte %d is not known; allowed: %s", "%"+whole, from-1, log4jWordNames())
 		return
 	}
 	c.i += n

@@ -1,6 +1,10 @@
 package parse
 
 import (
+	"maps"
+	"slices"
+	"strings"
+
 	"github.com/akupara/akupara/demux/parse/internal/times"
 	"github.com/akupara/akupara/demux/schema"
 )
@@ -23,6 +27,7 @@ const (
 	wordNewline
 	wordThrowable // an exception: it follows the message, and is part of it
 	wordContext
+	wordProperty // of the framework, by its key
 	wordGroup    // a layout in a layout, colours around it
 	wordOptional // one that may be left out
 	wordEither   // one that may be replaced by a text
@@ -44,6 +49,7 @@ var log4jWords = func() map[string]log4jWord {
 	all(log4jWord{kind: wordThrowable}, "ex", "exception", "throwable", "xEx", "xException", "xThrowable", "rEx", "rException", "rThrowable",
 		"rootException", "nopex", "nopexception", "wEx", "wex", "xwEx", "ewEx", "stack_trace")
 	all(log4jWord{kind: wordContext}, "X", "mdc", "MDC")
+	all(log4jWord{kind: wordProperty}, "property")
 	all(log4jWord{kind: wordGroup}, "highlight", "style", "clr", "replace", "maxLen", "maxLength", "encode", "enc",
 		"black", "red", "green", "yellow", "blue", "magenta", "cyan", "white", "gray", "boldRed", "boldGreen", "boldYellow",
 		"boldBlue", "boldMagenta", "boldCyan", "boldWhite")
@@ -57,6 +63,7 @@ var log4jWords = func() map[string]log4jWord {
 	all(text("method", `[^\s:()]*?`), "M", "method")
 	all(text("location", `[^\n]*?`), "l", "location", "caller")
 	all(text("ndc", `[^\n]*?`), "x", "NDC", "ndc")
+	all(text("kvp", `[^\n]*?`), "kvp")
 	all(text("marker", `[^\n]*?`), "marker", "markerSimpleName")
 	all(text("pid", `[^\s\]]*`), "pid", "processId", "PID")
 	all(text("context", `\S*?`), "contextName", "cn")
@@ -83,6 +90,11 @@ var log4jDates = map[string]string{
 	"DATE": "dd MMM yyyy HH:mm:ss,SSS", "DATE_PERIOD": "dd MMM yyyy HH:mm:ss.SSS",
 	"US_MONTH_DAY_YEAR2_TIME": "MM/dd/yy HH:mm:ss.SSS", "US_MONTH_DAY_YEAR4_TIME": "MM/dd/yyyy HH:mm:ss.SSS",
 	"UNIX": "epoch", "UNIX_MILLIS": "epoch_ms",
+}
+
+// log4jWordNames lists the conversions, for messages.
+func log4jWordNames() string {
+	return "%" + strings.Join(slices.Sorted(maps.Keys(log4jWords)), ", %")
 }
 
 // firstWord returns the letters that s starts with.
