@@ -150,8 +150,11 @@ func (ps patterns) why(rec []byte) string {
 }
 
 func stopped(at int, want string) string {
-	if want == "" {
+	switch want {
+	case "":
 		return "the pattern doesn't match"
+	case automaton.End:
+		return fmt.Sprintf("the pattern ends at byte %d, the line goes on", at)
 	}
 	return fmt.Sprintf("at byte %d, want %s", at, want)
 }

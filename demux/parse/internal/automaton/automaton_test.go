@@ -141,7 +141,8 @@ func TestStoppedTellsWhereAndWhat(t *testing.T) {
 		{`^(\d+) \[(\w+)\] - (.*)$`, "12 [main] x", 10, `"- "`},
 		{`(\d+) ERROR (.*)`, "12 WARN x", 3, `"ERROR "`},
 		{`^[A-Z]+`, "x", 0, `[A-Z]`},
-		{`^a.c$`, "abcd", 3, "something else"},
+		{`^a.c$`, "abcd", 3, End},
+		{`^a(\d+)$`, "a12x", 3, `[0-9]`},
 		{`^abc`, "ab", 2, `"c"`},
 	} {
 		at, want := New(regexp.MustCompile(tc.expr)).Stopped([]byte(tc.text))

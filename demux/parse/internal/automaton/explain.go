@@ -39,7 +39,11 @@ func required(re *syntax.Regexp) []byte {
 	return best
 }
 
-// wanted describes what a state's preferred thread waits for.
+// End is what Stopped wants where an expression ends before the text does.
+const End = "the end"
+
+// wanted describes what a state's preferred thread waits for; that is the end where
+// it waits for no character.
 func (a *Automaton) wanted(st uint32) string {
 	s := a.states[st/uint32(a.classes.n)]
 	if s == nil {
@@ -51,7 +55,7 @@ func (a *Automaton) wanted(st uint32) string {
 			return w
 		}
 	}
-	return "something else"
+	return End
 }
 
 // instruction describes what an instruction matches. Of a text it tells all that
