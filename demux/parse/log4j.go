@@ -30,13 +30,15 @@ var log4jParser = define("log4j", "the usual layouts of log4j, logback, Spring B
 //	INFO  [main] 2026-11-28 10:00:00,123 Foo.java:155 - message
 //	10:00:00.123 [main] INFO  c.e.Foo - message
 //
-// or with tabs between these parts; and those that readOdd and signed read. A line that starts with no time belongs to
+// or with tabs between these parts; and those that readOdd and signed read. Colours
+// of a terminal are taken off. A line that starts with no time belongs to
 // the record before, where the chunk does not say otherwise: stack traces are
 // part of the message.
 type log4jFormat struct {
 	gen            *rows.Generation
 	thread, logger *rows.Column
 	buf            []byte     // of a message whose lines were indented
+	plain          []byte     // of a record without its colours
 	seen           times.Zone // for times of which it matters only that they are there
 	times          times.Formats
 	exceptions     exceptions
@@ -60,6 +62,7 @@ func (f *log4jFormat) begin(r *reader) {
 // starts implements grouper: a record begins with its time, or with its level
 // and its time soon after.
 func (f *log4jFormat) starts(line []byte) bool {
+	line = f.colourless(line[:min(len(line), maxHead)], line)
 	if f.times == nil && (len(line) < 8 || line[0] != '[' && !times.LetterOrDigit(line[0])) {
 		return false
 	}
@@ -69,7 +72,8 @@ func (f *log4jFormat) starts(line []byte) bool {
 	return f.levelFirst(line, &f.seen).n > 0 || f.times == nil && readOdd(line, &f.seen).n > 0
 }
 
-func (f *log4jFormat) record(r *reader, rec []byte) {
+func (f *log4jFormat) record(r *reader, whole []byte) {
+	rec := f.colourless(whole, whole)
 	t, n := f.time(rec, &r.zone)
 	if n > 0 {
 		r.row()
@@ -83,12 +87,46 @@ func (f *log4jFormat) record(r *reader, rec []byte) {
 			f.odd(r, rec, &h)
 			return
 		}
-		r.fail(rec, "not log4j: it starts with neither a time nor a level and a time")
+		r.fail(whole, "not log4j: it starts with neither a time nor a level and a time")
 		return
 	}
 	r.row()
 	r.setTime(l.at, "time", l.time)
 	f.head(r, rec[l.n:], logHead{level: l.level, thread: l.thread})
+}
+
+// maxHead bounds the bytes of a line in which its first colour is looked for.
+const maxHead = 64
+
+// colourless returns a text without the sequences ESC [ … m that colour it on a
+// terminal, if it has one where it is looked for.
+func (f *log4jFormat) colourless(where, s []byte) []byte {
+	const escape = 0x1b
+	if bytes.IndexByte(where, escape) < 0 {
+		return s
+	}
+	f.plain = f.plain[:0]
+	for len(s) > 0 {
+		i := bytes.IndexByte(s, escape)
+		if i < 0 {
+			break
+		}
+		f.plain = append(f.plain, s[:i]...)
+		s = s[i:]
+		n := 1
+		if len(s) > 1 && s[1] == '[' {
+			for n = 2; n < len(s) && (s[n] >= '0' && s[n] <= '9' || s[n] == ';'); n++ {
+			}
+			if n < len(s) && s[n] == 'm' {
+				s = s[n+1:]
+				continue
+			}
+		}
+		f.plain = append(f.plain, s[:n]...)
+		s = s[n:]
+	}
+	f.plain = append(f.plain, s...)
+	return f.plain
 }
 
 // leading is a record's level, a thread in brackets, and its time, in this order.
