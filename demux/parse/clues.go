@@ -20,6 +20,10 @@ const (
 	julLike   = `[A-Z][a-z]{2} \d{1,2}, \d{4} \d{1,2}:[0-5]\d:[0-6]\d [AP]M` // Nov 28, 2026 10:00:00 AM, java.util.logging's
 	levelLike = `(TRACE|DEBUG|INFO|NOTICE|WARN|WARNING|ERROR|SEVERE|CRITICAL|FATAL)`
 
+	// mysqlLike is what MySQL's and MariaDB's logs of all versions have: 161128 10:00:00,
+	// 2016-11-28  9:00:00, 2026-02-28T10:00:00.123456Z.
+	mysqlLike = `(\d{6}|\d{4}-\d\d-\d\d)[T ] ?\d{1,2}:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)?`
+
 	// log4jStart matches the first line of a record: lines without a time, such as
 	// those of stack traces, belong to the record before them.
 	log4jStart = `^(` + apacheLike + `|` + frameworkLike + `)`
@@ -29,15 +33,20 @@ var (
 	// A priority, as in RFC 5424; or RFC 3164 without one, also with an ISO time, as
 	// rsyslog and systemd write it today; or what Cisco's systems write.
 	sureSyslog = regexp.MustCompile(`^(<\d{1,3}>|([A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d|\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:?\d\d)) \S+ [^\s:]+:|[^%]{0,120}%[A-Z0-9_]+-([A-Z0-9_]+-)?[0-7]-[A-Z0-9_]+:)`)
-	// Apache's common and combined log format, which nginx writes, too.
-	sureCombined = regexp.MustCompile(`^\S+ \S+ \S+ \[\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d [+-]\d{4}\] "`)
+	// Apache's common and combined log format, which nginx writes, too; perhaps with the
+	// virtual host before it.
+	sureCombined = regexp.MustCompile(`^(\S+ )?\S+ \S+ \S+ \[\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d [+-]\d{4}\] "`)
 	sureALB      = regexp.MustCompile(`^(https?|h2|grpcs|wss?) \d{4}-\d\d-\d\dT\S+ \S+ \S+:\d+ `)
 	sureELB      = regexp.MustCompile(`^\d{4}-\d\d-\d\dT\S+ \S+ \S+:\d+ `)
 	sureHAProxy  = regexp.MustCompile(`:\d{1,5} \[\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d\.\d{3}\] \S+ `)
 	sureGC       = regexp.MustCompile(`^(\[[^\]]+\])*\[gc[,\] ]|\[(Full )?GC( |\()`)
-	sureMySQL    = regexp.MustCompile(`^# (Time|User@Host): |^[0-9-]+[T ][0-9:. Z]+ (0x)?\d+ \[(Note|Warning|ERROR|System)\] |^\{ "prio" : `)
-	sureMongoDB  = regexp.MustCompile(`^(\{"t":\{"\$date":|\d{4}-\d\d-\d\dT\S+ [DIWEF]\d? [A-Z-]+ +\[)`)
-	sureEnvoy    = regexp.MustCompile(`^\[\d{4}-\d\d-\d\dT\S+\] "\S+ .* \S+" `)
+	// The slow log; the error log, whose old times, with a year of two digits, no other
+	// program writes; the general log; and the error log as JSON.
+	sureMySQL = regexp.MustCompile(`^# (Time|User@Host): |` +
+		`^` + mysqlLike + `( (0x)?[0-9a-f]+ \[(Note|Warning|ERROR|System)\] | +((0x)?[0-9a-f]+ )?InnoDB: | mysqld_safe |\t+ *\d+ [A-Z][A-Za-z ]{2,20}(\t|$))|` +
+		`^\d{6}  ?\d{1,2}:\d\d:\d\d \[(Note|Warning|ERROR)\] |^\{ "prio" : `)
+	sureMongoDB = regexp.MustCompile(`^(\{"t":\{"\$date":|\d{4}-\d\d-\d\dT\S+ [DIWEF]\d? [A-Z-]+ +\[)`)
+	sureEnvoy   = regexp.MustCompile(`^\[\d{4}-\d\d-\d\dT\S+\] "\S+ .* \S+" `)
 	// What logging frameworks write: a time and, near it, a level; and Apache's error
 	// log and java.util.logging, whose times are like no others'.
 	sureLog4j = regexp.MustCompile(`^(` + levelLike + `\s+(\[[^\]]{0,200}\] )?` + isoLike + `|(` + frameworkLike + `).{0,80}?(\b` + levelLike + `\b|` +
@@ -125,6 +134,13 @@ func evenly(delimiter byte) func(text []byte) bool {
 			}
 		}
 		return names >= 3 && like > 0 && like*10 >= (rows-1)*9
+	}
+}
+
+// hasLine returns a check of a text: whether a line of it starts so.
+func hasLine(start string) func(text []byte) bool {
+	return func(text []byte) bool {
+		return bytes.HasPrefix(text, []byte(start)) || bytes.Contains(text, []byte("\n"+start))
 	}
 }
 

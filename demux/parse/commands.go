@@ -23,7 +23,7 @@ var (
 	vmstatParser = columnarParser(command{name: "vmstat", heads: withWords("r", "b"), other: vmstatLine},
 		"what vmstat prints").guessed(clue{heading: "swpd"})
 	sarParser = columnarParser(command{name: "sar", heads: func([]byte) bool { return false }, other: sarLine},
-		"what sar prints, a row a line at its time").guessed(clue{heading: "Linux "})
+		"what sar prints, a row a line at its time").guessed(clue{heading: "Linux ", whole: hasLine("Linux ")})
 	netstatParser = columnarParser(command{name: "netstat", heads: withWords("Proto"), other: netstatLine, cells: below},
 		"what netstat -an prints, of the Internet and of Unix").guessed(clue{heading: "Proto Recv-Q"})
 	ssParser = columnarParser(command{name: "ss", heads: withWords("State", "Recv-Q"), cells: below},

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/akupara/akupara/chunk"
 	"github.com/akupara/akupara/demux/rows"
@@ -218,23 +219,28 @@ func (g *Guesser) try(c *candidate, text []byte) Guess {
 		return guess
 	}
 	records, columns := c.r.Records(body), map[string]bool{}
-	good := make([]bool, len(records))
+	marks := make([]mark, len(records))
 	at, values := 0, 0
 	for l := g.b.Look(); l.Next(); {
 		for at+1 < len(records) && records[at].Last <= l.Seq() {
 			at++
 		}
 		rec := trimLine(text[records[at].First:records[at].Last])
-		if !c.fits(l, rec) {
+		marks[at] = max(marks[at], markOther)
+		shown := rec // as a message has it
+		if !utf8.Valid(rec) {
+			shown = rows.Escape(nil, rec)
+		}
+		if !c.fits(l, rec, shown) {
 			continue
 		}
-		n, others := c.gained(l, now, rec, columns)
+		n, others := c.gained(l, now, shown, columns)
 		if n > 0 {
-			good[at] = true
+			marks[at] = markGood
 			values += n - others
 		}
 	}
-	guess.count(text, records, good)
+	guess.count(text, records, marks)
 	if guess.Parsed > 0 {
 		guess.value = float64(values) / float64(guess.Parsed)
 	}
@@ -245,9 +251,19 @@ func (g *Guesser) try(c *candidate, text []byte) Guess {
 	return guess
 }
 
-// fits reports whether a record's row is one of the format.
-func (c *candidate) fits(l *rows.Look, rec []byte) bool {
-	if l.ParseError().Given() && bytes.Equal(l.Message().Bytes, rec) {
+// mark is what a record says about a format.
+type mark uint8
+
+const (
+	markNone  mark = iota // nothing: it gives no row, as headings don't
+	markOther             // it is none of the format
+	markGood
+)
+
+// fits reports whether a record's row is one of the format. shown is the record as a
+// message has it.
+func (c *candidate) fits(l *rows.Look, rec, shown []byte) bool {
+	if l.ParseError().Given() && bytes.Equal(l.Message().Bytes, shown) {
 		return false
 	}
 	if c.clue.sure == nil {
@@ -259,7 +275,7 @@ func (c *candidate) fits(l *rows.Look, rec []byte) bool {
 
 // gained returns how many columns a row has that the text alone is not, and how many
 // values that fit no column. None, if lines of other formats get them all.
-func (c *candidate) gained(l *rows.Look, read time.Time, rec []byte, columns map[string]bool) (n, others int) {
+func (c *candidate) gained(l *rows.Look, read time.Time, shown []byte, columns map[string]bool) (n, others int) {
 	own := c.anyway == nil
 	has := func(name string) {
 		columns[name] = true
@@ -278,7 +294,7 @@ func (c *candidate) gained(l *rows.Look, read time.Time, rec []byte, columns map
 		}
 	})
 	l.Attributes(func(_, _ []byte) { others++ })
-	if m := l.Message(); n == 0 && m.Given() && !bytes.Equal(m.Bytes, rec) {
+	if m := l.Message(); n == 0 && m.Given() && !bytes.Equal(m.Bytes, shown) {
 		has(schema.Message)
 	}
 	if !own {
@@ -288,16 +304,15 @@ func (c *candidate) gained(l *rows.Look, read time.Time, rec []byte, columns map
 }
 
 // count counts records, without those that say nothing about the format: the first
-// ones, which may be the rest of a record or a heading, and empty ones.
-func (g *Guess) count(text []byte, records []chunk.Range, good []bool) {
+// ones, which may be the rest of a record, comments, and those that give no row.
+func (g *Guess) count(text []byte, records []chunk.Range, marks []mark) {
 	spare := max(1, len(records)/10)
 	for i, at := range records {
-		rec := text[at.First:at.Last]
 		switch {
-		case good[i]:
+		case marks[i] == markGood:
 			g.Records++
 			g.Parsed++
-		case len(bytes.TrimSpace(rec)) == 0 || rec[0] == '#':
+		case marks[i] == markNone || text[at.First] == '#':
 		case g.Parsed == 0 && spare > 0:
 			spare--
 		default:

@@ -48,6 +48,42 @@ func TestEachParserIsGuessed(t *testing.T) {
 	}
 }
 
+func TestHeadingsSayNothingAboutAGuess(t *testing.T) {
+	g := NewGuesser()
+	for file, want := range map[string]int{
+		"top.batch": 7, "vmstat.every": 8, "sar.cpu": 6, "netstat.an": 8, "iostat.runs": 6, "iostat.extended": 3, "mysql.general": 3,
+	} {
+		text, err := os.ReadFile(filepath.Join("testdata/guess", file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := g.Guess(text, false)[0]; got.Parsed != want || got.Records != want {
+			t.Errorf("%s: got %d records of %d, want all %d", file, got.Parsed, got.Records, want)
+		}
+	}
+	const clocks = "10:00:00 Linux kernel ready\n10:00:01 eth0 link up\n10:00:02 attempt 3 done\n10:00:03 attempt 4 done\n"
+	if got := best(g, clocks); got != "raw" {
+		t.Errorf("of lines with a time of day got %q, want raw", got)
+	}
+}
+
+func TestBytesThatAreNoUTF8AreNotParsed(t *testing.T) {
+	g := NewGuesser()
+	const (
+		log4j  = "2026-11-22 21:09:57,123 ERROR [main] org.example.Main: caf\xe9\n"
+		syslog = "Nov 22 21:09:57 web1 app[123]: caf\xe9 \\ na\xefve\n"
+		access = `10.0.0.1 - - [30/Nov/2026:10:00:00 +0000] "GET /caf` + "\xe9" + ` HTTP/1.1" 200 1` + "\n"
+		free   = "caf\xe9 is free text\nand \\ na\xefve is more\n"
+	)
+	for text, want := range map[string]string{
+		log4j: "log4j", log4j + log4j: "log4j", syslog + syslog: "syslog", access: "combined", free: "raw",
+	} {
+		if got := g.Guess([]byte(text), false); got[0].Parser != want || want == "raw" && len(got) > 1 || len(got) > 2 {
+			t.Errorf("%q: got %+v, want %s and raw alone", text, got, want)
+		}
+	}
+}
+
 func TestARecordsStartMatchesThoseOfItsFormat(t *testing.T) {
 	files, _ := filepath.Glob("testdata/guess/*")
 	for _, file := range files {

@@ -31,8 +31,8 @@ func (b *Builder) Origin(host, source, stream string, tags map[string]string) {
 	r.host, r.source, r.stream = b.origin(host), b.origin(source), b.origin(stream)
 	for k, v := range tags {
 		r.tags = append(r.tags, tag{
-			b.tagKeys.intern(b.mem, escape(nil, []byte(k))),
-			b.tagVals.intern(b.mem, escape(nil, []byte(v))),
+			b.tagKeys.intern(b.mem, Escape(nil, []byte(k))),
+			b.tagVals.intern(b.mem, Escape(nil, []byte(v))),
 		})
 	}
 	slices.SortFunc(r.tags, func(x, y tag) int {
@@ -54,7 +54,7 @@ func (b *Builder) begin(r run) int {
 }
 
 func (b *Builder) origin(v string) uint32 {
-	return b.origins.intern(b.mem, escape(nil, []byte(v)))
+	return b.origins.intern(b.mem, Escape(nil, []byte(v)))
 }
 
 // Row begins a row: ts in microseconds, seq the offset in the stream. Every
@@ -88,7 +88,7 @@ func (b *Builder) Fail(why string) {
 	if len(b.faults) > 0 {
 		b.faults = append(b.faults, "; "...)
 	}
-	b.faults = escape(b.faults, []byte(why)) // a key's name may stand in it
+	b.faults = Escape(b.faults, []byte(why)) // a key's name may stand in it
 }
 
 // Attr puts a pair into the current row's attributes. A key that the row has
@@ -100,7 +100,7 @@ func (b *Builder) Attr(key string, v []byte) {
 func (b *Builder) attr(key string, v []byte) {
 	k := append(b.key[:0], key...)
 	if !utf8.Valid(k) {
-		k = escape(nil, k)
+		k = Escape(nil, k)
 	}
 	b.pair(b.Len()-1, k, v)
 }
@@ -175,15 +175,15 @@ func (b *Builder) clean(name string, v []byte) []byte {
 		return v
 	}
 	if len(b.faults) < 1<<10 {
-		b.Fail(string(escape(nil, []byte(name))) + ` is not UTF-8: its bytes that are none stand as \xNN, its backslashes doubled`)
+		b.Fail(string(Escape(nil, []byte(name))) + ` is not UTF-8: its bytes that are none stand as \xNN, its backslashes doubled`)
 	}
-	b.clean1 = escape(b.clean1[:0], v)
+	b.clean1 = Escape(b.clean1[:0], v)
 	return b.clean1
 }
 
-// escape appends v as UTF-8. Where v is none, each byte that is not part of a
+// Escape appends v as UTF-8. Where v is none, each byte that is not part of a
 // character becomes \xNN and each backslash two, so that v can be had back.
-func escape(dst, v []byte) []byte {
+func Escape(dst, v []byte) []byte {
 	if utf8.Valid(v) {
 		return append(dst, v...)
 	}
