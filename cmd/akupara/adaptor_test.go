@@ -305,6 +305,8 @@ func (n *node) adds() {
 		n.t.Errorf("adaptor show guessed: got %s, want a record_start in it", a.Entry)
 	}
 	n.want(0, []string{"adaptor", "remove", "guessed"})
+	writeFile(n.t, n.log("bin/a.log"), "\x7fELF\x02\x01\x01\x00 and more\n")
+	n.want(1, []string{"adaptor", "add", "--name", "binary", n.log("bin/*.log")}, n.log("bin/a.log")+" is no text: a program; --type takes it all the same")
 
 	cmd := exec.Command(binary, "adaptor", "add", "-", "--config", n.config)
 	cmd.Stdin = strings.NewReader(`{"name": "piped", "kind": "tail", "type": "x", "paths": ["` + n.log("z/*.log") + `"]}`)

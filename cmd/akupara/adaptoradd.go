@@ -203,7 +203,9 @@ func (k *asked) eachEntry(c *cobra.Command, e *entryFlags, done string, send fun
 		var err error
 		if e.given(c) {
 			if done == "added" {
-				k.guessType(e, args)
+				if err := k.guessType(e, args); err != nil {
+					return err
+				}
 			}
 			list = make([]entries.Entry, 1)
 			list[0], err = e.entry(args)

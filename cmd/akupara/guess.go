@@ -18,6 +18,11 @@ import (
 	"github.com/akupara/akupara/demux/parse"
 )
 
+// noText is the error of a file whose format is not guessed, as it is no text.
+type noText struct{ name, reason string }
+
+func (e noText) Error() string { return fmt.Sprintf("%s is no text: %s", e.name, e.reason) }
+
 // guessFile guesses the format of a file, and gives what it is called.
 func (a *app) guessFile(file string) ([]parse.Guess, string, error) {
 	in, name, err := a.openText(file)
@@ -30,6 +35,9 @@ func (a *app) guessFile(file string) ([]parse.Guess, string, error) {
 	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
 		return nil, "", fmt.Errorf("read %s: %w", name, err)
 	}
+	if reason := discover.NotText(text[:min(n, parse.GuessBytes)]); reason != "" {
+		return nil, "", noText{name, reason}
+	}
 	guesses := parse.NewGuesser().Guess(text[:n], n == len(text))
 	if len(guesses) == 0 {
 		return nil, "", fmt.Errorf("%s has no lines to guess a format by", name)
@@ -40,6 +48,9 @@ func (a *app) guessFile(file string) ([]parse.Guess, string, error) {
 // guess prints the config for a file whose format is guessed.
 func (a *app) guess(file string) error {
 	guesses, name, err := a.guessFile(file)
+	if errors.As(err, new(noText)) {
+		return fmt.Errorf("%w; --parser reads it all the same", err)
+	}
 	if err != nil {
 		return err
 	}
@@ -80,19 +91,24 @@ func told(g parse.Guess) string {
 }
 
 // guessType gives an entry of flags for a tail the type that its files have, and what
-// that one's records start with, where the flags say neither.
-func (k *asked) guessType(e *entryFlags, paths []string) {
+// that one's records start with, where the flags say neither. It refuses files none of
+// which is text.
+func (k *asked) guessType(e *entryFlags, paths []string) error {
 	said := func(key string) bool {
 		return slices.ContainsFunc(e.set, func(s string) bool { return strings.HasPrefix(s, key) })
 	}
 	if e.dataType != "" || e.kind != "tail" || said("type=") {
-		return
+		return nil
 	}
+	var refused error
 	for _, pattern := range paths {
 		files, _ := doublestar.FilepathGlob(pattern, doublestar.WithFilesOnly()) // the agent says what is wrong with a pattern
 		for _, file := range files[:min(len(files), mostGuessed)] {
 			guesses, name, err := k.app.guessFile(file)
 			if err != nil {
+				if errors.As(err, new(noText)) && !said("encoding=") {
+					refused = cmp.Or(refused, err)
+				}
 				continue
 			}
 			best := guesses[0]
@@ -100,9 +116,13 @@ func (k *asked) guessType(e *entryFlags, paths []string) {
 				e.set = append(e.set, "record_start="+best.Start)
 			}
 			k.say("type %s, by the first lines of %s", oneLine(told(best)), oneLine(name))
-			return
+			return nil
 		}
 	}
+	if refused != nil {
+		return fmt.Errorf("%w; --type takes it all the same", refused)
+	}
+	return nil
 }
 
 // mostGuessed bounds the files of a pattern that are looked at.

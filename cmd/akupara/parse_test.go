@@ -51,6 +51,31 @@ func TestParseListsWhatFailedAndWhere(t *testing.T) {
 	}
 }
 
+func TestAFileThatIsNoTextIsNotGuessed(t *testing.T) {
+	dir := t.TempDir()
+	latin := "2026-11-30 10:00:00,000 WARN [main] a.B: caf\xe9\n"
+	for content, want := range map[string]string{
+		"PAR1\x15\x04\n": "a.log is no text: a Parquet file; --parser reads it all the same",
+		"a\x00b\n":       "a.log is no text: binary; --parser reads it all the same",
+		latin:            "",
+	} {
+		writeFile(t, filepath.Join(dir, "a.log"), content)
+		out, errs, code := call(t, dir, "parse", "a.log")
+		if want == "" {
+			if code != 0 || !strings.Contains(out, "parser: log4j") {
+				t.Errorf("%q: got %d, %q and %q, want log4j", content, code, out, errs)
+			}
+			continue
+		}
+		if code != 1 || out != "" || !strings.Contains(errs, want) {
+			t.Errorf("%q: got %d, %q and %q, want 1 and %q", content, code, out, errs, want)
+		}
+	}
+	if out, _, code := call(t, dir, "parse", "--parser", "raw", "a.log"); code > 1 || out == "" {
+		t.Errorf("with --parser: got %d and %q, want rows", code, out)
+	}
+}
+
 func TestParseTakesTheParserOfAConfig(t *testing.T) {
 	dir := t.TempDir()
 	config := filepath.Join(dir, "c.yaml")

@@ -143,7 +143,7 @@ func (f *finder) file(path string) {
 		f.skip(path, "written by akupara itself")
 		return
 	}
-	if reason := notTextHead(head); reason != "" {
+	if reason := NotText(head); reason != "" {
 		f.skip(path, "%s", reason)
 		return
 	}

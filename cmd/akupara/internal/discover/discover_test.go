@@ -266,7 +266,7 @@ func FuzzSniff(f *testing.F) {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, head []byte) {
-		notTextHead(head)
+		NotText(head)
 		if got := sniff(head); got == "" && strings.TrimSpace(string(head)) != "" {
 			t.Errorf("%q has no type", head)
 		}

@@ -39,8 +39,8 @@ var magics = map[string]string{
 	"SQLite format 3\x00": "a database", "\x7fELF": "a program", "Obj\x01": "an Avro file", "PAR1": "a Parquet file",
 }
 
-// notTextHead says why a file that starts like that is no text, "" if it is.
-func notTextHead(head []byte) string {
+// NotText says why a file that starts like that is no text, "" if it is.
+func NotText(head []byte) string {
 	for magic, reason := range magics {
 		if bytes.HasPrefix(head, []byte(magic)) {
 			return reason
