@@ -12,10 +12,10 @@ import (
 
 func FuzzRaw(f *testing.F) { fuzz(f, "raw") }
 func FuzzSyslog(f *testing.F) {
-	fuzz(f, "syslog", "<13>1 - - - - - [a b=\"\\\"\"][c]\n<34>Oct 11 22:14:15 m su[x]: y\n")
+	fuzz(f, "syslog", `<1>1 2026-02-28T10:00:00Z a b c - [a:"b\"]"; c:"d" ] e`, "<13>1 - - - - - [a b=\"\\\"\"][c]\n<34>Oct 11 22:14:15 m su[x]: y\n")
 }
 func FuzzLog4j(f *testing.F) {
-	fuzz(f, "log4j", "[a\n081109 203615\n17/06/09 20:10:40 [", "2024-05-01 10:00:01 [a@1] [b]")
+	fuzz(f, "log4j", "\x1b[1m2026-02-28 10:00:00 \x1b[0;3mINFO\x1b[m [a.[b] : c\x1b[", "[a\n081109 203615\n17/06/09 20:10:40 [", "2024-05-01 10:00:01 [a@1] [b]")
 }
 func FuzzCombined(f *testing.F) { fuzz(f, "combined", `a b c d [x] "" 1`, `- - - [] "\`) }
 func FuzzLog4jPattern(f *testing.F) {
