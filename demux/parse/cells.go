@@ -25,6 +25,19 @@ func bracketed(spans [][2]int, line []byte) [][2]int {
 	return out
 }
 
+// closeTogether makes one of the words that less than gap spaces part.
+func closeTogether(spans [][2]int, gap int) [][2]int {
+	out := spans[:0]
+	for _, s := range spans {
+		if n := len(out); n > 0 && s[0]-out[n-1][1] < gap {
+			out[n-1][1] = s[1]
+			continue
+		}
+		out = append(out, s)
+	}
+	return out
+}
+
 // started makes one of the five words of a time that ps prints whole.
 func started(spans [][2]int, line []byte) [][2]int {
 	for i := 0; i+4 < len(spans); i++ {

@@ -2,6 +2,7 @@ package parse
 
 import (
 	"bytes"
+	"strings"
 
 	"github.com/akupara/akupara/demux/parse/internal/times"
 	"github.com/akupara/akupara/demux/rows"
@@ -106,7 +107,7 @@ func (f *columnarFormat) lines(r *reader, rec []byte, add bool) {
 	heads := len(f.given) == 0 && (first == 0 || bytes.IndexByte(rec, '\n') >= 0)
 	for at := 0; at < len(rec); {
 		n := lineOf(rec[at:])
-		r.seq = first + int64(at)
+		r.further(at)
 		if line := bytes.TrimRight(trimLine(rec[at:at+n]), " \t\r"); len(line) > 0 {
 			f.line(r, line, heads, add)
 			heads = false
@@ -119,6 +120,7 @@ func (f *columnarFormat) line(r *reader, line []byte, heads, add bool) {
 	if f.heads != nil {
 		heads = f.heads(line) && !hasNumber(line)
 	}
+	heads = heads && len(line) <= maxHeading
 	switch {
 	case heads:
 		f.header(line)
@@ -176,18 +178,8 @@ func (f *columnarFormat) names(line []byte) {
 	if rest, ok := bytes.CutPrefix(names, []byte("avg-cpu:")); ok { // a label, and no column's name
 		names = append([]byte("        "), rest...)
 	}
-	f.spans = fields(f.spans[:0], names)
-	for _, s := range f.spans {
-		if n := len(f.columns); n > 0 && s[0]-f.columns[n-1].span[1] < f.gap {
-			last := &f.columns[n-1]
-			span := [2]int{last.span[0], s[1]}
-			*last = f.column(names[span[0]:span[1]])
-			last.span = span
-			continue
-		}
-		if len(f.columns) == maxFields {
-			break
-		}
+	f.spans = closeTogether(fields(f.spans[:0], names), f.gap)
+	for _, s := range f.spans[:min(len(f.spans), maxFields)] {
 		c := f.column(names[s[0]:s[1]])
 		c.span = s
 		f.columns = append(f.columns, c)
@@ -201,7 +193,10 @@ func (f *columnarFormat) column(name []byte) tableColumn {
 	if c.name == "" {
 		c.name = "column"
 	}
-	c.percent = bytes.HasSuffix([]byte(c.name), []byte("_percent"))
+	c.percent = strings.HasSuffix(c.name, "_percent")
+	if len(c.name) > maxName { // or each value would be stored with all of it
+		c.name = strings.ToValidUTF8(c.name[:maxName], "")
+	}
 	if f.name != "columns" {
 		if known, ok := commandNames[c.name]; ok {
 			c.name = known

@@ -162,7 +162,7 @@ func sarLine(f *columnarFormat, r *reader, line []byte, add bool) bool {
 		}
 		return true
 	}
-	if !hasNumber(rest) {
+	if len(rest) <= maxHeading && !hasNumber(rest) {
 		f.header(rest)
 		return true
 	}

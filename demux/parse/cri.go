@@ -84,10 +84,9 @@ func (f *criFormat) record(r *reader, rec []byte) {
 		f.add(at, trimLine(rec[at:at+n]))
 		at += n
 	}
-	seq := r.seq
 	for i := range f.units {
 		u := &f.units[i]
-		r.seq = seq + int64(u.at)
+		r.further(u.at)
 		if u.output == nil {
 			f.strange(r, u.text)
 		} else {
@@ -131,7 +130,8 @@ func (f *criFormat) add(at int, line []byte) {
 // row adds the row of a message.
 func (f *criFormat) row(r *reader, u *unit) {
 	r.frame, _ = frameTime(u.time, &r.zone)
-	defer func() { r.frame = times.Instant{} }()
+	r.framed = true
+	defer func() { r.frame, r.framed = times.Instant{}, false }()
 	before := r.b.Len()
 	text := u.text
 	if n := len(text); n > 0 && text[n-1] == '\r' {

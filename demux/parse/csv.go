@@ -130,7 +130,7 @@ func (f *csvFormat) record(r *reader, rec []byte) {
 				n = m
 			}
 		}
-		r.seq = first + int64(at)
+		r.further(at)
 		if line := trimLine(rec[at : at+n]); len(bytes.TrimSpace(line)) > 0 {
 			f.one(r, line, at == 0 && (first == 0 || n < len(rec)))
 		}

@@ -33,14 +33,13 @@ func (f *dfFormat) begin(r *reader) {
 }
 
 func (f *dfFormat) record(r *reader, rec []byte) {
-	first := r.seq
 	for at := 0; at < len(rec); {
 		n := bytes.IndexByte(rec[at:], '\n') + 1
 		if n == 0 {
 			n = len(rec) - at
 		}
 		line := trimLine(rec[at : at+n])
-		r.seq = first + int64(at)
+		r.further(at)
 		if len(bytes.TrimSpace(line)) > 0 && !header(line) {
 			f.line(r, line)
 		}

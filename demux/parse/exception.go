@@ -37,30 +37,31 @@ func exceptionIn(message []byte) (class, text []byte) {
 	if first < 0 {
 		return nil, nil
 	}
-	rest := message[first+1:]
-	if !isFrame(rest) {
-		for len(rest) > 0 {
-			line := bytes.TrimPrefix(rest, []byte("\t")) // Tomcat's are indented
-			if n := className(line); n > 0 {
-				if text, traced := exceptionText(line[n:]); traced || thrown(line[:n]) {
-					return line[:n], text
-				}
-			}
-			if isFrame(rest) {
-				return nil, nil
-			}
-			i := bytes.IndexByte(rest, '\n')
-			if i < 0 {
-				return nil, nil
-			}
-			rest = rest[i+1:]
-		}
-		return nil, nil
+	if isFrame(message[first+1:]) {
+		return thrownIn(message[:first])
 	}
-	for line := message[:first]; len(line) > 0; {
+	end, traced := 0, false // of what stands before the next trace: looked for once
+	for at := first + 1; at < len(message) && !isFrame(message[at:]); at += lineOf(message[at:]) {
+		line := bytes.TrimPrefix(message[at:], []byte("\t")) // Tomcat's are indented
+		n := className(line)
+		if n == 0 {
+			continue
+		}
+		if end <= at {
+			end, traced = beforeTrace(message, at)
+		}
+		if traced || thrown(line[:n]) {
+			return line[:n], exceptionText(line[n : len(line)-len(message)+end])
+		}
+	}
+	return nil, nil
+}
+
+// thrownIn returns the class and the message of the exception that ends a line.
+func thrownIn(line []byte) (class, text []byte) {
+	for len(line) > 0 {
 		if n := className(line); n > 0 && thrown(line[:n]) {
-			text, _ = exceptionText(message[len(message[:first])-len(line)+n:])
-			return line[:n], text
+			return line[:n], exceptionText(line[n:])
 		}
 		i := bytes.IndexByte(line, ' ')
 		if i < 0 {
@@ -69,6 +70,20 @@ func exceptionIn(message []byte) (class, text []byte) {
 		line = bytes.TrimLeft(line[i:], " ")
 	}
 	return nil, nil
+}
+
+// beforeTrace returns where the next trace or cause begins behind the line at a place
+// of a message, and whether it is a trace.
+func beforeTrace(message []byte, at int) (end int, traced bool) {
+	for at += lineOf(message[at:]); at < len(message); at += lineOf(message[at:]) {
+		if isFrame(message[at:]) {
+			return at, true
+		}
+		if bytes.HasPrefix(bytes.TrimPrefix(message[at:], []byte("\t")), []byte("Caused by: ")) {
+			return at, false
+		}
+	}
+	return len(message), false
 }
 
 // className returns the length of a class's name at the start of s, if a colon, a
@@ -108,36 +123,17 @@ func thrown(name []byte) bool {
 	return false
 }
 
-// exceptionText returns what stands between a class's name and the first line of its
-// trace, and whether there is a trace.
-func exceptionText(s []byte) (text []byte, traced bool) {
+// exceptionText returns the text between a class's name and its trace.
+func exceptionText(s []byte) []byte {
 	if len(s) > 0 && s[0] == '(' { // Hadoop's RemoteException(java.io.IOException): text
 		if i := bytes.IndexByte(s, ')'); i > 0 {
 			s = s[i+1:]
 		}
 	}
-	end := len(s)
-	for at := 0; at < len(s); {
-		i := bytes.IndexByte(s[at:], '\n')
-		if i < 0 {
-			break
-		}
-		next := at + i + 1
-		if isFrame(s[next:]) {
-			end, traced = next-1, true
-			break
-		}
-		if bytes.HasPrefix(bytes.TrimPrefix(s[next:], []byte("\t")), []byte("Caused by: ")) {
-			end = next - 1
-			break
-		}
-		at = next
+	if s = bytes.TrimSpace(s); len(s) == 0 || s[0] != ':' {
+		return nil
 	}
-	text = bytes.TrimSpace(s[:end])
-	if len(text) == 0 || text[0] != ':' {
-		return nil, traced
-	}
-	return bytes.TrimSpace(text[1:]), traced
+	return bytes.TrimSpace(s[1:])
 }
 
 // isFrame reports whether s starts with a line of a stack trace.

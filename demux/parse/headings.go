@@ -17,6 +17,7 @@ type headed interface {
 const (
 	maxHeading = 64 << 10 // bytes of a line that names fields
 	maxFields  = 1000     // that a config names
+	maxName    = 256      // bytes of a column's name
 )
 
 // fieldsOptions name the fields of records that don't name them themselves.

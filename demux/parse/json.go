@@ -36,14 +36,10 @@ func (f *jsonFormat) record(r *reader, rec []byte) {
 		return
 	}
 	f.row(r, lead)
-	seq := r.seq
-	for k := int64(1); n < len(rec); k++ {
+	for n < len(rec) {
 		r.markFaulty()
+		r.further(n)
 		rest := rec[n:]
-		// Its place in the stream is known where the text is as the stream has it.
-		if r.seq = seq + k; r.dec == nil {
-			r.seq = seq + int64(n)
-		}
 		length, err := f.next(rest)
 		if err != nil {
 			r.fail(rest, fmt.Sprintf("not JSON: %v, behind a whole object", err))
@@ -52,7 +48,6 @@ func (f *jsonFormat) record(r *reader, rec []byte) {
 		f.row(r, nil)
 		n += length
 	}
-	r.seq = seq
 }
 
 // first reads the first object of a record. It returns what stands before it, and

@@ -84,6 +84,9 @@ func odd() map[string]func(n int) string {
 		"no frames": func(n int) string {
 			return "2024-05-01T10:00:00Z stdout P a\n" + strings.Repeat("x\n2024-05-01T10:00:00Z stdout P a\n", n/34)
 		},
+		"no traces": func(n int) string {
+			return "2024-05-01 10:00:00,123 INFO [x] y - z\n" + strings.Repeat("a.b.CExceptiox: \n", n/17)
+		},
 		"cut lines": func(n int) string { return "2024-05-01 10:00:00,000 INFO a: x\n" + strings.Repeat("\tat b\n", n/6) },
 	}
 	for name, record := range m {
@@ -201,6 +204,7 @@ func TestJSONTakesNumbersThatAreNone(t *testing.T) {
 func TestCostOfPatternsIsLinear(t *testing.T) {
 	for _, spec := range []string{
 		`{parser: log4j, pattern: "%d{ISO8601} %-5p [%t] %X %c - %m%n"}`,
+		`{parser: log4j, pattern: "%d{ISO8601} %-5p [%t] %c - %m%n"}`,
 		`{parser: combined, pattern: '%h %l %u %t \"%r\" %>s %b \"%{Referer}i\" \"%{User-Agent}i\"'}`,
 		`{parser: combined, pattern: '%{X-Forwarded-For}i %u %q %f %U'}`,
 		`{parser: grok, pattern: '%{COMBINEDAPACHELOG}'}`,
@@ -209,8 +213,10 @@ func TestCostOfPatternsIsLinear(t *testing.T) {
 		`{parser: log4j, pattern: "%t %c %x %m [%t] (%F)%n"}`,
 	} {
 		p := mustNew(t, spec, Options{})
-		for _, kind := range []string{"words", "brackets", "digits", "quotes", "log4j", "access", "forwarded", "cut lines"} {
+		for _, kind := range []string{"words", "brackets", "digits", "quotes", "log4j", "access", "forwarded", "cut lines", "no traces"} {
 			checkLinear(t, spec+", "+kind, p, rows.NewBuilder(rows.Options{}), 16<<10, odd()[kind])
 		}
 	}
+	// A longer line is no header.
+	checkLinear(t, "a header of one column", mustNew(t, "{parser: columns, gap: 2}", Options{}), rows.NewBuilder(rows.Options{}), maxHeading/8-8, odd()["words"])
 }

@@ -317,21 +317,24 @@ func TestAParserMayServeSeveralBuilders(t *testing.T) {
 	}
 }
 
+// encoded write a text in some encodings that can say it.
+var encoded = map[string]func(string) string{
+	"":           func(s string) string { return s },
+	"ISO-8859-1": func(s string) string { return strings.ReplaceAll(s, "é", "\xe9") },
+	"UTF-16LE": func(s string) string {
+		var b strings.Builder
+		for _, c := range s {
+			b.WriteByte(byte(c))
+			b.WriteByte(0)
+		}
+		return b.String()
+	},
+}
+
 // Objects behind each other are rows whose seq tells them apart, whatever the
 // encoding, and below the next record's.
 func TestObjectsBehindEachOtherAreRowsOfTheirOwn(t *testing.T) {
-	for encoding, encode := range map[string]func(string) string{
-		"":           func(s string) string { return s },
-		"ISO-8859-1": func(s string) string { return strings.ReplaceAll(s, "é", "\xe9") },
-		"UTF-16LE": func(s string) string {
-			var b strings.Builder
-			for _, c := range s {
-				b.WriteByte(byte(c))
-				b.WriteByte(0)
-			}
-			return b.String()
-		},
-	} {
+	for encoding, encode := range encoded {
 		line := encode(`{"time":1772272800,"a":"ééééé"} {"time":1772272801,"a":"éé"}{"time":1772272802,"a":"é"}` + "\n")
 		c := body(line + line)
 		c.Encoding = encoding
@@ -346,6 +349,43 @@ func TestObjectsBehindEachOtherAreRowsOfTheirOwn(t *testing.T) {
 				t.Errorf("%s: row %d is %v", encoding, i, r)
 			}
 			last = seq
+		}
+	}
+}
+
+// The rows of a record lie in it, one behind the other, whatever its encoding.
+func TestRowsOfARecordHavePlacesInIt(t *testing.T) {
+	const head = "2026-02-28T10:00:00Z std"
+	df := "Filesystem 1024-blocks Used Available Capacity Mounted on\n"
+	for spec, lines := range map[string][]string{
+		"csv":                         {"name,n\n", "é,1\n", "éé,2\n", "\"é\né\",3\n", "é,4\n"},
+		"columns":                     {"name n\n", "é 1\n", "éé 2\n", "é 3\n", "é 4\n"},
+		"df":                          {df, "é 1 1 1 1% /é\n", "é 1 1 1 1% /\n", "é 1 1 1 1% /\n", "é 1 1 1 1% /\n"},
+		"json":                        {`{"a":"é"}`, ` {"a":"é"}`, `{"a":"éé"}`, `{"a":"éé"}` + "\n"},
+		"postgres":                    {"2026-02-28 10:00:00 UTC [1] LOG:  é\n", "2026-02-28 10:00:00 UTC [2] LOG:  é\n", "2026-02-28 10:00:00 UTC [3] LOG:  é\n"},
+		"cri":                         {head + "out F é\n", head + "err F é\n", "é\n", "é\n"},
+		"{parser: cri, message: csv}": {head + "out F é,1\n", head + "err F é,1\n", head + "out F é,2\n", head + "err F éé,2\n"},
+	} {
+		for encoding, encode := range encoded {
+			record := encode(strings.Join(lines, ""))
+			c := body(record + record)
+			c.Encoding, c.Borders, c.Tags = encoding, []int64{int64(len(record)), int64(2 * len(record))}, map[string]string{"multiline": "true"}
+			p, b := mustNew(t, spec, Options{}), rows.NewBuilder(rows.Options{})
+			if err := p.Parse(t.Context(), c, nil, b); err != nil {
+				t.Fatal(err)
+			}
+			got := table(t, b)
+			if len(got)%2 != 0 || len(got) < 4 {
+				t.Fatalf("%s, %s: got %v", spec, encoding, got)
+			}
+			last := -1
+			for i, row := range got {
+				seq, _ := strconv.Atoi(row["seq"])
+				if seq <= last || seq/len(record) != i/(len(got)/2) {
+					t.Errorf("%s, %s: row %d of %d is at %d, behind %d, in records of %d", spec, encoding, i, len(got), seq, last, len(record))
+				}
+				last = seq
+			}
 		}
 	}
 }

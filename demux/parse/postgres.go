@@ -133,38 +133,29 @@ func (f *postgresFormat) record(r *reader, rec []byte) {
 		f.jsonlog(r, line)
 		if n := len(line) + 1; n < len(rec) { // it is no part of the object
 			r.markFaulty()
-			seq := r.seq
-			r.seq++
-			f.stderr(r, rec[n:])
-			r.seq = seq
+			f.stderr(r, rec, n)
 		}
 	case !f.given && isPostgresCSV(rec, &r.zone):
 		f.csvlog(r, rec)
 	default:
-		f.stderr(r, rec)
+		f.stderr(r, rec, 0)
 	}
 }
 
-// stderr reads a record's lines.
-func (f *postgresFormat) stderr(r *reader, rec []byte) {
-	seq := r.seq
-	first := true
-	for at := 0; at < len(rec); {
+// stderr reads the lines of a record from a place on.
+func (f *postgresFormat) stderr(r *reader, rec []byte, from int) {
+	for at := from; at < len(rec); {
+		if at > from {
+			r.markFaulty()
+		}
+		r.further(at)
 		h := f.head(firstLine(rec[at:]), &r.zone)
 		if h.n == 0 {
-			r.fail(rec[at:], fmt.Sprintf("not postgres: %s, at byte %d", h.why, at+h.stop))
+			r.fail(rec[at:], fmt.Sprintf("not postgres: %s, at byte %d", h.why, at-from+h.stop))
 			break
 		}
-		if !first {
-			r.markFaulty()
-			if r.seq = seq + int64(at); r.dec != nil {
-				r.seq = seq + 1 + int64(at)/8 // below the record's end, whatever its encoding
-			}
-		}
-		first = false
 		at += f.message(r, rec[at:], &h)
 	}
-	r.seq = seq
 }
 
 // message adds the row of the lines that one process wrote at the start of s, the

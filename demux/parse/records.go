@@ -63,7 +63,9 @@ type reader struct {
 	wantsEmpty bool
 
 	b        *rows.Builder
-	seq      int64
+	seq      int64 // of the current row, or of the one that comes next
+	first    int64 // where the record begins in the stream
+	last     int64 // seq of the record's last row so far, or less than first
 	now      int64 // the chunk's time, microseconds
 	min, max int64 // believed times, microseconds, half-open
 	zone     times.Zone
@@ -72,6 +74,7 @@ type reader struct {
 	part     string           // which part of a record the chunk holds; empty: whole ones
 	rest     bool             // it is one that the format does not read
 	alien    bool             // no line of the chunk starts a record that the format knows, or closes its quotes
+	framed   bool             // the text comes from a record's frames
 	frame    times.Instant    // the time in the record's frame, which takes precedence over its message's own
 	// multiline tells that the lines of one output in a record are one message.
 	multiline bool
@@ -266,7 +269,7 @@ func (r *reader) whole(c *chunk.Chunk, keep chunk.Ranges, body []byte, at chunk.
 		if len(parts) != 1 || parts[0] != at {
 			if h, ok := r.format.(headed); ok {
 				if rec := trimLine(r.text(body, at.First)); len(rec) > 0 {
-					r.seq = at.First
+					r.begins(at.First)
 					h.skipped(r, rec)
 				}
 			}
@@ -280,7 +283,7 @@ func (r *reader) whole(c *chunk.Chunk, keep chunk.Ranges, body []byte, at chunk.
 	if len(bytes.TrimSpace(rec)) == 0 && !r.wantsEmpty {
 		return
 	}
-	r.seq = at.First
+	r.begins(at.First)
 	before := r.b.Len()
 	if r.rest {
 		r.fail(rec, "the "+r.part+" part of a record, which was too long for one row or still being written after record_timeout")
@@ -323,20 +326,33 @@ func (r *reader) partly(c *chunk.Chunk, rec, p chunk.Range) {
 	r.b.Fail(fmt.Sprintf("part of a record: bytes %v of %v, the rest is in the table already", p, rec))
 }
 
+// begins says that the record begins here in the stream.
+func (r *reader) begins(at int64) { r.seq, r.first, r.last = at, at, at-1 }
+
+// further goes on to the text at bytes into the record: that is where the next row is
+// in the stream. Where the text is not as the stream has it, or another row is there,
+// the row has the place behind the row before it. All are within the record, as each
+// row has a byte of it or more.
+func (r *reader) further(at int) {
+	r.seq = max(r.seq, r.last+1)
+	if r.dec == nil && !r.framed {
+		r.seq = max(r.seq, r.first+int64(at))
+	}
+}
+
 // row begins a row. Its time is the chunk's, as long as none is set; a chunk's
 // time that is not believed becomes the nearest that is.
-func (r *reader) row() { r.rowAt(r.seq) }
-
-func (r *reader) rowAt(seq int64) {
+func (r *reader) row() {
+	r.last = r.seq
 	if t := r.frame; r.believes(t) {
-		r.b.Row(t.Micros, seq)
+		r.b.Row(t.Micros, r.seq)
 		return
 	}
 	if r.now >= r.min && r.now < r.max {
-		r.b.Row(r.now, seq)
+		r.b.Row(r.now, r.seq)
 		return
 	}
-	r.b.Row(min(max(r.now, r.min), r.max-1), seq)
+	r.b.Row(min(max(r.now, r.min), r.max-1), r.seq)
 	r.b.Attr("read_time", []byte(time.UnixMicro(r.now).UTC().Format(time.RFC3339Nano)))
 }
 
