@@ -214,7 +214,11 @@ func TestCostOfPatternsIsLinear(t *testing.T) {
 	} {
 		p := mustNew(t, spec, Options{})
 		for _, kind := range []string{"words", "brackets", "digits", "quotes", "log4j", "access", "forwarded", "cut lines", "no traces"} {
-			checkLinear(t, spec+", "+kind, p, rows.NewBuilder(rows.Options{}), 16<<10, odd()[kind])
+			n := 16 << 10
+			if kind == "forwarded" { // beyond 64 KiB automatons forget their states, once
+				n = 64 << 10
+			}
+			checkLinear(t, spec+", "+kind, p, rows.NewBuilder(rows.Options{}), n, odd()[kind])
 		}
 	}
 	// A longer line is no header.
