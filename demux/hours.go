@@ -89,6 +89,17 @@ func (c *bound) Err() error {
 	return nil
 }
 
+// cut notes that a chunk was cut. Its stream's checksums may forget that.
+func (r *run) cut(at spot, c *chunk.Chunk, keep chunk.Ranges) {
+	if len(keep) == 0 {
+		return
+	}
+	if r.cuts == nil {
+		r.cuts = map[spot]coverage.Sum{}
+	}
+	r.cuts[at] = coverage.Sum{First: keep[0].First, Last: keep[0].Last, CRC: c.Sum(keep[0])}
+}
+
 // cut takes out of a share, and of what its stream is said to cover, the records
 // behind the one that the last row is of. st is nil where nothing is said yet.
 func (s *share) cut(c *chunk.Chunk, st *coverage.Stream, records []chunk.Range, b *rows.Builder) {

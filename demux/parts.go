@@ -271,6 +271,7 @@ func (x *parts) take(ctx context.Context) error {
 			x.run.covered(t, c, nil, t.file.sink.Index.Blocks[t.block].Entries[k.i].CRC)
 		case i == p.whole && p.cut != nil:
 			x.run.covered(t, c, *p.cut, 0)
+			x.run.cut(spot{t.file.path, int32(t.block), int32(k.i)}, c, *p.cut)
 			k.block.whole = false
 		default:
 			k.block.whole = false

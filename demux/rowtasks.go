@@ -83,6 +83,7 @@ type tabling[T, R any] struct {
 	results []*R
 	rows    func(*R) *madeRows
 	wanted  []schema.Column // beside the table's
+	surplus map[string]bool // columns that there was no room for, by the folded name
 }
 
 func newTabling[T, R any](d *Demux, kind, dataType, run string, t *table.Table, rows func(*R) *madeRows) tabling[T, R] {
@@ -135,16 +136,20 @@ func (s *tabling[T, R]) work(ctx context.Context) (err error) {
 // again returns which tasks have to be done again, with the columns that those need
 // that were done.
 func (s *tabling[T, R]) again(ctx context.Context, done []int) (todo []int) {
-	before := s.shared.Columns
+	before, known := s.shared.Columns, len(s.wanted)
 	for _, i := range done {
-		if wants := s.rows(s.results[i]).Wants; len(wants) > 0 {
-			s.wanted = widen(s.wanted, wants)
-			todo = append(todo, i)
+		m := s.rows(s.results[i])
+		if len(m.Wants) == 0 {
+			continue
 		}
+		s.wanted = widen(s.wanted, m.Wants)
+		todo = append(todo, i)
+		if len(m.Files) > 0 {
+			s.removeFiles(ctx, s.shared.Type, m.Files)
+		}
+		s.results[i] = nil
 	}
-	if room := schema.MaxColumns - len(s.table.PlanColumns(nil)); len(before) == len(s.table.PlanColumns(nil)) && len(s.wanted) > room {
-		s.wanted = s.wanted[:max(room, 0)] // what comes under further keys goes to attributes
-	}
+	s.fit(known)
 	s.shared.Columns = s.table.PlanColumns(s.wanted)
 	if len(s.shared.Columns) < len(before) || !slices.Equal(s.shared.Columns[:len(before)], before) {
 		// Files have columns with types that those will not have.
@@ -155,6 +160,32 @@ func (s *tabling[T, R]) again(ctx context.Context, done []int) (todo []int) {
 		}
 	}
 	return todo
+}
+
+// fit takes out of the wanted columns, of which so many were known before, those that
+// there is no room for: what comes under their keys goes to attributes. Those that
+// tasks want all the same can't do without a column.
+func (s *tabling[T, R]) fit(known int) {
+	room := schema.MaxColumns - len(s.table.PlanColumns(nil))
+	if len(s.wanted) <= room {
+		return
+	}
+	fresh := slices.Clone(s.wanted[known:])
+	ofMessages := func(c schema.Column) bool {
+		return slices.ContainsFunc(schema.OfMessages(), func(d schema.Column) bool { return c.Name == d.Name && c.Doc == d.Doc })
+	}
+	first := slices.DeleteFunc(slices.Clone(fresh), func(c schema.Column) bool { return !ofMessages(c) })
+	s.wanted = s.wanted[:known]
+	for _, c := range append(first, slices.DeleteFunc(fresh, ofMessages)...) {
+		switch name := schema.Fold(c.Name); {
+		case len(s.wanted) < room, s.surplus[name]:
+			s.wanted = append(s.wanted, c)
+		case s.surplus == nil:
+			s.surplus = map[string]bool{name: true}
+		default:
+			s.surplus[name] = true
+		}
+	}
 }
 
 // made sums up what the tasks made.

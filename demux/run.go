@@ -33,7 +33,8 @@ type run struct {
 	forks           []newFork
 	stage           stage
 	newParser       func() (parse.Parser, error)
-	enough          atomic.Bool // it takes no more
+	cuts            map[spot]coverage.Sum // what became rows of chunks of which not all did
+	enough          atomic.Bool           // it takes no more
 }
 
 // newFork is a fork that begins with the run.
@@ -239,6 +240,9 @@ func (r *run) parseChunk(ctx context.Context, blk *block, i int, parser parse.Pa
 		if coverage.Base(s.stream) != "" {
 			r.forked += n
 		}
+	}
+	if !whole {
+		r.cut(at, c, shares[len(shares)-1].keep)
 	}
 	if whole && t.rest && len(shares) == 0 {
 		t.file.repeats(t.block, i) // no commit tells the next plan of it

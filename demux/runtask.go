@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"maps"
 
 	"github.com/akupara/akupara/chunk"
 	"github.com/akupara/akupara/demux/coverage"
@@ -53,7 +54,7 @@ type runResult struct {
 	Gone    []int                   `json:"gone,omitempty"`    // sink files that could not be read
 	Left    []taskChunk             `json:"left,omitempty"`    // chunks that did not become rows
 	Cut     []taskChunk             `json:"cut,omitempty"`     // of which the beginning did
-	Damaged []taskChunk             `json:"damaged,omitempty"` // blocks
+	Damaged []taskChunk             `json:"damaged,omitempty"` // blocks; the other fields tell of their chunks
 	Blank   map[string]chunk.Ranges `json:"blank,omitempty"`   // of streams of which no file tells
 	// Filtered is what of each stream's chunks has no row, as filters dropped it.
 	Filtered map[string]filtered `json:"filtered,omitempty"`
@@ -86,6 +87,10 @@ func (n node) run(ctx context.Context, s *rowsShared, t *runTask) (*runResult, e
 		d.removeFiles(ctx, s.Type, m.result.Files)
 		return nil, err
 	}
+	if wants := m.result.Wants; len(wants) > 0 {
+		d.removeFiles(ctx, s.Type, m.result.Files) // of rounds before the first that wants some
+		return &runResult{madeRows: madeRows{Wants: wants}}, nil
+	}
 	return &m.result, nil
 }
 
@@ -101,7 +106,8 @@ type mapping struct {
 	backlog *backlog
 	sinks   []*sinkFile // as in the task; nil where one can't be read
 	left    map[spot]string
-	lost    map[*sinkFile]bool // that could not be read again
+	cuts    map[spot]coverage.Sum // what became rows of chunks that were cut
+	lost    map[*sinkFile]bool    // that could not be read again
 	rounds  int
 }
 
@@ -110,7 +116,7 @@ type mapping struct {
 const maxFailures = 16
 
 func (m *mapping) do(ctx context.Context) error {
-	m.left, m.lost = map[spot]string{}, map[*sinkFile]bool{}
+	m.left, m.cuts, m.lost = map[spot]string{}, map[spot]coverage.Sum{}, map[*sinkFile]bool{}
 	m.backlog = newBacklog(coverage.Set{}, &isolation{})
 	for i := range m.task.Sinks {
 		f, err := m.open(ctx, &m.task.Sinks[i])
@@ -279,6 +285,7 @@ func (m *mapping) round(ctx context.Context, p *plan) (took bool, err error) {
 			m.result.Blank[id] = m.result.Blank[id].AddAll(st.Ranges)
 		}
 	}
+	maps.Copy(m.cuts, r.cuts)
 	m.backlog.families.commit()
 	return took, nil
 }
@@ -315,21 +322,17 @@ func (m *mapping) tellRest() {
 	}
 	m.each(func(f *sinkFile, at taskChunk, e *chunk.Entry) {
 		if f.faulty(at.Block) {
+			// It may have been read before: what became rows then is told as of any block.
 			if n := len(m.result.Damaged); n == 0 || m.result.Damaged[n-1].Sink != at.Sink || m.result.Damaged[n-1].Block != at.Block {
-				at.Chunk, at.Reason = -1, f.reason(at.Block)
-				m.result.Damaged = append(m.result.Damaged, at)
+				m.result.Damaged = append(m.result.Damaged, taskChunk{Sink: at.Sink, Block: at.Block, Chunk: -1, Reason: f.reason(at.Block)})
 			}
-			return
 		}
 		st := covered[e.Stream]
 		switch {
 		case st != nil && st.Ranges.Contains(e.Range()):
 		case st != nil && st.Ranges.Overlaps(e.Range()):
-			for _, s := range st.Sums {
-				if s.First == e.First && s.Last < e.Last {
-					at.Last, at.CRC = s.Last, s.CRC
-				}
-			}
+			cut := m.cuts[f.spot(at)]
+			at.Last, at.CRC = cut.Last, cut.CRC
 			m.result.Cut = append(m.result.Cut, at)
 		default:
 			at.Reason = m.left[f.spot(at)]

@@ -42,6 +42,10 @@ func (r *run) spread(ctx context.Context) (*table.Table, error) {
 	if err := s.by.work(ctx); err != nil {
 		return nil, err
 	}
+	if err := s.check(); err != nil {
+		s.by.discard(ctx)
+		return nil, err
+	}
 	made := s.by.made()
 	r.records, r.failed = made.Records, made.Failed
 	for i := range s.by.results {
@@ -131,6 +135,29 @@ func pairs(want []bool) (out []int) {
 	return out
 }
 
+// check makes sure that the tasks tell of each chunk that was cut where that was: what
+// is not covered would become rows twice.
+func (s *spreading) check() error {
+	for i, x := range s.by.results {
+		var files []*sinkFile
+		for _, t := range s.blocks[i] {
+			if n := len(files); n == 0 || files[n-1] != t.file {
+				files = append(files, t.file)
+			}
+		}
+		for _, c := range x.Cut {
+			var e *chunk.Entry
+			if c.Sink >= 0 && c.Sink < len(files) {
+				e = files[c.Sink].entry(c.Block, c.Chunk)
+			}
+			if e == nil || c.Last <= e.First || c.Last >= e.Last {
+				return &engineError{fmt.Errorf("task %d of run %s of table %s does not say where it cut chunk %d of block %d", i, s.id, s.rep.Type, c.Chunk, c.Block)}
+			}
+		}
+	}
+	return nil
+}
+
 // take notes what became rows of a task's chunks.
 func (s *spreading) take(i int) {
 	x := s.by.results[i]
@@ -178,12 +205,12 @@ func exceptionsOf(x *runResult) exceptions {
 
 // takeBlock notes what became rows of a block; sink is the number of its file.
 func (s *spreading) takeBlock(t task, sink int, e exceptions) {
-	if why, bad := e.damaged[[2]int{sink, t.block}]; bad {
-		t.file.blame(t.block, why)
-		return
+	why, bad := e.damaged[[2]int{sink, t.block}]
+	if bad {
+		t.file.blame(t.block, why) // some of it may have become rows before
 	}
 	gone := slices.Contains(e.gone, sink)
-	whole := true
+	whole := !bad
 	blk := &t.file.sink.Index.Blocks[t.block]
 	for k, wanted := range t.want {
 		if !wanted {
@@ -201,6 +228,9 @@ func (s *spreading) takeBlock(t task, sink int, e exceptions) {
 			s.rows(t.file, x, chunk.Range{First: x.First, Last: c.Last}, c.CRC)
 		}
 		whole = false
+		if bad {
+			continue
+		}
 		s.keep(spot{t.file.path, int32(t.block), int32(k)})
 	}
 	if whole && !t.rest {
