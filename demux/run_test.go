@@ -481,8 +481,8 @@ func crashAt(t *testing.T, inner store.FS, k int, when storetest.When) bool {
 	return crashed
 }
 
-// checkNoOrphans: what a dead run left behind has expired.
-func checkNoOrphans(t *testing.T, st store.FS, k int, when storetest.When) {
+// namedFiles are the paths of the data files that the table app names.
+func namedFiles(t *testing.T, st store.FS) map[string]bool {
 	t.Helper()
 	tab, err := table.Open(t.Context(), st, baseURI, "app")
 	if err != nil {
@@ -496,6 +496,13 @@ func checkNoOrphans(t *testing.T, st store.FS, k int, when storetest.When) {
 	for _, f := range files {
 		named[f.Path] = true
 	}
+	return named
+}
+
+// checkNoOrphans: what a dead run left behind has expired.
+func checkNoOrphans(t *testing.T, st store.FS, k int, when storetest.When) {
+	t.Helper()
+	named := namedFiles(t, st)
 	for _, p := range storetest.Tree(t, st, path.Join(store.Tables, "app", "data")) {
 		if strings.HasSuffix(p, ".parquet") && !named[p] {
 			t.Errorf("crash at %d (%v): %s is an orphan", k, when, p)

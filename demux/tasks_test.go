@@ -12,7 +12,6 @@ import (
 	"github.com/akupara/akupara/chunk"
 	"github.com/akupara/akupara/demux/engine"
 	"github.com/akupara/akupara/demux/jobs"
-	"github.com/akupara/akupara/demux/table"
 	"github.com/akupara/akupara/store"
 )
 
@@ -20,24 +19,13 @@ import (
 // that it once had, and returns how many it has.
 func onlyTheTablesFiles(t *testing.T, st store.FS, once ...string) int {
 	t.Helper()
-	tab, err := table.Open(t.Context(), st, baseURI, "app")
-	if err != nil {
-		t.Fatal(err)
-	}
-	files, err := tab.Files(t.Context(), nil, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	has := map[string]bool{}
-	for _, f := range files {
-		has[f.Path] = true
-	}
+	has := namedFiles(t, st)
 	for _, p := range dataFiles(t, st) {
 		if !has[p] && !slices.Contains(once, p) {
 			t.Errorf("%s is not the table's", p)
 		}
 	}
-	return len(files)
+	return len(has)
 }
 
 // discardSecond removes what second attempts made: orphans, until then.

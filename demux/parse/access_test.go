@@ -38,14 +38,7 @@ func TestAccessFormatsAsServersHaveThem(t *testing.T) {
 		{`%h %t %s`, `a [01/Mar/2026:10:00:00 +0000] x`, `ts="2026-03-01T12:00:00Z" message="a [01/Mar/2026:10:00:00 +0000] x" parse_error="not the pattern: at byte 31, want \"-\""`},
 	} {
 		spec := "parser: combined\npattern: |-\n  " + strings.ReplaceAll(tc.pattern, "\n", "\n  ")
-		got := parsed(t, spec, Options{}, body(tc.record), nil)
-		if len(got) != 1 {
-			t.Errorf("%s: got %d rows, want one", tc.pattern, len(got))
-			continue
-		}
-		if have := columnsOf(got[0]); have != tc.want {
-			t.Errorf("%s\ngot  %s\nwant %s", tc.pattern, have, tc.want)
-		}
+		oneRow(t, spec, tc.record, tc.want)
 	}
 }
 

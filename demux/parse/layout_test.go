@@ -61,14 +61,7 @@ func TestLayoutsReadWhatTheyWrite(t *testing.T) {
 		{`%d{HH:mm:ss.SSS, Asia/Tokyo} %p %m`, "19:55:36.123 W x", `ts="2026-03-01T10:55:36.123Z" level="WARN" message="x"`},
 	} {
 		spec := "parser: log4j\npattern: |-\n  " + tc.pattern
-		got := parsed(t, spec, Options{}, body(tc.record), nil)
-		if len(got) != 1 {
-			t.Errorf("%s: got %d rows, want one", tc.pattern, len(got))
-			continue
-		}
-		if have := columnsOf(got[0]); have != tc.want {
-			t.Errorf("%s\ngot  %s\nwant %s", tc.pattern, have, tc.want)
-		}
+		oneRow(t, spec, tc.record, tc.want)
 	}
 }
 
@@ -122,5 +115,18 @@ func TestExceptionsOfStackTraces(t *testing.T) {
 		if string(class) != tc[1] || string(text) != tc[2] {
 			t.Errorf("%q: got %q and %q, want %q and %q", tc[0], class, text, tc[1], tc[2])
 		}
+	}
+}
+
+// oneRow makes sure that a record becomes one row with these columns.
+func oneRow(t *testing.T, spec, record, want string) {
+	t.Helper()
+	got := parsed(t, spec, Options{}, body(record), nil)
+	if len(got) != 1 {
+		t.Errorf("%s: got %d rows, want one", spec, len(got))
+		return
+	}
+	if have := columnsOf(got[0]); have != want {
+		t.Errorf("%s\ngot  %s\nwant %s", spec, have, want)
 	}
 }
