@@ -289,6 +289,10 @@ func (a *app) demuxByHand() (*demux.Demux, parts, error) {
 	return demux.New(cfg, p.fs, p.Store.V.String(), p.log, daemon.NewRegistry()), p, nil
 }
 
+// sweptEvery is every how many versions of a table a run by hand sweeps it: what a
+// sweep reads grows with the table, what a run leaves behind does not.
+const sweptEvery = 32
+
 func (a *app) demuxOnce(ctx context.Context, only string) error {
 	d, p, err := a.demuxByHand()
 	if err != nil {
@@ -300,7 +304,7 @@ func (a *app) demuxOnce(ctx context.Context, only string) error {
 	err = d.RunOnce(ctx, only, otherDemux, func(r demux.Report) {
 		reports++
 		fmt.Fprintln(a.stdout, reportLine(r))
-		if r.Commits > 0 {
+		if r.Version/sweptEvery > (r.Version-r.Commits)/sweptEvery {
 			// Whoever runs no demux for long has no jobs that would do it.
 			if _, err := d.Expire(ctx, r.Type); err != nil && ctx.Err() == nil {
 				p.log.Warn("what is no longer needed could not be removed, all of it", "type", r.Type, "error", err)
