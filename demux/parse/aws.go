@@ -2,6 +2,8 @@ package parse
 
 import (
 	"bytes"
+	"regexp"
+
 	"github.com/akupara/akupara/demux/parse/internal/times"
 )
 
@@ -196,3 +198,8 @@ var vpcflowNumber = set("version", "srcport", "dstport", "protocol", "packets", 
 
 // skipped implements headed.
 func (f *vpcflowFormat) skipped(_ *reader, rec []byte) { f.heading(rec) }
+
+var (
+	sureALB = regexp.MustCompile(`^(https?|h2|grpcs|wss?) \d{4}-\d\d-\d\dT\S+ \S+ \S+:\d+ `)
+	sureELB = regexp.MustCompile(`^\d{4}-\d\d-\d\dT\S+ \S+ \S+:\d+ `)
+)

@@ -1,8 +1,9 @@
 package parse
 
 import (
-	"github.com/akupara/akupara/demux/parse/internal/times"
 	"time"
+
+	"github.com/akupara/akupara/demux/parse/internal/times"
 )
 
 // bracketed makes one of the words from a bracket that stands alone to one that closes

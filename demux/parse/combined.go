@@ -2,6 +2,7 @@ package parse
 
 import (
 	"bytes"
+	"regexp"
 	"strconv"
 
 	"github.com/akupara/akupara/demux/parse/internal/times"
@@ -259,3 +260,7 @@ func (f *combinedFormat) errorLine(r *reader, rec []byte, t times.Instant, n int
 	}
 	r.b.Message(s)
 }
+
+// Apache's common and combined log format, which nginx writes, too; perhaps with the
+// virtual host before it.
+var sureCombined = regexp.MustCompile(`^(\S+ )?\S+ \S+ \S+ \[\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d [+-]\d{4}\] "`)

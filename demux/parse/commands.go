@@ -199,3 +199,10 @@ func lsofLine(_ *columnarFormat, r *reader, line []byte, add bool) bool {
 	}
 	return true
 }
+
+// hasLine returns a check of a text: whether a line of it starts so.
+func hasLine(start string) func(text []byte) bool {
+	return func(text []byte) bool {
+		return bytes.HasPrefix(text, []byte(start)) || bytes.Contains(text, []byte("\n"+start))
+	}
+}

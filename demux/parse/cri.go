@@ -3,6 +3,7 @@ package parse
 import (
 	"bytes"
 	"encoding/json"
+
 	"github.com/akupara/akupara/demux/parse/internal/times"
 )
 

@@ -1,5 +1,9 @@
 package parse
 
+import (
+	"regexp"
+)
+
 var envoyParser = simple("envoy", "Envoy's access logs in its own default format, in Istio's, or in JSON", func() format {
 	f := &envoyFormat{own: newPlaced(13, envoyPlaces(0)...), istio: newPlaced(22, envoyPlaces(3)...), mixer: newPlaced(21, envoyPlaces(2)...), json: newJSON()}
 	f.json.slots["start_time"] = 0 // as ts
@@ -69,3 +73,5 @@ func (f *envoyFormat) record(r *reader, rec []byte) {
 		r.fail(rec, notA("envoy", why))
 	}
 }
+
+var sureEnvoy = regexp.MustCompile(`^\[\d{4}-\d\d-\d\dT\S+\] "\S+ .* \S+" `)

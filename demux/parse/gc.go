@@ -3,6 +3,7 @@ package parse
 import (
 	"bytes"
 	"fmt"
+	"regexp"
 	"strconv"
 
 	"github.com/akupara/akupara/demux/parse/internal/times"
@@ -341,3 +342,5 @@ func sizeAt(s []byte) (int64, int) {
 	}
 	return int64(v), n + 1
 }
+
+var sureGC = regexp.MustCompile(`^(\[[^\]]+\])*\[gc[,\] ]|\[(Full )?GC( |\()`)

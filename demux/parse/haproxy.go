@@ -3,6 +3,7 @@ package parse
 import (
 	"bytes"
 	"fmt"
+	"regexp"
 )
 
 var haproxyParser = simple("haproxy", "HAProxy's HTTP, HTTPS, TCP, default and error logs, with and without the head of syslog", func() format {
@@ -307,3 +308,5 @@ func (c *cursor) peekWord() []byte {
 }
 
 func (c *cursor) rest() []byte { return c.s[c.i:] }
+
+var sureHAProxy = regexp.MustCompile(`:\d{1,5} \[\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d\.\d{3}\] \S+ `)

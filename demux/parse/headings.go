@@ -3,6 +3,7 @@ package parse
 import (
 	"errors"
 	"fmt"
+
 	"github.com/akupara/akupara/demux/parse/internal/times"
 )
 

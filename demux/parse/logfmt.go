@@ -165,3 +165,64 @@ func bareValue(v []byte) (kind, uint64) {
 	}
 	return kindString, 0
 }
+
+// surePairs reports whether a line is pairs of keys and values, and hardly anything
+// else.
+func surePairs(line []byte) bool {
+	s := line
+	pairs, bare := 0, 0
+	for {
+		s = bytes.TrimLeft(s, " \t")
+		if len(s) == 0 {
+			break
+		}
+		n := keyEnd(s)
+		if n == 0 {
+			return false
+		}
+		key := s[:n]
+		if s = s[n:]; len(s) == 0 || s[0] != '=' {
+			if bare++; pairs == 0 {
+				return false
+			}
+			continue
+		}
+		if !plainKey(key) {
+			return false
+		}
+		pairs++
+		if s = s[1:]; len(s) > 0 && s[0] == '"' {
+			end := closing(s)
+			if end < 0 {
+				return false
+			}
+			s = s[end:]
+			continue
+		}
+		s = s[valueEnd(s):]
+	}
+	return pairs >= 2 && bare*4 <= pairs
+}
+
+// closing returns where the quotes that s starts with end; -1 if they don't.
+func closing(s []byte) int {
+	for i := 1; i < len(s); i++ {
+		switch s[i] {
+		case '\\':
+			i++
+		case '"':
+			return i + 1
+		}
+	}
+	return -1
+}
+
+func plainKey(key []byte) bool {
+	for i, c := range key {
+		letter := c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c == '_' || c == '@'
+		if !letter && (i == 0 || (c < '0' || c > '9') && c != '.' && c != '-' && c != '/') {
+			return false
+		}
+	}
+	return true
+}

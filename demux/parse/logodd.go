@@ -2,6 +2,7 @@ package parse
 
 import (
 	"bytes"
+
 	"github.com/akupara/akupara/demux/parse/internal/times"
 )
 

@@ -3,6 +3,8 @@ package parse
 import (
 	"bytes"
 	"fmt"
+	"regexp"
+
 	"github.com/akupara/akupara/demux/parse/internal/times"
 )
 
@@ -77,3 +79,5 @@ func (f *mongodbFormat) record(r *reader, rec []byte) {
 	f.own.put(1, s[1:end-1])
 	r.b.Message(bytes.TrimPrefix(s[end:], []byte(" ")))
 }
+
+var sureMongoDB = regexp.MustCompile(`^(\{"t":\{"\$date":|\d{4}-\d\d-\d\dT\S+ [DIWEF]\d? [A-Z-]+ +\[)`)

@@ -3,6 +3,7 @@ package parse
 import (
 	"bytes"
 	"fmt"
+	"regexp"
 
 	"github.com/akupara/akupara/demux/parse/internal/times"
 	"github.com/akupara/akupara/demux/rows"
@@ -322,3 +323,13 @@ func (f *mysqlFormat) pairs(s []byte, vals *[myExamined + 1][]byte) {
 		}
 	}
 }
+
+// mysqlLike is what MySQL's and MariaDB's logs of all versions have: 161128 10:00:00,
+// 2016-11-28  9:00:00, 2026-02-28T10:00:00.123456Z.
+const mysqlLike = `(\d{6}|\d{4}-\d\d-\d\d)[T ] ?\d{1,2}:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)?`
+
+// The slow log; the error log, whose old times, with a year of two digits, no other
+// program writes; the general log; and the error log as JSON.
+var sureMySQL = regexp.MustCompile(`^# (Time|User@Host): |` +
+	`^` + mysqlLike + `( (0x)?[0-9a-f]+ \[(Note|Warning|ERROR|System)\] | +((0x)?[0-9a-f]+ )?InnoDB: | mysqld_safe |\t+ *\d+ [A-Z][A-Za-z ]{2,20}(\t|$))|` +
+	`^\d{6}  ?\d{1,2}:\d\d:\d\d \[(Note|Warning|ERROR)\] |^\{ "prio" : `)

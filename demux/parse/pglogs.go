@@ -3,8 +3,9 @@ package parse
 import (
 	"bytes"
 	"fmt"
-	"github.com/akupara/akupara/demux/parse/internal/times"
 	"strconv"
+
+	"github.com/akupara/akupara/demux/parse/internal/times"
 )
 
 // isPostgresCSV reports whether a line begins with a time and a comma.

@@ -2,6 +2,7 @@ package parse
 
 import (
 	"bytes"
+	"regexp"
 	"strconv"
 
 	"github.com/akupara/akupara/demux/parse/internal/times"
@@ -147,3 +148,7 @@ var facilities = [...]string{
 	"kern", "user", "mail", "daemon", "auth", "syslog", "lpr", "news", "uucp", "cron", "authpriv", "ftp",
 	"ntp", "audit", "alert", "clock", "local0", "local1", "local2", "local3", "local4", "local5", "local6", "local7",
 }
+
+// sureSyslog matches a priority, as in RFC 5424; or RFC 3164 without one, also with an
+// ISO time, as rsyslog and systemd write it today; or what Cisco's systems write.
+var sureSyslog = regexp.MustCompile(`^(<\d{1,3}>|([A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d|\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:?\d\d)) \S+ [^\s:]+:|[^%]{0,120}%[A-Z0-9_]+-([A-Z0-9_]+-)?[0-7]-[A-Z0-9_]+:)`)

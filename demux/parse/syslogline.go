@@ -2,8 +2,9 @@ package parse
 
 import (
 	"bytes"
-	"github.com/akupara/akupara/demux/parse/internal/times"
 	"strconv"
+
+	"github.com/akupara/akupara/demux/parse/internal/times"
 )
 
 // syslogLine is a line taken apart. What it does not have is nil; "-" of RFC 5424

@@ -2,8 +2,9 @@ package parse
 
 import (
 	"bytes"
-	"github.com/akupara/akupara/demux/parse/internal/times"
 	"strings"
+
+	"github.com/akupara/akupara/demux/parse/internal/times"
 )
 
 var (
