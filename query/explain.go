@@ -42,6 +42,9 @@ func (q *session) explained(ctx context.Context) ([][]duck.Cell, error) {
 			lines = append(lines, groups)
 		}
 	}
+	if q.tally != "" {
+		lines = append(lines, q.tally)
+	}
 	if len(lines) == 0 {
 		return nil, nil
 	}

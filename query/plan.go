@@ -19,14 +19,15 @@ import (
 
 // scan is what a statement reads of a table.
 type scan struct {
-	name  string
-	all   []schema.Column // of the table
-	cols  []schema.Column // of these, what it needs
-	part  string          // names them, where they are not all
-	files []table.File    // ordered by MinTS
-	bound span            // what the statement says of ts
-	texts []groups.Texts  // what it says of texts
-	top   *stmt.Top       // nil: all rows that the bounds leave
+	name    string
+	all     []schema.Column // of the table
+	cols    []schema.Column // of these, what it needs
+	part    string          // names them, where they are not all
+	files   []table.File    // ordered by MinTS
+	bound   span            // what the statement says of ts
+	unknown bool            // it says more of ts than that
+	texts   []groups.Texts  // what it says of texts
+	top     *stmt.Top       // nil: all rows that the bounds leave
 	// pieces are what may hold rows that it needs; groups are the row groups of
 	// files that were looked into.
 	pieces []piece
@@ -38,7 +39,7 @@ type scan struct {
 // makeViews plans every table that the statement names, and makes its view. sql is
 // the statement.
 func (q *session) makeViews(ctx context.Context, st *stmt.Statement, sql string) error {
-	q.read, q.listed = map[string]reading{}, map[string]*listing{}
+	q.read = map[string]reading{}
 	defer func() {
 		q.sum.Files = 0
 		for _, r := range q.read {
@@ -129,6 +130,7 @@ var volatile = []string{"random", "uuid", "gen_random_uuid", "uuidv4", "uuidv7",
 
 // plan finds the files that the statement needs of each table by its bounds on ts.
 func (q *session) plan(ctx context.Context, st *stmt.Statement) ([]*scan, error) {
+	q.listed = map[string]*listing{}
 	snaps, err := q.snapshots(ctx, st)
 	if err != nil {
 		return nil, err
@@ -145,7 +147,7 @@ func (q *session) plan(ctx context.Context, st *stmt.Statement) ([]*scan, error)
 	}
 	var out []*scan
 	for _, name := range slices.Sorted(maps.Keys(snaps)) {
-		s := &scan{name: name, all: snaps[name].Columns(), bound: spans[name], groups: map[string][]groups.Group{}}
+		s := &scan{name: name, all: snaps[name].Columns(), bound: spans[name], unknown: unknown[name], groups: map[string][]groups.Group{}}
 		s.cols = s.all
 		if q.e.local == "" && st.Named {
 			s.cols, s.part = needed(s.all, func(c *schema.Column) bool { return st.Words[strings.ToLower(c.Name)] })

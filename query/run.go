@@ -104,6 +104,7 @@ type session struct {
 	read    map[string]reading
 	explain bool
 	listed  map[string]*listing
+	tally   string // how rows were counted
 	// overview makes the view of templates, when all others are made; empty: the
 	// statement does not name it.
 	overview string
@@ -161,7 +162,7 @@ func (q *session) run(ctx context.Context, sql string, out sink) error {
 	if st.ShowTables {
 		inner, err = q.showTables(ctx)
 	} else {
-		err = q.setUp(ctx, st, inner)
+		inner, err = q.setUp(ctx, st, inner)
 	}
 	if err != nil {
 		return err
@@ -170,18 +171,27 @@ func (q *session) run(ctx context.Context, sql string, out sink) error {
 	return err
 }
 
-// setUp makes all that the statement names.
-func (q *session) setUp(ctx context.Context, st *stmt.Statement, sql string) error {
+// setUp makes all that the statement names, and returns what is to be run.
+func (q *session) setUp(ctx context.Context, st *stmt.Statement, sql string) (string, error) {
+	if st.Counts != nil {
+		counted, ok, err := q.counted(ctx, st)
+		if ok && q.explain { // what DuckDB would do says more than what is left to it
+			ok, err = false, q.begin(ctx, "ROLLBACK", "BEGIN TRANSACTION")
+		}
+		if ok || err != nil {
+			return counted, err
+		}
+	}
 	if err := q.makeViews(ctx, st, sql); err != nil || !callsCalendar(st) {
-		return err
+		return sql, err
 	}
 	if ok, err := q.makeMacros(ctx, st, sql); ok || err != nil {
-		return err
+		return sql, err
 	}
 	if err := q.begin(ctx, "ROLLBACK", "BEGIN TRANSACTION"); err != nil {
-		return err
+		return "", err
 	}
-	return q.makeViews(ctx, st, sql)
+	return sql, q.makeViews(ctx, st, sql)
 }
 
 // showTables returns a statement that lists the tables.

@@ -58,7 +58,7 @@ func Read(r io.ReaderAt, size int64, ts int, texts []Texts) (out []Group, err er
 	if err := thrift.Unmarshal(new(thrift.CompactProtocol), footer, &meta); err != nil {
 		return nil, fmt.Errorf("decode footer: %w", err)
 	}
-	leaves := leavesOf(meta.Schema)
+	leaves := Leaves(meta.Schema)
 	out = make([]Group, 0, len(meta.RowGroups))
 	for i := range meta.RowGroups {
 		g := &meta.RowGroups[i]
@@ -69,13 +69,10 @@ func Read(r io.ReaderAt, size int64, ts int, texts []Texts) (out []Group, err er
 		if at < 0 || ts == 0 {
 			return nil, errors.New("decode footer: there is no column ts")
 		}
-		s := &g.Columns[at].MetaData.Statistics
-		if len(s.MinValue) != 8 || len(s.MaxValue) != 8 {
+		group := Group{Rows: g.NumRows, Bytes: g.TotalCompressedSize}
+		var ok bool
+		if group.MinTS, group.MaxTS, ok = Bounds(&g.Columns[at].MetaData); !ok {
 			return nil, errors.New("decode footer: a row group has no bounds of ts")
-		}
-		group := Group{
-			Rows: g.NumRows, Bytes: g.TotalCompressedSize,
-			MinTS: int64(binary.LittleEndian.Uint64(s.MinValue)), MaxTS: int64(binary.LittleEndian.Uint64(s.MaxValue)),
 		}
 		for _, t := range texts {
 			if at := slices.Index(leaves, t.Column); at >= 0 {
@@ -87,6 +84,15 @@ func Read(r io.ReaderAt, size int64, ts int, texts []Texts) (out []Group, err er
 		out = append(out, group)
 	}
 	return out, nil
+}
+
+// Bounds returns the bounds of a column of 64-bit integers, both inclusive.
+func Bounds(m *format.ColumnMetaData) (lo, hi int64, ok bool) {
+	s := &m.Statistics
+	if m.Type != format.Int64 || len(s.MinValue) != 8 || len(s.MaxValue) != 8 {
+		return 0, 0, false
+	}
+	return int64(binary.LittleEndian.Uint64(s.MinValue)), int64(binary.LittleEndian.Uint64(s.MaxValue)), true
 }
 
 func readFooter(r io.ReaderAt, size int64) ([]byte, error) {
@@ -111,8 +117,8 @@ func readFooter(r io.ReaderAt, size int64) ([]byte, error) {
 	return footer, nil
 }
 
-// leavesOf returns the field ids of a schema's leaves, 0 where one is a part of a column.
-func leavesOf(elements []format.SchemaElement) (ids []int) {
+// Leaves returns the field ids of a schema's leaves, 0 where one is a part of a column.
+func Leaves(elements []format.SchemaElement) (ids []int) {
 	at := 1 // the root
 	var walk func(depth int)
 	walk = func(depth int) {

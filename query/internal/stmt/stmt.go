@@ -25,6 +25,8 @@ type Statement struct {
 	// of a table whose name is not among them.
 	Words map[string]bool
 	Named bool
+	// Counts is set where it needs no more of its table than numbers of rows.
+	Counts *Counts
 }
 
 // Table is what a statement asks of one name.
@@ -159,6 +161,9 @@ func Parse(tree string) (*Statement, error) {
 	}
 	w.finish()
 	w.st.Words, w.st.Named = wordsOf(node)
+	if c, ok := countsOf(node); ok && w.st.Tables[c.Table] != nil && w.st.Tables[c.Table].count == 1 && len(w.st.Tables) == 1 {
+		w.st.Counts = c
+	}
 	if _, ok := topOf(node); ok {
 		if t := w.entry(text(object(node["from_table"])["table_name"])); t.top != nil {
 			t.top.Root = true
