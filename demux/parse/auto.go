@@ -22,13 +22,17 @@ func newAuto() *autoFormat { return &autoFormat{json: newJSON(), seen: times.Any
 func (f *autoFormat) begin(r *reader) { f.json.begin(r) }
 
 func (f *autoFormat) record(r *reader, rec []byte) {
-	if rec[0] == '{' && f.json.read(rec) == nil {
+	text := rec
+	if bytes.IndexByte(rec, escape) >= 0 {
+		text = uncoloured(nil, rec)
+	}
+	if len(text) > 0 && text[0] == '{' && f.json.read(text) == nil {
 		f.json.fill(r)
 		return
 	}
 	r.row()
 	r.b.Message(rec)
-	if l := levelIn(rec, &f.seen); l != rows.NoLevel {
+	if l := levelIn(text, &f.seen); l != rows.NoLevel {
 		r.b.SetLevel(l)
 	}
 }

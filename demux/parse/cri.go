@@ -149,7 +149,7 @@ func (f *criFormat) row(r *reader, u *unit) {
 		r.row()
 		r.b.Message(text)
 	default:
-		f.inner.record(r, text)
+		r.give(f.inner, text)
 	}
 	if r.b.Len() == before { // the format within takes it for none
 		r.row()

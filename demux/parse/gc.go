@@ -190,6 +190,12 @@ func (f *gcFormat) older(r *reader, rec []byte) {
 		up = nil
 	}
 	if n == 0 && up == nil {
+		if gcBanner(rec) {
+			r.row()
+			r.b.SetLevel(rows.Info)
+			r.b.Message(rec)
+			return
+		}
 		r.fail(rec, "not gc: there are neither decorations in brackets nor a time, at byte 0")
 		return
 	}
@@ -343,4 +349,18 @@ func sizeAt(s []byte) (int64, int) {
 	return int64(v), n + 1
 }
 
-var sureGC = regexp.MustCompile(`^(\[[^\]]+\])*\[gc[,\] ]|\[(Full )?GC( |\()`)
+// gcBanner reports whether a line is one of those that a log begins with.
+func gcBanner(rec []byte) bool {
+	for _, start := range [...]string{"OpenJDK ", "Java HotSpot(TM) ", "Memory: ", "CommandLine flags: "} {
+		if bytes.HasPrefix(rec, []byte(start)) {
+			return true
+		}
+	}
+	return false
+}
+
+// sureGC matches unified logging by a tag of the collector's, or by an uptime before a
+// level, and what was written before Java 9.
+var sureGC = regexp.MustCompile(`^(\[[^\]]+\])*\[gc[,\] ]|^(\[[^\]]+\])*\[\d+[.,]\d{3}s\]\[(trace|debug|info|warning|error) *\]|` +
+	`\[(Full )?GC( |\()|^(\d{4}-\d\d-\d\dT\S+: )?\d+[.,]\d+: (\[(CMS|GC|Full|G1|Times)|Total time for which |Application time: )|` +
+	`^(OpenJDK|Java HotSpot\(TM\)) .* (JRE|Java) |^CommandLine flags: |^Memory: \d+k page, `)

@@ -86,11 +86,17 @@ func (c *candidate) fits(l *rows.Look, rec, shown []byte) bool {
 	if l.ParseError().Given() && bytes.Equal(l.Message().Bytes, shown) {
 		return false
 	}
-	if c.clue.sure == nil {
-		return !c.json || rec[0] != '{'
-	}
 	line, _, _ := bytes.Cut(rec, []byte("\n"))
-	return c.clue.sure(bytes.TrimRight(line, "\r"))
+	if line = bytes.TrimRight(line, "\r"); bytes.IndexByte(line, escape) >= 0 {
+		line = uncoloured(nil, line)
+	}
+	switch {
+	case len(line) == 0:
+		return false
+	case c.clue.sure == nil:
+		return !c.json || line[0] != '{'
+	}
+	return c.clue.sure(line)
 }
 
 // gained returns how many columns a row has that the text alone is not, and how many

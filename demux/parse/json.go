@@ -61,6 +61,11 @@ func (f *jsonFormat) first(r *reader, rec []byte) (lead []byte, n int, err error
 	if err == nil || startsObject(rec) {
 		return nil, n, err
 	}
+	if plain := unspelled(rec); len(plain) < len(rec) {
+		if n, failed := f.next(plain); failed == nil && n == len(plain) {
+			return nil, len(rec), nil
+		}
+	}
 	for at, tries := 0, 0; tries < maxTries; tries++ {
 		i := bytes.IndexByte(rec[at:min(len(rec), maxLead)], '{')
 		if i < 0 {

@@ -1,7 +1,6 @@
 package parse
 
 import (
-	"bytes"
 	"cmp"
 	"slices"
 	"strings"
@@ -203,7 +202,7 @@ func (k *keyed) give(r *reader, role role, d *field) bool {
 		return r.believes(t)
 	case roleLevel:
 		r.setLevel(d.val, d.node.name)
-		return levelOf(bytes.TrimSpace(d.val)) != rows.NoLevel
+		return levelOf(levelName(d.val)) != rows.NoLevel
 	}
 	r.b.Message(d.val)
 	return true
@@ -221,7 +220,7 @@ func (k *keyed) giveOthers(r *reader, given *[roleMessage + 1]bool) {
 		case role == roleTime:
 			fits = !r.frame.OK && r.believes(k.time(d, &r.zone))
 		case role == roleLevel:
-			fits = d.kind == kindString && levelOf(bytes.TrimSpace(d.val)) != rows.NoLevel
+			fits = d.kind == kindString && levelOf(levelName(d.val)) != rows.NoLevel
 		default:
 			fits = d.kind == kindString
 		}

@@ -1,6 +1,10 @@
 package parse
 
-import "github.com/akupara/akupara/demux/rows"
+import (
+	"bytes"
+
+	"github.com/akupara/akupara/demux/rows"
+)
 
 // levelOf maps the names that formats have for their levels, whatever their
 // case: those of log4j, java.util.logging, slf4j, syslog, Apache, glog, Go,
@@ -32,6 +36,19 @@ func levelOf(name []byte) rows.Level {
 		return rows.Fatal
 	}
 	return rows.NoLevel
+}
+
+// levelName returns a level as levelOf takes it: without spaces and colours around it,
+// and without what Go's slog adds to it: WARN+1.
+func levelName(s []byte) []byte {
+	s = bytes.TrimSpace(s)
+	if bytes.IndexByte(s, escape) >= 0 {
+		s = bytes.TrimSpace(uncoloured(nil, s))
+	}
+	if i := bytes.IndexAny(s, "+-"); i >= 4 && i < len(s)-1 && isNumber(s[i+1:]) {
+		s = s[:i]
+	}
+	return s
 }
 
 // severity maps syslog's severities (RFC 5424, 6.2.1).

@@ -10,7 +10,7 @@ import (
 
 var log4jParser = define("log4j", "the usual layouts of log4j, logback, Spring Boot, JBoss, Quarkus, Tomcat, Jetty, Flink, Kafka, Cassandra, Solr, Trino, zap, Python, Ruby, Rust, .NET, PHP, nginx and Apache's error log, or those that `pattern` gives as their configs have them; stack traces stay whole",
 	func() log4jOptions { return log4jOptions{} }, newLog4jBy).
-	guessed(clue{kin: kinMany, sure: sureLog4j.Match, start: log4jStart, names: []string{"*error.log", "error_log"}}) // of Apache, nginx and their like
+	guessed(clue{kin: kinMany, sure: sureLog4j, start: log4jStart, names: []string{"*error.log", "error_log"}}) // of Apache, nginx and their like
 
 // log4jFormat parses what logging frameworks write by default, and Apache's
 // error log: a time, then in any usual order a level, a thread in brackets or
@@ -63,7 +63,7 @@ func (f *log4jFormat) begin(r *reader) {
 // and its time soon after.
 func (f *log4jFormat) starts(line []byte) bool {
 	line = f.colourless(line[:min(len(line), maxHead)], line)
-	if f.times == nil && (len(line) < 8 || line[0] != '[' && !times.LetterOrDigit(line[0])) {
+	if f.times == nil && (len(line) < 8 || line[0] != '[' && line[0] != '<' && line[0] != '#' && !times.LetterOrDigit(line[0])) {
 		return false
 	}
 	if _, n := f.time(line, &f.seen); n > 0 {
@@ -207,6 +207,15 @@ func plainLogTime(s []byte, z *times.Zone) (t times.Instant, n int) {
 	}
 	if t, n = times.ISO(s, z); n > 0 {
 		return t, n
+	}
+	if len(s) >= 20 && s[10] == ',' && s[11] == ' ' && s[4] == '-' { // Airflow's 2026-03-01, 10:00:00 UTC
+		var plain [40]byte
+		k := copy(plain[10:], s[11:])
+		copy(plain[:10], s)
+		if t, n = times.ISO(plain[:10+k], z); n > 0 {
+			return t, n + 1
+		}
+		return t, 0
 	}
 	if s[0] < '0' || s[0] > '9' {
 		if s[0] < 'A' || s[0] > 'W' { // the first letters of weekdays and months

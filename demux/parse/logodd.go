@@ -17,11 +17,14 @@ import (
 //	INFO:logger:message                                             Python's basicConfig
 //	INFO:     message                                               uvicorn
 //
-// The last three have no time: their rows have that of the chunk.
+// and those in logconsoles.go. The last three have no time: their rows have that of the
+// chunk.
 type oddHead struct {
 	at                           times.Instant
 	time, level, thread, logger  []byte
 	program, pid, caller, number []byte
+	metadata, elapsed            []byte
+	machine, code                []byte
 	n                            int // bytes before the message; 0: it is of no such form
 }
 
@@ -34,13 +37,21 @@ func readOdd(s []byte, z *times.Zone) (h oddHead) {
 	}
 	switch c := s[0]; {
 	case c == '[':
-		h.bracketed(s, z)
+		if h.bracketed(s, z); h.n == 0 {
+			h.consoles(s, z)
+		}
+	case c == '<' || c == '#':
+		h.weblogic(s, z)
+	case c >= '0' && c <= '9':
+		h.clocked(s, z)
 	case c >= 'A' && c <= 'W':
 		switch {
 		case s[1] == ',':
 			h.ruby(s, z)
 		case s[1] >= '0' && s[1] <= '9':
 			h.glog(s, z)
+		case s[4] == '[':
+			h.logrus(s)
 		default:
 			h.python(s)
 		}
@@ -225,6 +236,13 @@ func (f *log4jFormat) oddHead(r *reader, message []byte, h *oddHead) {
 	attr(r, "pid", h.pid)
 	attr(r, "caller", h.caller)
 	attr(r, "event_id", h.number)
+	attr(r, "metadata", h.metadata)
+	attr(r, "elapsed_s", h.elapsed)
+	attr(r, "machine", h.machine)
+	if h.code != nil {
+		r.b.Attr("message_id", h.code)
+		message = bytes.TrimSuffix(bytes.TrimRight(message, " \r\n"), []byte(">"))
+	}
 	if h.number != nil {
 		message = f.dedent(message)
 	}

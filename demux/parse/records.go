@@ -79,6 +79,8 @@ type reader struct {
 	// multiline tells that the lines of one output in a record are one message.
 	multiline bool
 	faulty    bool // the current record has bytes that are no characters
+
+	coloured, plain []byte // the record with its colours and without, where a format gets it so
 }
 
 func newReader(f format, o Options) *reader {
@@ -288,7 +290,7 @@ func (r *reader) whole(c *chunk.Chunk, keep chunk.Ranges, body []byte, at chunk.
 	if r.rest {
 		r.fail(rec, "the "+r.part+" part of a record, which was too long for one row or still being written after record_timeout")
 	} else {
-		r.record(r, rec)
+		r.give(r.format, rec)
 	}
 	if r.b.Len() > before {
 		r.markFaulty()
@@ -359,7 +361,7 @@ func (r *reader) row() {
 // fail adds a row for a record that can't be parsed.
 func (r *reader) fail(rec []byte, why string) {
 	r.row()
-	r.b.Message(rec)
+	r.b.Message(r.original(rec))
 	r.b.Fail(why)
 }
 
@@ -387,7 +389,7 @@ func (r *reader) setLevel(raw []byte, key string) {
 	if len(raw) == 0 {
 		return
 	}
-	if l := levelOf(bytes.TrimSpace(raw)); l != rows.NoLevel {
+	if l := levelOf(levelName(raw)); l != rows.NoLevel {
 		r.b.SetLevel(l)
 		return
 	}

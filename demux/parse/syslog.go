@@ -13,7 +13,7 @@ import (
 var syslogParser = simple("syslog", "RFC 3164 and 5424 as really sent, Cisco, Juniper, Fortinet, Palo Alto, MikroTik and Ubiquiti among them", func() format {
 	return &syslogFormat{sd: newStructured()}
 }).
-	guessed(clue{kin: kinMany, sure: sureSyslog.Match, names: []string{"syslog", "messages", "secure", "maillog", "cron", "auth.log", "kern.log",
+	guessed(clue{kin: kinMany, sure: sureSyslog, names: []string{"syslog", "messages", "secure", "maillog", "cron", "auth.log", "kern.log",
 		"daemon.log", "user.log", "mail.log", "mail.err", "mail.warn", "cron.log", "debug"}})
 
 // syslogFormat parses the lines of syslog: RFC 5424, whose structured data gives
@@ -115,7 +115,7 @@ func (f *syslogFormat) framed(r *reader, l *syslogLine) {
 	if r.believes(l.at) {
 		r.now = l.at.Micros
 	}
-	f.inner.record(r, bytes.TrimLeft(bytes.TrimPrefix(l.message, []byte("@cee:")), " "))
+	r.give(f.inner, bytes.TrimLeft(bytes.TrimPrefix(l.message, []byte("@cee:")), " "))
 	if r.b.Len() == before { // the format within takes it for none
 		r.row()
 		r.b.Message(l.message)
@@ -149,6 +149,19 @@ var facilities = [...]string{
 	"ntp", "audit", "alert", "clock", "local0", "local1", "local2", "local3", "local4", "local5", "local6", "local7",
 }
 
-// sureSyslog matches a priority, as in RFC 5424; or RFC 3164 without one, also with an
+// likeSyslog matches a priority, as in RFC 5424; or RFC 3164 without one, also with an
 // ISO time, as rsyslog and systemd write it today; or what Cisco's systems write.
-var sureSyslog = regexp.MustCompile(`^(<\d{1,3}>|([A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d|\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:?\d\d)) \S+ [^\s:]+:|[^%]{0,120}%[A-Z0-9_]+-([A-Z0-9_]+-)?[0-7]-[A-Z0-9_]+:)`)
+var likeSyslog = regexp.MustCompile(`^(<\d{1,3}>|([A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d|\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:?\d\d)) \S+ [^\s:]+:|[^%]{0,120}%[A-Z0-9_]+-([A-Z0-9_]+-)?[0-7]-[A-Z0-9_]+:)`)
+
+// sureSyslog reports whether a line is syslog's: frameworks, too, write an ISO time, but
+// a level where the host would be.
+func sureSyslog(line []byte) bool {
+	if !likeSyslog.Match(line) {
+		return false
+	}
+	if line[0] < '0' || line[0] > '9' {
+		return true
+	}
+	_, rest, _ := bytes.Cut(line, []byte(" "))
+	return !isLevel(word(bytes.TrimLeft(rest, " ")))
+}

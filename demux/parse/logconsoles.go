@@ -1,0 +1,230 @@
+package parse
+
+import (
+	"bytes"
+
+	"github.com/akupara/akupara/demux/parse/internal/times"
+)
+
+// Further heads of oddHead:
+//
+//	[10:00:00 INF] message                                               Serilog's console
+//	10:00AM INF message                                                  zerolog's console
+//	10:00:00.123 request_id=F1 [info] message                            Elixir, with metadata
+//	INFO[0000] message                                                   logrus on a terminal
+//	[3/1/26 10:00:00:123 UTC] 0000000a Server  E   message               WebSphere
+//	####<Mar 1, 2026 10:00:00 AM UTC> <Info> <Server> <host> … <message> WebLogic
+
+// consoles reads Serilog's "[10:00:00 INF] ", and WebSphere's heads.
+func (h *oddHead) consoles(s []byte, z *times.Zone) {
+	end := bytes.IndexByte(s[:min(len(s), 64)], ']')
+	if end < 0 {
+		return
+	}
+	in := s[1:end]
+	if bytes.IndexByte(in[:min(len(in), 3)], '/') > 0 {
+		h.websphere(s, in, z)
+		return
+	}
+	t, n := times.Clock(in, z)
+	level := bytes.TrimLeft(in[n:], " ")
+	if n == 0 || len(level) == len(in)-n || !isLevel(level) || end+1 == len(s) || s[end+1] != ' ' {
+		return
+	}
+	h.at, h.time, h.level, h.n = t, in[:n], level, end+2
+}
+
+// websphere reads the time in stamp, "M/d/yy H:mm:ss:SSS ZZZ", the thread, the
+// component, and the letter of the level.
+func (h *oddHead) websphere(s, stamp []byte, z *times.Zone) {
+	t, ok := slashed(stamp, z)
+	rest := s[len(stamp)+2:]
+	if !ok || len(rest) < 10 || rest[0] != ' ' || rest[9] != ' ' {
+		return
+	}
+	thread, rest := rest[1:9], rest[10:]
+	name := word(rest)
+	rest = bytes.TrimLeft(rest[len(name):], " ")
+	if len(name) == 0 || len(rest) < 2 || rest[1] != ' ' {
+		return
+	}
+	level := websphereLevels[rest[0]]
+	if level == "" {
+		return
+	}
+	h.at, h.time, h.thread, h.logger, h.level = t, stamp, thread, name, []byte(level)
+	h.n = len(s) - len(bytes.TrimLeft(rest[1:], " "))
+}
+
+// websphereLevels are levels by the letter of an event's type.
+var websphereLevels = map[byte]string{
+	'F': "FATAL", 'E': "ERROR", 'W': "WARN", 'A': "INFO", 'I': "INFO", 'C': "INFO", 'D': "INFO", 'O': "INFO", 'R': "ERROR",
+	'1': "DEBUG", '2': "DEBUG", '3': "TRACE", '>': "TRACE", '<': "TRACE", 'Z': "INFO",
+}
+
+// slashed reads a whole "M/d/yy H:mm:ss:SSS ZZZ", a comma behind the day or not.
+func slashed(s []byte, z *times.Zone) (t times.Instant, ok bool) {
+	at := 0
+	number := func(end byte) int {
+		n := at
+		for n < len(s) && n < at+2 && s[n] >= '0' && s[n] <= '9' {
+			n++
+		}
+		if n == at || n == len(s) || s[n] != end {
+			return -1
+		}
+		v := times.Digits(s, at, n-at)
+		at = n + 1
+		return v
+	}
+	month, day := number('/'), number('/')
+	year := number(' ')
+	if year < 0 {
+		if year = number(','); at < len(s) && s[at] == ' ' {
+			at++
+		}
+	}
+	hour, minute, second := number(':'), number(':'), number(':')
+	if month < 0 || day < 0 || year < 0 || hour < 0 || minute < 0 || second < 0 || at+4 > len(s) || s[at+3] != ' ' {
+		return t, false
+	}
+	local, ok := times.Seconds(times.Century(year), month, day, hour, minute, second)
+	millis := times.Digits(s, at, 3)
+	utc, n, known := z.From(s[at+3:], local)
+	if !ok || millis < 0 || n == 0 || at+3+n != len(s) {
+		return t, false
+	}
+	return times.Instant{Micros: utc*1_000_000 + int64(millis)*1000, Finer: !known, OK: true}, true
+}
+
+// clocked reads zerolog's "10:00AM INF ", and Elixir's time, metadata and level.
+func (h *oddHead) clocked(s []byte, z *times.Zone) {
+	if n := bytes.IndexByte(s[:min(len(s), 8)], ' '); n >= 6 && (s[n-1] == 'M') {
+		t, k := kitchen(s[:n], z)
+		level := word(s[n+1:])
+		if k && isLevel(level) {
+			h.at, h.time, h.level = t, s[:n], level
+			h.n = min(len(s), n+1+len(level)+1)
+		}
+		return
+	}
+	t, n := times.Clock(s, z)
+	if n == 0 || n == len(s) || s[n] != ' ' {
+		return
+	}
+	rest := s[n+1 : min(len(s), n+512)]
+	end := bytes.Index(rest, []byte(" ["))
+	if end <= 0 {
+		return
+	}
+	for pair := range bytes.SplitSeq(rest[:end], []byte(" ")) {
+		if i := bytes.IndexByte(pair, '='); i <= 0 || !isWord(pair[:i]) {
+			return
+		}
+	}
+	level, _, ok := bytes.Cut(rest[end+2:], []byte("]"))
+	if !ok || !isLevel(level) {
+		return
+	}
+	h.at, h.time, h.level, h.metadata = t, s[:n], level, rest[:end]
+	h.n = n + 1 + end + 2 + len(level) + 1
+	for h.n < len(s) && s[h.n] == ' ' {
+		h.n++
+	}
+}
+
+func isWord(w []byte) bool {
+	for _, c := range w {
+		if c != '_' && !times.LetterOrDigit(c) {
+			return false
+		}
+	}
+	return len(w) > 0
+}
+
+// kitchen reads a whole "3:04PM".
+func kitchen(s []byte, z *times.Zone) (times.Instant, bool) {
+	colon := bytes.IndexByte(s, ':')
+	if colon < 1 || len(s) != colon+5 {
+		return times.Instant{}, false
+	}
+	var clock [8]byte // with seconds, which times.Clock wants
+	hour, minute := times.Digits(s, 0, colon), times.Digits(s, colon+1, 2)
+	if hour < 1 || hour > 12 || minute < 0 || s[colon+3] != 'A' && s[colon+3] != 'P' {
+		return times.Instant{}, false
+	}
+	if hour %= 12; s[colon+3] == 'P' {
+		hour += 12
+	}
+	copy(clock[:], "00:00:00")
+	clock[0], clock[1], clock[3], clock[4] = '0'+byte(hour/10), '0'+byte(hour%10), s[colon+1], s[colon+2]
+	t, n := times.Clock(clock[:], z)
+	return t, n > 0
+}
+
+// logrusLevels are the names that logrus cuts to four letters.
+var logrusLevels = map[string]string{
+	"TRAC": "TRACE", "DEBU": "DEBUG", "INFO": "INFO", "WARN": "WARN", "ERRO": "ERROR", "FATA": "FATAL", "PANI": "FATAL",
+}
+
+// logrus reads "INFO[0000] ": the number has the seconds since the program's start.
+func (h *oddHead) logrus(s []byte) {
+	level := logrusLevels[string(s[:4])]
+	end := bytes.IndexByte(s[:min(len(s), 32)], ']')
+	if level == "" || end < 9 || end+1 == len(s) || s[end+1] != ' ' {
+		return
+	}
+	in := s[5:end]
+	if !isNumber(in) { // full_timestamp
+		t, n := times.ISO(in, &times.Zone{})
+		if n == 0 || n != len(in) {
+			return
+		}
+		h.at, h.time = t, in
+	} else {
+		h.elapsed = in
+	}
+	h.level, h.n = []byte(level), end+2
+}
+
+// weblogic reads "<time> <level> <subsystem> <machine> <server> <thread> <user> … <id> <message>"
+// behind ####, and "<time> <level> <subsystem> <id> <message>" of its console.
+func (h *oddHead) weblogic(s []byte, z *times.Zone) {
+	rest := bytes.TrimPrefix(s, []byte("####"))
+	file := len(rest) < len(s)
+	if len(rest) < 8 || rest[0] != '<' {
+		return
+	}
+	end := bytes.IndexByte(rest[:min(len(rest), 64)], '>')
+	if end < 0 {
+		return
+	}
+	stamp := rest[1:end]
+	t, n := times.DateTime(stamp, z)
+	if n == 0 || n != len(stamp) {
+		return
+	}
+	rest = rest[end+1:]
+	var in [13][]byte
+	k := 0
+	for ; k < len(in) && len(rest) > 1 && rest[0] == ' ' && rest[1] == '<'; k++ {
+		end := bytes.Index(rest[2:], []byte("> <"))
+		if end < 0 {
+			break
+		}
+		in[k], rest = rest[2:2+end], rest[2+end+1:]
+		if bytes.HasPrefix(in[k], []byte("BEA-")) {
+			k++
+			break
+		}
+	}
+	if k < 3 || !isLevel(in[0]) || len(rest) < 2 {
+		return
+	}
+	h.at, h.time, h.level, h.logger = t, stamp, in[0], in[1]
+	h.code = in[k-1]
+	if file && k > 5 {
+		h.machine, h.program, h.thread = in[2], in[3], in[4]
+	}
+	h.n = len(s) - len(rest) + 2
+}
