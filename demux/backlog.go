@@ -160,7 +160,9 @@ func (d *Demux) runBacklog(ctx context.Context, t *table.Table, b *backlog, q *q
 		}
 		b.isolation.committed(p)
 		t = next
-		b.families.commit()
+		if b.left() {
+			b.families.commit()
+		}
 		if d.types.asked(rep.Type) {
 			return errYield
 		}

@@ -1,6 +1,11 @@
 package demux
 
 import (
+	"runtime"
+	"slices"
+
+	"golang.org/x/sync/errgroup"
+
 	"github.com/akupara/akupara/chunk"
 	"github.com/akupara/akupara/demux/coverage"
 	"github.com/akupara/akupara/demux/table"
@@ -25,6 +30,35 @@ func newBacklog(covered coverage.Set, s *isolation) *backlog {
 // wanted is what is to be known of the table's coverage to plan the files, and to
 // judge what is in them.
 func wanted(files []*sinkFile) coverage.Want {
+	n := max(wantedAtOnce, (len(files)+runtime.GOMAXPROCS(0)-1)/runtime.GOMAXPROCS(0))
+	parts := slices.Collect(slices.Chunk(files, n))
+	wants := make([]coverage.Want, len(parts))
+	var g errgroup.Group
+	for i, part := range parts {
+		g.Go(func() error {
+			wants[i] = wantedIn(part)
+			return nil
+		})
+	}
+	_ = g.Wait() // none fails
+	want := coverage.Want{}
+	for _, w := range wants {
+		if len(want) == 0 {
+			want = w
+			continue
+		}
+		for id, r := range w {
+			want.Add(id, r)
+		}
+	}
+	return want
+}
+
+// wantedAtOnce is of how many files one tells what is wanted of them; others tell it of
+// more beside it.
+const wantedAtOnce = 1024
+
+func wantedIn(files []*sinkFile) coverage.Want {
 	want := coverage.Want{}
 	for _, f := range files {
 		for i := range f.sink.Index.Blocks {
@@ -140,6 +174,18 @@ func (b *backlog) plan(maxRaw int64) *plan {
 		return b.cut(of)
 	}
 	return p
+}
+
+// left reports whether a block of the files is not done with.
+func (b *backlog) left() bool {
+	return slices.ContainsFunc(b.files, func(f *sinkFile) bool {
+		for i := range f.sink.Index.Blocks {
+			if !f.isDone(i) && !f.faulty(i) {
+				return true
+			}
+		}
+		return false
+	})
 }
 
 // bounds are what a plan may take.

@@ -55,6 +55,7 @@ type Writer struct {
 	w       io.Writer
 	zstd    *zstd.Encoder
 	written int64
+	packing *packed // the block before, until it is written; nil: none
 
 	strings map[string]uint64 // of the block
 	texts   []byte
@@ -66,11 +67,18 @@ type Writer struct {
 	last    Piece // its key
 	any     bool
 	index   []byte
+	key     []byte // of the block, as the index has it
 	before  string // the id in the index before
 	hashes  []uint64
 	streams int64
 	blocks  int
-	scratch []byte
+	spare   *packed
+}
+
+// packed is a block that is compressed beside those who make the next one.
+type packed struct {
+	key, raw, frame []byte
+	done            chan struct{}
 }
 
 // NewWriter returns a Writer of a file that is written to w.
@@ -92,7 +100,13 @@ func newEncoder() (*zstd.Encoder, error) {
 }
 
 // Size returns about how many bytes were written.
-func (w *Writer) Size() int64 { return w.written + int64(len(w.entries)+len(w.texts))/4 }
+func (w *Writer) Size() int64 {
+	n := len(w.entries) + len(w.texts)
+	if w.packing != nil {
+		n += len(w.packing.raw)
+	}
+	return w.written + int64(n)/4
+}
 
 // Streams returns how many streams were written.
 func (w *Writer) Streams() int64 { return w.streams }
@@ -187,8 +201,8 @@ func (w *Writer) seal(p *Piece) {
 	if from == 0 && w.any {
 		id = between(w.last.ID, p.ID)
 	}
-	w.index = appendShared(w.index, w.before, id)
-	w.index = binary.AppendUvarint(w.index, uint64(from))
+	w.key = appendShared(w.key[:0], w.before, id)
+	w.key = binary.AppendUvarint(w.key, uint64(from))
 	w.before = id
 }
 
@@ -206,18 +220,42 @@ func (w *Writer) flush() error {
 	if len(w.entries) == 0 {
 		return nil
 	}
-	raw := binary.AppendUvarint(w.scratch[:0], uint64(len(w.strings)))
-	raw = append(raw, w.texts...)
-	raw = append(raw, w.entries...)
-	w.scratch = raw
+	p := w.spare
+	if p == nil {
+		p = &packed{}
+	}
+	p.raw = binary.AppendUvarint(p.raw[:0], uint64(len(w.strings)))
+	p.raw = append(p.raw, w.texts...)
+	p.raw = append(p.raw, w.entries...)
+	p.key = append(p.key[:0], w.key...)
+	p.done = make(chan struct{})
 	w.blocks++
-	frame := w.zstd.EncodeAll(raw, nil)
-	w.index = binary.AppendUvarint(w.index, uint64(len(frame)))
-	w.index = binary.AppendUvarint(w.index, uint64(len(raw)))
-	w.index = binary.LittleEndian.AppendUint32(w.index, chunk.CRC(frame))
 	clear(w.strings)
 	w.texts, w.entries = w.texts[:0], w.entries[:0]
-	return w.write(frame)
+	if err := w.settle(); err != nil {
+		return err
+	}
+	w.packing = p
+	go func() { // the only one that compresses
+		p.frame = w.zstd.EncodeAll(p.raw, p.frame[:0])
+		close(p.done)
+	}()
+	return nil
+}
+
+// settle writes the block that is being compressed.
+func (w *Writer) settle() error {
+	p := w.packing
+	if p == nil {
+		return nil
+	}
+	<-p.done
+	w.packing, w.spare = nil, p
+	w.index = append(w.index, p.key...)
+	w.index = binary.AppendUvarint(w.index, uint64(len(p.frame)))
+	w.index = binary.AppendUvarint(w.index, uint64(len(p.raw)))
+	w.index = binary.LittleEndian.AppendUint32(w.index, chunk.CRC(p.frame))
+	return w.write(p.frame)
 }
 
 func (w *Writer) write(b []byte) error {
@@ -235,7 +273,7 @@ func (w *Writer) write(b []byte) error {
 // Finish writes what is left. It returns the file's length, and the checksum by
 // which it is told from all others.
 func (w *Writer) Finish() (size int64, crc uint32, err error) {
-	if err := w.flush(); err != nil {
+	if err := errors.Join(w.flush(), w.settle()); err != nil {
 		return 0, 0, err
 	}
 	if w.written == 0 {

@@ -268,14 +268,16 @@ func (t *Table) CoverageOf(ctx context.Context, want coverage.Want) (*coverage.K
 // merger returns what the groups tell together of all families from that root on.
 func (t *Table) merger(ctx context.Context, groups []coverageGroup, root string) (m *coverage.Merger, closeAll func()) {
 	sources := make([]coverage.Source, len(groups))
-	opened := make([]*groupSource, len(groups))
+	var ends []func()
 	for i := range groups {
-		opened[i] = &groupSource{t: t, ctx: ctx, group: &groups[i], root: max(root, groups[i].from)}
-		sources[i] = opened[i]
+		s := &groupSource{t: t, ctx: ctx, group: &groups[i], root: max(root, groups[i].from)}
+		ahead, stop := coverage.ReadAhead(s)
+		sources[i] = ahead
+		ends = append(ends, stop, s.close)
 	}
 	return coverage.NewMerger(sources...), func() {
-		for _, s := range opened {
-			s.close()
+		for _, end := range ends {
+			end()
 		}
 	}
 }

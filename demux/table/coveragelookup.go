@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"io"
+	"maps"
 	"slices"
+	"sync"
 
 	"golang.org/x/sync/errgroup"
 
@@ -19,8 +21,13 @@ type lookup struct {
 	known *coverage.Known
 }
 
-// lookupsAtOnce is how many files of a group are read at a time.
-const lookupsAtOnce = 8
+const (
+	// lookupsAtOnce is how many files of a group are read at a time.
+	lookupsAtOnce = 8
+	// rootsAtOnce is of how many families one reads in a file; others read more of them
+	// beside it.
+	rootsAtOnce = 4096
+)
 
 func (l *lookup) run(ctx context.Context, want coverage.Want) error {
 	again, err := l.look(ctx, want.Roots(), want)
@@ -79,25 +86,23 @@ func (l *lookup) group(ctx context.Context, group *coverageGroup, roots []string
 		n := group.of(root)
 		byFile[n] = append(byFile[n], root)
 	}
-	results := make([]map[string]coverage.Found, len(group.files))
+	out := make(map[string]coverage.Found, len(roots))
+	var mu sync.Mutex // of out
 	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(lookupsAtOnce)
 	for i, f := range group.files {
-		if len(byFile[i]) > 0 {
-			g.Go(func() (err error) {
-				results[i], err = l.file(gctx, f, byFile[i], want)
+		for some := range slices.Chunk(byFile[i], rootsAtOnce) {
+			g.Go(func() error {
+				found, err := l.file(gctx, f, some, want)
+				mu.Lock()
+				defer mu.Unlock()
+				maps.Copy(out, found)
 				return err
 			})
 		}
 	}
 	if err := g.Wait(); err != nil {
 		return nil, err
-	}
-	out := map[string]coverage.Found{}
-	for _, r := range results {
-		for root, f := range r {
-			out[root] = f
-		}
 	}
 	return out, nil
 }

@@ -74,16 +74,23 @@ func (a *attempt) writeCoverage(ctx context.Context, run string, delta coverage.
 		return "", err
 	}
 	w := coverageWriter{a, run, a.base.cover.or()}
-	added := func() coverage.Source { return newAddedSource(delta, known, time.Now()) }
+	added := func() (coverage.Source, func()) {
+		return coverage.ReadAhead(newAddedSource(delta, known, time.Now()))
+	}
 	if n := len(tree) - 1; n >= 0 && !tree[n].set() && tree[n].from == "" && tree[n].bytes() <= w.tail {
-		if g, err := w.mergeTail(ctx, tree[n:], added()); err == nil {
+		src, stop := added()
+		g, err := w.mergeTail(ctx, tree[n:], src)
+		stop()
+		if err == nil {
 			return w.finish(ctx, append(tree[:n:n], g))
 		} else if err := w.fatal(ctx, err); err != nil {
 			return "", err
 		}
 		// What can't be read stops no commit: it stops the next look at it.
 	}
-	g, err := w.group(added())
+	src, stop := added()
+	defer stop()
+	g, err := w.group(src)
 	if err != nil {
 		return "", err
 	}
