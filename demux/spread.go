@@ -48,9 +48,7 @@ func (r *run) spread(ctx context.Context) (*table.Table, error) {
 	}
 	made := s.by.made()
 	r.records, r.failed = made.Records, made.Failed
-	for i := range s.by.results {
-		s.take(i)
-	}
+	s.take()
 	defer s.vouch()()
 	if r.tellFacts(s.by.shared.Now); len(r.families.delta) == 0 {
 		return r.table, nil
@@ -84,8 +82,7 @@ type spreading struct {
 	*run
 	by     tabling[runTask, runResult]
 	blocks [][]task // of each task
-	last   string   // the stream that rows were of last
-	its    *coverage.Stream
+	grown  grown
 }
 
 // cut parts the plan into tasks.
@@ -158,27 +155,32 @@ func (s *spreading) check() error {
 	return nil
 }
 
-// take notes what became rows of a task's chunks.
-func (s *spreading) take(i int) {
-	x := s.by.results[i]
-	e := exceptionsOf(x)
-	var file *sinkFile
-	sink := -1
-	for _, t := range s.blocks[i] {
-		if t.file != file {
-			file = t.file
-			sink++
-		}
-		s.takeBlock(t, sink, e)
-	}
-	for id, f := range x.Filtered {
-		if st := s.families.delta[id]; st != nil {
-			st.Filter(f.Bytes, f.Filters)
+// take notes what became rows of the tasks' chunks.
+func (s *spreading) take() {
+	s.grown = newGrown()
+	for i, x := range s.by.results {
+		e := exceptionsOf(x)
+		var file *sinkFile
+		sink := -1
+		for _, t := range s.blocks[i] {
+			if t.file != file {
+				file = t.file
+				sink++
+			}
+			s.takeBlock(t, sink, e)
 		}
 	}
-	for id, blank := range x.Blank {
-		if st := s.families.delta[id]; st != nil {
-			st.Dropped = st.Dropped.AddAll(blank)
+	s.grown.addTo(s.families)
+	for _, x := range s.by.results {
+		for id, f := range x.Filtered {
+			if st := s.families.delta[id]; st != nil {
+				st.Filter(f.Bytes, f.Filters)
+			}
+		}
+		for id, blank := range x.Blank {
+			if st := s.families.delta[id]; st != nil {
+				st.Dropped = st.Dropped.AddAll(blank)
+			}
 		}
 	}
 }
@@ -220,12 +222,16 @@ func (s *spreading) takeBlock(t task, sink int, e exceptions) {
 		c, other := e.chunks[[3]int{sink, t.block, k}]
 		switch {
 		case !other && !gone:
-			s.rows(t.file, x, x.Range(), x.CRC)
+			s.grown.add(x)
+			s.count(t.file, x.Range().Len())
 			t.file.fresh++
 			s.count(t.file, -x.Dropped)
 			continue
 		case c.Last > x.First && c.Last < x.Last:
-			s.rows(t.file, x, chunk.Range{First: x.First, Last: c.Last}, c.CRC)
+			cut := *x
+			cut.Last, cut.CRC = c.Last, c.CRC
+			s.grown.add(&cut)
+			s.count(t.file, cut.Range().Len())
 		}
 		whole = false
 		if bad {
@@ -236,15 +242,6 @@ func (s *spreading) takeBlock(t task, sink int, e exceptions) {
 	if whole && !t.rest {
 		t.file.finish(t.block)
 	}
-}
-
-// rows notes that a range of a chunk became rows: one of which nothing was held.
-func (s *spreading) rows(f *sinkFile, e *chunk.Entry, r chunk.Range, crc uint32) {
-	if s.its == nil || s.last != e.Stream {
-		s.last, s.its = e.Stream, s.stream(e.Stream, e.Host, e.Source, "")
-	}
-	s.its.Append(r, crc)
-	s.count(f, r.Len())
 }
 
 // vouch marks the files whose chunks all became rows, with their checksums kept. undo

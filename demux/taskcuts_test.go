@@ -124,7 +124,7 @@ func TestWhatWasReadBeforeOfADamagedBlockIsCovered(t *testing.T) {
 	if err := s.check(); err != nil {
 		t.Fatal(err)
 	}
-	s.take(0)
+	s.take()
 	delta := s.families.delta
 	if x := delta["a"]; x == nil || !slices.Equal(x.Ranges, chunk.Ranges{a.Range()}) || !x.Vouches(a.Range(), planned.entry(0, 0).CRC) {
 		t.Errorf("of a is covered %+v", x)
