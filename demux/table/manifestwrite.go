@@ -58,23 +58,6 @@ func (p *producer) addFiles() ([]iceberg.ManifestFile, error) {
 	return written, nil
 }
 
-// writeAdded writes a manifest of files that are added.
-func (p *producer) writeAdded(uri string, id int32, files []*DataFile) (iceberg.ManifestFile, error) {
-	spec, err := p.spec(id)
-	if err != nil {
-		return nil, err
-	}
-	entries := make([]iceberg.ManifestEntry, len(files))
-	for i, f := range files {
-		d, err := p.a.dataFile(spec, f, p.leaves)
-		if err != nil {
-			return nil, err
-		}
-		entries[i] = iceberg.NewManifestEntry(iceberg.EntryStatusADDED, &p.id, nil, nil, d)
-	}
-	return p.writeManifest(uri, spec, entries)
-}
-
 // entrySize returns about how many bytes a manifest has for a file, before
 // compression.
 func (p *producer) entrySize(f *DataFile) int {
