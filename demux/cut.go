@@ -19,7 +19,7 @@ type cutting struct {
 
 // cut makes a plan.
 func (b *backlog) cut(of bounds) *plan {
-	c := &cutting{backlog: b, plan: &plan{}, of: of, streams: map[string]*taken{}}
+	c := &cutting{backlog: b, plan: &plan{}, of: of, streams: make(map[string]*taken, len(b.families.covered))}
 	if of.apart {
 		c.tasks = make([]task, 0, b.blocks(of))
 	}

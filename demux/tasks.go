@@ -90,9 +90,7 @@ func doTasks[T, R any](ctx context.Context, d *Demux, w work, shared any, tasks 
 	}
 	e := engine.Work{
 		Name: fmt.Sprintf("%s-%s-%s-%d", w.kind, w.dataType, w.id, w.round), Type: w.dataType, Kind: w.kind, Shared: marshal(shared),
-	}
-	for i := range tasks {
-		e.Tasks = append(e.Tasks, marshal(&tasks[i]))
+		Tasks: encodeAll(tasks),
 	}
 	ctx, tell, end := d.running.begin(ctx, Running{
 		Kind: w.kind, Type: w.dataType, ID: w.id, Name: e.Name, Started: time.Now().UTC(), Tasks: len(tasks),
@@ -113,15 +111,33 @@ func doTasks[T, R any](ctx context.Context, d *Demux, w work, shared any, tasks 
 	return out, nil
 }
 
-// decodeAll reads the results that there are. Together they are large: all processors
-// read some.
-func decodeAll[R any](results []json.RawMessage, out []*R) error {
-	const some = 64
+// codedInRow is how many tasks, or their results, one encodes or decodes in a row. Together
+// they are large: all processors do some.
+const codedInRow = 64
+
+func encodeAll[T any](tasks []T) []json.RawMessage {
+	out := make([]json.RawMessage, len(tasks))
 	var g errgroup.Group
 	g.SetLimit(runtime.GOMAXPROCS(0))
-	for from := 0; from < min(len(out), len(results)); from += some {
+	for from := 0; from < len(tasks); from += codedInRow {
+		g.Go(func() error {
+			for i := from; i < min(from+codedInRow, len(tasks)); i++ {
+				out[i] = marshal(&tasks[i])
+			}
+			return nil
+		})
+	}
+	_ = g.Wait() // none fails
+	return out
+}
+
+// decodeAll reads the results that there are.
+func decodeAll[R any](results []json.RawMessage, out []*R) error {
+	var g errgroup.Group
+	g.SetLimit(runtime.GOMAXPROCS(0))
+	for from := 0; from < min(len(out), len(results)); from += codedInRow {
 		g.Go(func() (err error) {
-			for i := from; i < min(from+some, len(out), len(results)); i++ {
+			for i := from; i < min(from+codedInRow, len(out), len(results)); i++ {
 				if results[i] == nil {
 					continue
 				}
