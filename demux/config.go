@@ -51,6 +51,9 @@ const (
 	engineYarn  = "yarn"
 )
 
+// Spreads reports whether runs may be done by tasks of a cluster.
+func (c *Config) Spreads() bool { return c.Engine == engineYarn }
+
 // TypeConfig says how one data type is parsed, and how its table is kept. The keys
 // of its section are these, and those of its Spec.
 type TypeConfig struct {

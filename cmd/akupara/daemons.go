@@ -245,6 +245,7 @@ of it, and changes nothing.`,
 		if err := a.refuse(problems); err != nil {
 			return err
 		}
+		limitMemory(cfg.Spreads())
 		d := p.demux(cfg, demux.Options{Only: only})
 		g.Add("demux", d.run)
 		g.Add("readme of the store", p.readme)
@@ -255,7 +256,6 @@ of it, and changes nothing.`,
 		if err := chunk.CheckType(only); only != "" && err != nil {
 			return usagef("--type: %v", err)
 		}
-		limitMemory()
 		if redo.dataType != "" || redo.given() {
 			if once || only != "" {
 				return usagef("--redo goes with --since, --until and --dry-run alone")
@@ -286,6 +286,7 @@ func (a *app) demuxByHand() (*demux.Demux, parts, error) {
 	if err := a.refuse(problems); err != nil {
 		return nil, p, err
 	}
+	limitMemory(cfg.Spreads())
 	return demux.New(cfg, p.fs, p.Store.V.String(), p.log, daemon.NewRegistry()), p, nil
 }
 

@@ -29,14 +29,24 @@ func (d *demuxDaemon) run(ctx context.Context) error {
 	return g.Run(ctx)
 }
 
-// demuxMemory is what a process that only demuxes may take before the garbage
-// collector runs more often: in bytes. Rows in memory are bounded far below;
-// this bounds what lies around between two collections.
-const demuxMemory = 512 << 20
+// What a process that only demuxes may take before the garbage collector runs more
+// often, in bytes. Rows in memory are bounded far below, and so are the indexes of the
+// sink files that runs by tasks are planned from; this bounds what lies around between
+// two collections.
+const (
+	demuxMemory   = 512 << 20
+	plannerMemory = 3328 << 20
+)
 
-// limitMemory sets the limit, unless GOMEMLIMIT has set one.
-func limitMemory() {
-	if debug.SetMemoryLimit(-1) == math.MaxInt64 {
+// limitMemory limits that of one that demuxes, by a cluster or itself, unless
+// GOMEMLIMIT does.
+func limitMemory(spreads bool) {
+	switch {
+	case debug.SetMemoryLimit(-1) != math.MaxInt64:
+	case spreads:
+		debug.SetMemoryLimit(plannerMemory)
+		debug.SetGCPercent(200) // what a run is planned from lives as long as it
+	default:
 		debug.SetMemoryLimit(demuxMemory)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"maps"
+	"runtime"
 	"slices"
 	"sync"
 
@@ -57,6 +58,29 @@ func (l *lookup) look(ctx context.Context, roots []string, want coverage.Want) (
 		}
 		left = slices.DeleteFunc(slices.Clone(left), func(root string) bool { return one[root].Whole })
 	}
+	var mu sync.Mutex // of known, and again
+	var all errgroup.Group
+	all.SetLimit(runtime.GOMAXPROCS(0))
+	for some := range slices.Chunk(roots, rootsAtOnce) {
+		all.Go(func() error {
+			known, more := families(some, found)
+			mu.Lock()
+			defer mu.Unlock()
+			maps.Copy(l.known.Set, known.Set)
+			maps.Copy(l.known.Roots, known.Roots)
+			again = append(again, more...)
+			return nil
+		})
+	}
+	_ = all.Wait() // none fails
+	slices.Sort(again)
+	return again, nil
+}
+
+// families joins what was found of families, newest first, and returns those of which
+// more must be known.
+func families(roots []string, found map[string][]coverage.Found) (known coverage.Known, again []string) {
+	known = coverage.Known{Set: coverage.Set{}, Roots: map[string]bool{}}
 	for _, root := range roots {
 		family, partial := coverage.Set{}, false
 		for _, f := range slices.Backward(found[root]) {
@@ -69,14 +93,12 @@ func (l *lookup) look(ctx context.Context, roots []string, want coverage.Want) (
 			again = append(again, root)
 			continue
 		}
-		for id, st := range family {
-			l.known.Set[id] = st
-		}
+		maps.Copy(known.Set, family)
 		if !partial && !forked {
-			l.known.Roots[root] = true
+			known.Roots[root] = true
 		}
 	}
-	return again, nil
+	return known, again
 }
 
 // group asks the files of a group.
