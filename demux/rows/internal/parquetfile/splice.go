@@ -49,6 +49,7 @@ type Splice struct {
 	hashes      []uint64
 	needles     int // values that hashes are of
 	needleBytes int
+	row         []byte // a value with its length
 }
 
 // kind is how values are laid out.

@@ -3,6 +3,7 @@ package parquetfile
 import (
 	"encoding/binary"
 
+	"github.com/cespare/xxhash/v2"
 	"github.com/parquet-go/parquet-go/format"
 )
 
@@ -40,9 +41,30 @@ func (t *Splice) CopyPlain(p *Page, values func() (*Values, error)) error {
 // hashPacked takes in the strings of a page that need not be decompressed for it: of
 // one length. It reports false where they are not.
 func (t *Splice) hashPacked(p *Page) bool {
-	return t.kind == text && p.crc != 0 && t.w.packedRows.Each(p.packed, p.Values-int(p.nulls), func(row []byte) {
+	n := p.Values - int(p.nulls)
+	if t.kind != text || p.crc == 0 {
+		return false
+	}
+	equal, own, ok := t.w.packedRows.Rows(p.packed, n)
+	if !ok {
+		return false
+	}
+	width := len(own) / n
+	if len(equal) == lengthBytes && width <= maxNeedle {
+		t.needles += n
+		t.needleBytes += len(own)
+		for ; len(own) > 0; own = own[width:] {
+			t.hashes = append(t.hashes, xxhash.Sum64(own[:width]))
+		}
+		return true
+	}
+	row := append(t.row[:0], equal...) // parts of a value are equal, too
+	for ; len(own) > 0; own = own[width:] {
+		row = append(row[:len(equal)], own[:width]...)
 		t.needle(row[lengthBytes:], 0, false)
-	})
+	}
+	t.row = row
+	return true
 }
 
 // lookAt takes in the values of a page that is copied. Its bounds may be told.

@@ -11,31 +11,25 @@ import (
 type Decoder struct {
 	huff *huff0.Scratch
 	lits []byte
-	row  []byte
 }
 
-// Each calls fn with each of n rows whose equal bytes are their first, as far as they
-// are From 0 on: fn must not keep them. It reports false, and has called nothing,
-// where the frame is not of n such rows.
-func (d *Decoder) Each(frame []byte, n int, fn func(row []byte)) bool {
+// Rows returns the bytes that n rows begin with, all of them, and one after the other
+// the bytes that they have behind those: both are there until the next call. ok is false
+// where the frame is not of n rows whose equal bytes are their first, as far as they are
+// From 0 on.
+func (d *Decoder) Rows(frame []byte, n int) (equal, own []byte, ok bool) {
 	first, match, ok := d.literals(frame)
 	if !ok || n < minRows {
-		return false
+		return nil, nil, false
 	}
 	size := int(binary.LittleEndian.Uint32(frame[len(prefix):]))
 	width := (size - first) / (n - 1)
 	head := first - width
-	own := width - match // bytes of a row that are not the same as those of the one before
-	if head < 0 || own <= 0 || head+n*width != size || len(d.lits) != first+(n-1)*own {
-		return false
+	tail := width - match
+	if head < 0 || tail <= 0 || head+n*width != size || len(d.lits) != first+(n-1)*tail {
+		return nil, nil, false
 	}
-	fn(d.lits[head:first])
-	d.row = append(d.row[:0], d.lits[head:first]...)
-	for at := first; at < len(d.lits); at += own {
-		copy(d.row[match:], d.lits[at:at+own])
-		fn(d.row)
-	}
-	return true
+	return d.lits[head:][:match:match], d.lits[head+match:], true
 }
 
 // prefix starts each frame.
