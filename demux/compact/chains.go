@@ -17,8 +17,9 @@ const (
 	freshChain = 5
 	// Fewer bytes are merged into one file whatever that costs.
 	chainedBytes = 4 << 20
-	// slackShare of a file's span of time may overlap the end of the file before it.
-	slackShare = 8
+	// slackShare of a file's span of time may overlap the end of the file before it:
+	// however few rows do, pages of each column are made anew.
+	slackShare = 64
 )
 
 // chain is a set of files that follow each other.

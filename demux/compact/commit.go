@@ -52,6 +52,35 @@ func (s *stage) try(ctx context.Context) error {
 	if s.Patience > 0 {
 		t.Patient(s.Patience)
 	}
+	if err := s.dropGone(ctx, t); err != nil || len(s.made) == 0 {
+		return err
+	}
+	r := table.Replacement{RunID: s.step.ID + "-compact", Kind: table.Compacted, Columns: t.Columns()}
+	for _, m := range s.made {
+		r.Files = append(r.Files, m.file)
+		for _, f := range m.of {
+			r.Remove = append(r.Remove, f.Path)
+		}
+	}
+	if _, err := t.Replace(ctx, r); err != nil {
+		return err
+	}
+	s.rep.Commits++
+	for _, m := range s.made {
+		s.rep.FilesIn += len(m.of)
+		s.rep.FilesOut++
+		s.rep.BytesIn += m.bytes
+		s.rep.BytesOut += m.file.Stats.Size
+		s.rep.Rows += m.file.Stats.Records
+	}
+	return nil
+}
+
+// dropGone drops what was made of files that were replaced meanwhile.
+func (s *stage) dropGone(ctx context.Context, t *table.Table) error {
+	if t.Version() == s.step.Version {
+		return nil // it has what the step was planned from
+	}
 	files, err := t.Files(ctx, nil, nil)
 	if err != nil {
 		return err
@@ -74,26 +103,6 @@ func (s *stage) try(ctx context.Context) error {
 	}
 	s.rep.Lost += len(gone)
 	s.remove(ctx, gone)
-	if s.made = there; len(there) == 0 {
-		return nil
-	}
-	r := table.Replacement{RunID: s.step.ID + "-compact", Kind: table.Compacted, Columns: t.Columns()}
-	for _, m := range there {
-		r.Files = append(r.Files, m.file)
-		for _, f := range m.of {
-			r.Remove = append(r.Remove, f.Path)
-		}
-	}
-	if _, err := t.Replace(ctx, r); err != nil {
-		return err
-	}
-	s.rep.Commits++
-	for _, m := range there {
-		s.rep.FilesIn += len(m.of)
-		s.rep.FilesOut++
-		s.rep.BytesIn += m.bytes
-		s.rep.BytesOut += m.file.Stats.Size
-		s.rep.Rows += m.file.Stats.Records
-	}
+	s.made = there
 	return nil
 }

@@ -214,17 +214,18 @@ func TestChainsHoldEachFileOnce(t *testing.T) {
 	at := func(from, until time.Duration) table.File {
 		return table.File{Path: fmt.Sprint(from, until), MinTS: begin.Add(from), MaxTS: begin.Add(until), Size: 1 << 20}
 	}
-	var apart, staggered, same []table.File
+	var apart, touching, staggered, same []table.File
 	for i := range 12 {
 		m := time.Duration(i) * time.Minute
-		apart = append(apart, at(m-2*time.Second, m+time.Minute))
+		apart = append(apart, at(m-900*time.Millisecond, m+time.Minute))
+		touching = append(touching, at(m-2*time.Second, m+time.Minute))
 		staggered = append(staggered, at(m-30*time.Second, m+time.Minute))
 		same = append(same, at(0, time.Hour+m))
 	}
 	for _, c := range []struct {
 		files []table.File
 		want  int
-	}{{apart, 1}, {staggered, 2}, {same, maxChains}, {same[:3], 1}, {staggered[:4], 2}, {nil, 1}} {
+	}{{apart, 1}, {touching, 2}, {staggered, 2}, {same, maxChains}, {same[:3], 1}, {staggered[:4], 2}, {nil, 1}} {
 		got, seen := chains(hourly, c.files), map[string]int{}
 		for _, files := range got {
 			for _, f := range files {
