@@ -10,6 +10,7 @@ import (
 	"github.com/akupara/akupara/config"
 	"github.com/akupara/akupara/demux/engine/yarn"
 	"github.com/akupara/akupara/demux/parse"
+	"github.com/akupara/akupara/demux/steps"
 )
 
 // Config is the section "demux" of the config.
@@ -59,6 +60,10 @@ func (c *Config) Spreads() bool { return c.Engine == engineYarn }
 type TypeConfig struct {
 	Spec     parse.Spec
 	Timezone config.Value[string] `config:"timezone"`
+	// StepList is what is done with the records once they are parsed. Steps is that,
+	// read.
+	StepList config.Node `config:"steps"`
+	Steps    *steps.Steps
 	// Templates says whether messages get templates; they do unless it is off, or
 	// Columns has a column of a template's name.
 	Templates config.Value[Switch] `config:"templates"`
@@ -157,6 +162,8 @@ func ReadType(name string, section config.Node) (TypeConfig, config.Problems) {
 	t.Spec = spec
 	problems = append(problems, checkJobs(section.Path()+".jobs", t.Jobs)...)
 	_, wrong := t.declared()
+	problems = append(problems, wrong...)
+	t.Steps, wrong = steps.Read(t.StepList)
 	problems = append(problems, wrong...)
 	if z := t.Timezone; z.Given() {
 		if _, err := time.LoadLocation(z.V); err != nil {

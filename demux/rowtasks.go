@@ -22,6 +22,8 @@ type rowsShared struct {
 	Table   []schema.Column `json:"table"` // its columns
 	Keys    schema.Keys     `json:"keys"`
 	Columns []schema.Column `json:"columns"` // that it will have, as far as is known
+	// HashKeys tells the keys of the type's steps: those are not in the config.
+	HashKeys string `json:"hash_keys,omitempty"`
 }
 
 // madeRows is what each such task tells.
@@ -39,6 +41,9 @@ func (n node) demux(s *rowsShared) (*Demux, error) {
 	cfg, err := configOf(s.Config)
 	if err != nil {
 		return nil, err
+	}
+	if t := cfg.Types[s.Type]; t.Steps.HashKeys() != s.HashKeys {
+		return nil, fmt.Errorf("type %s: key_file of its steps holds another key here than where the run was planned", s.Type)
 	}
 	return New(cfg, n.fs, n.baseURI, n.log, prometheus.NewRegistry()), nil
 }
@@ -87,11 +92,13 @@ type tabling[T, R any] struct {
 }
 
 func newTabling[T, R any](d *Demux, kind, dataType, run string, t *table.Table, rows func(*R) *madeRows) tabling[T, R] {
+	of := d.cfg.Types[dataType]
 	return tabling[T, R]{
 		Demux: d, kind: kind, table: t, rows: rows,
 		shared: rowsShared{
 			Config: d.cfg.text, Type: dataType, Run: run, Now: time.Now().UTC(),
 			Table: t.Columns(), Keys: t.Keys(), Columns: t.PlanColumns(nil),
+			HashKeys: of.Steps.HashKeys(),
 		},
 	}
 }

@@ -45,14 +45,18 @@ func (c *Config) bounds(now time.Time) parse.Options {
 	return parse.Options{MinTime: now.Add(-c.Oldest.Std()), MaxTime: now.Add(c.Future.Std())}
 }
 
-// parser makes the type's parser.
+// parser makes the type's parser, with its steps behind it.
 func (t *TypeConfig) parser(o parse.Options) (parse.Parser, error) {
 	zone, err := time.LoadLocation(t.Timezone.V)
 	if err != nil {
 		return nil, fmt.Errorf("load time zone: %w", err)
 	}
 	o.Timezone = zone
-	return parse.New(t.Spec, o)
+	p, err := parse.New(t.Spec, o)
+	if err != nil {
+		return nil, err
+	}
+	return t.Steps.After(p, o)
 }
 
 // rowOptions are those of a Builder of rows for a table that has these columns and keys.

@@ -170,7 +170,7 @@ func (f *csvFormat) one(r *reader, rec []byte, heads bool) {
 		f.add(f.nameOf(i), t, v, num)
 	}
 	if !f.fill(r) && f.timed && r.format == f {
-		r.b.Fail(noTime)
+		r.noTime()
 	}
 	if n < len(f.names) {
 		r.b.Fail(notA(f.name, countedFields(n, len(f.names), len(rec))))

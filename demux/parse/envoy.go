@@ -46,7 +46,7 @@ func (f *envoyFormat) begin(r *reader) { f.json.begin(r) }
 func (f *envoyFormat) record(r *reader, rec []byte) {
 	if rec[0] == '{' && f.json.read(rec) == nil {
 		if !f.json.fill(r) && r.format == f {
-			r.b.Fail(noTime)
+			r.noTime()
 		}
 		return
 	}

@@ -41,7 +41,7 @@ func (f *mongodbFormat) record(r *reader, rec []byte) {
 			return
 		}
 		if !f.json.fill(r) && r.format == f {
-			r.b.Fail(noTime)
+			r.noTime()
 		}
 		return
 	}

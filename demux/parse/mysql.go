@@ -119,7 +119,7 @@ func (f *mysqlFormat) record(r *reader, rec []byte) {
 			return
 		}
 		if !f.json.fill(r) && r.format == f {
-			r.b.Fail(noTime)
+			r.noTime()
 		}
 		if r.b.Level() == rows.NoLevel { // of its label System
 			r.b.SetLevel(rows.Info)
@@ -250,7 +250,7 @@ func (f *mysqlFormat) slow(r *reader, rec []byte) {
 		timed = true
 	}
 	if !timed && r.format == f {
-		r.b.Fail(noTime)
+		r.noTime()
 	}
 	for i, v := range vals {
 		f.put(i, v)

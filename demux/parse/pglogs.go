@@ -111,7 +111,7 @@ func (f *postgresFormat) jsonlog(r *reader, rec []byte) {
 	}
 	if f.vals[pgSeverity] == nil {
 		if !j.fill(r) && r.format == f {
-			r.b.Fail(noTime)
+			r.noTime()
 		}
 		return
 	}

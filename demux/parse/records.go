@@ -98,7 +98,7 @@ func (r *reader) Parse(ctx context.Context, c *chunk.Chunk, keep chunk.Ranges, b
 	}
 	r.b = b
 	r.zone.ReadAt(c.Time)
-	r.bounds(c)
+	r.bounds(c.Time)
 	r.open(c)
 	r.multiline = c.Tags["multiline"] == "true"
 	_, reads := r.format.(parter)
@@ -181,16 +181,16 @@ func (k *cutter) next() bool {
 	return true
 }
 
-func (r *reader) bounds(c *chunk.Chunk) {
+func (r *reader) bounds(now time.Time) {
 	from, to := r.opts.MinTime, r.opts.MaxTime
 	if from.IsZero() {
 		from = times.Earliest
 	}
 	if to.IsZero() {
-		to = c.Time.Add(24 * time.Hour)
+		to = now.Add(24 * time.Hour)
 	}
 	r.min, r.max = from.UnixMicro(), to.UnixMicro()
-	r.now = c.Time.UnixMicro()
+	r.now = now.UnixMicro()
 }
 
 // decoder prepares for the body's encoding. One that is not known is read as
@@ -364,6 +364,9 @@ func (r *reader) fail(rec []byte, why string) {
 	r.b.Message(r.original(rec))
 	r.b.Fail(why)
 }
+
+// noTime marks the current row, which has no time, unless a step gives it one.
+func (r *reader) noTime() { r.b.FailUntimed(noTime) }
 
 // believes reports whether t is a time that may be true.
 func (r *reader) believes(t times.Instant) bool {

@@ -32,6 +32,7 @@ type Builder struct {
 	attrs               attributes
 	rowKeys             rowKeys
 	templated           templated
+	stepping            *stepping // nil: values go through no steps
 
 	byName map[string]*Column // by the folded name
 	byKey  map[string]*Column // by the folded key, where that is not the name
@@ -91,7 +92,7 @@ func (b *Builder) ResetTo(o Options) {
 	b.gen = new(Generation)
 	b.drop()
 	b.byName, b.byKey, b.own, b.begun, b.time = map[string]*Column{}, nil, nil, 0, nil
-	b.rivals, b.settled = nil, nil
+	b.rivals, b.settled, b.stepping = nil, nil, nil
 	for _, c := range schema.Common() {
 		b.byName[c.Name] = nil
 	}
@@ -175,6 +176,13 @@ func (b *Builder) Len() int { return b.ts.len() }
 // case, is no fit name, or there are too many columns. Such values go to Attr.
 // A column that never gets a value is not created.
 func (b *Builder) Column(name string) *Column {
+	if b.stepping != nil {
+		return b.steppedColumn(name, 0)
+	}
+	return b.column(name)
+}
+
+func (b *Builder) column(name string) *Column {
 	key := schema.Fold(name)
 	k := b.byKey[key]
 	if k != nil && k.key == name {
@@ -223,6 +231,13 @@ func (b *Builder) rival(c *Column, name string) *Column {
 // is none: its values go to attributes. It is never nil, if name is not a common
 // column's, nor one of those that are made of messages.
 func (b *Builder) Typed(name string, t schema.Type) *Column {
+	if b.stepping != nil {
+		return b.steppedColumn(name, t)
+	}
+	return b.typed(name, t)
+}
+
+func (b *Builder) typed(name string, t schema.Type) *Column {
 	key := schema.Fold(name)
 	if k := b.byKey[key]; k != nil && k.key == name {
 		return k

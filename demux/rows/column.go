@@ -18,6 +18,9 @@ type Column struct {
 	order int         // among the run's columns
 	// of is the column that takes the key's values, where its name is another.
 	of *Column
+	// gate is what values pass that go through steps, where these change them. Such a
+	// Column has no values itself, as one that is of another.
+	gate *gate
 	// converts says that values of other types are converted.
 	converts bool
 	doc      string
@@ -77,6 +80,9 @@ func (c *Column) String(v []byte) {
 	case c.typ == schema.String:
 	case c.typ == 0:
 		c.begin(schema.String)
+	case c.gate != nil:
+		c.gate.text(v)
+		return
 	case c.of != nil:
 		c.lend().String(v)
 		c.giveBack()
@@ -112,6 +118,10 @@ func (c *Column) Long(v int64) {
 			return
 		}
 	case schema.Map:
+		if c.gate != nil {
+			c.gate.long(v)
+			return
+		}
 		if c.of != nil {
 			c.lend().Long(v)
 			c.giveBack()
@@ -132,6 +142,8 @@ func (c *Column) Double(v float64, raw []byte) {
 		c.toDouble()
 	}
 	switch {
+	case c.gate != nil:
+		c.gate.double(v, raw)
 	case c.of != nil:
 		c.lend().Double(v, raw)
 		c.giveBack()
@@ -148,6 +160,10 @@ func (c *Column) Double(v float64, raw []byte) {
 func (c *Column) Bool(v bool) {
 	if c.typ == 0 {
 		c.begin(schema.Boolean)
+	}
+	if c.gate != nil {
+		c.gate.boolean(v)
+		return
 	}
 	if c.of != nil {
 		c.lend().Bool(v)
@@ -170,7 +186,7 @@ func (c *Column) Bool(v bool) {
 // may still widen becomes one of strings; else the text goes to attributes.
 func (c *Column) Text(raw []byte) {
 	if c.last == c.b.Len()-1 {
-		c.b.Attr(c.key, raw)
+		c.b.attribute(c.key, raw)
 		return
 	}
 	c.String(raw)

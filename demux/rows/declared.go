@@ -140,12 +140,12 @@ func (c *Column) giveBack() { c.of.key = c.of.name }
 func (c *Column) convert(v []byte) {
 	n, exact, ok := c.converted(v)
 	if !ok || !c.claim() {
-		c.b.Attr(c.key, v)
+		c.b.attribute(c.key, v)
 		return
 	}
 	c.num(n)
 	if !exact {
-		c.b.Attr(c.key, v)
+		c.b.attribute(c.key, v)
 	}
 }
 

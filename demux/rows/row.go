@@ -60,19 +60,35 @@ func (b *Builder) origin(v string) uint32 {
 // Row begins a row: ts in microseconds, seq the offset in the stream. Every
 // value goes to the row begun last. Origin comes before the first.
 func (b *Builder) Row(ts, seq int64) {
+	if b.stepping != nil && b.stepRow(ts) {
+		return
+	}
 	if len(b.faults) > 0 {
 		b.flushFaults()
 	}
 	b.ts.add(b.mem, &b.mem.longs, ts)
 	b.seq.add(b.mem, &b.mem.longs, seq)
 	b.level.add(b.mem, &b.mem.levels, NoLevel)
+	if b.stepping != nil {
+		b.stepping.Begin(b)
+	}
 }
 
 // SetTS sets the current row's time, in microseconds.
-func (b *Builder) SetTS(ts int64) { b.ts.set(b.Len()-1, ts) }
+func (b *Builder) SetTS(ts int64) {
+	if b.stepping != nil && b.partTS(ts) {
+		return
+	}
+	b.ts.set(b.Len()-1, ts)
+}
 
 // SetLevel sets the current row's level.
-func (b *Builder) SetLevel(l Level) { b.level.set(b.Len()-1, l) }
+func (b *Builder) SetLevel(l Level) {
+	if b.stepping != nil && b.partLevel(l) {
+		return
+	}
+	b.level.set(b.Len()-1, l)
+}
 
 // TS returns the current row's time, in microseconds.
 func (b *Builder) TS() int64 { return b.ts.at(b.Len() - 1) }
@@ -81,10 +97,22 @@ func (b *Builder) TS() int64 { return b.ts.at(b.Len() - 1) }
 func (b *Builder) Level() Level { return b.level.at(b.Len() - 1) }
 
 // Message sets the current row's message.
-func (b *Builder) Message(v []byte) { b.message.String(v) }
+func (b *Builder) Message(v []byte) {
+	if b.stepping != nil {
+		b.steppedMessage(v)
+		return
+	}
+	b.message.String(v)
+}
 
 // Fail sets the current row's parse_error; a second one is added to the first.
 func (b *Builder) Fail(why string) {
+	if b.stepping == nil || !b.stepping.fails(why) {
+		b.fault(why)
+	}
+}
+
+func (b *Builder) fault(why string) {
 	if len(b.faults) > 0 {
 		b.faults = append(b.faults, "; "...)
 	}
@@ -94,8 +122,15 @@ func (b *Builder) Fail(why string) {
 // Attr puts a pair into the current row's attributes. A key that the row has
 // already gets a number: nothing is dropped.
 func (b *Builder) Attr(key string, v []byte) {
-	b.attr(key, b.clean(key, v))
+	if b.stepping != nil {
+		b.steppedAttr(key, v)
+		return
+	}
+	b.attribute(key, v)
 }
+
+// attribute is Attr of what goes through no steps, or has gone.
+func (b *Builder) attribute(key string, v []byte) { b.attr(key, b.clean(key, v)) }
 
 func (b *Builder) attr(key string, v []byte) {
 	k := append(b.key[:0], key...)
@@ -175,7 +210,7 @@ func (b *Builder) clean(name string, v []byte) []byte {
 		return v
 	}
 	if len(b.faults) < 1<<10 {
-		b.Fail(string(Escape(nil, []byte(name))) + ` is not UTF-8: its bytes that are none stand as \xNN, its backslashes doubled`)
+		b.fault(string(Escape(nil, []byte(name))) + ` is not UTF-8: its bytes that are none stand as \xNN, its backslashes doubled`)
 	}
 	b.clean1 = Escape(b.clean1[:0], v)
 	return b.clean1
@@ -207,5 +242,8 @@ func Escape(dst, v []byte) []byte {
 func (b *Builder) flushFaults() {
 	v := b.faults
 	b.faults = b.faults[:0]
+	if b.stepping != nil {
+		v = b.stepping.Fault(v)
+	}
 	b.parseError.String(v)
 }
