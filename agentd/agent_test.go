@@ -476,24 +476,36 @@ func TestStopEndsWithinItsTimeWhileCollectorsDoNotAnswer(t *testing.T) {
 	for name, address := range map[string]string{"silent": silent.Addr().String(), "closed": closed.Addr().String()} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			dir := t.TempDir()
-			write(t, filepath.Join(dir, "app.log"), lines(0, 1_000_000)) // more than the agent's buffer
-			section := fmt.Sprintf(`drain: 2s
+			// Its time counts from the signal on, but for a program that ignores SIGTERM.
+			// A busy machine measures too much, never too little.
+			const most = 3500 * time.Millisecond
+			took := stopWithout(t, address)
+			for try := 1; try < 3 && took > most; try++ {
+				took = min(took, stopWithout(t, address))
+			}
+			if took > most {
+				t.Errorf("the stop took %v, want %v at most", took, most)
+			}
+		})
+	}
+}
+
+// stopWithout is how long an agent takes to stop that is full, as its collector does
+// not answer.
+func stopWithout(t *testing.T, collector string) time.Duration {
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, "app.log"), lines(0, 1_000_000)) // more than the agent's buffer
+	section := fmt.Sprintf(`drain: 2s
 spool: {bytes: 1MiB}
 adaptors:
   - {name: log, kind: tail, type: app, paths: [%s]}
   - {name: full, kind: command, type: noise, command: [sh, -c, "trap '' TERM; yes a line that fills the spool"]}
   - {name: load, kind: metrics, every: 100ms}
 `, filepath.Join(dir, "*.log"))
-			a := start(t, filepath.Join(dir, "agent"), section, "http://"+address)
-			a.wait("log", "waiting", func(v view) bool { return v.State == "waiting" })
-			a.wait("full", "waiting", func(v view) bool { return v.State == "waiting" })
-			began := time.Now()
-			a.stop()
-			// Its time counts from the signal on, but for a program that ignores SIGTERM.
-			if took, most := time.Since(began), 3500*time.Millisecond; took > most {
-				t.Errorf("the stop took %v, want %v at most", took, most)
-			}
-		})
-	}
+	a := start(t, filepath.Join(dir, "agent"), section, "http://"+collector)
+	a.wait("log", "waiting", func(v view) bool { return v.State == "waiting" })
+	a.wait("full", "waiting", func(v view) bool { return v.State == "waiting" })
+	began := time.Now()
+	a.stop()
+	return time.Since(began)
 }

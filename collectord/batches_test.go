@@ -77,7 +77,7 @@ func rawStatus(t testing.TB, addr string, length int64) int {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
+	_ = conn.SetDeadline(time.Now().Add(time.Minute))
 	fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n", wire.BatchesPath, length)
 	var status int
 	if _, err := fmt.Fscanf(conn, "HTTP/1.1 %d", &status); err != nil {

@@ -60,7 +60,7 @@ func TestAChangedFileIsNoticedHoweverItIsWritten(t *testing.T) {
 				t.Helper()
 				select {
 				case <-changes:
-				case <-time.After(30 * time.Second):
+				case <-time.After(time.Minute):
 					t.Fatalf("%s was not told", what)
 				}
 			}
@@ -106,7 +106,7 @@ func TestHangupsAreTakenAndDoNotEndTheProcess(t *testing.T) {
 		}
 		select {
 		case <-signals:
-		case <-time.After(20 * time.Second):
+		case <-time.After(time.Minute):
 			t.Fatal("the signal did not come")
 		}
 	}

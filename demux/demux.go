@@ -45,6 +45,8 @@ type Demux struct {
 	near int
 	// partWeight is what a part of a run weighs that is parsed beside others.
 	partWeight int64
+	// mostHours is how many hours the rows of a run may lie in.
+	mostHours int
 
 	looking *looks
 	workers *workers
@@ -73,7 +75,7 @@ func New(cfg Config, st store.FS, baseURI string, log *slog.Logger, reg promethe
 	}
 	d := &Demux{
 		fs: watch(st), baseURI: baseURI, cfg: cfg, log: log, metrics: newMetrics(reg), jobMetrics: jobs.NewMetrics(reg),
-		leases: newLeases(st, host, os.Getpid()), patience: 30 * time.Second, near: maxPast, partWeight: partWeight,
+		leases: newLeases(st, host, os.Getpid()), patience: 30 * time.Second, near: maxPast, partWeight: partWeight, mostHours: maxHours,
 		looking: newLooks(), workers: newWorkers(),
 	}
 	d.parser = d.cfg.parser

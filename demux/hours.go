@@ -60,7 +60,7 @@ func (h *hours) add(o *hours) {
 // full reports whether the run is to take no more. It takes something, however
 // large.
 func (r *run) full(b *rows.Builder) bool {
-	return r.bytes > 0 && (b.Bytes() >= r.worker.share() || r.hours.grow(b) >= maxHours)
+	return r.bytes > 0 && (b.Bytes() >= r.worker.share() || r.hours.grow(b) >= r.mostHours)
 }
 
 // errFull ends the parsing of a chunk whose rows are too much for one run.
@@ -83,7 +83,7 @@ func (c *bound) Err() error {
 		return err
 	}
 	const often = 1024 // records; memory is no matter of single ones
-	if c.asked++; c.hours.grow(c.rows) >= maxHours || c.asked%often == 0 && c.rows.Bytes() >= 2*c.run.worker.share() {
+	if c.asked++; c.hours.grow(c.rows) >= c.run.mostHours || c.asked%often == 0 && c.rows.Bytes() >= 2*c.run.worker.share() {
 		return errFull
 	}
 	return nil

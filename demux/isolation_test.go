@@ -240,7 +240,7 @@ func TestARepetitionBesideAChunkThatIsLeftOutEnds(t *testing.T) {
 	publish(t, st, []chunk.Chunk{lines2("a", 2, 5), lines2("h", 0, 10)}, []chunk.Chunk{lines2("b", 0, 10)})
 	d := testDemux(t, st, nil)
 	failOn(d, "h at", func() error { return errors.New("no such column") })
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	for range 10 {
 		if _, err := d.RunType(ctx, "app"); err == nil || ctx.Err() != nil {

@@ -256,7 +256,7 @@ func (x *parts) take(ctx context.Context) error {
 	h := &x.run.hours
 	h.grow(x.rows)
 	p.hours.grow(p.rows)
-	if x.run.bytes > 0 && h.with(&p.hours) > maxHours {
+	if x.run.bytes > 0 && h.with(&p.hours) > x.run.mostHours {
 		return x.leave(ctx)
 	}
 	x.ahead = x.ahead[1:]

@@ -195,7 +195,8 @@ func TestAChunkThatFailsInAPartIsLeftOutAlone(t *testing.T) {
 // Parts whose rows are of more hours than a commit may have are left to the next, and
 // one with too many of its own is cut.
 func TestPartsOfManyHoursAreTakenInSeveralCommits(t *testing.T) {
-	for perChunk, n := range map[int]int{100: maxHours + 1000, maxHours + 500: 2 * (maxHours + 500)} {
+	const mostHours = 64
+	for perChunk, n := range map[int]int{2: mostHours + 16, mostHours + 8: 2 * (mostHours + 8)} {
 		st := testStore(t)
 		chunks := spread(n, perChunk, n)
 		weights := int64(0)
@@ -204,13 +205,13 @@ func TestPartsOfManyHoursAreTakenInSeveralCommits(t *testing.T) {
 		}
 		publish(t, st, chunks)
 		d := testDemux(t, st, nil)
-		d.partWeight = weights / 8
+		d.partWeight, d.mostHours = weights/8, mostHours
 		rep, err := d.RunType(t.Context(), "json")
 		if err != nil {
 			t.Fatal(err)
 		}
 		rows, _, most := records(t, st, "json")
-		if rows != int64(n) || most > maxHours || rep.Commits < 2 || rep.Commits > 5 || rep.ParseErrors != 0 || rep.Forks != 0 {
+		if rows != int64(n) || most > mostHours || rep.Commits < 2 || rep.Commits > 5 || rep.ParseErrors != 0 || rep.Forks != 0 {
 			t.Errorf("chunks of %d: got %d rows in %d commits of up to %d files (%+v)", perChunk, rows, rep.Commits, most, rep)
 		}
 	}

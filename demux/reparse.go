@@ -101,7 +101,7 @@ func (r *reparse) chunk(ctx context.Context, c *chunk.Chunk, keep chunk.Ranges, 
 		return fmt.Errorf("parse stream %s: %w", c.Stream, err)
 	}
 	b.Covers(from, keep)
-	if b.Bytes() >= r.worker.share() || r.hours.grow(b) >= maxHours {
+	if b.Bytes() >= r.worker.share() || r.hours.grow(b) >= r.mostHours {
 		return r.flush(ctx)
 	}
 	return nil

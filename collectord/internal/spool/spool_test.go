@@ -106,8 +106,8 @@ func (r *running) nextSealed(t testing.TB) *spool.Sealed {
 	select {
 	case g := <-r.sealed:
 		return g
-	case <-time.After(10 * time.Second):
-		t.Fatal("no segment was sealed within 10 s")
+	case <-time.After(time.Minute):
+		t.Fatal("no segment was sealed within a minute")
 		return nil
 	}
 }
@@ -133,9 +133,9 @@ func blocks(t testing.TB, g *spool.Sealed) [][]byte {
 
 func eventually(t testing.TB, what string, cond func() bool) {
 	t.Helper()
-	for end := time.Now().Add(10 * time.Second); !cond(); {
+	for end := time.Now().Add(time.Minute); !cond(); {
 		if time.Now().After(end) {
-			t.Fatalf("not within 10 s: %s", what)
+			t.Fatalf("not within a minute: %s", what)
 		}
 		<-time.After(5 * time.Millisecond)
 	}

@@ -96,7 +96,7 @@ func TestAnEndedContextStopsAStatementInAnyState(t *testing.T) {
 			if !errors.Is(err, context.DeadlineExceeded) {
 				t.Errorf("got error %v, want %v", err, context.DeadlineExceeded)
 			}
-			if took := time.Since(start); took > 10*time.Second {
+			if took := time.Since(start); took > time.Minute {
 				t.Errorf("it took %v to stop", took)
 			}
 			// The connection lives on.
