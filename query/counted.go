@@ -38,7 +38,7 @@ func (q *session) counted(ctx context.Context, st *stmt.Statement) (sql string, 
 		return "", false, err
 	}
 	s := scans[0]
-	files, _ := filesOf(s.pieces)
+	files, cut := filesOf(s.pieces)
 	want := counts.Query{TS: s.ts(), Width: width, From: math.MinInt64, To: math.MaxInt64, Threads: q.e.opts.Threads}
 	if s.bound.from != nil {
 		want.From = s.bound.from.UnixMicro()
@@ -53,11 +53,19 @@ func (q *session) counted(ctx context.Context, st *stmt.Statement) (sql string, 
 	for _, c := range cols {
 		want.Columns = append(want.Columns, c.ID)
 	}
-	paths, ok, err := q.localCopies(ctx, s, files)
+	s.cols, s.part = needed(s.all, func(c *schema.Column) bool { return slices.Contains(want.Columns, c.ID) })
+	paths, ok, err := q.localCopies(ctx, s, files, cut)
 	if !ok || err != nil {
 		return "", false, err
 	}
-	tally, err := counts.Read(ctx, paths, want)
+	list := make([]counts.File, len(files))
+	for i, f := range files {
+		list[i] = counts.File{Path: paths[i], First: math.MinInt64, Last: math.MaxInt64}
+		if within, ok := cut[f.Path]; ok {
+			list[i].First, list[i].Last = within.from.UnixMicro(), within.to.UnixMicro()
+		}
+	}
+	tally, err := counts.Read(ctx, list, want)
 	switch {
 	case errors.Is(err, fs.ErrNotExist), ctx.Err() != nil:
 		return "", false, err
@@ -134,14 +142,14 @@ func countedColumns(all []schema.Column, st *stmt.Statement) (out []schema.Colum
 
 // localCopies returns paths of the files on the local disk: of a local store's own, or
 // of copies in the cache. Where these don't fit, ok is false.
-func (q *session) localCopies(ctx context.Context, s *scan, files []table.File) (paths []string, ok bool, err error) {
+func (q *session) localCopies(ctx context.Context, s *scan, files []table.File, cut map[string]span) (paths []string, ok bool, err error) {
 	if q.e.local != "" {
 		for _, f := range files {
 			paths = append(paths, filepath.Join(q.e.local, filepath.FromSlash(f.Path)))
 		}
 		return paths, true, nil
 	}
-	paths, err = q.fetch(ctx, s, files)
+	paths, err = q.fetch(ctx, s, files, cut)
 	if errors.Is(err, cache.ErrFull) {
 		return nil, false, nil
 	}

@@ -136,7 +136,7 @@ func TestRowGroupsLeftOutChangeNoResult(t *testing.T) {
 		if uri != root { // as one whose files are copied
 			e.local = ""
 		}
-		e.searchRows, e.searchFiles = 100, 4
+		e.searchRows, e.searchFiles, e.largeFile = 100, 4, 1
 		engines = append(engines, e)
 	}
 	pick := func(list ...string) string { return list[rnd.IntN(len(list))] }
@@ -159,7 +159,7 @@ func TestRowGroupsLeftOutChangeNoResult(t *testing.T) {
 		case 0:
 			sql = "select date_trunc(" + pick("'hour'", "'minute'", "'day'", "'second'") + ", ts) as b, level, count(*), sum(n) from h" + where + " group by all order by all"
 		case 1:
-			sql = "select date_trunc('hour', ts), count(*) from h" + where + " group by 1 order by 1"
+			sql = "select date_trunc(" + pick("'hour'", "'minute'", "'day'") + ", ts), " + pick("level, ", "host, lower(level), ", "") + "count(*) from h" + where + " group by all order by all"
 		case 2:
 			sql = "select count(*), min(ts), max(ts), sum(n), count(distinct host) from h" + where
 		case 3:

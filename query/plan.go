@@ -115,8 +115,8 @@ func (q *session) list(ctx context.Context, s *scan, snap snapshot) (err error) 
 func (q *session) topPieces(ctx context.Context, s *scan) (pieces []piece, at *time.Time, err error) {
 	rows := s.top.Limit + s.top.Skip
 	pieces, at = ends(s.pieces, s.bound, s.top.Newest, rows)
-	if q.e.local == "" || len(pieces) > q.e.searchFiles {
-		return pieces, at, nil // a copy is of whole columns
+	if len(pieces) > q.e.searchFiles || q.e.local == "" && !slices.ContainsFunc(pieces, func(p piece) bool { return p.file.Size >= q.e.largeFile }) {
+		return pieces, at, nil
 	}
 	if pieces, err = q.look(ctx, s, pieces); err != nil {
 		return nil, nil, err
@@ -170,7 +170,7 @@ func (q *session) plan(ctx context.Context, st *stmt.Statement) ([]*scan, error)
 			s.files = slices.DeleteFunc(s.files, func(f table.File) bool { return !q.among(f.Path) })
 		}
 		s.pieces = wholeFiles(s.files)
-		if len(s.texts) > 0 && len(s.pieces) <= maxLooked {
+		if len(s.pieces) <= maxLooked && (len(s.texts) > 0 || q.e.local == "" && s.cutsLarge(q.e.largeFile)) {
 			if s.pieces, err = q.look(ctx, s, s.pieces); err != nil {
 				return nil, err
 			}
@@ -239,14 +239,21 @@ func bytesOf(pieces []piece) (n int64) {
 // their rows that are on the right side of a time.
 func (q *session) makeView(ctx context.Context, s *scan, pieces []piece, at *time.Time) error {
 	files, cut := filesOf(pieces)
-	if at != nil {
-		cut = nil // a time for all
+	spans := spansOf(files, cut)
+	ended := at != nil
+	switch {
+	case !ended:
+	case q.e.local == "" && spans != nil: // DuckDB must not read what a copy has not
+		endAll(spans, files, *at, s.top.Newest)
+		ended = false
+	default:
+		spans = nil // a time for all
 	}
-	view, err := q.viewOver(ctx, s, files, cut)
+	view, err := q.viewOver(ctx, s, files, cut, spans)
 	if err != nil {
 		return err
 	}
-	if at != nil && len(files) > 0 {
+	if ended && len(files) > 0 {
 		op := "<="
 		if s.top.Newest {
 			op = ">="
@@ -273,28 +280,55 @@ type reading struct {
 
 // viewOver returns the statement that makes the view of a table over files: of the
 // store, of copies in the cache, or of a stream through the cache, where they don't fit.
-// cut says of some of them within which time all rows are that are needed.
-func (q *session) viewOver(ctx context.Context, s *scan, files []table.File, cut map[string]span) (string, error) {
+// cut says of some of them within which time all rows are that are needed, and spans,
+// where they are given, of each what is read of it.
+func (q *session) viewOver(ctx context.Context, s *scan, files []table.File, cut map[string]span, spans []span) (string, error) {
+	if spans == nil {
+		cut = nil // DuckDB reads all of them
+	}
 	if q.e.local != "" || len(files) == 0 {
 		paths := make([]string, len(files))
 		for i, f := range files {
 			paths[i] = filepath.Join(q.e.local, filepath.FromSlash(f.Path))
 		}
-		return viewOf(s.name, s.cols, paths, spansOf(files, cut))
+		return viewOf(s.name, s.cols, paths, spans)
 	}
 	if s.end != nil { // of a view before
 		if err := s.end(); err != nil {
 			return "", err
 		}
 	}
-	paths, err := q.fetch(ctx, s, files)
+	paths, err := q.fetch(ctx, s, files, cut)
 	if errors.Is(err, cache.ErrFull) {
 		return q.streamView(ctx, s, files)
 	}
 	if err != nil {
 		return "", fmt.Errorf("fetch files of table %s: %w", s.name, err)
 	}
-	return viewOf(s.name, s.cols, paths, spansOf(files, cut))
+	return viewOf(s.name, s.cols, paths, spans)
+}
+
+// cutsLarge reports whether the bounds on ts cut a file of which all of the columns
+// are too much to be fetched for a part of their rows.
+func (s *scan) cutsLarge(large int64) bool {
+	return slices.ContainsFunc(s.files, func(f table.File) bool {
+		return f.Size >= large && (s.bound.from != nil && f.MinTS.Before(*s.bound.from) || s.bound.to != nil && !f.MaxTS.Before(*s.bound.to))
+	})
+}
+
+// endAll has spans of files end at the time of ends.
+func endAll(spans []span, files []table.File, at time.Time, newest bool) {
+	for i := range spans {
+		s := &spans[i]
+		if s.from == nil {
+			*s = span{&files[i].MinTS, &files[i].MaxTS}
+		}
+		if newest && s.from.Before(at) {
+			s.from = &at
+		} else if !newest && s.to.After(at) {
+			s.to = &at
+		}
+	}
 }
 
 // spansOf returns the spans of files in their order; none where they are not worth it.

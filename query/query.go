@@ -103,6 +103,9 @@ type Engine struct {
 	// How many rows and files are searched at first; see search.
 	searchRows  int64
 	searchFiles int
+	// largeFile is the size from which a file of another store is looked into, so that
+	// only some of its row groups are fetched.
+	largeFile int64
 }
 
 // Open makes an engine over the store whose root is known to other engines as
@@ -112,7 +115,7 @@ func Open(files store.FS, baseURI string, opts Options) (*Engine, error) {
 }
 
 func open(files store.FS, baseURI string, opts Options, tables catalog) (_ *Engine, err error) {
-	e := &Engine{opts: opts.withDefaults(), fs: files, tables: tables, searchRows: 500_000, searchFiles: 64}
+	e := &Engine{opts: opts.withDefaults(), fs: files, tables: tables, searchRows: 500_000, searchFiles: 64, largeFile: 16 << 20}
 	if u, err := url.Parse(baseURI); err == nil && u.Scheme == "file" {
 		e.local = filepath.Clean(u.Path)
 	}

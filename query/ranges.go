@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/parquet-go/parquet-go"
@@ -12,6 +13,7 @@ import (
 	"github.com/akupara/akupara/demux/schema"
 	"github.com/akupara/akupara/demux/table"
 	"github.com/akupara/akupara/query/internal/cache"
+	"github.com/akupara/akupara/query/internal/groups"
 )
 
 // Of a file in another store, a statement needs the footer and the pages of the
@@ -37,16 +39,26 @@ func needed(cols []schema.Column, is func(*schema.Column) bool) (out []schema.Co
 	return out, b.String()
 }
 
-// cacheFiles is what the cache is asked for.
-func cacheFiles(files []table.File, cols []schema.Column, part string) []cache.File {
+// cacheFiles is what the cache is asked for; of files that cut names, the row groups
+// that meet its span.
+func cacheFiles(files []table.File, cols []schema.Column, part string, cut map[string]span) []cache.File {
 	ids := map[int32]bool{}
 	for _, c := range cols {
 		ids[int32(c.ID)] = true
 	}
-	ranges := func(r io.ReaderAt, size int64) ([]cache.Range, error) { return columnRanges(r, size, ids) }
+	ts := 0
+	if i := schema.Find(cols, schema.TS); i >= 0 {
+		ts = cols[i].ID
+	}
 	out := make([]cache.File, len(files))
 	for i, f := range files {
-		out[i] = cache.File{Path: f.Path, Size: f.Size, Part: part, Ranges: ranges}
+		out[i] = cache.File{Path: f.Path, Size: f.Size, Part: part}
+		var within *span
+		if s, ok := cut[f.Path]; ok && ts != 0 {
+			within = &s
+			out[i].Part = fmt.Sprintf("%s within %d-%d", part, s.from.UnixMicro(), s.to.UnixMicro())
+		}
+		out[i].Ranges = func(r io.ReaderAt, size int64) ([]cache.Range, error) { return columnRanges(r, size, ids, ts, within) }
 	}
 	return out
 }
@@ -91,8 +103,9 @@ func filterRanges(r io.ReaderAt, size int64, ids map[int32]bool) ([]cache.Range,
 	return out, nil
 }
 
-// columnRanges finds the columns with these field ids in a Parquet file.
-func columnRanges(r io.ReaderAt, size int64, ids map[int32]bool) ([]cache.Range, error) {
+// columnRanges finds the columns with these field ids in a Parquet file; where within
+// is given, in row groups that have a ts from its start to its end, both inclusive.
+func columnRanges(r io.ReaderAt, size int64, ids map[int32]bool, ts int, within *span) ([]cache.Range, error) {
 	f, footer, err := openFooter(r, size)
 	if err != nil {
 		return nil, err
@@ -105,24 +118,40 @@ func columnRanges(r io.ReaderAt, size int64, ids map[int32]bool) ([]cache.Range,
 		if len(g.Columns) != len(wanted) {
 			return nil, fmt.Errorf("read footer: a row group has %d columns, the schema %d", len(g.Columns), len(wanted))
 		}
+		left := within != nil && outside(&g, groups.Leaves(meta.Schema), ts, *within)
 		for i, c := range g.Columns {
 			if !wanted[i] {
+				continue
+			}
+			if c.MetaData.BloomFilterOffset > 0 && c.MetaData.BloomFilterLength <= 0 || c.MetaData.TotalCompressedSize <= 0 && c.MetaData.NumValues > 0 {
+				return all, nil // nobody says how long it is
+			}
+			filter := cache.Range{First: c.MetaData.BloomFilterOffset, Last: c.MetaData.BloomFilterOffset + int64(c.MetaData.BloomFilterLength)}
+			if left {
+				out = append(out, filter) // DuckDB may ask it before the bounds of ts
 				continue
 			}
 			first := c.MetaData.DataPageOffset
 			if d := c.MetaData.DictionaryPageOffset; d > 0 {
 				first = min(first, d)
 			}
-			if c.MetaData.BloomFilterOffset > 0 && c.MetaData.BloomFilterLength <= 0 || c.MetaData.TotalCompressedSize <= 0 && c.MetaData.NumValues > 0 {
-				return all, nil // nobody says how long it is
-			}
 			out = append(out, cache.Range{First: first, Last: first + c.MetaData.TotalCompressedSize},
-				cache.Range{First: c.MetaData.BloomFilterOffset, Last: c.MetaData.BloomFilterOffset + int64(c.MetaData.BloomFilterLength)},
+				filter,
 				cache.Range{First: c.ColumnIndexOffset, Last: c.ColumnIndexOffset + int64(c.ColumnIndexLength)},
 				cache.Range{First: c.OffsetIndexOffset, Last: c.OffsetIndexOffset + int64(c.OffsetIndexLength)})
 		}
 	}
 	return out, nil
+}
+
+// outside reports whether no row of a row group is within a span, by its bounds.
+func outside(g *format.RowGroup, leaves []int, ts int, within span) bool {
+	at := slices.Index(leaves, ts)
+	if at < 0 {
+		return false
+	}
+	lo, hi, ok := groups.Bounds(&g.Columns[at].MetaData)
+	return ok && (hi < within.from.UnixMicro() || lo > within.to.UnixMicro())
 }
 
 // footerLength is what the last bytes of a file say.

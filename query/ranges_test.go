@@ -37,6 +37,32 @@ func TestOnlyTheNamedColumnsAreFetched(t *testing.T) {
 	}
 }
 
+// Of a large file only row groups are fetched that may hold what is looked for.
+func TestOnlyRowGroupsWithinTheBoundsAreFetched(t *testing.T) {
+	w := newWorld(t)
+	w.table("h", columns())
+	size := w.add("h", columns(), day(1, 0), 500_000, nil).Size
+	near := w.engine(Options{})
+	for _, sql := range []string{
+		"select * from h where ts between '2026-03-01 20:00:00' and '2026-03-01 20:00:03' order by ts",
+		"select * from h where host = 'h1' and message = 'line 20' and ts < '2026-03-01 00:01:00'",
+		"select * from h order by ts desc limit 3",
+		"select * from h where ts < '2026-03-02' order by ts desc limit 3",
+		"select date_trunc('second', ts), host, count(*) from h where ts >= '2026-03-06 10:00:00' group by all order by all",
+	} {
+		dir := t.TempDir()
+		e := w.remote(Options{CacheDir: dir})
+		e.largeFile = 1
+		got := lines(t, e, sql)
+		if want := lines(t, near, sql); got != want {
+			t.Errorf("%s: got %.300s, want %.300s", sql, got, want)
+		}
+		if n := diskUse(t, filepath.Join(dir, "files")); 4*n > size || n == 0 {
+			t.Errorf("%s: fetched %d of %d bytes", sql, n, size)
+		}
+	}
+}
+
 // However a statement names what it needs, copies of parts give what whole files
 // give, one after the other from one cache.
 func TestCopiesOfPartsGiveWhatWholeFilesGive(t *testing.T) {

@@ -42,9 +42,17 @@ func (e *Engine) run(ctx context.Context, sql string, among func(path string) bo
 		ctx, cancel = context.WithTimeoutCause(ctx, e.opts.Timeout, fmt.Errorf("the query took longer than %v: %w", e.opts.Timeout, context.DeadlineExceeded))
 		defer cancel()
 	}
-	sum, err := e.once(ctx, sql, among, out)
-	for i := 1; i < tries && err != nil && filesGone(err) && !out.touched() && ctx.Err() == nil; i++ {
-		sum, err = e.once(ctx, sql, among, out)
+	whole := false
+	sum, partial, err := e.once(ctx, sql, among, out, whole)
+	for i := 1; i < tries && err != nil && !out.touched() && ctx.Err() == nil; i++ {
+		// DuckDB's word on what a copy has is not taken where it may have needed more.
+		var d *duck.Error
+		if again := partial && !whole && errors.As(err, &d); again {
+			whole = true
+		} else if !filesGone(err) {
+			break
+		}
+		sum, partial, err = e.once(ctx, sql, among, out, whole)
 	}
 	sum.Elapsed = time.Since(start)
 	if err != nil && ctx.Err() != nil && errors.Is(err, ctx.Err()) {
@@ -105,17 +113,21 @@ type session struct {
 	explain bool
 	listed  map[string]*listing
 	tally   string // how rows were counted
+	// whole has all row groups of a file fetched, partial says that some were not.
+	whole, partial bool
 	// overview makes the view of templates, when all others are made; empty: the
 	// statement does not name it.
 	overview string
 }
 
-func (e *Engine) once(ctx context.Context, sql string, among func(path string) bool, out sink) (Summary, error) {
+// once runs a statement once; whole says that of files in another store all row groups
+// are fetched, partial that it was not so.
+func (e *Engine) once(ctx context.Context, sql string, among func(path string) bool, out sink, whole bool) (sum Summary, partial bool, err error) {
 	conn, err := e.db.Connect()
 	if err != nil {
-		return Summary{}, err
+		return Summary{}, false, err
 	}
-	q := &session{e: e, conn: conn, among: among}
+	q := &session{e: e, conn: conn, among: among, whole: whole}
 	err = q.run(ctx, sql, out)
 	conn.Close()
 	if q.use != nil {
@@ -129,7 +141,7 @@ func (e *Engine) once(ctx context.Context, sql string, among func(path string) b
 		}
 	}
 	q.sum.Fetched += int(q.streamed.Load())
-	return q.sum, err
+	return q.sum, q.partial, err
 }
 
 func (q *session) run(ctx context.Context, sql string, out sink) error {
@@ -242,13 +254,18 @@ func (q *session) snapshots(ctx context.Context, st *stmt.Statement) (map[string
 }
 
 // fetch copies what is needed of files into the cache and returns the paths of the
-// copies, which stay until the statement ends.
-func (q *session) fetch(ctx context.Context, s *scan, list []table.File) ([]string, error) {
+// copies, which stay until the statement ends. Of files that cut names, that are the
+// row groups that meet its span.
+func (q *session) fetch(ctx context.Context, s *scan, list []table.File, cut map[string]span) ([]string, error) {
+	if q.whole {
+		cut = nil
+	}
+	q.partial = q.partial || len(cut) > 0
 	use, err := q.e.cache.Use()
 	if err != nil {
 		return nil, err
 	}
-	paths, fetched, err := use.Get(ctx, cacheFiles(list, s.cols, s.part))
+	paths, fetched, err := use.Get(ctx, cacheFiles(list, s.cols, s.part, cut))
 	q.sum.Fetched += fetched
 	if err != nil {
 		return nil, errors.Join(err, use.Close())

@@ -112,7 +112,7 @@ func (p *parts) copy(f table.File) (sql string, done func(), err error) {
 	if err != nil {
 		return "", nil, err
 	}
-	paths, fetched, err := use.Get(p.ctx, cacheFiles([]table.File{f}, p.stored, p.part))
+	paths, fetched, err := use.Get(p.ctx, cacheFiles([]table.File{f}, p.stored, p.part, nil))
 	if err == nil {
 		p.q.streamed.Add(int64(fetched))
 		sql, err = p.sql(paths[0])

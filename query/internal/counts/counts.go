@@ -33,6 +33,13 @@ type Query struct {
 	Threads int
 }
 
+// File is a file on the local disk, of which row groups are counted that have a ts from
+// First to Last, in microseconds, both inclusive.
+type File struct {
+	Path        string
+	First, Last int64
+}
+
 // Count is a number of rows of one span and one combination of texts.
 type Count struct {
 	TS    int64 // one of theirs, in microseconds
@@ -80,9 +87,9 @@ type tally struct {
 	texts  [][]string
 }
 
-// Read counts the rows of files, whose paths they are. Other errors than of the context
+// Read counts the rows of files. Other errors than of the context
 // and of files that are not there are ErrUnfit.
-func Read(ctx context.Context, paths []string, q Query) (Tally, error) {
+func Read(ctx context.Context, list []File, q Query) (Tally, error) {
 	if len(q.Columns) > maxColumns {
 		return Tally{}, ErrUnfit
 	}
@@ -97,13 +104,13 @@ func Read(ctx context.Context, paths []string, q Query) (Tally, error) {
 			f.Close()
 		}
 	}()
-	for _, p := range paths {
-		f, err := os.Open(p)
+	for _, l := range list {
+		f, err := os.Open(l.Path)
 		if err != nil {
 			return Tally{}, fmt.Errorf("count rows: %w", err)
 		}
 		files = append(files, f)
-		more, err := t.jobs(f)
+		more, err := t.jobs(f, l.First, l.Last)
 		if err != nil {
 			return Tally{}, err
 		}
@@ -158,7 +165,7 @@ type job struct {
 }
 
 // jobs returns the row groups of a file that have rows within the query's times.
-func (t *tally) jobs(f *os.File) (out []job, err error) {
+func (t *tally) jobs(f *os.File, first, last int64) (out []job, err error) {
 	defer func() {
 		if r := recover(); r != nil { // the decoders trust their input
 			err = fmt.Errorf("%w: %v", ErrUnfit, r)
@@ -188,7 +195,7 @@ func (t *tally) jobs(f *os.File) (out []job, err error) {
 		if j.min, j.max, ok = groups.Bounds(m); !ok || j.min < 0 || j.rows > maxRows || m.Statistics.NullCount > 0 {
 			return nil, ErrUnfit // before 1970 spans begin elsewhere
 		}
-		if j.max < t.From || j.min >= t.To {
+		if j.max < max(t.From, first) || j.min >= t.To || j.min > last {
 			continue
 		}
 		for c, id := range t.Columns {

@@ -60,9 +60,8 @@ func countsOf(o map[string]any) (*Counts, bool) {
 		m := object(m)
 		rest = append(rest, m["limit"], m["offset"], m["distinct_on_targets"])
 		for _, order := range list(m["orders"]) {
-			// ORDER BY ALL is a star: what is selected.
-			if e := object(object(order)["expression"]); text(e["class"]) != "STAR" || e["expr"] != nil {
-				rest = append(rest, e)
+			if !isAll(order) {
+				rest = append(rest, object(order)["expression"])
 			}
 		}
 	}

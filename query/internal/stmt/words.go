@@ -38,10 +38,19 @@ func (c *collector) collect(v any) {
 		}
 	case map[string]any:
 		c.object(v)
-		for _, x := range v {
+		for k, x := range v {
+			if k == "orders" {
+				x = slices.DeleteFunc(slices.Clone(list(x)), isAll)
+			}
 			c.collect(x)
 		}
 	}
+}
+
+// isAll reports whether an order is that of ORDER BY ALL: of what is selected.
+func isAll(order any) bool {
+	e := object(object(order)["expression"])
+	return text(e["class"]) == "STAR" && e["expr"] == nil
 }
 
 func (c *collector) object(o map[string]any) {
