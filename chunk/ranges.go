@@ -1,6 +1,7 @@
 package chunk
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 )
@@ -43,6 +44,15 @@ func (s Ranges) Add(r Range) Ranges {
 		r.Last = max(r.Last, s[j].Last)
 	}
 	return slices.Replace(s, i, j, r)
+}
+
+// Union returns the set of what is in any of the ranges, which it sorts.
+func Union(list []Range) (out Ranges) {
+	slices.SortFunc(list, func(a, b Range) int { return cmp.Compare(a.First, b.First) })
+	for _, r := range list {
+		out = out.Add(r)
+	}
+	return out
 }
 
 // AddAll puts every range of o into the set.

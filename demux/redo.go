@@ -274,20 +274,7 @@ func wantedOf(step []redoFile) map[string]chunk.Ranges {
 	}
 	out := make(map[string]chunk.Ranges, len(pieces))
 	for id, list := range pieces {
-		out[id] = joined(list)
-	}
-	return out
-}
-
-// joined returns the union of ranges.
-func joined(list []chunk.Range) (out chunk.Ranges) {
-	slices.SortFunc(list, func(a, b chunk.Range) int { return cmp.Compare(a.First, b.First) })
-	for _, r := range list {
-		if n := len(out); n > 0 && r.First <= out[n-1].Last {
-			out[n-1].Last = max(out[n-1].Last, r.Last)
-		} else {
-			out = append(out, r)
-		}
+		out[id] = chunk.Union(list)
 	}
 	return out
 }

@@ -114,7 +114,7 @@ func found(step []redoFile, parts []redoPart, rep *Redone) []redoFile {
 	}
 	have := make(map[string]chunk.Ranges, len(pieces))
 	for id, list := range pieces {
-		have[id] = joined(list)
+		have[id] = chunk.Union(list)
 	}
 	return slices.DeleteFunc(step, func(f redoFile) bool {
 		for id, st := range f.ranges {

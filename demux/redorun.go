@@ -122,7 +122,7 @@ func (r *redoRun) differs() string {
 		for _, x := range list {
 			n += x.Len()
 		}
-		if got := joined(list); n != want.Len() || !slices.Equal(got, want) {
+		if got := chunk.Union(list); n != want.Len() || !slices.Equal(got, want) {
 			return fmt.Sprintf("the rows that came of stream %s cover other bytes than those of before", id)
 		}
 	}

@@ -18,7 +18,6 @@
 package cache
 
 import (
-	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -28,7 +27,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -36,6 +34,7 @@ import (
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
 
+	"github.com/akupara/akupara/chunk"
 	"github.com/akupara/akupara/store"
 )
 
@@ -68,7 +67,7 @@ type File struct {
 }
 
 // Range is a part of a file: [First, Last), in bytes.
-type Range struct{ First, Last int64 }
+type Range = chunk.Range
 
 // Use is a set of files that stay until it is closed, and a place for
 // temporary files that goes with it.
@@ -208,7 +207,7 @@ func (u *Use) measure(ctx context.Context, missing []*copying) error {
 	g.SetLimit(u.c.parallel)
 	for _, m := range missing {
 		if m.Part == "" {
-			m.ranges = []Range{{0, m.Size}}
+			m.ranges = []Range{{First: 0, Last: m.Size}}
 			continue
 		}
 		g.Go(func() error {
@@ -233,20 +232,11 @@ func (u *Use) measure(ctx context.Context, missing []*copying) error {
 
 // joined returns ranges in order, none of which touch, within a file.
 func joined(ranges []Range, size int64) []Range {
-	sorted := slices.Clone(ranges)
-	slices.SortFunc(sorted, func(a, b Range) int { return cmp.Compare(a.First, b.First) })
-	var out []Range
-	for _, r := range sorted {
-		r.First, r.Last = max(r.First, 0), min(r.Last, size)
-		switch n := len(out); {
-		case r.First >= r.Last:
-		case n > 0 && r.First <= out[n-1].Last:
-			out[n-1].Last = max(out[n-1].Last, r.Last)
-		default:
-			out = append(out, r)
-		}
+	within := make([]Range, len(ranges))
+	for i, r := range ranges {
+		within[i] = r.Intersect(Range{First: 0, Last: size})
 	}
-	return out
+	return chunk.Union(within)
 }
 
 func (c *Cache) open(ctx context.Context, f File) (store.Reader, error) {

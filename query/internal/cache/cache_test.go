@@ -276,25 +276,25 @@ func TestPartsOfFilesAreCopiedAloneAndCountAsSuch(t *testing.T) {
 	}
 	c := New(l, "hdfs://x", t.TempDir(), 48*page, 2)
 	u := use(t, c)
-	ends := []Range{{size - page, size + 5}, {0, page}, {page / 2, 2 * page}}
+	ends := []Range{{First: size - page, Last: size + 5}, {First: 0, Last: page}, {First: page / 2, Last: 2 * page}}
 	paths, fetched := get(u, file("ends", ends...))
-	if look(paths, Range{0, 2 * page}, Range{size - page, size}); fetched != 1 {
+	if look(paths, Range{First: 0, Last: 2 * page}, Range{First: size - page, Last: size}); fetched != 1 {
 		t.Errorf("fetched %d", fetched)
 	}
-	middle := Range{64 * page, 96 * page}
+	middle := Range{First: 64 * page, Last: 96 * page}
 	paths, _ = get(u, file("middle", middle))
 	look(paths, middle)
 	if _, fetched := get(u, file("ends", ends...)); fetched != 0 {
 		t.Errorf("again: fetched %d", fetched)
 	}
 	// 35 pages of 48 are in use.
-	if _, _, err := u.Get(t.Context(), []File{file("more", Range{100 * page, 120 * page})}); !errors.Is(err, ErrFull) {
+	if _, _, err := u.Get(t.Context(), []File{file("more", Range{First: 100 * page, Last: 120 * page})}); !errors.Is(err, ErrFull) {
 		t.Errorf("got %v, want ErrFull", err)
 	}
 	if _, _, err := u.Get(t.Context(), []File{file("")}); !errors.Is(err, ErrFull) {
 		t.Errorf("the whole file: got %v, want ErrFull", err)
 	}
-	get(u, file("less", Range{100 * page, 110 * page}))
+	get(u, file("less", Range{First: 100 * page, Last: 110 * page}))
 	if err := u.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -305,7 +305,7 @@ func TestPartsOfFilesAreCopiedAloneAndCountAsSuch(t *testing.T) {
 	if paths, fetched := get(u, file("ends", ends...)); fetched != 0 {
 		t.Errorf("a part of a whole copy: fetched %d", fetched)
 	} else {
-		look(paths, Range{0, size})
+		look(paths, Range{First: 0, Last: size})
 	}
 	if err := u.Close(); err != nil {
 		t.Fatal(err)
