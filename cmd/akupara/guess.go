@@ -74,7 +74,7 @@ func (a *app) guess(file string) error {
 	if best.Start != "" {
 		fmt.Fprintf(&b, "      record_start: '%s'\n", strings.ReplaceAll(best.Start, "'", "''"))
 	}
-	fmt.Fprintf(&b, "demux:\n  types:\n    %s: {parser: %s}\n", dataType, best.Parser)
+	fmt.Fprintf(&b, "demux:\n  types:\n    %s: %s\n", dataType, best.Spec)
 	if _, err := a.stdout.Write(b.Bytes()); err != nil {
 		return fmt.Errorf("write config: %w", err)
 	}

@@ -3,6 +3,7 @@ package parse
 import (
 	"bytes"
 	"regexp"
+	"strings"
 
 	"github.com/akupara/akupara/demux/parse/internal/times"
 )
@@ -97,7 +98,18 @@ var vpcflowParser = define("vpcflow", "flow logs of AWS VPCs, in the default for
 			f.given = vpcflowDefault
 		}
 		return f, o.check()
-	})
+	}).guessed(clue{options: vpcflowFields})
+
+// vpcflowFields returns what names the fields of a text whose first line does so, if
+// they are other than the default ones.
+func vpcflowFields(text []byte) string {
+	line, _, _ := bytes.Cut(text, []byte("\n"))
+	names := bytes.Fields(line)
+	if len(line) == 0 || line[0] < 'a' || line[0] > 'z' || string(bytes.Join(names, []byte(" "))) == strings.Join(vpcflowDefault, " ") {
+		return ""
+	}
+	return listed("fields", names)
+}
 
 // vpcflowDefault is the format of version 2, which is the default.
 var vpcflowDefault = []string{"version", "account-id", "interface-id", "srcaddr", "dstaddr", "srcport", "dstport", "protocol",

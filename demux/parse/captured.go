@@ -101,7 +101,7 @@ func (f *expressionFormat) record(r *reader, rec []byte) {
 		before, after := rec[:found[0]], rec[found[1]:]
 		after = f.goesOn(rec, after)
 		if !f.fill(r) && e.timed && r.format == f {
-			r.noTime()
+			f.untimed(r)
 		}
 		f.rest(r, before, after)
 		return

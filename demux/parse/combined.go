@@ -62,6 +62,9 @@ func (f *combinedFormat) record(r *reader, rec []byte) {
 	if why == "" {
 		if t = f.time(a.time, &r.zone); !t.OK {
 			why = "what stands in [] is no time"
+			if f.times != nil {
+				why = "the time in [] is not as time_format says: " + f.times.Why(a.time, &r.zone)
+			}
 		}
 	}
 	if why != "" {

@@ -11,10 +11,16 @@ import (
 var (
 	csvParser = define("csv", "comma-separated values, columns named by a header or by `columns`",
 		func() csvOptions { return csvOptions{Delimiter: ",", Quotes: true} },
-		func(o *csvOptions) (format, error) { return newCSV("csv", o) }).guessed(clue{kin: kinLoose, whole: evenly(','), names: []string{"*.csv"}})
+		func(o *csvOptions) (format, error) { return newCSV("csv", o) }).guessed(clue{kin: kinLoose, whole: evenly(','), options: headingColumns(','), names: []string{"*.csv"}})
 	tsvParser = define("tsv", "the same with tabs",
 		func() csvOptions { return csvOptions{Delimiter: "\t", Quotes: true} },
-		func(o *csvOptions) (format, error) { return newCSV("tsv", o) }).guessed(clue{kin: kinLoose, whole: evenly('\t'), names: []string{"*.tsv"}})
+		func(o *csvOptions) (format, error) { return newCSV("tsv", o) }).guessed(clue{kin: kinLoose, whole: evenly('\t'), options: headingColumns('\t'), names: []string{"*.tsv"}})
+	ssvParser = define("ssv", "the same with semicolons, as spreadsheets in many countries have it",
+		func() csvOptions { return csvOptions{Delimiter: ";", Quotes: true} },
+		func(o *csvOptions) (format, error) { return newCSV("ssv", o) }).guessed(clue{kin: kinMany, whole: evenly(';'), options: headingColumns(';')})
+	psvParser = define("psv", "the same with pipes",
+		func() csvOptions { return csvOptions{Delimiter: "|", Quotes: true} },
+		func(o *csvOptions) (format, error) { return newCSV("psv", o) }).guessed(clue{kin: kinOne, whole: evenly('|'), options: headingColumns('|')})
 )
 
 // csvFormat parses separated values (RFC 4180) into keyed records: fields in quotes
@@ -170,7 +176,7 @@ func (f *csvFormat) one(r *reader, rec []byte, heads bool) {
 		f.add(f.nameOf(i), t, v, num)
 	}
 	if !f.fill(r) && f.timed && r.format == f {
-		r.noTime()
+		f.untimed(r)
 	}
 	if n < len(f.names) {
 		r.b.Fail(notA(f.name, countedFields(n, len(f.names), len(rec))))

@@ -100,7 +100,7 @@ func TestCSVOptionsThatAreWrongSayWhy(t *testing.T) {
 			names = append(names, d.Name)
 		}
 	}
-	if want := []string{"csv", "tsv"}; !slices.Equal(names, want) {
+	if want := []string{"csv", "tsv", "ssv", "psv"}; !slices.Equal(names, want) {
 		t.Errorf("got %q, want %q as those that take names of columns", names, want)
 	}
 }

@@ -64,3 +64,18 @@ func width(line []byte, delimiter byte) int {
 	}
 	return n
 }
+
+// headingColumns returns what names the columns of a text by its heading: chunks behind the
+// first of a file have none.
+func headingColumns(delimiter byte) func(text []byte) string {
+	return func(text []byte) string {
+		for row := range unquotedLines(text) {
+			var names [][]byte
+			for name := range bytes.SplitSeq(row, []byte{delimiter}) {
+				names = append(names, bytes.Trim(name, `"`))
+			}
+			return listed("columns", names)
+		}
+		return ""
+	}
+}

@@ -203,7 +203,7 @@ func (f *dissectFormat) record(r *reader, rec []byte) {
 		f.reset()
 		f.take(p)
 		if !f.fill(r) && p.timed && r.format == f {
-			r.noTime()
+			f.untimed(r)
 		}
 		if len(rest) > 0 {
 			r.b.Attr("after", rest)

@@ -6,7 +6,7 @@ import (
 
 var envoyParser = simple("envoy", "Envoy's access logs in its own default format, in Istio's, or in JSON", func() format {
 	f := &envoyFormat{own: newPlaced(13, envoyPlaces(0)...), istio: newPlaced(22, envoyPlaces(3)...), mixer: newPlaced(21, envoyPlaces(2)...), json: newJSON()}
-	f.json.slots["start_time"] = 0 // as ts
+	f.json.slots["start_time"] = chosenSlot
 	return f
 }).guessed(clue{sure: sureEnvoy.Match})
 
@@ -46,7 +46,7 @@ func (f *envoyFormat) begin(r *reader) { f.json.begin(r) }
 func (f *envoyFormat) record(r *reader, rec []byte) {
 	if rec[0] == '{' && f.json.read(rec) == nil {
 		if !f.json.fill(r) && r.format == f {
-			r.noTime()
+			f.json.untimed(r)
 		}
 		return
 	}

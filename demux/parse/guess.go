@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"cmp"
 	"path"
+	"regexp"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/akupara/akupara/demux/rows"
 )
@@ -22,6 +24,9 @@ type clue struct {
 	whole func(text []byte) bool
 	// heading must be in the text, where formats of one syntax differ by that.
 	heading string
+	// options returns the options that a text of the format asks for, as a section in
+	// YAML has them behind the parser; nil where there are none.
+	options func(text []byte) string
 	// names are of files that usually have the format, as path.Match has them.
 	names []string
 	// start matches the first line of a record, where records have several: adaptors
@@ -48,6 +53,8 @@ func (d definition) guessed(c clue) definition {
 // Guess is a parser that fits a text.
 type Guess struct {
 	Parser string
+	// Spec is the parser with the options that the text asks for, as a config has it.
+	Spec string
 	// Start matches the first line of a record, for an adaptor's record_start; empty
 	// where a record is a line.
 	Start string
@@ -169,14 +176,53 @@ func (g *Guesser) Guess(text []byte, cut bool) []Guess {
 			continue
 		}
 		if x := g.try(c, text); x.Parsed > 0 && x.share() >= leastShare {
+			x.Spec = c.spec(text)
 			out = append(out, x)
 		}
 	}
 	slices.SortStableFunc(out, func(x, y Guess) int {
 		return cmp.Or(cmp.Compare(y.rank(), x.rank()), cmp.Compare(y.headed, x.headed), cmp.Compare(y.value, x.value))
 	})
-	return append(out, Guess{Parser: rawParser.name, Records: lines, Parsed: lines})
+	return append(out, Guess{Parser: rawParser.name, Spec: "{parser: raw}", Records: lines, Parsed: lines})
 }
+
+// spec returns the parser with the options that a text asks for.
+func (c *candidate) spec(text []byte) string {
+	options := ""
+	if c.clue.options != nil {
+		options = c.clue.options(text)
+	}
+	return "{parser: " + c.name + options + "}"
+}
+
+// maxNamed bounds the names that a spec lists.
+const maxNamed = 200
+
+// listed returns an option that lists names, as a section in YAML has it; "" where that
+// would say nothing.
+func listed(option string, names [][]byte) string {
+	if len(names) == 0 || len(names) > maxNamed {
+		return ""
+	}
+	var b strings.Builder
+	for i, n := range names {
+		if len(n) == 0 || !utf8.Valid(n) {
+			return ""
+		}
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		if plainName.Match(n) {
+			b.Write(n)
+		} else {
+			b.WriteString("'" + strings.ReplaceAll(string(n), "'", "''") + "'")
+		}
+	}
+	return ", " + option + ": [" + b.String() + "]"
+}
+
+// plainName matches what YAML takes for a text without quotes.
+var plainName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.()-]*$`)
 
 // rank compares guesses: a format that few share wins, if it parses nearly as much.
 func (g *Guess) rank() float64 {

@@ -92,7 +92,7 @@ func (f *jsonFormat) row(r *reader, lead []byte) {
 		timed = f.led(r, bytes.TrimSpace(lead), timed)
 	}
 	if !timed && r.format == f && len(f.typed) == 0 {
-		r.noTime()
+		f.untimed(r)
 	}
 }
 

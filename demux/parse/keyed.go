@@ -15,8 +15,9 @@ import (
 // time, level or message. Every other key becomes a column, nested ones with dots
 // between; what can't be one goes to attributes.
 type keyed struct {
-	typed []schema.Column // columns with given types, in a metrics table
-	times times.Formats   // of the times; empty: the usual ones
+	typed  []schema.Column // columns with given types, in a metrics table
+	times  times.Formats   // of the times; empty: the usual ones
+	chosen []string        // keys of the time that a config names: one, or those of date and time of day
 
 	slots  map[string]uint8
 	root   *node
@@ -26,6 +27,9 @@ type keyed struct {
 	fields []field
 	others []*field              // of the record, in order of preference
 	given  [roleMessage + 1]bool // the roles that its keys had, once it is filled
+	failed *field                // the time that could not be read; nil: there is none
+	apart  field                 // date and time of day, together
+	text   []byte                // of apart
 }
 
 func newKeyed(typed ...schema.Column) *keyed {
@@ -48,6 +52,7 @@ var usual = [...]struct {
 	key  string
 	role role
 }{
+	{"", roleTime}, // the one that a config names
 	{"ts", roleTime}, {"time", roleTime}, {"timestamp", roleTime}, {"@timestamp", roleTime},
 	{"level", roleLevel}, {"severity", roleLevel},
 	{"message", roleMessage}, {"msg", roleMessage},
@@ -56,23 +61,31 @@ var usual = [...]struct {
 // others are keys of certain writers, with those of their parents before them.
 // They are asked where no usual one gave the value, and stay columns where they
 // are not taken: those of Serilog, MongoDB, CloudTrail, Monolog, GELF, Python,
-// structlog, Loguru, ECS, OpenTelemetry, log4j2, Google's and Rust's logging, .NET
-// and Docker.
+// structlog, Loguru, ECS, OpenTelemetry, log4j2, Google's and Rust's logging, .NET,
+// Docker, nginx, AWS, Kubernetes' audit, Traefik, Cloudflare, Azure, Okta, Windows,
+// HashiCorp and Falco; and those of days and times of day, see halves.
 var others = [...]struct {
 	key  string
 	role role
 }{
+	{"", roleTime}, {"", roleTime}, // date and time of day that a config names
 	{"@t", roleTime}, {"t.$date", roleTime}, {"eventTime", roleTime}, {"datetime", roleTime}, {"asctime", roleTime},
 	{"Timestamp", roleTime}, {"_time", roleTime}, {"date", roleTime},
 	{"Time", roleTime}, {"TIMESTAMP", roleTime}, {"timeMillis", roleTime}, {"timeUnixNano", roleTime},
 	{"instant.epochSecond", roleTime}, {"timestamp.seconds", roleTime}, {"record.time.timestamp", roleTime},
 	{"log_time", roleTime}, {"created_at", roleTime}, {"start_time", roleTime},
-	{"level_name", roleLevel}, {"levelname", roleLevel}, {"@l", roleLevel}, {"log.level", roleLevel}, {"lvl", roleLevel},
+	{"time_iso8601", roleTime}, {"time_local", roleTime}, {"msec", roleTime}, {"requestTime", roleTime}, {"requestReceivedTimestamp", roleTime},
+	{"stageTimestamp", roleTime}, {"StartUTC", roleTime}, {"EdgeStartTimestamp", roleTime}, {"TimeGenerated", roleTime}, {"published", roleTime},
+	{"UtcTime", roleTime}, {"EventTime", roleTime}, {"event_time", roleTime}, {"accept_date", roleTime}, {"TimeCreated", roleTime},
+	{"DATE", roleTime}, {"Date", roleTime}, {"EventDate", roleTime}, {"event_date", roleTime}, {"log_date", roleTime}, {"start_date", roleTime},
+	{"LogDate", roleTime}, {"LogTime", roleTime}, {"day", roleTime},
+	{"@level", roleLevel}, {"level_name", roleLevel}, {"levelname", roleLevel}, {"@l", roleLevel}, {"log.level", roleLevel}, {"lvl", roleLevel},
 	{"loglevel", roleLevel}, {"log_level", roleLevel}, {"severityText", roleLevel}, {"severity_text", roleLevel},
-	{"Level", roleLevel}, {"LogLevel", roleLevel}, {"SEVERITY", roleLevel},
+	{"Level", roleLevel}, {"LogLevel", roleLevel}, {"SEVERITY", roleLevel}, {"priority", roleLevel}, {"error_severity", roleLevel}, {"loglevelname", roleLevel}, {"LEVEL", roleLevel},
 	{"record.level.name", roleLevel}, {"s", roleLevel},
-	{"@m", roleMessage}, {"short_message", roleMessage}, {"RenderedMessage", roleMessage}, {"@mt", roleMessage}, {"Message", roleMessage},
+	{"@message", roleMessage}, {"@m", roleMessage}, {"short_message", roleMessage}, {"RenderedMessage", roleMessage}, {"@mt", roleMessage}, {"Message", roleMessage},
 	{"fields.message", roleMessage}, {"body.stringValue", roleMessage}, {"record.message", roleMessage}, {"MESSAGE", roleMessage}, {"event", roleMessage}, {"log", roleMessage},
+	{"jsonPayload.message", roleMessage}, {"textPayload", roleMessage}, {"output", roleMessage},
 }
 
 // slots gives each key that has a role its place: that among the usual ones, or
@@ -85,6 +98,7 @@ func slots() map[string]uint8 {
 	for i, o := range others {
 		m[o.key] = uint8(len(usual) + i)
 	}
+	delete(m, "")
 	return m
 }
 
@@ -176,6 +190,10 @@ func (k *keyed) fill(r *reader) (timed bool) {
 	}
 	given := &k.given
 	*given = [roleMessage + 1]bool{}
+	k.failed = nil
+	if len(k.others) > 0 {
+		given[roleTime] = k.join(r, &special[timeSlot])
+	}
 	for slot, d := range special {
 		role := usual[slot].role
 		switch {
@@ -199,6 +217,9 @@ func (k *keyed) give(r *reader, role role, d *field) bool {
 	case roleTime:
 		t := k.time(d, &r.zone)
 		r.setTime(t, d.node.name, d.val)
+		if !t.OK && k.failed == nil {
+			k.failed = d
+		}
 		return r.believes(t)
 	case roleLevel:
 		r.setLevel(d.val, d.node.name)
@@ -229,37 +250,6 @@ func (k *keyed) giveOthers(r *reader, given *[roleMessage + 1]bool) {
 			continue
 		}
 		given[role] = k.give(r, role, d)
-	}
-}
-
-// time reads a value as a time.
-func (k *keyed) time(d *field, z *times.Zone) times.Instant {
-	if len(k.times) > 0 {
-		return k.times.Whole(d.val, z)
-	}
-	switch d.kind {
-	case kindLong:
-		t := times.EpochInt(int64(d.num))
-		if d.node.nanos != "" {
-			k.finer(&t, d.node)
-		}
-		return t
-	case kindDouble:
-		return times.EpochFloat(d.double())
-	case kindString:
-		return times.Text(d.val, z)
-	}
-	return times.Instant{}
-}
-
-// finer adds the nanoseconds that stand beside a time's seconds.
-func (k *keyed) finer(t *times.Instant, seconds *node) {
-	for i := range k.fields {
-		d := &k.fields[i]
-		if n := d.node; n.parent == seconds.parent && n.key == seconds.nanos && d.kind == kindLong && d.num < 1e9 {
-			t.Micros += int64(d.num / 1000)
-			return
-		}
 	}
 }
 
@@ -305,7 +295,7 @@ func (k *keyed) child(parent *node, key []byte, guess int) *node {
 		n.name = parent.name + "." + n.key
 	}
 	n.slot = noSlot
-	if slot, ok := k.slots[n.name]; ok && (int(slot) >= len(usual) || parent == k.root) {
+	if slot, ok := k.slots[n.name]; ok && (int(slot) >= len(usual) || slot == chosenSlot || parent == k.root) {
 		n.slot = slot
 	}
 	switch n.name {

@@ -77,7 +77,7 @@ func (f *kvFormat) record(r *reader, rec []byte) {
 		r.b.Message(text)
 	}
 	if !timed && r.format == f {
-		r.noTime()
+		f.untimed(r)
 	}
 }
 

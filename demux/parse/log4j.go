@@ -87,6 +87,10 @@ func (f *log4jFormat) record(r *reader, whole []byte) {
 			f.odd(r, rec, &h)
 			return
 		}
+		if f.times != nil {
+			r.fail(whole, "not log4j: it does not start with a time as time_format says: "+f.times.Why(rec[:min(len(rec), maxHead)], &r.zone))
+			return
+		}
 		r.fail(whole, "not log4j: it starts with neither a time nor a level and a time")
 		return
 	}

@@ -27,7 +27,7 @@ func (f *logfmtFormat) record(r *reader, rec []byte) {
 		return
 	}
 	if !f.fill(r) && r.format == f {
-		r.noTime()
+		f.untimed(r)
 	}
 }
 

@@ -17,6 +17,8 @@ func definitions() []definition {
 		grokParser,
 		csvParser,
 		tsvParser,
+		ssvParser,
+		psvParser,
 		kvParser,
 		klogParser,
 		syslogParser,

@@ -2,6 +2,7 @@ package parse
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/akupara/akupara/config"
@@ -14,6 +15,7 @@ type Spec struct {
 	options any   // of def
 	message *Spec // of what its records frame; nil: the format's own choice
 	times   times.Formats
+	timeKey []string // under which the records have their time; nil: the usual ones
 }
 
 // Given reports whether it names a parser.
@@ -50,6 +52,8 @@ type common struct {
 	Message config.Node `config:"message"`
 	// TimeFormat is how its times are written: a format, or several to try.
 	TimeFormat config.Node `config:"time_format"`
+	// Time is the key of its time, or those of date and time of day.
+	Time config.Node `config:"time"`
 }
 
 // ReadSpec reads the spec that stands in a section, as below demux.types: the
@@ -128,14 +132,37 @@ func readSpec(section config.Node, fallback string, depth int, others ...any) (S
 			return Spec{}, problems
 		}
 	}
+	if head.Time.Given() {
+		if s.timeKey, problems = readTimeKeys(head.Time); len(problems) > 0 {
+			return Spec{}, problems
+		}
+	}
 	f, err := s.format()
 	if err != nil {
 		return Spec{}, config.Problems{section.Problemf("%v", err)}
+	}
+	if _, ok := f.(timeKeyed); !ok && head.Time.Given() {
+		return Spec{}, config.Problems{head.Time.Problemf("records of the parser %s have their time in one place alone", def.name)}
 	}
 	if _, ok := f.(timed); !ok && head.TimeFormat.Given() {
 		return Spec{}, config.Problems{head.TimeFormat.Problemf("the parser %s reads times in one form alone", def.name)}
 	}
 	return s, nil
+}
+
+// readTimeKeys reads the value of time: a key, or a list of two.
+func readTimeKeys(n config.Node) (keys []string, _ config.Problems) {
+	items := n.Items()
+	if len(items) == 0 {
+		items = []config.Node{n}
+	}
+	for _, item := range items {
+		keys = append(keys, item.Text())
+	}
+	if len(keys) > 2 || slices.Contains(keys, "") {
+		return nil, config.Problems{n.Problemf("want the key of the time, with dots for nested ones, or a list of the keys of date and time of day")}
+	}
+	return keys, nil
 }
 
 func readMessage(n config.Node, outer definition, depth int) (*Spec, config.Problems) {
@@ -177,6 +204,9 @@ func (s Spec) format() (format, error) {
 	}
 	if t, ok := f.(timed); ok && len(s.times) > 0 {
 		t.timeFormats(s.times)
+	}
+	if t, ok := f.(timeKeyed); ok && len(s.timeKey) > 0 {
+		t.timeKeys(s.timeKey)
 	}
 	if s.message == nil {
 		return f, nil

@@ -11,7 +11,7 @@ var (
 	w3cParser = define("w3c", "W3C's extended log format, as servers and proxies write it; its fields by `#Fields`, else by `fields`",
 		noFields, func(o *fieldsOptions) (format, error) {
 			return &w3cFormat{name: "w3c", given: o.Fields, quotes: doubled, coding: plused}, o.check()
-		}).guessed(clue{heading: "#Fields:"})
+		}).guessed(clue{heading: "#Fields:", options: w3cFields})
 	elfParser = define("elf", "another name of w3c: the Extended Log File Format",
 		noFields, func(o *fieldsOptions) (format, error) {
 			return &w3cFormat{name: "elf", given: o.Fields, quotes: doubled, coding: plused}, o.check()
@@ -19,11 +19,11 @@ var (
 	iisParser = define("iis", "IIS's W3C logs; without `#Fields` and `fields` those of its defaults",
 		noFields, func(o *fieldsOptions) (format, error) {
 			return &w3cFormat{name: "iis", given: orNames(o.Fields, iisDefault), quotes: doubled, coding: plused, millis: true}, o.check()
-		}).guessed(clue{heading: "#Software: Microsoft Internet Information Services", names: []string{"u_ex*.log"}})
+		}).guessed(clue{heading: "#Software: Microsoft Internet Information Services", options: w3cFields, names: []string{"u_ex*.log"}})
 	cloudfrontParser = define("cloudfront", "standard logs of AWS CloudFront, their fields as for iis",
 		noFields, func(o *fieldsOptions) (format, error) {
 			return &w3cFormat{name: "cloudfront", given: orNames(o.Fields, cloudfrontDefault), coding: percent}, o.check()
-		}).guessed(clue{heading: " x-edge-location "})
+		}).guessed(clue{heading: " x-edge-location ", options: w3cFields})
 )
 
 func noFields() fieldsOptions { return fieldsOptions{} }
@@ -196,4 +196,15 @@ func (f *w3cFormat) directive(rec []byte) bool {
 		return false
 	}
 	return true
+}
+
+// w3cFields returns what names the fields of a text by its last #Fields: chunks behind
+// the first of a file have none.
+func w3cFields(text []byte) string {
+	i := bytes.LastIndex(text, []byte("#Fields:"))
+	if i < 0 {
+		return ""
+	}
+	line, _, _ := bytes.Cut(text[i+len("#Fields:"):], []byte("\n"))
+	return listed("fields", bytes.Fields(line))
 }

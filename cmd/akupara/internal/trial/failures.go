@@ -33,7 +33,11 @@ func (f *Failures) Add(r Row) {
 	if f.n++; f.n > mostFailures {
 		return
 	}
-	f.list = append(f.list, failure{r.Line, string(why.Bytes), string(r.Message().Bytes)})
+	text := r.Message().Bytes
+	if stopped(string(why.Bytes)) < 0 || len(text) == 0 { // no place in it: the line as it is says more than a part of it
+		text = r.Text
+	}
+	f.list = append(f.list, failure{r.Line, string(why.Bytes), string(text)})
 }
 
 // Write lists them: the line of each in its file, why, and its text with a mark where
@@ -44,6 +48,9 @@ func (f *Failures) Write(w io.Writer, cells int) {
 	}
 	for _, x := range f.list {
 		fmt.Fprintf(w, "line %d: %s\n", x.line, show.Clean(x.why))
+		if strings.TrimSpace(x.text) == "" {
+			continue
+		}
 		for _, l := range marked(x.text, stopped(x.why), cells-4) {
 			fmt.Fprintf(w, "    %s\n", l)
 		}

@@ -34,7 +34,8 @@ type Trial struct {
 // Row is a row with its place in the file.
 type Row struct {
 	*rows.Look
-	Line int64 // the first one is 1
+	Line int64  // the first one is 1
+	Text []byte // of that line
 }
 
 // Counts are those of the rows.
@@ -66,13 +67,19 @@ func (t *Trial) Run(ctx context.Context, r io.Reader, show func(Row) error) (n C
 			if l.ParseError().Given() {
 				n.Failed++
 			}
-			if err := show(Row{l, in.line}); err != nil {
+			if err := show(Row{l, in.line, lineAt(c.Body, at)}); err != nil {
 				return n, err
 			}
 		}
 		in.line += int64(bytes.Count(c.Body[at:], []byte("\n")))
 	}
 	return n, nil
+}
+
+// lineAt returns the line that begins at a byte, without its end.
+func lineAt(body []byte, at int64) []byte {
+	line, _, _ := bytes.Cut(body[min(at, int64(len(body))):], []byte("\n"))
+	return bytes.TrimSuffix(line, []byte("\r"))
 }
 
 func (t *Trial) done(n Counts) bool { return t.Limit > 0 && n.Rows >= t.Limit }

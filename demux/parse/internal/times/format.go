@@ -2,13 +2,16 @@ package times
 
 import (
 	"bytes"
+	"fmt"
 	"regexp"
 	"strings"
+	"unicode/utf8"
 )
 
 // timeFormat is a way in which times are written, compiled: what of it comes one
 // after another.
 type timeFormat struct {
+	text  string // as a config has it
 	steps []timeStep
 }
 
@@ -255,6 +258,37 @@ func (fs Formats) Whole(s []byte, z *Zone) Instant {
 		}
 	}
 	return Instant{}
+}
+
+// Why says why no format reads all of s: where the one stops that comes furthest.
+func (fs Formats) Why(s []byte, z *Zone) string {
+	s = bytes.TrimSpace(s)
+	text, furthest := "", -1
+	for i := range fs {
+		if at := fs[i].stops(s, z); at > furthest {
+			text, furthest = fs[i].text, at
+		}
+	}
+	shown := s[:min(len(s), 64)]
+	return fmt.Sprintf("%s does not match %q at column %d", text, shown, utf8.RuneCount(s[:max(furthest, 0)])+1)
+}
+
+// stops returns where a format stops reading s.
+func (f *timeFormat) stops(s []byte, z *Zone) (n int) {
+	m := moment{year: -1}
+	for i := range f.steps {
+		k, ok := f.steps[i].read(s[n:], &m, z)
+		if !ok {
+			if p := &f.steps[i]; p.part == partLiteral {
+				for k = 0; k < len(p.text) && n+k < len(s) && s[n+k] == p.text[k]; k++ {
+				}
+				return n + k
+			}
+			return n
+		}
+		n += k
+	}
+	return n
 }
 
 // Expr returns an expression for what any of the formats reads.

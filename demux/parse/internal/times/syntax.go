@@ -48,7 +48,7 @@ func Compile(text string) (Formats, error) {
 		return nil, fmt.Errorf("it is empty, longer than 200 bytes or not UTF-8; %s", timeSyntaxes)
 	}
 	if step, ok := namedTimes[text]; ok {
-		return Formats{{steps: []timeStep{step}}}, nil
+		return Formats{{text: text, steps: []timeStep{step}}}, nil
 	}
 	var err error
 	var syntax string
@@ -71,6 +71,7 @@ func Compile(text string) (Formats, error) {
 		out, err = javaPattern(text)
 	}
 	for i := range out {
+		out[i].text = text
 		if err == nil {
 			err = out[i].finish()
 		}
