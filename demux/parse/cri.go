@@ -20,6 +20,9 @@ var criParser = outermost(simple("cri", "containers' logs as kubelets and Docker
 // within, whose own times are kept in attributes. stdout or stderr is the
 // attribute "stream".
 type criFormat struct {
+	line      func(line []byte) (criFrame, bool) // takes one apart
+	key       string                             // of the attribute that has the output
+	kind      string                             // what a line without a frame is not
 	inner     format
 	group     grouper // inner, where its records may be several lines
 	multiline bool    // lines of one output in a record are one message
@@ -37,7 +40,12 @@ type unit struct {
 	open   bool   // its last line was a part
 }
 
-func newCRI() *criFormat { return &criFormat{inner: newAuto(), lasts: map[string]int{}} }
+func newCRI() *criFormat {
+	return &criFormat{
+		line: criLine, key: "stream", kind: "a container's log: it does not start with a time, stdout or stderr, and P or F",
+		inner: newAuto(), lasts: map[string]int{},
+	}
+}
 
 // frame implements framer.
 func (f *criFormat) frame(inner format) {
@@ -58,13 +66,13 @@ func (f *criFormat) starts(line []byte) bool {
 	if f.group == nil {
 		return true
 	}
-	l, ok := criLine(line)
+	l, ok := f.line(line)
 	return !ok || f.group.starts(l.text)
 }
 
 func (f *criFormat) record(r *reader, rec []byte) {
 	if bytes.IndexByte(rec, '\n') < 0 { // most often
-		l, ok := criLine(rec)
+		l, ok := f.line(rec)
 		if !ok {
 			f.strange(r, rec)
 			return
@@ -98,7 +106,7 @@ func (f *criFormat) record(r *reader, rec []byte) {
 
 // add adds a line to the message that it belongs to.
 func (f *criFormat) add(at int, line []byte) {
-	l, ok := criLine(line)
+	l, ok := f.line(line)
 	last, seen := f.lasts[string(l.output)]
 	if ok && seen && (f.units[last].open || f.multiline) {
 		u := &f.units[last]
@@ -155,8 +163,8 @@ func (f *criFormat) row(r *reader, u *unit) {
 		r.row()
 		r.b.Message(text)
 	}
-	r.b.Attr("stream", u.output)
-	if !r.believes(r.frame) {
+	r.b.Attr(f.key, u.output)
+	if len(u.time) > 0 && !r.believes(r.frame) {
 		r.b.Attr("time", u.time)
 	}
 }
@@ -167,7 +175,7 @@ func (f *criFormat) strange(r *reader, line []byte) {
 		r.fail(line, "the "+r.part+" part of a record, which was too long for one row or still being written after record_timeout")
 		return
 	}
-	r.fail(line, "not a container's log: it does not start with a time, stdout or stderr, and P or F")
+	r.fail(line, "not "+f.kind)
 }
 
 // criFrame is a line of a container's log.

@@ -56,6 +56,19 @@ func FuzzJSON(f *testing.F) {
 		`{"":{"":1},"ts":-9223372036854775808,"time":"1e3","a":0.1e-5,"A":true}`)
 }
 
+func FuzzCompose(f *testing.F) {
+	fuzz(f, "{parser: compose, message: log4j}", "a  | 2026-02-28 10:00:00 INFO x\nb | \tat y\n\x1b[36ma  |\x1b[0m z", "10:00:00 a.1 | {", "|a |")
+}
+func FuzzSSV(f *testing.F)        { fuzz(f, "ssv", "date;time;a\n1;2:3;\"", "Date;Time\n20260101;9:5 PM\n") }
+func FuzzPSV(f *testing.F)        { fuzz(f, "psv", "a|b\n|", "\"|\n") }
+func FuzzCloudFront(f *testing.F) { fuzz(f, "cloudfront", "#Fields: date\tx", "2026-01-01\t") }
+func FuzzSyslogJSON(f *testing.F) {
+	fuzz(f, "{parser: syslog, message: {parser: json, time: a.b}}", "x", "<1>Jan  1 00:00:00 a b: {\"a\":{\"b\":1}}")
+}
+func FuzzJSONTimes(f *testing.F) {
+	fuzz(f, "{parser: json, time: [a, b], time_format: 'd.M.yyyy H:mm'}", `{"a":"1.1.2026","b":"1:00"}`, `{"b":"::","a":""}`)
+}
+
 func FuzzPostgres(f *testing.F) {
 	fuzz(f, "postgres", "2024-05-01 10:00:00 UTC [1] LOG:  a\n2024-05-01 10:00:00 UTC [2] a@b DETAIL:  c\n\td\nHINT:  e\n", "2024-05-01 10:00:00,\"a\"\"\",b\n", `{"error_severity":"LOG","statement":1}`)
 }

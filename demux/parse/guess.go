@@ -19,6 +19,8 @@ type clue struct {
 	// sure reports whether a line that starts a record is surely of the format; nil
 	// where parsing it says so.
 	sure func(line []byte) bool
+	// json is in the format's own JSON, where it takes any.
+	json string
 	// whole reports whether a text, cut after a line, may be of the format; nil where
 	// its lines say so.
 	whole func(text []byte) bool
@@ -27,6 +29,9 @@ type clue struct {
 	// options returns the options that a text of the format asks for, as a section in
 	// YAML has them behind the parser; nil where there are none.
 	options func(text []byte) string
+	// inner returns the messages of a text whose records frame them, to guess their
+	// parser; nil where they are not guessed.
+	inner func(text []byte) []byte
 	// names are of files that usually have the format, as path.Match has them.
 	names []string
 	// start matches the first line of a record, where records have several: adaptors
@@ -177,6 +182,9 @@ func (g *Guesser) Guess(text []byte, cut bool) []Guess {
 		}
 		if x := g.try(c, text); x.Parsed > 0 && x.share() >= leastShare {
 			x.Spec = c.spec(text)
+			if c.clue.inner != nil {
+				g.frames(&x, c, text)
+			}
 			out = append(out, x)
 		}
 	}
@@ -184,6 +192,19 @@ func (g *Guesser) Guess(text []byte, cut bool) []Guess {
 		return cmp.Or(cmp.Compare(y.rank(), x.rank()), cmp.Compare(y.headed, x.headed), cmp.Compare(y.value, x.value))
 	})
 	return append(out, Guess{Parser: rawParser.name, Spec: "{parser: raw}", Records: lines, Parsed: lines})
+}
+
+// frames adds what parser the messages of a text have.
+func (g *Guesser) frames(x *Guess, c *candidate, text []byte) {
+	messages := c.clue.inner(text)
+	if len(messages) == 0 {
+		return
+	}
+	in := g.Guess(messages, false)[0]
+	if d, _ := lookup(in.Parser); d.outermost || in.Parser == rawParser.name || in.Parser == jsonParser.name { // auto reads JSON
+		return
+	}
+	x.Spec = "{parser: " + c.name + ", message: " + in.Spec + "}"
 }
 
 // spec returns the parser with the options that a text asks for.

@@ -94,7 +94,7 @@ func (c *candidate) fits(l *rows.Look, rec, shown []byte) bool {
 	case len(line) == 0:
 		return false
 	case c.clue.sure == nil:
-		return !c.json || line[0] != '{'
+		return !c.json || line[0] != '{' || c.clue.json != "" && bytes.Contains(line, []byte(c.clue.json))
 	}
 	return c.clue.sure(line)
 }

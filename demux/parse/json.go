@@ -17,7 +17,7 @@ var jsonParser = simple("json", "one JSON object a line: keys become columns", f
 //
 // Before the object may stand a text, such as a time and a level: it gives what
 // of these the object does not have, and is kept. Objects behind each other are
-// rows of their own.
+// rows of their own, as are those of an array, alone or as CloudTrail has it.
 type jsonFormat struct {
 	*keyed
 	scan scanner
@@ -31,7 +31,16 @@ func newJSON(typed ...schema.Column) *jsonFormat {
 
 func (f *jsonFormat) record(r *reader, rec []byte) {
 	lead, n, err := f.first(r, rec)
+	if err == nil && n == len(rec) && f.wraps() {
+		if list := f.fields[0].val; f.list(r, list, cap(rec)-cap(list)) {
+			return
+		}
+		lead, n, err = f.first(r, rec)
+	}
 	if err != nil {
+		if r.format == f && rec[0] == '[' && f.list(r, rec, 0) || r.format == f && isBracket(rec) {
+			return
+		}
 		r.fail(rec, fmt.Sprintf("not JSON: %v", err))
 		return
 	}
@@ -55,6 +64,9 @@ func (f *jsonFormat) record(r *reader, rec []byte) {
 func (f *jsonFormat) first(r *reader, rec []byte) (lead []byte, n int, err error) {
 	const maxLead, maxTries = 512, 4
 	n, err = f.next(rec)
+	if err == nil && n == len(rec)-1 && rec[n] == ',' { // of an array, a line an element
+		return nil, len(rec), nil
+	}
 	if err == nil && n < len(rec) && (rec[n] != '{' || r.format != f) {
 		return nil, 0, f.scan.unexpected()
 	}

@@ -10,7 +10,7 @@ import (
 
 var postgresParser = define("postgres", "PostgreSQL's log: stderr by `prefix` (log_line_prefix), csvlog and jsonlog; details, hints and statements are columns",
 	func() postgresOptions { return postgresOptions{} },
-	func(o *postgresOptions) (format, error) { return newPostgres(o.Prefix) })
+	func(o *postgresOptions) (format, error) { return newPostgres(o.Prefix) }).guessed(clue{json: `"error_severity":`})
 
 type postgresOptions struct {
 	// Prefix is log_line_prefix as it stands in postgresql.conf. Without it the usual

@@ -25,6 +25,7 @@ func definitions() []definition {
 		log4jParser,
 		combinedParser,
 		criParser,
+		composeParser,
 		journaldParser,
 		prometheusParser,
 		dfParser,

@@ -168,7 +168,7 @@ func readTimeKeys(n config.Node) (keys []string, _ config.Problems) {
 func readMessage(n config.Node, outer definition, depth int) (*Spec, config.Problems) {
 	switch {
 	case !outer.frames:
-		return nil, config.Problems{n.Problemf("only the parsers %s have messages for another one; its parser is %s", strings.Join(FramingNames(), " and "), outer.name)}
+		return nil, config.Problems{n.Problemf("only the parsers %s have messages for another one; its parser is %s", strings.Join(FramingNames(), ", "), outer.name)}
 	case depth == 0:
 		return nil, config.Problems{n.Problemf("messages within messages: %d levels are allowed", maxFrames)}
 	}
