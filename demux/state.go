@@ -23,6 +23,7 @@ type state struct {
 	isolated  int             // in the run that is under way
 	told      string          // what was written of the trouble last
 	looked    bool            // whether what another process wrote of it was removed
+	table     *table.Table    // that a run committed last; nil: none, or it is gone
 }
 
 // states are those of all data types.

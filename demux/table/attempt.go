@@ -26,6 +26,7 @@ type attempt struct {
 	keys    schema.Keys
 	shift   int64 // milliseconds by which base's times were moved back
 	updates []ice.Update
+	expires bool   // old snapshots are taken out
 	next    *Table // once it is published
 }
 
@@ -51,12 +52,10 @@ func (t *Table) commit(ctx context.Context, planned []schema.Column, stage func(
 	if err != nil {
 		return nil, err
 	}
+	a.expires = true
 	a.setColumns()
 	if err = stage(a); err == nil {
 		a.setKeys()
-		err = a.retain()
-	}
-	if err == nil {
 		err = a.publishNext(ctx)
 	}
 	if a.next != nil { // published, whatever went wrong afterwards
@@ -85,9 +84,12 @@ func (a *attempt) change(c change) error {
 		}
 		a.update(ice.NewAddPartitionSpecUpdate(&spec, false))
 	}
-	meta, err := ice.UpdateTableMetadata(a.base.meta, a.updates, "")
-	if err != nil {
-		return fmt.Errorf("make metadata: %w", err)
+	meta := a.base.meta
+	if slices.ContainsFunc(a.updates, changesSchema) {
+		var err error
+		if meta, err = ice.UpdateTableMetadata(a.base.meta, a.updates, ""); err != nil {
+			return fmt.Errorf("make metadata: %w", err)
+		}
 	}
 	s, err := a.newProducer(meta, c).snapshot()
 	if err != nil {
@@ -96,6 +98,11 @@ func (a *attempt) change(c change) error {
 	a.update(ice.NewAddSnapshotUpdate(s), ice.NewSetSnapshotRefUpdate(ice.MainBranch, s.SnapshotID, ice.BranchRef, 0, 0, 0))
 	a.vacate(c.remove)
 	return nil
+}
+
+// changesSchema reports whether manifests look otherwise after an update.
+func changesSchema(u ice.Update) bool {
+	return u.Action() != ice.UpdateSetProperties
 }
 
 // undo removes what the attempt made, unless err says that it may have
@@ -169,14 +176,16 @@ func (t *Table) unchanged(ctx context.Context) error {
 
 // make returns version n, which the updates make of base, and its bytes.
 func (a *attempt) make(n int) (*Table, []byte, error) {
-	updates := a.updates
 	loc := ""
 	if a.base.version > 0 {
 		loc = a.base.Location() + "/" + versions.Name(a.base.version)
 	}
-	meta, err := ice.UpdateTableMetadata(a.base.meta, updates, loc)
+	meta, err := ice.UpdateTableMetadata(a.base.meta, a.updates, loc)
 	if err != nil {
 		return nil, nil, fmt.Errorf("make metadata: %w", err)
+	}
+	if a.expires {
+		a.retain(meta)
 	}
 	if err := checkPlanned(meta.CurrentSchema(), a.planned); err != nil {
 		return nil, nil, err
@@ -185,10 +194,10 @@ func (a *attempt) make(n int) (*Table, []byte, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	updates = append(updates[:len(updates):len(updates)], ice.NewSetPropertiesUpdate(iceberg.Properties{
+	a.update(ice.NewSetPropertiesUpdate(iceberg.Properties{
 		propVersion: strconv.Itoa(n), propCRC: noCRC, propManifests: known.String(),
 	}))
-	if meta, err = ice.UpdateTableMetadata(a.base.meta, updates, loc); err != nil {
+	if meta, err = ice.UpdateTableMetadata(a.base.meta, a.updates, loc); err != nil {
 		return nil, nil, fmt.Errorf("make metadata: %w", err)
 	}
 	b, err := encode(meta)

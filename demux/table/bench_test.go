@@ -2,7 +2,9 @@ package table
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -83,10 +85,15 @@ func newHistory(b testing.TB) *history {
 	return &history{w: w, fs: c, tbl: w.open(b, c)}
 }
 
-// commit opens the table and commits n files with these new columns.
+// commit opens the table, as who committed on it before, and commits n files with these new columns.
 func (h *history) commit(b testing.TB, n int, added ...schema.Column) {
 	b.Helper()
-	h.tbl = h.w.open(b, h.fs)
+	var err error
+	if h.tbl, err = h.tbl.Again(b.Context()); errors.Is(err, fs.ErrNotExist) {
+		h.tbl = h.w.open(b, h.fs)
+	} else if err != nil {
+		b.Fatal(err)
+	}
 	cols := h.tbl.PlanColumns(added)
 	c := Commit{RunID: fmt.Sprintf("%08d-bench", h.tbl.Version()+1), Columns: added, Delta: coverage.Set{}}
 	for i := range n {

@@ -68,7 +68,11 @@ const sortByTS = 1 // sort order ids; 0 is unsorted
 
 // encode returns the bytes of a metadata file.
 func encode(meta ice.Metadata) ([]byte, error) {
-	b, err := json.Marshal(meta)
+	m, ok := meta.(json.Marshaler) // whose output json.Marshal would go over once more
+	if !ok {
+		return nil, fmt.Errorf("encode metadata: %T is no json.Marshaler", meta)
+	}
+	b, err := m.MarshalJSON()
 	if err != nil {
 		return nil, fmt.Errorf("encode metadata: %w", err)
 	}

@@ -2,7 +2,6 @@ package table
 
 import (
 	"cmp"
-	"fmt"
 	"slices"
 	"time"
 
@@ -25,13 +24,9 @@ const (
 	maxSchemas = 128 << 10
 )
 
-// retain takes old snapshots out of the version that is being made, and schemas
-// that none of the others needs.
-func (a *attempt) retain() error {
-	meta, err := ice.UpdateTableMetadata(a.base.meta, a.updates, "")
-	if err != nil {
-		return fmt.Errorf("make metadata: %w", err)
-	}
+// retain takes old snapshots out of the version that is being made, which meta is so
+// far, and schemas that none of the others needs.
+func (a *attempt) retain(meta ice.Metadata) {
 	all := bySequence(meta)
 	cut := 0
 	if len(all) > a.base.keep+expireBatch {
@@ -44,7 +39,6 @@ func (a *attempt) retain() error {
 	if old := unneededSchemas(meta, all[cut:]); len(old) > 0 {
 		a.update(ice.NewRemoveSchemasUpdate(old))
 	}
-	return nil
 }
 
 // outdated returns how many of the snapshots, the oldest first, need not be kept.

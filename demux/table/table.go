@@ -122,6 +122,24 @@ func Open(ctx context.Context, fsys store.FS, baseURI, dataType string) (*Table,
 	panic("unreachable")
 }
 
+// Again returns the current version, as Open does. Where that is t still, nothing is
+// parsed once more.
+func (t *Table) Again(ctx context.Context) (*Table, error) {
+	if t.version > 0 {
+		opened := time.Now()
+		n, err := t.log.Settle(ctx)
+		if err == nil && n == t.version {
+			b, err := readFile(ctx, t.fs, KindMetadata, t.MetadataPath(), versions.MaxMetadata)
+			if err == nil && chunk.CRC(b) == t.crc {
+				again := *t
+				again.opened = opened
+				return &again, nil
+			}
+		}
+	}
+	return Open(ctx, t.fs, t.baseURI, t.dataType)
+}
+
 // load makes t the version n, as it is in the store.
 func (t *Table) load(ctx context.Context, n int) error {
 	b, err := readFile(ctx, t.fs, KindMetadata, t.log.Path(n), versions.MaxMetadata)
