@@ -12,7 +12,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/akupara/akupara/chunk"
 	"github.com/akupara/akupara/demux/coverage"
 	"github.com/akupara/akupara/demux/schema"
 	"github.com/akupara/akupara/demux/table"
@@ -77,31 +76,27 @@ func (f talliedFile) Write(b []byte) (int, error) {
 
 // history makes commits to the table app, of data files that are not there.
 type history struct {
-	dir, root string
-	fs        *tallied
-	t         *table.Table
-	minutes   int // files so far, one each
-	keys      int // that brought columns
-	at        map[string]*int64
+	fs      *tallied
+	t       *table.Table
+	minutes int // files so far, one each
 }
 
 func newHistory(b *testing.B) *history {
 	b.Helper()
-	h := &history{dir: b.TempDir(), at: map[string]*int64{}}
-	h.root = filepath.Join(h.dir, "store")
-	st, err := local.New(h.root)
+	root := filepath.Join(b.TempDir(), "store")
+	st, err := local.New(root)
 	if err != nil {
 		b.Fatal(err)
 	}
-	h.fs = &tallied{FS: st}
-	if h.t, err = table.New(h.fs, "file://"+h.root, "app"); err != nil {
+	h := &history{fs: &tallied{FS: st}}
+	if h.t, err = table.New(h.fs, "file://"+root, "app"); err != nil {
 		b.Fatal(err)
 	}
 	return h
 }
 
-// commit opens the table and commits files of a minute each, and so many new keys.
-func (h *history) commit(b *testing.B, files, keys int) {
+// commit opens the table and commits files of a minute each.
+func (h *history) commit(b *testing.B, files int) {
 	b.Helper()
 	t, err := h.t.Again(b.Context())
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -110,20 +105,13 @@ func (h *history) commit(b *testing.B, files, keys int) {
 		h.t = t
 	}
 	c := table.Commit{RunID: fmt.Sprintf("%08d-bench", h.t.Version()+1), Delta: coverage.Set{}}
-	for range keys {
-		c.Columns = append(c.Columns, schema.Column{Name: fmt.Sprintf("key_%05d", h.keys), Type: schema.String})
-		h.keys++
-	}
-	if room := schema.MaxColumns - len(h.t.Columns()); h.t.Version() > 0 && len(c.Columns) > room {
-		c.Columns = c.Columns[:max(room, 0)] // what a run puts into attributes
-	}
 	for range files {
 		at := dayStart.Add(time.Duration(h.minutes) * time.Minute).UnixMicro()
 		h.minutes++
 		part := table.HourPartition(at)
 		f := table.DataFile{Path: table.DataPath("app", part, c.RunID, len(c.Files)), Partition: part}
 		f.Stats = schema.FileStats{Records: 50, Size: 1000, SplitOffsets: []int64{4}, MinTS: at, MaxTS: at + 50e6}
-		for _, col := range h.t.PlanColumns(c.Columns) {
+		for _, col := range h.t.PlanColumns(nil) {
 			if col.Type != schema.Map {
 				bound := schema.LongBound(at)
 				f.Stats.Columns = append(f.Stats.Columns, schema.ColumnStats{ID: col.ID, Size: 100, Values: 50, Lower: bound, Upper: bound})
@@ -143,31 +131,12 @@ func (h *history) grow(b *testing.B, commits int) {
 	const oneByOne = 72
 	for left := commits - oneByOne; left > 0; {
 		n := min(left, 576)
-		h.commit(b, n, 0)
+		h.commit(b, n)
 		left -= n
 	}
 	for range min(commits, oneByOne) {
-		h.commit(b, 1, 0)
+		h.commit(b, 1)
 	}
-}
-
-// run brings five lines with one new key each into the table, by a process of its own.
-func (h *history) run(b *testing.B) usage {
-	b.Helper()
-	if h.at["new"] == nil {
-		h.at["new"] = new(int64)
-	}
-	enc, err := chunk.NewEncoder()
-	if err != nil {
-		b.Fatal(err)
-	}
-	var body []byte
-	for range 5 {
-		body = fmt.Appendf(body, `{"ts":"2026-01-02T00:00:00Z","msg":"a line","key_%05d":"x"}`+"\n", h.keys)
-		h.keys++
-	}
-	putSink(b, h.root, "new", enc, h.at["new"], [][]byte{body})
-	return demuxOnce(b, h.dir, h.root)
 }
 
 func ownCPU() time.Duration {
@@ -205,7 +174,7 @@ func BenchmarkCommitAfterMany(b *testing.B) {
 		var took [2]cost
 		for range commits {
 			for i, h := range tables {
-				took[i].of(h, func() { h.commit(b, 1, 0) })
+				took[i].of(h, func() { h.commit(b, 1) })
 			}
 		}
 		for i, n := range behind {
@@ -214,40 +183,5 @@ func BenchmarkCommitAfterMany(b *testing.B) {
 		b.ReportMetric(float64(took[1].cpu)/float64(took[0].cpu), "xCPU")
 		b.ReportMetric(float64(took[1].calls)/float64(took[0].calls), "xcalls")
 		b.ReportMetric(float64(took[1].bytes)/float64(took[0].bytes), "xbytes")
-	}
-}
-
-// BenchmarkNewKeys makes 500 commits with 5 new keys each, and compares what runs
-// cost after those, which bring 5 more, with those of a table's first commits.
-func BenchmarkNewKeys(b *testing.B) {
-	commits := int(number(b, "AKUPARA_BENCH_KEY_COMMITS", 500))
-	const runs = 5
-	for b.Loop() {
-		old, largest := newHistory(b), int64(0)
-		var most, all time.Duration
-		for i := range commits {
-			var c cost
-			c.of(old, func() { old.commit(b, 1, 5) })
-			all += c.cpu
-			if i > 0 {
-				most = max(most, c.cpu)
-			}
-			in, err := old.fs.FS.Stat(b.Context(), old.t.MetadataPath())
-			if err != nil {
-				b.Fatal(err)
-			}
-			largest = max(largest, in.Size)
-		}
-		var first, last time.Duration
-		for range runs {
-			young := newHistory(b)
-			young.commit(b, 1, 5)
-			first += young.run(b).cpu
-			last += old.run(b).cpu
-		}
-		b.Logf("%d commits: %v CPU each, %v at most; metadata.json %.0f kB at most; a run with 5 new keys: the first %v CPU, after them %v",
-			commits, all/time.Duration(commits), most, float64(largest)/1e3, first/runs, last/runs)
-		b.ReportMetric(float64(largest)/1e3, "kB-metadata")
-		b.ReportMetric(float64(last)/float64(first), "xCPU")
 	}
 }
