@@ -17,6 +17,9 @@ type sender struct {
 }
 
 func (s *sender) grow(rnd *rand.Rand, lines int) {
+	if n := len(s.log); n > 0 && s.log[n-1] != '\n' { // it ends in a line, which stays alike
+		s.log = append(append(s.log, strings.Repeat("b", rnd.IntN(3))...), '\n')
+	}
 	for range lines {
 		// Short texts, so that the same comes about at the same place. None is the
 		// end of another: where a chunk begins with one, it might be its rest.
