@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/akupara/akupara/chunk"
@@ -240,15 +241,15 @@ func (f *families) place(id string, candidates []string, before string, r chunk.
 			return c, false
 		}
 	}
-	for base := id; ; base = fmt.Sprint(base, coverage.ForkMark, maxForks) {
+	for base := id + coverage.ForkMark; ; base += strconv.Itoa(maxForks) + coverage.ForkMark {
 		for n := 1; n <= maxForks; n++ {
-			if fork := fmt.Sprint(base, coverage.ForkMark, n); !f.exists(fork) {
+			if fork := base + strconv.Itoa(n); !f.exists(fork) {
 				return fork, true
 			}
 		}
 		// They are too many to keep the hosts apart.
 		for n := 1; n <= maxForks; n++ {
-			if fork := fmt.Sprint(base, coverage.ForkMark, n); f.free(fork, r) {
+			if fork := base + strconv.Itoa(n); f.free(fork, r) {
 				return fork, false
 			}
 		}
