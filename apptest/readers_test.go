@@ -362,7 +362,7 @@ func spark(t *testing.T, warehouse string, statements ...string) []any {
 		}
 		t.Skipf("SKIPPED: Spark's Iceberg is not installed (make readers): %v", err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, python(t), append([]string{filepath.Join("testdata", "spark.py"), jar, warehouse}, statements...)...)
 	cmd.WaitDelay = 5 * time.Second
