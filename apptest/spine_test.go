@@ -76,7 +76,7 @@ func TestLogFileBecomesATable(t *testing.T) {
 	for i := range lines {
 		fmt.Fprintf(&text, `{"ts":"2026-01-02T03:%02d:%02d.%03dZ","level":"warning","msg":"line %d","user":{"id":%d},"took":%d.5}`+"\n", i/60%60, i%60, i%1000, i, i%7, i)
 	}
-	text.WriteString("this is no JSON\n")
+	text.WriteString("this is no JSON of mallory@example.org\n")
 	writeFile(t, filepath.Join(logs, "deep", "er", "app.json"), text.String())
 	writeFile(t, filepath.Join(logs, "plain.txt"), "one\ntwo\nthree\n")
 
@@ -85,7 +85,7 @@ func TestLogFileBecomesATable(t *testing.T) {
     - {name: plain, kind: tail, type: plain, paths: ["%s/*.txt"]}
     - {name: disk, kind: command, type: df, command: [df, -Pk], every: 1s}
     - {name: load, kind: metrics, every: 1s}
-`, logs, logs), `app: {parser: json}`)
+`, logs, logs), `app: {parser: json, steps: [{rename: {took: took_ms}}, {set: {team: core}}, {redact: {what: [email]}}]}`)
 	l.start(t)
 	eventually(t, slow, "all lines are in the table", func() bool {
 		rows := l.query(t, `select count(*) as n from app`)
@@ -93,13 +93,13 @@ func TestLogFileBecomesATable(t *testing.T) {
 	})
 
 	t.Run("columns come from the data", func(t *testing.T) {
-		rows := l.query(t, `select level, message, "user.id" as id, took, parse_error, host, source from app where message = 'line 4711'`)
+		rows := l.query(t, `select level, message, "user.id" as id, took_ms, team, parse_error, host, source from app where message = 'line 4711'`)
 		if len(rows) != 1 {
 			t.Fatalf("got %v, want one row", rows)
 		}
 		host, _ := os.Hostname()
 		want := map[string]any{
-			"level": "WARN", "message": "line 4711", "id": float64(4711 % 7), "took": 4711.5, "parse_error": nil,
+			"level": "WARN", "message": "line 4711", "id": float64(4711 % 7), "took_ms": 4711.5, "team": "core", "parse_error": nil,
 			"host": host, "source": filepath.Join(logs, "deep", "er", "app.json"),
 		}
 		for k, v := range want {
@@ -108,7 +108,7 @@ func TestLogFileBecomesATable(t *testing.T) {
 			}
 		}
 		bad := l.query(t, `select message from app where parse_error is not null`)
-		if len(bad) != 1 || bad[0]["message"] != "this is no JSON" {
+		if len(bad) != 1 || bad[0]["message"] != "this is no JSON of [email]" {
 			t.Errorf("with parse_error: got %v, want the one line that is no JSON", bad)
 		}
 	})

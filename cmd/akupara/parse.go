@@ -39,12 +39,13 @@ error, with the place where the parser stopped; the exit code is 1 then. Nothing
 written anywhere.
 
 SPEC is what stands under a type in the config, at demux.types: a parser's name, or
-its section in YAML, with types, columns and timezone. With --type it is that of the
+its section in YAML, with types, columns, steps and timezone. With --type it is that of the
 config. Without either the format is guessed by the file's first lines, and what to
 put into the config is printed.`,
 		Example: `  akupara parse /var/log/nginx/access.log
   akupara parse --parser combined /var/log/nginx/access.log
   akupara parse --parser '{parser: syslog, message: json}' --format jsonl /var/log/syslog | jq .
+  akupara parse --parser '{parser: json, steps: [{redact: {what: [email, card, token, ip]}}]}' app.json
   akupara parse --config /etc/akupara.yaml --type hadoop --limit 100 /var/log/hadoop/hdfs.log.1.gz`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 1 {

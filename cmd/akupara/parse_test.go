@@ -51,6 +51,19 @@ func TestParseListsWhatFailedAndWhere(t *testing.T) {
 	}
 }
 
+func TestParseTakesStepsOfASpec(t *testing.T) {
+	dir := t.TempDir()
+	writeFile(t, filepath.Join(dir, "a.json"), `{"ts":"2026-11-30T10:00:00Z","usr":"bob@example.org"}`+"\n"+"cut { of bob@example.org\n")
+	out, errs, code := call(t, dir, "parse", "--format", "jsonl", "a.json", "--parser", "{parser: json, steps: [{rename: {usr: user}}, {redact: {what: [email]}}]}")
+	if code != 1 || !strings.Contains(out, `"user":"[email]"`) || strings.Contains(out+errs, "bob") {
+		t.Errorf("got %d, %s and %s", code, out, errs)
+	}
+	_, errs, code = call(t, dir, "parse", "a.json", "--parser", "{parser: json, steps: [{redact: {what: [emial]}}]}")
+	if code != 2 || !strings.Contains(errs, `steps[0].redact.what[0]: "emial" is not known; did you mean "email"?; allowed: card, email, ip, token`) {
+		t.Errorf("got %d and %s", code, errs)
+	}
+}
+
 func TestAFileThatIsNoTextIsNotGuessed(t *testing.T) {
 	dir := t.TempDir()
 	latin := "2026-11-30 10:00:00,000 WARN [main] a.B: caf\xe9\n"
