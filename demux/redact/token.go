@@ -235,13 +235,11 @@ func keyFollows(s []byte, i int) bool {
 
 // bearer finds what follows the scheme of an Authorization header.
 func bearer(s []byte, from int) (first, last int) {
-	for i := from; i < len(s); i++ {
-		sp := bytes.IndexByte(s[i:], ' ')
-		if sp < 0 {
-			break
+	for i := max(from, 1); i < len(s); i++ {
+		if s[i] != ' ' { // words are short: a search for the next one costs more
+			continue
 		}
-		i += sp
-		if c := before(s, i) | 0x20; c != 'r' && c != 'c' && c != 'e' {
+		if c := s[i-1] | 0x20; c != 'r' && c != 'c' && c != 'e' {
 			continue
 		}
 		for _, scheme := range [...]string{"bearer", "basic", "negotiate"} {
