@@ -25,12 +25,21 @@ type combinedFormat struct {
 	status, size, agent                                  *rows.Column
 	buf                                                  []byte
 	times                                                times.Formats
+	last                                                 lastTime
+}
+
+// lastTime is the time of the record before: those of a second follow each other.
+type lastTime struct {
+	text [32]byte
+	len  int // of text; 0: none
+	time times.Instant
 }
 
 // timeFormats implements timed.
 func (f *combinedFormat) timeFormats(t times.Formats) { f.times = t }
 
 func (f *combinedFormat) begin(r *reader) {
+	f.last.len = 0 // what it means may follow from when the chunk was read
 	if f.gen == r.b.Generation() {
 		return
 	}
@@ -113,11 +122,29 @@ func (f *combinedFormat) number(c *rows.Column, v []byte) {
 	if len(v) == 1 && v[0] == '-' {
 		return
 	}
+	if n, ok := smallNumber(v); ok {
+		c.Long(n)
+		return
+	}
 	if n, err := strconv.ParseInt(string(v), 10, 64); err == nil {
 		c.Long(n)
 		return
 	}
 	c.String(v) // no number: it goes to attributes
+}
+
+// smallNumber reads digits, so few that they fit a long.
+func smallNumber(v []byte) (n int64, ok bool) {
+	if len(v) == 0 || len(v) > 18 {
+		return 0, false
+	}
+	for _, b := range v {
+		if b -= '0'; b > 9 {
+			return 0, false
+		}
+		n = n*10 + int64(b)
+	}
+	return n, true
 }
 
 // request takes "METHOD path protocol" apart.
@@ -166,7 +193,7 @@ func splitAccess(s []byte) (a access, why string) {
 	if end < 0 {
 		return a, "its [time] has no end"
 	}
-	a.time, s = s[:end], bytes.TrimLeft(s[end+1:], " ")
+	a.time, s = s[:end], blanksOff(s[end+1:])
 	var ok bool
 	if a.request, s, ok = quotedField(s); !ok {
 		return a, "there is no request in quotes"
@@ -190,7 +217,7 @@ func plainField(s []byte) (field, rest []byte) {
 	if i < 0 {
 		return s, nil
 	}
-	return s[:i], bytes.TrimLeft(s[i:], " ")
+	return s[:i], blanksOff(s[i+1:])
 }
 
 // quotedField reads a field in quotes; a quote within it has a backslash.
@@ -198,15 +225,36 @@ func quotedField(s []byte) (field, rest []byte, ok bool) {
 	if len(s) == 0 || s[0] != '"' {
 		return nil, s, false
 	}
-	for i := 1; i < len(s); i++ {
-		switch s[i] {
-		case '\\':
-			i++
-		case '"':
-			return s[1:i], bytes.TrimLeft(s[i+1:], " "), true
+	from := 1
+	for {
+		n := bytes.IndexByte(s[from:], '"')
+		if n < 0 {
+			return nil, s, false
 		}
+		i := from + n
+		if s[i-1] != '\\' || !isEscaped(s[1:i]) {
+			return s[1:i], blanksOff(s[i+1:]), true
+		}
+		from = i + 1
 	}
-	return nil, s, false
+}
+
+// isEscaped reports whether what follows has a backslash before it: one of an odd
+// number of them.
+func isEscaped(s []byte) bool {
+	n := len(s)
+	for n > 0 && s[n-1] == '\\' {
+		n--
+	}
+	return (len(s)-n)%2 == 1
+}
+
+// blanksOff takes off the blanks that s begins with.
+func blanksOff(s []byte) []byte {
+	for len(s) > 0 && s[0] == ' ' {
+		s = s[1:]
+	}
+	return s
 }
 
 // time reads what stands in [].
@@ -214,7 +262,14 @@ func (f *combinedFormat) time(s []byte, z *times.Zone) times.Instant {
 	if f.times != nil {
 		return f.times.Whole(s, z)
 	}
-	return accessTime(s, z)
+	if l := &f.last; len(s) > 0 && string(s) == string(l.text[:l.len]) {
+		return l.time
+	}
+	t := accessTime(s, z)
+	if l := &f.last; len(s) <= len(l.text) {
+		l.len, l.time = copy(l.text[:], s), t
+	}
+	return t
 }
 
 // accessTime reads "10/Oct/2000:13:55:36 -0700".
