@@ -33,6 +33,9 @@ type Warmup struct{ Every, For time.Duration }
 type Options struct {
 	Only   string // the one data type that is run; empty: all
 	Warmup Warmup
+	// RowBytes bounds the rows in memory of all runs, in bytes; 0: to what a process
+	// that only demuxes has.
+	RowBytes int64
 }
 
 // Scheduler runs the schedules of a Demux.
@@ -54,6 +57,9 @@ type Scheduler struct {
 // NewScheduler prepares the schedules of d's config; it starts nothing.
 func NewScheduler(d *Demux, opts Options) *Scheduler {
 	logger := cronLogger{d.log}
+	if opts.RowBytes > 0 {
+		d.workers.bytes = opts.RowBytes
+	}
 	return &Scheduler{
 		demux: d, opts: opts, jobs: d.newJobs(opts.Only), specs: map[cron.EntryID]Schedule{}, loops: map[string]chan struct{}{},
 		cron: cron.New(cron.WithLocation(time.UTC), cron.WithLogger(logger),

@@ -62,12 +62,14 @@ func (l *looks) share() int64 { return max(l.least, l.bytes/max(l.n.Load(), 1)) 
 type workers struct {
 	slots slots
 
+	bytes int64 // of all rows in memory
+
 	mu     sync.Mutex
 	atWork int64
 	idle   builders // kept for the next run: their memory is warm
 }
 
-func newWorkers() *workers { return &workers{slots: make(slots, maxWorking)} }
+func newWorkers() *workers { return &workers{slots: make(slots, maxWorking), bytes: maxRowBytes} }
 
 // worker is the right of one run to have rows in memory.
 type worker struct {
@@ -148,5 +150,5 @@ func (k *worker) done() {
 func (k *worker) share() int64 {
 	k.of.mu.Lock()
 	defer k.of.mu.Unlock()
-	return max(minRowBytes, maxRowBytes/max(k.of.atWork, 1))
+	return max(minRowBytes, k.of.bytes/max(k.of.atWork, 1))
 }

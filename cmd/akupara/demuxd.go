@@ -34,9 +34,25 @@ func (d *demuxDaemon) run(ctx context.Context) error {
 // sink files that runs by tasks are planned from; this bounds what lies around between
 // two collections.
 const (
-	demuxMemory   = 512 << 20
+	demuxMemory   = 416 << 20
 	plannerMemory = 3328 << 20
 )
+
+// What a process that does everything may take, to which DuckDB and what is mapped
+// come, and of it the rows of runs, in bytes.
+const (
+	upMemory   = 336 << 20
+	upRowBytes = 160 << 20
+)
+
+// limitUp limits the memory of one that does everything, unless GOMEMLIMIT does.
+func limitUp(spreads bool) {
+	if spreads {
+		limitMemory(true)
+	} else if debug.SetMemoryLimit(-1) == math.MaxInt64 {
+		debug.SetMemoryLimit(upMemory)
+	}
+}
 
 // limitMemory limits that of one that demuxes, by a cluster or itself, unless
 // GOMEMLIMIT does.

@@ -116,6 +116,7 @@ func (a *app) runUp(ctx context.Context, port int, logs string, lookEvery time.D
 	if err := a.refuse(u.decode()); err != nil {
 		return err
 	}
+	limitUp(u.demux.Spreads())
 	if err := u.checkPorts(a.configFile); err != nil {
 		return err
 	}
@@ -128,7 +129,7 @@ func (a *app) runUp(ctx context.Context, port int, logs string, lookEvery time.D
 	}
 	var g daemon.Group
 	g.Add("collector", func(ctx context.Context) error { return u.runCollector(ctx, collector) })
-	var opts demux.Options
+	opts := demux.Options{RowBytes: upRowBytes}
 	if u.first {
 		opts.Warmup = demux.Warmup{Every: firstDemux, For: firstMinutes}
 	}
