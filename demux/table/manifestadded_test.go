@@ -94,7 +94,7 @@ func compareFiles(t *testing.T, a, b iceberg.DataFile) {
 			order = *d.SortOrderID()
 		}
 		return fmt.Sprintln(d.ContentType(), d.FileFormat(), d.Partition(), d.Count(), d.ColumnSizes(), d.ValueCounts(), d.NullValueCounts(),
-			d.NaNValueCounts(), d.DistinctValueCounts(), d.LowerBoundValues(), d.UpperBoundValues(), d.KeyMetadata(), d.SplitOffsets(), d.EqualityFieldIDs(), order)
+			d.NaNValueCounts(), d.DistinctValueCounts(), d.LowerBoundValues(), d.UpperBoundValues(), string(d.KeyMetadata()), d.SplitOffsets(), d.EqualityFieldIDs(), order)
 	}
 	if got, want := tell(a), tell(b); got != want {
 		t.Errorf("described as\n%s, want\n%s", got, want)
