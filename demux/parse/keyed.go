@@ -223,7 +223,7 @@ func (k *keyed) give(r *reader, role role, d *field) bool {
 		return r.believes(t)
 	case roleLevel:
 		r.setLevel(d.val, d.node.name)
-		return levelOf(levelName(d.val)) != rows.NoLevel
+		return levelNamed(d.val) != rows.NoLevel
 	}
 	r.b.Message(d.val)
 	return true
@@ -241,7 +241,7 @@ func (k *keyed) giveOthers(r *reader, given *[roleMessage + 1]bool) {
 		case role == roleTime:
 			fits = !r.frame.OK && r.believes(k.time(d, &r.zone))
 		case role == roleLevel:
-			fits = d.kind == kindString && levelOf(levelName(d.val)) != rows.NoLevel
+			fits = d.kind == kindString && levelNamed(d.val) != rows.NoLevel
 		default:
 			fits = d.kind == kindString
 		}

@@ -38,17 +38,20 @@ func levelOf(name []byte) rows.Level {
 	return rows.NoLevel
 }
 
-// levelName returns a level as levelOf takes it: without spaces and colours around it,
-// and without what Go's slog adds to it: WARN+1.
-func levelName(s []byte) []byte {
+// levelNamed is levelOf for a level as it is written: with spaces and colours around it,
+// or with what Go's slog adds to it: WARN+1.
+func levelNamed(s []byte) rows.Level {
 	s = bytes.TrimSpace(s)
+	if l := levelOf(s); l != rows.NoLevel { // most often
+		return l
+	}
 	if bytes.IndexByte(s, escape) >= 0 {
 		s = bytes.TrimSpace(uncoloured(nil, s))
 	}
 	if i := bytes.IndexAny(s, "+-"); i >= 4 && i < len(s)-1 && isNumber(s[i+1:]) {
 		s = s[:i]
 	}
-	return s
+	return levelOf(s)
 }
 
 // severity maps syslog's severities (RFC 5424, 6.2.1).

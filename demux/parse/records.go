@@ -392,7 +392,7 @@ func (r *reader) setLevel(raw []byte, key string) {
 	if len(raw) == 0 {
 		return
 	}
-	if l := levelOf(levelName(raw)); l != rows.NoLevel {
+	if l := levelNamed(raw); l != rows.NoLevel {
 		r.b.SetLevel(l)
 		return
 	}
