@@ -39,9 +39,9 @@ error, with the place where the parser stopped; the exit code is 1 then. Nothing
 written anywhere.
 
 SPEC is what stands under a type in the config, at demux.types: a parser's name, or
-its section in YAML, with types, columns, steps and timezone. With --type it is that of the
-config. Without either the format is guessed by the file's first lines, and what to
-put into the config is printed.`,
+its section in YAML, with types, columns, steps and timezone. With --type it is that
+of the config. Without either the format is guessed by the file's first lines, and
+what to put into the config is printed.`,
 		Example: `  akupara parse /var/log/nginx/access.log
   akupara parse --parser combined /var/log/nginx/access.log
   akupara parse --parser '{parser: syslog, message: json}' --format jsonl /var/log/syslog | jq .
@@ -113,7 +113,7 @@ func (a *app) tryParser(ctx context.Context, f parseFlags, file string) error {
 	if f.format == "jsonl" {
 		out = trial.JSONL(a.stdout)
 	}
-	var failures trial.Failures
+	failures := trial.Failures{Kept: t.Steps.Given()}
 	n, err := try.Run(ctx, in, func(r trial.Row) error {
 		failures.Add(r)
 		return out.Row(r)

@@ -15,6 +15,10 @@ const mostFailures = 20
 
 // Failures are the records that could not be parsed, the first of them.
 type Failures struct {
+	// Kept says that texts are shown as rows keep them alone: steps may have taken out
+	// what nobody is to see.
+	Kept bool
+
 	list []failure
 	n    int64
 }
@@ -34,7 +38,7 @@ func (f *Failures) Add(r Row) {
 		return
 	}
 	text := r.Message().Bytes
-	if stopped(string(why.Bytes)) < 0 || len(text) == 0 { // no place in it: the line as it is says more than a part of it
+	if !f.Kept && (stopped(string(why.Bytes)) < 0 || len(text) == 0) { // no place in it: the line as it is says more than a part of it
 		text = r.Text
 	}
 	f.list = append(f.list, failure{r.Line, string(why.Bytes), string(text)})
