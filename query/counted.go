@@ -72,26 +72,37 @@ func (q *session) counted(ctx context.Context, st *stmt.Statement) (sql string, 
 	case err != nil:
 		return "", false, nil //nolint:nilerr // DuckDB says what is wrong with a file, if anything is
 	}
-	if err := q.conn.Exec(ctx, countedView(s.name, cols, tally)); err != nil {
-		return "", false, fmt.Errorf("make the view of table %s: %w", s.name, err)
+	if sql, err = q.rewritten(ctx, st, countedView(s.name, cols, tally)); err != nil {
+		if ctx.Err() != nil {
+			return "", false, err
+		}
+		return "", false, q.begin(ctx, "ROLLBACK", "BEGIN TRANSACTION") // what is wrong with it is said of what was asked
 	}
 	q.sum.Files = len(files)
 	q.tally = fmt.Sprintf("%s: the rows are not read by this plan, but counted: in %d of %d row groups without ts", s.name, tally.Whole, tally.Groups)
+	return sql, true, nil
+}
+
+// rewritten makes the view over counts, and returns the statement over it.
+func (q *session) rewritten(ctx context.Context, st *stmt.Statement, view string) (sql string, err error) {
+	if err := q.conn.Exec(ctx, view); err != nil {
+		return "", err
+	}
 	tree, err := st.Counts.Statement(rowsColumn)
 	if err != nil {
-		return "", false, err
+		return "", err
 	}
 	text, err := q.conn.Text(ctx, "SELECT json_deserialize_sql("+quote(tree)+")")
 	if err != nil {
-		return "", false, err
+		return "", err
 	}
 	sql = strings.TrimSuffix(strings.TrimSpace(text.Text), ";")
 	p, err := q.conn.Prepare(sql)
 	if err != nil {
-		return "", false, q.begin(ctx, "ROLLBACK", "BEGIN TRANSACTION") // what is wrong with it is said of what was asked
+		return "", err
 	}
 	p.Close()
-	return sql, true, nil
+	return sql, nil
 }
 
 // countWidth returns the width of spans within which the statement does not tell times

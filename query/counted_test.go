@@ -71,6 +71,9 @@ func TestWhatIsMoreThanCountsIsNotCounted(t *testing.T) {
 		"with h as (select * from h limit 3) select level, count(*) from h group by all",
 		"select message, count(*) from h group by all",
 		"select level, count(*) from h tablesample 10% group by all",
+		"select count(*) from h where h::varchar like '%7%'",
+		"select h, count(*) from h group by h",
+		"select date_trunc('day', ts) as today, count(*) from h where ts < today + interval 12 hours group by all",
 	} {
 		var b strings.Builder
 		if _, err := e.Query(t.Context(), "explain "+sql, "csv", &b); err == nil && strings.Contains(b.String(), "but counted") {

@@ -300,7 +300,7 @@ func (q *session) viewOver(ctx context.Context, s *scan, files []table.File, cut
 	}
 	paths, err := q.fetch(ctx, s, files, cut)
 	if errors.Is(err, cache.ErrFull) {
-		return q.streamView(ctx, s, files)
+		return q.streamView(ctx, s, files, spans)
 	}
 	if err != nil {
 		return "", fmt.Errorf("fetch files of table %s: %w", s.name, err)

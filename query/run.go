@@ -47,7 +47,7 @@ func (e *Engine) run(ctx context.Context, sql string, among func(path string) bo
 	for i := 1; i < tries && err != nil && !out.touched() && ctx.Err() == nil; i++ {
 		// DuckDB's word on what a copy has is not taken where it may have needed more.
 		var d *duck.Error
-		if again := partial && !whole && errors.As(err, &d); again {
+		if partial && !whole && errors.As(err, &d) && !slices.Contains(unread, d.Kind) {
 			whole = true
 		} else if !filesGone(err) {
 			break
@@ -60,6 +60,9 @@ func (e *Engine) run(ctx context.Context, sql string, among func(path string) bo
 	}
 	return sum, polish(err)
 }
+
+// unread are the kinds of errors that DuckDB finds before it reads a file.
+var unread = []string{"Parser", "Syntax", "Binder", "Catalog", "Permission", "Parameter Not Resolved"}
 
 // filesGone reports whether an error says that a data file is not there.
 func filesGone(err error) bool {

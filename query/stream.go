@@ -27,10 +27,15 @@ var streamTypes = map[schema.Type]mapping.Type{
 
 // streamView returns the statement that makes the view of a table over files that
 // don't fit into the cache together. They go through it one after the other, of each
-// the columns that DuckDB asks for.
-func (q *session) streamView(ctx context.Context, s *scan, files []table.File) (string, error) {
+// the columns that DuckDB asks for; spans, where they are given, say what is read of
+// each.
+func (q *session) streamView(ctx context.Context, s *scan, files []table.File, spans []span) (string, error) {
+	within := map[string]span{}
+	for i, sp := range spans {
+		within[files[i].Path] = sp
+	}
 	stream := duck.Stream{Threads: q.e.opts.Threads, Open: func(columns []int) (duck.Parts, error) {
-		p := &parts{ctx: ctx, q: q, s: s, files: files}
+		p := &parts{ctx: ctx, q: q, s: s, files: files, within: within}
 		wanted := map[int]bool{}
 		for _, i := range columns {
 			p.cols = append(p.cols, s.cols[i])
@@ -64,6 +69,7 @@ type parts struct {
 	cols   []schema.Column // that DuckDB asks for, in its order
 	stored []schema.Column // that the copies have
 	part   string
+	within map[string]span // what is read of a file, by its path, both ends included
 
 	mu    sync.Mutex
 	files []table.File // that were not given out yet
@@ -115,7 +121,7 @@ func (p *parts) copy(f table.File) (sql string, done func(), err error) {
 	paths, fetched, err := use.Get(p.ctx, cacheFiles([]table.File{f}, p.stored, p.part, nil))
 	if err == nil {
 		p.q.streamed.Add(int64(fetched))
-		sql, err = p.sql(paths[0])
+		sql, err = p.sql(paths[0], p.within[f.Path])
 	}
 	if err != nil {
 		return "", nil, errors.Join(err, use.Close())
@@ -129,7 +135,7 @@ func (p *parts) copy(f table.File) (sql string, done func(), err error) {
 }
 
 // sql is the statement over one copy.
-func (p *parts) sql(path string) (string, error) {
+func (p *parts) sql(path string, within span) (string, error) {
 	scan, err := scanOf(p.s.name, p.stored, []string{path})
 	if err != nil {
 		return "", err
@@ -148,6 +154,12 @@ func (p *parts) sql(path string) (string, error) {
 	}
 	if b := p.s.bound; b.to != nil {
 		conds = append(conds, fmt.Sprintf("%s < make_timestamptz(%d)", ts, b.to.UnixMicro()))
+	}
+	if within.from != nil {
+		conds = append(conds, fmt.Sprintf("%s >= make_timestamptz(%d)", ts, within.from.UnixMicro()))
+	}
+	if within.to != nil {
+		conds = append(conds, fmt.Sprintf("%s <= make_timestamptz(%d)", ts, within.to.UnixMicro()))
 	}
 	sql := "SELECT " + strings.Join(exprs, ", ") + " FROM " + scan
 	if len(conds) > 0 {

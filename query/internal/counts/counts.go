@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"slices"
 	"sync"
@@ -67,6 +68,10 @@ const (
 	maxCombined = 1 << 16
 	maxTexts    = 1 << 16
 	maxRows     = 1 << 20
+	// maxTextBytes bounds the texts of all columns, which stand in a statement, in
+	// bytes; maxFiles the files, which are open at the same time.
+	maxTextBytes = 16 << 20
+	maxFiles     = 1024
 )
 
 // key is a span and the texts of a count.
@@ -85,12 +90,13 @@ type tally struct {
 	counts map[key]value
 	known  []map[string]int32
 	texts  [][]string
+	bytes  int // of texts
 }
 
 // Read counts the rows of files. Other errors than of the context
 // and of files that are not there are ErrUnfit.
 func Read(ctx context.Context, list []File, q Query) (Tally, error) {
-	if len(q.Columns) > maxColumns {
+	if len(q.Columns) > maxColumns || len(list) > maxFiles {
 		return Tally{}, ErrUnfit
 	}
 	t := &tally{Query: q, counts: map[key]value{}, texts: make([][]string, len(q.Columns))}
@@ -105,9 +111,15 @@ func Read(ctx context.Context, list []File, q Query) (Tally, error) {
 		}
 	}()
 	for _, l := range list {
+		if err := ctx.Err(); err != nil {
+			return Tally{}, err
+		}
 		f, err := os.Open(l.Path)
-		if err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
 			return Tally{}, fmt.Errorf("count rows: %w", err)
+		}
+		if err != nil {
+			return Tally{}, fmt.Errorf("%w: %w", ErrUnfit, err)
 		}
 		files = append(files, f)
 		more, err := t.jobs(f, l.First, l.Last)

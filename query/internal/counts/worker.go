@@ -4,6 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
+	"strings"
+	"unicode/utf8"
 
 	"github.com/parquet-go/parquet-go"
 )
@@ -84,26 +87,31 @@ func (w *worker) add(ts int64, combos []combo, from, to int) error {
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for i, texts := range combos {
-		n := int64(to - from)
-		if len(w.Columns) > 0 {
-			n = int64(w.local[i])
-			w.local[i] = 0
-		}
-		if n > 0 {
-			k := key{w.span(ts), texts}
-			v, ok := w.counts[k]
-			if !ok {
-				v.ts = ts
+	if len(w.Columns) == 0 {
+		w.put(ts, combos[0], int64(to-from))
+	} else {
+		for _, c := range w.codes[from:to] {
+			if n := w.local[c]; n > 0 {
+				w.local[c] = 0
+				w.put(ts, combos[c], int64(n))
 			}
-			v.rows += n
-			w.counts[k] = v
 		}
 	}
 	if len(w.counts) > maxCounts {
 		return ErrUnfit
 	}
 	return nil
+}
+
+// put counts n rows of the span of ts, and of these texts.
+func (w *worker) put(ts int64, texts combo, n int64) {
+	k := key{w.span(ts), texts}
+	v, ok := w.counts[k]
+	if !ok {
+		v.ts = ts
+	}
+	v.rows += n
+	w.counts[k] = v
 }
 
 func (w *worker) readTimes(j job) error {
@@ -114,6 +122,9 @@ func (w *worker) readTimes(j job) error {
 		}
 		data := p.Data()
 		w.ts = append(w.ts, data.Int64()...)
+		if int64(len(w.ts)) > j.rows {
+			return ErrUnfit
+		}
 		return nil
 	})
 	if err == nil && int64(len(w.ts)) != j.rows {
@@ -181,6 +192,9 @@ func (w *worker) readColumn(i int, chunk parquet.ColumnChunk, step uint32) ([]in
 		}
 		data := p.Data()
 		index := data.Int32()
+		if slices.ContainsFunc(index, func(n int32) bool { return n < 0 || int(n) >= d.Len() }) {
+			return ErrUnfit // of a damaged file: nothing else checks it
+		}
 		codes := w.codes[at : at+int(p.NumRows())]
 		at += len(codes)
 		if len(index) == len(codes) {
@@ -215,6 +229,9 @@ func (w *worker) intern(i int, d parquet.Dictionary, texts []int32) ([]int32, er
 		v := string(d.Index(int32(n)).ByteArray())
 		id, ok := w.known[i][v]
 		if !ok {
+			if w.bytes += len(v); w.bytes > maxTextBytes || strings.IndexByte(v, 0) >= 0 || !utf8.ValidString(v) {
+				return nil, ErrUnfit // no statement can have them
+			}
 			id = int32(len(w.texts[i]))
 			w.known[i][v] = id
 			w.texts[i] = append(w.texts[i], v)

@@ -33,8 +33,8 @@ func (c *Counts) Statement(column string) (string, error) {
 	return string(b), nil
 }
 
-// countsOf returns what the root of a tree counts.
-func countsOf(o map[string]any) (*Counts, bool) {
+// countsOf returns what the root of a tree counts, in which these are aliases.
+func countsOf(o map[string]any, aliases map[string]bool) (*Counts, bool) {
 	leaf := object(o["from_table"])
 	if text(o["type"]) != "SELECT_NODE" || text(leaf["type"]) != "BASE_TABLE" || leaf["sample"] != nil || leaf["at_clause"] != nil ||
 		len(list(leaf["column_name_alias"])) > 0 || o["sample"] != nil || o["qualify"] != nil || len(list(object(o["cte_map"])["map"])) > 0 {
@@ -45,7 +45,11 @@ func countsOf(o map[string]any) (*Counts, bool) {
 		w.alias = w.Table
 	}
 	for _, c := range conjuncts(object(o["where_clause"]), nil) {
-		if _, bound := boundsOf(leaf, []map[string]any{leaf}, leaf, []map[string]any{c}); !bound && !w.expr(c) {
+		bounds, bound := boundsOf(leaf, []map[string]any{leaf}, leaf, []map[string]any{c})
+		aliased := slices.ContainsFunc(bounds, func(b Bound) bool {
+			return slices.ContainsFunc(b.Names, func(name string) bool { return aliases[name] })
+		})
+		if aliased || !bound && !w.expr(c) {
 			return nil, false
 		}
 	}
@@ -167,7 +171,7 @@ func interval(s string) Expr {
 // isCount reports whether an expression is count(*).
 func isCount(e map[string]any) bool {
 	return text(e["class"]) == "FUNCTION" && strings.EqualFold(text(e["function_name"]), "count_star") && text(e["schema"]) == "" &&
-		e["filter"] == nil && e["distinct"] != true && len(list(e["children"])) == 0
+		e["filter"] == nil && e["distinct"] != true && e["export_state"] != true && len(list(e["children"])) == 0
 }
 
 // summed returns a copy of a part of the tree in which each count of rows is a sum, of

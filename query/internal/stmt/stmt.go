@@ -161,7 +161,7 @@ func Parse(tree string) (*Statement, error) {
 	}
 	w.finish()
 	w.st.Words, w.st.Named = wordsOf(node)
-	if c, ok := countsOf(node); ok && w.st.Tables[c.Table] != nil && w.st.Tables[c.Table].count == 1 && len(w.st.Tables) == 1 {
+	if c, ok := countsOf(node, w.aliases); ok && w.st.Named && w.st.Tables[c.Table] != nil && w.st.Tables[c.Table].count == 1 && len(w.st.Tables) == 1 {
 		w.st.Counts = c
 	}
 	if _, ok := topOf(node); ok {
