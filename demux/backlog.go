@@ -90,7 +90,8 @@ func (d *Demux) open(ctx context.Context, dataType string) (*table.Table, error)
 func (d *Demux) openForRun(ctx context.Context, s *state, dataType string) (*table.Table, error) {
 	if s.table != nil {
 		t, err := s.table.Again(ctx)
-		if s.table = t; err == nil {
+		s.table = t
+		if err == nil {
 			return t.Patient(d.patience), nil
 		}
 	}
@@ -172,8 +173,9 @@ func (d *Demux) runBacklog(ctx context.Context, t *table.Table, b *backlog, q *q
 			return d.failed(ctx, r, err, d.fs.failures(rep.Type) > failures)
 		}
 		b.isolation.committed(p)
-		t, d.states.of(rep.Type).table = next, next
-		if b.left() {
+		t = next
+		d.states.keep(rep.Type, t)
+		if b.left() { // what is committed is asked for by another plan alone
 			b.families.commit()
 		}
 		if d.types.asked(rep.Type) {

@@ -122,6 +122,7 @@ func (c *cutting) want(f *sinkFile, block int) (want wanting, left, rest bool) {
 		sum := coverage.Sum{First: e.First, Last: e.Last, CRC: e.CRC}
 		overlaps := s.ranges.Overlaps(e.Range())
 		if overlaps && s.twice(sum) { // what is apart is found out next time
+			rest = true // the other one may turn out to be damaged
 			continue
 		}
 		known := overlaps || s.contested || s.covered != nil && s.covered.Ranges.Overlaps(e.Range())

@@ -44,6 +44,21 @@ func (s *states) of(dataType string) *state {
 	return s.byType[dataType]
 }
 
+// maxTables is of how many types what was committed last is kept in memory.
+const maxTables = 64
+
+// keep keeps the table that a run of a type committed, where types are few: it is the
+// type's own goroutine that calls.
+func (s *states) keep(dataType string, t *table.Table) {
+	of := s.of(dataType)
+	s.mu.Lock()
+	few := len(s.byType) <= maxTables
+	s.mu.Unlock()
+	if of.table = nil; few {
+		of.table = t
+	}
+}
+
 // errAgain says that a run failed of something that the next one will leave out.
 var errAgain = errors.New("planned anew")
 

@@ -12,23 +12,19 @@ const (
 	maxDomain = 255
 )
 
-// email finds an address of e-mail. In a URL its @ may be %40.
-func email(s []byte, from int) (first, last int) {
-	sign, coded := index(s, from, "@"), index(s, from, "%40")
-	for sign < len(s) || coded < len(s) {
-		i, width := min(sign, coded), 1
-		if i == sign {
-			sign = index(s, i+1, "@")
-		} else {
-			width = 3
-			coded = index(s, i+1, "%40")
+// emailBy returns what finds an address of e-mail by its sign: @, which in a URL may be
+// %40. One sign alone, so that what is looked for is near.
+func emailBy(sign string) func(s []byte, from int) (first, last int) {
+	return func(s []byte, from int) (first, last int) {
+		for i := index(s, from, sign); i < len(s); i = index(s, i+1, sign) {
+			behind := i + len(sign)
+			first, last = local(s, from, i), behind+domain(s[behind:])
+			if first < i && last > behind {
+				return first, last
+			}
 		}
-		first, last = local(s, from, i), i+width+domain(s[i+width:])
-		if first < i && last > i+width {
-			return first, last
-		}
+		return -1, -1
 	}
-	return -1, -1
 }
 
 // index returns where text is in s, from a place on; the end of s where it is not.

@@ -38,6 +38,9 @@ var starts = func() (bits [1 << 16 / 64]uint64) {
 	return bits
 }()
 
+// maxHead is how long the first part of a JSON Web Token may be, in bytes.
+const maxHead = 4096
+
 // prefixed finds a token by its prefix.
 func prefixed(s []byte, from int) (first, last int) {
 	const shortest = 20
@@ -47,15 +50,16 @@ func prefixed(s []byte, from int) (first, last int) {
 			continue
 		}
 		for _, p := range byFirst[s[i]] {
-			if string(s[i:min(len(s), i+len(p.text))]) != p.text {
+			if string(s[i:min(len(s), i+len(p.text))]) != p.text ||
+				p.text == "eyJ" && bytes.IndexByte(s[i:min(len(s), i+maxHead)], '.') < 0 {
 				continue
 			}
 			end := i + len(p.text)
 			for c := at(s, end); c != 0 && (isLetter(c) || isDigit(c) || bytes.IndexByte([]byte(p.also), c) >= 0); c = at(s, end) {
 				end++
 			}
-			end -= len(s[i:end]) - len(bytes.TrimRight(s[i:end], ".")) // of the sentence
-			if end-i-len(p.text) >= p.least && (p.text != "eyJ" || bytes.IndexByte(s[i:end], '.') > 0) {
+			end -= len(s[i:end]) - len(bytes.TrimRight(s[i:end], "."))                                   // of the sentence
+			if end-i-len(p.text) >= p.least && (p.text != "eyJ" || bytes.IndexByte(s[i:end], '.') > 0) { // a JWT has dots
 				return i, end
 			}
 		}

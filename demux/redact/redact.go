@@ -30,8 +30,8 @@ var Kinds = []Kind{Token, Email, Card, IP}
 type find func(s []byte, from int) (first, last int)
 
 var finds = map[Kind][]find{
-	Token: {privateKey, named, bearer, userinfo, prefixed},
-	Email: {email},
+	Token: {privateKey, named("="), named(":"), bearer, userinfo, prefixed},
+	Email: {emailBy("@"), emailBy("%40")},
 	Card:  {card},
 	IP:    {ipv6, ipv4},
 }

@@ -24,7 +24,10 @@ func (r *Redactor) Names(keys []string) {
 		c := n[len(n)-1]
 		ends[c], ends[upper(c)] = true, true
 	}
-	r.passes = append([]pass{{other, func(s []byte, from int) (int, int) { return valued(s, from, &ends, r.isName, all) }}}, r.passes...)
+	by := func(sign string) pass {
+		return pass{other, func(s []byte, from int) (int, int) { return valued(s, from, sign, &ends, r.isName, all) }}
+	}
+	r.passes = append([]pass{by("="), by(":")}, r.passes...)
 }
 
 func upper(c byte) byte {
@@ -43,10 +46,12 @@ func (r *Redactor) isName(key []byte) bool {
 	return false
 }
 
-// named finds the value of a key that says that it is a secret: password=…,
-// "apiKey": "…".
-func named(s []byte, from int) (first, last int) {
-	return valued(s, from, &nameEnds, isSecret, telling)
+// named returns what finds the value of a key that says that it is a secret, behind one
+// of the signs: password=…, "apiKey": "…".
+func named(sign string) func(s []byte, from int) (first, last int) {
+	return func(s []byte, from int) (first, last int) {
+		return valued(s, from, sign, &nameEnds, isSecret, telling)
+	}
 }
 
 // IsSecret reports whether a column of that name has what a Token is.
@@ -97,17 +102,10 @@ func normal(dst, key []byte) []byte {
 	return dst
 }
 
-// valued finds a value behind one of some keys, those that end with a letter of these,
-// and whose normal form is one. Which values are meant, a function says.
-func valued(s []byte, from int, ends *[256]bool, is, meant func([]byte) bool) (first, last int) {
-	equals, colon := index(s, from, "="), index(s, from, ":")
-	for equals < len(s) || colon < len(s) {
-		i := min(equals, colon)
-		if i == equals {
-			equals = index(s, i+1, "=")
-		} else {
-			colon = index(s, i+1, ":")
-		}
+// valued finds a value behind one of some keys and a sign: keys that end with a letter
+// of these, and whose normal form is one. Which values are meant, a function says.
+func valued(s []byte, from int, sign string, ends *[256]bool, is, meant func([]byte) bool) (first, last int) {
+	for i := index(s, from, sign); i < len(s); i = index(s, i+1, sign) {
 		end := i
 		for end > 0 && i-end < 4 && behindKey[s[end-1]] {
 			end--

@@ -219,9 +219,11 @@ func (b *Builder) typedColumn(key string, t schema.Type) *Column {
 // steppedMessage gives the row a message that goes through steps.
 func (b *Builder) steppedMessage(v []byte) {
 	if p := b.stepping.part; p != nil {
-		if !p.given {
-			p.message, p.given = append(p.message, v...), true
+		if p.given {
+			b.Attr(schema.Message, v)
+			return
 		}
+		p.message, p.given = append(p.message, v...), true
 		return
 	}
 	b.steppedText(b.stepping.Path(schema.Message), v, b.message.String)

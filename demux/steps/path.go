@@ -22,12 +22,7 @@ func (r *running) Path(key string) *rows.Path {
 		known = map[string]*rows.Path{}
 		r.paths[r.stage] = known
 	}
-	var p *rows.Path
-	if r.stage == 0 && key == schema.Message && r.raw != nil {
-		p = &rows.Path{Key: key, Take: r.message.take}
-	} else {
-		p = r.path(max(r.stage-1, 0), key)
-	}
+	p := r.path(max(r.stage-1, 0), key)
 	if len(known) < maxPaths {
 		known[strings.Clone(key)] = p
 	}
@@ -52,6 +47,9 @@ func (r *running) path(from int, key string) *rows.Path {
 			p.Take, p.Else = r.values[i].take, r.path(i+1, p.Key)
 			return p
 		}
+	}
+	if p.Key == schema.Message && r.raw != nil {
+		p.Edit = behind(p.Edit, r.raw.Redact) // it may have what was not parsed, or not all of it
 	}
 	if p.Key != key {
 		switch p.Key {

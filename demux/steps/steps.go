@@ -52,7 +52,7 @@ type stepped struct {
 func (p *stepped) Parse(ctx context.Context, c *chunk.Chunk, keep chunk.Ranges, b *rows.Builder) error {
 	p.steps.tags = c.Tags
 	p.steps.begin(b)
-	b.Through(p.steps, c.Time.UnixMicro())
+	b.Through(p.steps, min(max(c.Time.UnixMicro(), p.steps.since), p.steps.until-1)) // as rows begin
 	err := p.Parser.Parse(ctx, c, keep, b)
 	b.Done()
 	return err
@@ -75,11 +75,10 @@ type running struct {
 	redactors []*redact.Redactor // by step; nil: it redacts nothing
 	values    []*value           // by step; nil: it parses nothing
 	sets      [][]*rows.Column   // by step, of gen
-	// raw redacts records that could not be parsed: what follows the keys whose values
-	// are redacted whole. nil: there are none.
-	raw     *redact.Redactor
-	message held // where raw is to look at it
-	text    []byte
+	// raw redacts texts that may hold what was not parsed: what follows the keys whose
+	// values are redacted whole. nil: there are none.
+	raw  *redact.Redactor
+	text []byte
 }
 
 // start makes what the steps need.

@@ -1,6 +1,7 @@
 package steps
 
 import (
+	"bytes"
 	"fmt"
 
 	"github.com/akupara/akupara/demux/parse"
@@ -30,45 +31,42 @@ type value struct {
 
 // End implements rows.Steps: it parses what waits for that.
 func (r *running) End(b *rows.Builder) {
-	if m := &r.message; m.is {
-		m.is = false
-		v := m.text
-		if b.FailedRow() {
-			v, _ = r.raw.Redact(v)
-		}
-		r.stage = 1
-		b.Message(v)
-	}
+	failed := b.FailedRow() // before a step says so
 	for i, v := range r.values {
 		if v == nil || !v.is {
 			continue
 		}
 		v.is = false
 		r.stage = i + 2
-		r.parse(b, i, v)
+		r.parse(b, i, v, failed)
 	}
 	r.stage = 0
 }
 
-// parse parses a column's text. One that can't be parsed stays in the column.
-func (r *running) parse(b *rows.Builder, i int, v *value) {
+// parse parses a column's text. One that can't be parsed stays in the column, and so does
+// a blank one, and the message of a record that the type's own parser could not read.
+func (r *running) parse(b *rows.Builder, i int, v *value, failed bool) {
 	st := r.of[i].parse
-	message := st.column == schema.Message
-	keep := st.keep
-	if !message || !b.FailedRow() {
-		why := b.Within(st.prefix, func() { v.parser.Parse(v.text, b) })
-		if why != nil {
-			b.Fail(fmt.Sprintf("step %d, parse %s: %s", i+1, st.column, why))
-			keep = true
-		}
-	} else {
+	message, text, keep := st.column == schema.Message, v.text, st.keep
+	switch {
+	case len(bytes.TrimSpace(text)) == 0, message && failed: // no format reads a blank record
 		keep = true
+	default:
+		why := b.Within(st.prefix, func() { v.parser.Parse(text, b) })
+		if why == nil {
+			break
+		}
+		b.Fail(fmt.Sprintf("step %d, parse %s: %s", i+1, st.column, why))
+		keep = true
+		if r.raw != nil {
+			text, _ = r.raw.Redact(text)
+		}
 	}
 	switch {
 	case !keep:
 	case message:
-		b.Message(v.text)
+		b.Message(text)
 	default:
-		b.Put(st.column, v.text)
+		b.Put(st.column, text)
 	}
 }

@@ -85,7 +85,7 @@ func (a *attempt) change(c change) error {
 		a.update(ice.NewAddPartitionSpecUpdate(&spec, false))
 	}
 	meta := a.base.meta
-	if slices.ContainsFunc(a.updates, changesSchema) {
+	if slices.ContainsFunc(a.updates, changesManifests) {
 		var err error
 		if meta, err = ice.UpdateTableMetadata(a.base.meta, a.updates, ""); err != nil {
 			return fmt.Errorf("make metadata: %w", err)
@@ -100,8 +100,8 @@ func (a *attempt) change(c change) error {
 	return nil
 }
 
-// changesSchema reports whether manifests look otherwise after an update.
-func changesSchema(u ice.Update) bool {
+// changesManifests reports whether manifests look otherwise after an update.
+func changesManifests(u ice.Update) bool {
 	return u.Action() != ice.UpdateSetProperties
 }
 

@@ -79,6 +79,7 @@ func (a *attempt) writeCoverage(ctx context.Context, run string, delta coverage.
 	}
 	if n := len(tree) - 1; n >= 0 && !tree[n].set() && tree[n].from == "" && tree[n].bytes() <= w.tail {
 		src, stop := added()
+		defer stop()
 		g, err := w.mergeTail(ctx, tree[n:], src)
 		stop()
 		if err == nil {
