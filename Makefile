@@ -82,6 +82,7 @@ fuzz: ## each fuzz target for FUZZTIME (20s)
 bench: build .tools/otelcol .tools/peers/.complete ## the benchmarks, each beside its peer in the same run
 	CGO_ENABLED=1 $(GO) build -tags $(TAGS) -o bin/byhand ./bench/byhand
 	$(GO) test -tags $(TAGS) -run '^$$' -bench . -benchtime 1x -timeout 60m ./bench/...
+	$(GO) test -tags $(TAGS) -run '^$$' -bench . -benchtime 96x ./demux/table
 	$(GO) test -tags $(TAGS) -run '^$$' -bench 'Patterns$$' -benchtime 1x ./demux/parse
 
 .tools/peers/.complete: bench/peers.txt deploy/hadoop/readers.txt

@@ -85,7 +85,7 @@ about 1 GB. What was done is told on standard error, run by run.`,
 			return fmt.Errorf("make a folder for the table: %w", err)
 		}
 		defer os.RemoveAll(dir)
-		limitMemory(true)
+		limitMemory(true, demuxMemory)
 		if s.Store, err = local.New(dir); err != nil {
 			return err
 		}

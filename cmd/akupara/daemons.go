@@ -245,7 +245,7 @@ of it, and changes nothing.`,
 		if err := a.refuse(problems); err != nil {
 			return err
 		}
-		limitMemory(cfg.Spreads())
+		limitMemory(cfg.Spreads(), demuxMemory)
 		d := p.demux(cfg, demux.Options{Only: only})
 		g.Add("demux", d.run)
 		g.Add("readme of the store", p.readme)
@@ -286,7 +286,7 @@ func (a *app) demuxByHand() (*demux.Demux, parts, error) {
 	if err := a.refuse(problems); err != nil {
 		return nil, p, err
 	}
-	limitMemory(cfg.Spreads())
+	limitMemory(cfg.Spreads(), demuxMemory)
 	return demux.New(cfg, p.fs, p.Store.V.String(), p.log, daemon.NewRegistry()), p, nil
 }
 

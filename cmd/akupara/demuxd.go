@@ -45,24 +45,15 @@ const (
 	upRowBytes = 160 << 20
 )
 
-// limitUp limits the memory of one that does everything, unless GOMEMLIMIT does.
-func limitUp(spreads bool) {
-	if spreads {
-		limitMemory(true)
-	} else if debug.SetMemoryLimit(-1) == math.MaxInt64 {
-		debug.SetMemoryLimit(upMemory)
-	}
-}
-
-// limitMemory limits that of one that demuxes, by a cluster or itself, unless
-// GOMEMLIMIT does.
-func limitMemory(spreads bool) {
+// limitMemory limits that of one that demuxes by itself, or of one that plans for a
+// cluster, unless GOMEMLIMIT does.
+func limitMemory(spreads bool, itself int64) {
 	switch {
 	case debug.SetMemoryLimit(-1) != math.MaxInt64:
 	case spreads:
 		debug.SetMemoryLimit(plannerMemory)
 		debug.SetGCPercent(200) // what a run is planned from lives as long as it
 	default:
-		debug.SetMemoryLimit(demuxMemory)
+		debug.SetMemoryLimit(itself)
 	}
 }

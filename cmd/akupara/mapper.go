@@ -31,7 +31,7 @@ people.`,
 		if err != nil {
 			return err
 		}
-		limitMemory(false)
+		limitMemory(false, demuxMemory)
 		ctx, stop := daemon.Signals(ctx, log, func() { os.Exit(exitFailed) })
 		defer stop()
 		m := yarn.Mapper{

@@ -116,7 +116,7 @@ func (a *app) runUp(ctx context.Context, port int, logs string, lookEvery time.D
 	if err := a.refuse(u.decode()); err != nil {
 		return err
 	}
-	limitUp(u.demux.Spreads())
+	limitMemory(u.demux.Spreads(), upMemory)
 	if err := u.checkPorts(a.configFile); err != nil {
 		return err
 	}

@@ -2,8 +2,8 @@ package coverage
 
 import "sync"
 
-// ReadAhead returns a source that tells what src does, and reads it beside whoever asks. stop
-// ends that; when it returns, src is not read any more.
+// ReadAhead returns a source that tells what src does, and reads it beside whoever asks.
+// stop ends that; when it returns, src is not read any more.
 func ReadAhead(src Source) (ahead Source, stop func()) {
 	r := &readAhead{batches: make(chan batch, 2), stopped: make(chan struct{}), ended: make(chan struct{})}
 	go r.read(src)

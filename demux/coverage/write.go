@@ -232,7 +232,7 @@ func (w *Writer) flush() error {
 	w.blocks++
 	clear(w.strings)
 	w.texts, w.entries = w.texts[:0], w.entries[:0]
-	if err := w.settle(); err != nil {
+	if err := w.writePacked(); err != nil {
 		return err
 	}
 	w.packing = p
@@ -243,8 +243,8 @@ func (w *Writer) flush() error {
 	return nil
 }
 
-// settle writes the block that is being compressed.
-func (w *Writer) settle() error {
+// writePacked writes the block that is being compressed.
+func (w *Writer) writePacked() error {
 	p := w.packing
 	if p == nil {
 		return nil
@@ -273,7 +273,7 @@ func (w *Writer) write(b []byte) error {
 // Finish writes what is left. It returns the file's length, and the checksum by
 // which it is told from all others.
 func (w *Writer) Finish() (size int64, crc uint32, err error) {
-	if err := errors.Join(w.flush(), w.settle()); err != nil {
+	if err := errors.Join(w.flush(), w.writePacked()); err != nil {
 		return 0, 0, err
 	}
 	if w.written == 0 {

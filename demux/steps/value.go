@@ -9,24 +9,20 @@ import (
 	"github.com/akupara/akupara/demux/schema"
 )
 
-// held is a text that waits for its row's end.
-type held struct {
-	text []byte
-	is   bool
-}
-
-func (h *held) take(v []byte) bool {
-	if h.is {
-		return false
-	}
-	h.text, h.is = append(h.text[:0], v...), true
-	return true
-}
-
 // value is a column's text that is parsed at its row's end.
 type value struct {
-	held
 	parser *parse.Value
+	text   []byte
+	is     bool // there is one, of the current row
+}
+
+// take keeps the row's first text.
+func (v *value) take(text []byte) bool {
+	if v.is {
+		return false
+	}
+	v.text, v.is = append(v.text[:0], text...), true
+	return true
 }
 
 // End implements rows.Steps: it parses what waits for that.

@@ -49,16 +49,23 @@ func (p *producer) writeAdded(uri string, id int32, files []*DataFile) (iceberg.
 	if err != nil {
 		return nil, fmt.Errorf("write manifest: %w", err)
 	}
-	w := counter{w: out}
-	err = p.writeEntries(&w, &head, spec.Field(0).Name, files)
+	err = p.writeEntries(out, &head, spec.Field(0).Name, files)
 	if err = errors.Join(err, out.Close()); err != nil {
 		return nil, fmt.Errorf("write manifest: %w", err)
+	}
+	rel, err := p.a.io.rel(uri)
+	if err != nil {
+		return nil, fmt.Errorf("write manifest: %w", err)
+	}
+	written, ok := p.a.io.sum(rel)
+	if !ok {
+		return nil, fmt.Errorf("write manifest: nobody knows the size of %s", rel)
 	}
 	records := int64(0)
 	for _, f := range files {
 		records += f.Stats.Records
 	}
-	return iceberg.NewManifestFile(2, uri, w.n, id, p.id).
+	return iceberg.NewManifestFile(2, uri, written.size, id, p.id).
 		AddedFiles(int32(len(files))).AddedRows(records).Partitions(like.Partitions()).Build(), nil
 }
 
@@ -86,18 +93,6 @@ func (p *producer) writeEntries(out io.Writer, like io.Reader, partition string,
 		}
 	}
 	return nil
-}
-
-// counter counts what is written to w, in bytes.
-type counter struct {
-	w io.Writer
-	n int64
-}
-
-func (c *counter) Write(b []byte) (int, error) {
-	n, err := c.w.Write(b)
-	c.n += int64(n)
-	return n, err
 }
 
 // addedEntry is an entry of a manifest as the Iceberg table spec has it for version 2
