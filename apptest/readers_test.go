@@ -87,7 +87,7 @@ func TestTheDocumentedConfigWorksOnHDFS(t *testing.T) {
 	appFile := filepath.Join(dir, "app", "app.json")
 	text.Reset()
 	for i := range rows {
-		fmt.Fprintf(&text, `{"time":"2026-02-03T%02d:30:00Z","severity":"info","message":"m%d","n":%d}`+"\n", i%5, i, i)
+		fmt.Fprintf(&text, `{"time":"2026-02-%02dT02:30:00Z","severity":"info","message":"m%d","n":%d}`+"\n", 3+i%5, i, i)
 	}
 	writeFile(t, appFile, text.String())
 
@@ -108,7 +108,7 @@ func TestTheDocumentedConfigWorksOnHDFS(t *testing.T) {
 	// Another column, and another type of one that is there.
 	var more strings.Builder
 	for i := range 10 {
-		fmt.Fprintf(&more, `{"time":"2026-02-03T09:30:00Z","severity":"fatal","message":"later","n":%d.5,"extra":{"who":"w%d"}}`+"\n", i, i)
+		fmt.Fprintf(&more, `{"time":"2026-02-08T02:30:00Z","severity":"fatal","message":"later","n":%d.5,"extra":{"who":"w%d"}}`+"\n", i, i)
 	}
 	appendFile(t, appFile, more.String())
 	s.becomes(t, slow, `select count("extra.who") || ' ' || count(*) from app`, fmt.Sprintf("10 %d", rows+10))
@@ -173,7 +173,7 @@ func TestTheDocumentedConfigWorksOnHDFS(t *testing.T) {
 	t.Run("Spark reads it", func(t *testing.T) {
 		got := spark(t, store,
 			`select count(*), count(distinct stream, seq), count(parse_error), count_if(level = 'ERROR' and message like 'request%12 more') from h.tables.hadoop`,
-			"select count(*), count(`extra.who`), sum(n) from h.tables.app where ts >= timestamp'2026-02-03 04:00:00'",
+			"select count(*), count(`extra.who`), sum(n) from h.tables.app where ts >= timestamp'2026-02-07 00:00:00'",
 			`select count(*) > 0 from h.tables.cpu`)
 		want := fmt.Sprintf("[[[%d %[1]d 0 %d]] [[%d 10 %g]] [[true]]]", lines+traces, traces, rows/5+10, float64(rows/5*(4+rows-1)/2))
 		if fmt.Sprint(got) != want {
@@ -340,11 +340,11 @@ func pruned(t *testing.T, s *site, config string) {
 		}
 	}
 	if files < 6 {
-		t.Fatalf("the table has %d files, want one for each of its 6 hours at least", files)
+		t.Fatalf("the table has %d files, want one for each of its 6 days at least", files)
 	}
-	one := fetched(`select count(message) from app where ts >= timestamptz '2026-02-03 02:00:00+00' and ts < timestamptz '2026-02-03 03:00:00+00'`, "100")
+	one := fetched(`select count(message) from app where ts >= timestamptz '2026-02-04 00:00:00+00' and ts < timestamptz '2026-02-05 00:00:00+00'`, "100")
 	if one != 1 {
-		t.Errorf("a condition on ts of one hour fetches %d of %d files, want 1", one, files)
+		t.Errorf("a condition on ts of one day fetches %d of %d files, want 1", one, files)
 	}
 	if every := fetched(`select count(distinct message) from app`, "501"); every != files {
 		t.Errorf("without a condition: %d files are fetched in all, want %d", every, files)
