@@ -8,8 +8,10 @@ import (
 	"slices"
 	"time"
 
+	"github.com/akupara/akupara/demux/lease"
 	"github.com/akupara/akupara/demux/quarantine"
 	"github.com/akupara/akupara/demux/table"
+	"github.com/akupara/akupara/store"
 )
 
 const maxConflicts = 8
@@ -36,7 +38,7 @@ func (d *Demux) runType(ctx context.Context, dataType string, rep *Report) (err 
 	if idle, err := d.idle(ctx, dataType); err != nil || idle {
 		return err
 	}
-	release, err := d.leases.take(ctx, leasePath(dataType))
+	release, err := d.leases.Take(ctx, lease.Path(dataType))
 	if err != nil {
 		return err
 	}
@@ -197,10 +199,10 @@ func (d *Demux) plan(b *backlog) (p *plan, apart bool) {
 
 // newRunID makes the id of a run planned from t. It starts with the version
 // that the run is to become, so that ids tell their order.
-func newRunID(t *table.Table) string { return fmt.Sprintf("%08d-%s", t.Version()+1, newID()) }
+func newRunID(t *table.Table) string { return fmt.Sprintf("%08d-%s", t.Version()+1, store.NewID()) }
 
 func (d *Demux) quarantine(ctx context.Context, rep *Report, f *sinkFile) error {
-	if err := quarantine.Put(ctx, d.fs, rep.Type, f.path, newID(), f.faults); err != nil {
+	if err := quarantine.Put(ctx, d.fs, rep.Type, f.path, store.NewID(), f.faults); err != nil {
 		return err
 	}
 	rep.Quarantined++

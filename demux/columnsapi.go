@@ -9,6 +9,7 @@ import (
 
 	"github.com/akupara/akupara/chunk"
 	"github.com/akupara/akupara/daemon/rest"
+	"github.com/akupara/akupara/demux/lease"
 	"github.com/akupara/akupara/demux/schema"
 )
 
@@ -71,7 +72,7 @@ func (a *API) answerColumns(c *gin.Context, ask func(dataType string) (TableColu
 		rest.Refuse(c, http.StatusNotFound, "%v", err)
 	case refused != nil:
 		rest.Refuse(c, http.StatusConflict, "%v", err)
-	case errors.Is(err, ErrHeld):
+	case errors.Is(err, lease.ErrHeld):
 		rest.Refuse(c, http.StatusServiceUnavailable, "%v", err)
 	default:
 		rest.Refuse(c, http.StatusBadGateway, "%v", err)

@@ -20,6 +20,7 @@ import (
 	"github.com/akupara/akupara/demux/engine"
 	"github.com/akupara/akupara/demux/engine/yarn"
 	"github.com/akupara/akupara/demux/jobs"
+	"github.com/akupara/akupara/demux/lease"
 	"github.com/akupara/akupara/demux/parse"
 	"github.com/akupara/akupara/demux/regroup"
 	"github.com/akupara/akupara/store"
@@ -37,7 +38,7 @@ type Demux struct {
 	metrics *metrics
 	// jobMetrics are those of the jobs on tables.
 	jobMetrics *jobs.Metrics
-	leases     *leases
+	leases     *lease.Leases
 	// patience is for how long a commit whose outcome is unclear is looked
 	// into; the next run finds out anyway.
 	patience time.Duration
@@ -75,7 +76,7 @@ func New(cfg Config, st store.FS, baseURI string, log *slog.Logger, reg promethe
 	}
 	d := &Demux{
 		fs: watch(st), baseURI: baseURI, cfg: cfg, log: log, metrics: newMetrics(reg), jobMetrics: jobs.NewMetrics(reg),
-		leases: newLeases(st, host, os.Getpid()), patience: 30 * time.Second, near: maxPast, partWeight: partWeight, mostHours: maxHours,
+		leases: lease.New(st, host, os.Getpid()), patience: 30 * time.Second, near: maxPast, partWeight: partWeight, mostHours: maxHours,
 		looking: newLooks(), workers: newWorkers(),
 	}
 	d.parser = d.cfg.parser
@@ -101,7 +102,7 @@ func (d *Demux) Types(ctx context.Context) ([]string, error) {
 }
 
 // RunType brings all sink files of a data type into its table, and tells what
-// it did, also beside an error. The error is ErrHeld when another demux is at
+// it did, also beside an error. The error is lease.ErrHeld when another demux is at
 // work on that table.
 func (d *Demux) RunType(ctx context.Context, dataType string) (Report, error) {
 	rep := Report{Type: dataType, Started: time.Now().UTC()}
@@ -153,7 +154,7 @@ func (d *Demux) RunOnce(ctx context.Context, only string, wait time.Duration, do
 	for i, name := range types {
 		running.Go(func() {
 			rep, err := d.RunType(ctx, name)
-			for until := time.Now().Add(wait); errors.Is(err, ErrHeld) && time.Now().Before(until); {
+			for until := time.Now().Add(wait); errors.Is(err, lease.ErrHeld) && time.Now().Before(until); {
 				if daemon.Sleep(ctx, time.Second/2) != nil {
 					break
 				}
@@ -173,7 +174,7 @@ func (d *Demux) RunOnce(ctx context.Context, only string, wait time.Duration, do
 
 // HoldAll is Hold that keeps jobs from the table, and from its archive, too.
 func (d *Demux) HoldAll(ctx context.Context, dataType string, wait time.Duration) (release func(), err error) {
-	jobs, err := d.holdLease(ctx, jobLeasePath(dataType), wait)
+	jobs, err := d.leases.Wait(ctx, lease.JobPath(dataType), wait)
 	if err != nil {
 		return nil, err
 	}
@@ -189,21 +190,9 @@ func (d *Demux) HoldAll(ctx context.Context, dataType string, wait time.Duration
 }
 
 // Hold takes the lease of a data type's table, so that no demux works on it until
-// release is called. It waits up to wait, then fails with ErrHeld.
+// release is called. It waits up to wait, then fails with lease.ErrHeld.
 func (d *Demux) Hold(ctx context.Context, dataType string, wait time.Duration) (release func(), err error) {
-	return d.holdLease(ctx, leasePath(dataType), wait)
-}
-
-func (d *Demux) holdLease(ctx context.Context, lease string, wait time.Duration) (release func(), err error) {
-	for until := time.Now().Add(wait); ; {
-		release, err = d.leases.take(ctx, lease)
-		if !errors.Is(err, ErrHeld) || time.Now().After(until) {
-			return release, err
-		}
-		if err := daemon.Sleep(ctx, time.Second/2); err != nil {
-			return nil, err
-		}
-	}
+	return d.leases.Wait(ctx, lease.Path(dataType), wait)
 }
 
 // keyed is a lock for each name.

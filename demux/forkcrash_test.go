@@ -12,6 +12,7 @@ import (
 
 	"github.com/akupara/akupara/chunk"
 	"github.com/akupara/akupara/demux/coverage"
+	"github.com/akupara/akupara/demux/lease"
 	"github.com/akupara/akupara/demux/table"
 	"github.com/akupara/akupara/store"
 	"github.com/akupara/akupara/store/storetest"
@@ -94,7 +95,7 @@ func forkCrashAt(t *testing.T, inner store.FS, third chunk.Chunk, k int, when st
 	if !crashed && err != nil {
 		t.Fatalf("without a crash: %v", err)
 	}
-	_ = inner.Remove(t.Context(), leasePath("app"))
+	_ = inner.Remove(t.Context(), lease.Path("app"))
 	runOnce(t, testDemux(t, inner, nil))
 	publish(t, inner, []chunk.Chunk{third, from("clone", other(" no ", lines2("a", 10, 3))), lines2("a", 10, 2)})
 	runOnce(t, testDemux(t, inner, nil))

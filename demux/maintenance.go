@@ -14,6 +14,7 @@ import (
 	"github.com/akupara/akupara/chunk"
 	"github.com/akupara/akupara/config"
 	"github.com/akupara/akupara/demux/jobs"
+	"github.com/akupara/akupara/demux/lease"
 	"github.com/akupara/akupara/demux/table"
 	"github.com/akupara/akupara/demux/trouble"
 	"github.com/akupara/akupara/store"
@@ -154,7 +155,7 @@ func (d *Demux) tellJob(ctx context.Context, dataType, job string, f *jobs.Faili
 	}
 	ctx, cancel := context.WithTimeout(ctx, removeLimit)
 	defer cancel()
-	if err := trouble.WriteJob(ctx, d.fs, dataType, newID(), job, told); err != nil {
+	if err := trouble.WriteJob(ctx, d.fs, dataType, store.NewID(), job, told); err != nil {
 		d.log.Debug("the trouble of a job could not be written beside its table", "type", dataType, "job", job, "error", err)
 	}
 }
@@ -162,7 +163,7 @@ func (d *Demux) tellJob(ctx context.Context, dataType, job string, f *jobs.Faili
 // alone makes a job one that no other process does on a table at the same time.
 func (d *Demux) alone(run func(context.Context, jobs.Request, func(done, total int64)) (jobs.Outcome, error)) func(context.Context, jobs.Request, func(done, total int64)) (jobs.Outcome, error) {
 	return func(ctx context.Context, req jobs.Request, tell func(done, total int64)) (jobs.Outcome, error) {
-		release, err := d.leases.take(ctx, jobLeasePath(req.Type))
+		release, err := d.leases.Take(ctx, lease.JobPath(req.Type))
 		if err != nil {
 			return jobs.Outcome{}, busy(err)
 		}
@@ -174,7 +175,7 @@ func (d *Demux) alone(run func(context.Context, jobs.Request, func(done, total i
 
 // busy makes ErrBusy of what says that others are at work on a table.
 func busy(err error) error {
-	if errors.Is(err, ErrHeld) || errors.Is(err, table.ErrConflict) {
+	if errors.Is(err, lease.ErrHeld) || errors.Is(err, table.ErrConflict) {
 		return fmt.Errorf("%w: %w", jobs.ErrBusy, err)
 	}
 	return err
@@ -254,8 +255,8 @@ const readersGrace = time.Hour
 // Expire removes what no version of a table needs, and returns how many files
 // that were: none while a job is at work on the table, whose files they may be.
 func (d *Demux) Expire(ctx context.Context, dataType string) (n int, err error) {
-	release, err := d.leases.take(ctx, jobLeasePath(dataType))
-	if errors.Is(err, ErrHeld) {
+	release, err := d.leases.Take(ctx, lease.JobPath(dataType))
+	if errors.Is(err, lease.ErrHeld) {
 		return 0, nil
 	}
 	if err != nil {
@@ -268,7 +269,7 @@ func (d *Demux) Expire(ctx context.Context, dataType string) (n int, err error) 
 func (d *Demux) expireTable(ctx context.Context, dataType string) (n int, err error) {
 	more := true
 	sweep := func(ctx context.Context, t *table.Table) error {
-		if err := d.clock(ctx, leasePath(dataType)); err != nil {
+		if err := d.clock(ctx, lease.Path(dataType)); err != nil {
 			return err
 		}
 		swept, err := t.Sweep(ctx, table.SweepOptions{Grace: readersGrace})

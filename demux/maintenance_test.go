@@ -15,6 +15,7 @@ import (
 	"github.com/akupara/akupara/config"
 	"github.com/akupara/akupara/daemon/rest"
 	"github.com/akupara/akupara/demux/jobs"
+	"github.com/akupara/akupara/demux/lease"
 	"github.com/akupara/akupara/demux/parse"
 	"github.com/akupara/akupara/demux/table"
 	"github.com/akupara/akupara/demux/trouble"
@@ -238,7 +239,7 @@ func TestNothingExpiresWhileAJobIsAtWork(t *testing.T) {
 	publish(t, st, []chunk.Chunk{lines("a", 0, 10)})
 	runOnce(t, d)
 	storetest.Put(t, st, table.DataPath("app", table.HourPartition(0), "00000001-busy", 0), []byte("a job's file"))
-	release, err := d.leases.take(t.Context(), jobLeasePath("app"))
+	release, err := d.leases.Take(t.Context(), lease.JobPath("app"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/akupara/akupara/demux/coverage"
 	"github.com/akupara/akupara/demux/datafile"
 	"github.com/akupara/akupara/demux/jobs"
+	"github.com/akupara/akupara/demux/lease"
 	"github.com/akupara/akupara/demux/table"
 )
 
@@ -89,7 +90,7 @@ func (d *Demux) Redo(ctx context.Context, o Redo, wait time.Duration) (Redone, e
 	if known, err := d.known(ctx, o.Type); err != nil || !known {
 		return rep, cmp.Or(err, fmt.Errorf("there is no table %s", o.Type))
 	}
-	release, err := d.holdLease(ctx, jobLeasePath(o.Type), wait)
+	release, err := d.leases.Wait(ctx, lease.JobPath(o.Type), wait)
 	if err != nil {
 		return rep, err
 	}

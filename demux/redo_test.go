@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/akupara/akupara/chunk"
+	"github.com/akupara/akupara/demux/lease"
 	"github.com/akupara/akupara/demux/parse"
 	"github.com/akupara/akupara/demux/table"
 	"github.com/akupara/akupara/store"
@@ -211,8 +212,8 @@ func TestACrashWhileRowsAreRedoneLosesAndDoublesNothing(t *testing.T) {
 			d.patience = 0
 			_, _ = d.Redo(context.Background(), Redo{Type: "app"}, 0)
 			crashed = st.Crashed()
-			_ = inner.Remove(t.Context(), leasePath("app"))
-			_ = inner.Remove(t.Context(), jobLeasePath("app"))
+			_ = inner.Remove(t.Context(), lease.Path("app"))
+			_ = inner.Remove(t.Context(), lease.JobPath("app"))
 			sameRows(t, tableRows(t, inner), before)
 			next := testDemux(t, inner, asJSON)
 			if _, err := next.Redo(t.Context(), Redo{Type: "app"}, 0); err != nil {

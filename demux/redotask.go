@@ -7,6 +7,7 @@ import (
 	"github.com/akupara/akupara/chunk"
 	"github.com/akupara/akupara/demux/rows"
 	"github.com/akupara/akupara/demux/schema"
+	"github.com/akupara/akupara/store"
 )
 
 // redoTask is a part of what a redo parses again: archived chunks in the order in
@@ -40,7 +41,7 @@ func (n node) redo(ctx context.Context, s *rowsShared, t *redoTask) (*redoResult
 	}
 	var res redoResult
 	x := &reparse{
-		Demux: d, dataType: s.Type, id: s.Run + "-" + newID(), now: s.Now,
+		Demux: d, dataType: s.Type, id: s.Run + "-" + store.NewID(), now: s.Now,
 		options: func() rows.Options { return s.options(d) },
 		plan:    func(b *rows.Builder) ([]schema.Column, bool) { return s.Columns, res.take(s, b) },
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/akupara/akupara/chunk"
 	"github.com/akupara/akupara/demux/coverage"
 	"github.com/akupara/akupara/demux/jobs"
+	"github.com/akupara/akupara/demux/lease"
 	"github.com/akupara/akupara/demux/retain"
 	"github.com/akupara/akupara/demux/table"
 	"github.com/akupara/akupara/demux/trouble"
@@ -41,7 +42,7 @@ func (d *Demux) retain(ctx context.Context, req jobs.Request, tell func(done, to
 	if rows.Limits.None() && archive.None() && raw == 0 {
 		return jobs.Outcome{}, nil
 	}
-	if err := d.clock(ctx, jobLeasePath(req.Type)); err != nil {
+	if err := d.clock(ctx, lease.JobPath(req.Type)); err != nil {
 		return jobs.Outcome{}, err
 	}
 	var r retained

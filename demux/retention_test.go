@@ -11,6 +11,7 @@ import (
 	"github.com/akupara/akupara/chunk"
 	"github.com/akupara/akupara/config"
 	"github.com/akupara/akupara/demux/jobs"
+	"github.com/akupara/akupara/demux/lease"
 	"github.com/akupara/akupara/demux/table"
 	"github.com/akupara/akupara/demux/trouble"
 	"github.com/akupara/akupara/store"
@@ -126,8 +127,8 @@ func TestACrashWhileRowsAreDroppedLosesNothingElse(t *testing.T) {
 			d.patience = 0
 			_, _ = d.alone(d.retain)(context.Background(), jobs.Request{Type: "app"}, func(int64, int64) {})
 			crashed = st.Crashed()
-			_ = inner.Remove(t.Context(), leasePath("app"))
-			_ = inner.Remove(t.Context(), jobLeasePath("app"))
+			_ = inner.Remove(t.Context(), lease.Path("app"))
+			_ = inner.Remove(t.Context(), lease.JobPath("app"))
 			next := testDemux(t, inner, limit)
 			retainOnce(t, next)
 			if _, err := next.Expire(t.Context(), "app"); err != nil {
@@ -163,7 +164,7 @@ func TestOldRawIsGivenUp(t *testing.T) {
 	}
 	fails := func(since time.Time) {
 		t.Helper()
-		err := trouble.Write(t.Context(), st, "app", newID(), &trouble.Trouble{Failing: &trouble.Failing{Since: since, Times: 9, Error: "no"}})
+		err := trouble.Write(t.Context(), st, "app", store.NewID(), &trouble.Trouble{Failing: &trouble.Failing{Since: since, Times: 9, Error: "no"}})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -21,6 +21,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/akupara/akupara/chunk"
+	"github.com/akupara/akupara/demux/lease"
 	"github.com/akupara/akupara/demux/table"
 	"github.com/akupara/akupara/store"
 	"github.com/akupara/akupara/store/local"
@@ -348,12 +349,12 @@ func TestOneRunTakesNoMoreThanItsBudget(t *testing.T) {
 func TestASecondProcessWaitsForTheLease(t *testing.T) {
 	st := testStore(t)
 	first, second := testDemux(t, st, nil), testDemux(t, st, nil)
-	release, err := first.leases.take(t.Context(), leasePath("app"))
+	release, err := first.leases.Take(t.Context(), lease.Path("app"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	publish(t, st, []chunk.Chunk{lines("a", 0, 1)})
-	if _, err := second.RunType(t.Context(), "app"); !errors.Is(err, ErrHeld) {
+	if _, err := second.RunType(t.Context(), "app"); !errors.Is(err, lease.ErrHeld) {
 		t.Errorf("got %v, want ErrHeld", err)
 	}
 	release()
@@ -368,17 +369,14 @@ func TestADeadProcessesLeaseIsFreeWithinTenSeconds(t *testing.T) {
 	}
 	t.Parallel()
 	st := testStore(t)
-	dead := testDemux(t, st, nil)
-	dead.leases.me.Host = "elsewhere"                                           // a process of this machine is known to be gone at once
-	if err := dead.leases.write(t.Context(), leasePath("app"), 7); err != nil { // and never again
-		t.Fatal(err)
-	}
+	// A process of this machine is known to be gone at once.
+	storetest.Put(t, st, lease.Path("app"), []byte(`{"holder":"it","host":"elsewhere","pid":1,"beat":7}`))
 	publish(t, st, []chunk.Chunk{lines("a", 0, 1)})
 	began := time.Now()
 	NewScheduler(testDemux(t, st, nil), Options{}).insist(t.Context(), "app", nil)
 	checkLines(t, tableRows(t, st), map[string]int{"a": 1})
-	if took := time.Since(began); took < leaseDead {
-		t.Errorf("the lease was taken after %v, want %v at least: it might have been alive", took, leaseDead)
+	if took := time.Since(began); took < lease.Dead {
+		t.Errorf("the lease was taken after %v, want %v at least: it might have been alive", took, lease.Dead)
 	}
 }
 
@@ -388,11 +386,11 @@ func TestALeaseOfAProcessThatIsGoneIsTakenAtOnce(t *testing.T) {
 	if err := gone.Run(); err != nil {
 		t.Fatal(err)
 	}
-	dead := testDemux(t, st, nil)
-	dead.leases.me.PID = gone.ProcessState.Pid()
-	if err := dead.leases.write(t.Context(), leasePath("app"), 7); err != nil {
+	host, err := os.Hostname()
+	if err != nil {
 		t.Fatal(err)
 	}
+	storetest.Put(t, st, lease.Path("app"), fmt.Appendf(nil, `{"holder":"it","host":%q,"pid":%d,"beat":7}`, host, gone.ProcessState.Pid()))
 	publish(t, st, []chunk.Chunk{lines("a", 0, 1)})
 	if rep := runOnce(t, testDemux(t, st, nil)); rep.Records != 1 {
 		t.Errorf("got %+v, want 1 record", rep)
@@ -468,7 +466,7 @@ func crashAt(t *testing.T, inner store.FS, k int, when storetest.When) bool {
 		t.Fatalf("without a crash: %v", err)
 	}
 	// A new process; the dead one's lease is not waited for here.
-	_ = inner.Remove(t.Context(), leasePath("app"))
+	_ = inner.Remove(t.Context(), lease.Path("app"))
 	next := testDemux(t, inner, nil)
 	runOnce(t, next)
 	if _, err := next.Expire(t.Context(), "app"); err != nil {

@@ -11,6 +11,7 @@ import (
 	"github.com/akupara/akupara/demux/coverage"
 	"github.com/akupara/akupara/demux/parse"
 	"github.com/akupara/akupara/demux/table"
+	"github.com/akupara/akupara/store"
 )
 
 // runTask is a part of a run's plan: chunks of which all is new.
@@ -239,7 +240,7 @@ func (m *mapping) round(ctx context.Context, p *plan) (took bool, err error) {
 	m.rounds++
 	r := &run{
 		Demux: m.Demux, backlog: m.backlog, plan: p, rep: &Report{Type: m.shared.Type},
-		id: fmt.Sprintf("%s-%s", m.shared.Run, newID()),
+		id: fmt.Sprintf("%s-%s", m.shared.Run, store.NewID()),
 	}
 	defer func() { m.backlog.families.delta = coverage.Set{} }()
 	if r.worker, err = m.workers.take(ctx); err != nil {

@@ -13,6 +13,7 @@ import (
 	"github.com/akupara/akupara/config"
 	"github.com/akupara/akupara/daemon"
 	"github.com/akupara/akupara/demux/jobs"
+	"github.com/akupara/akupara/demux/lease"
 	"github.com/robfig/cron/v3"
 )
 
@@ -179,7 +180,7 @@ func (s *Scheduler) start(ctx context.Context, dataType string) {
 // that lives, and not one that died with the lease in its hands.
 func (s *Scheduler) insist(ctx context.Context, dataType string, again <-chan struct{}) {
 	var pause daemon.Backoff
-	patience := time.Now().Add(leaseDead + leaseRenew)
+	patience := time.Now().Add(lease.Dead + lease.Renew)
 	for ctx.Err() == nil {
 		select {
 		case <-again: // this is it
@@ -193,10 +194,10 @@ func (s *Scheduler) insist(ctx context.Context, dataType string, again <-chan st
 					"files", rep.Files, "parse_errors", rep.ParseErrors, "took", rep.Took)
 			}
 			return
-		case errors.Is(err, ErrHeld) && time.Now().Before(patience):
-			_ = daemon.Sleep(ctx, leaseRenew/2) // the loop looks at ctx
+		case errors.Is(err, lease.ErrHeld) && time.Now().Before(patience):
+			_ = daemon.Sleep(ctx, lease.Renew/2) // the loop looks at ctx
 			continue
-		case errors.Is(err, ErrHeld):
+		case errors.Is(err, lease.ErrHeld):
 			s.demux.log.Debug("skipped", "type", dataType, "because", err)
 			return
 		case ctx.Err() != nil:

@@ -9,8 +9,10 @@ import (
 	"sync"
 	"time"
 
+	"github.com/akupara/akupara/demux/lease"
 	"github.com/akupara/akupara/demux/table"
 	"github.com/akupara/akupara/demux/trouble"
+	"github.com/akupara/akupara/store"
 )
 
 // state is what a process knows of the runs of one data type, from one to the
@@ -134,7 +136,7 @@ const tellAfter = 2
 // tell says of the type's trouble, in the report, by metrics and beside the table.
 func (d *Demux) tell(ctx context.Context, dataType string, rep *Report, err error) {
 	s := d.states.of(dataType)
-	if errors.Is(err, ErrHeld) || ctx.Err() != nil {
+	if errors.Is(err, lease.ErrHeld) || ctx.Err() != nil {
 		return // nothing is known
 	}
 	if err != nil {
@@ -167,7 +169,7 @@ func (d *Demux) tell(ctx context.Context, dataType string, rep *Report, err erro
 	case !t.None() && string(text) == s.told:
 		return
 	}
-	if err := trouble.Write(ctx, d.fs, dataType, newID(), t); err != nil {
+	if err := trouble.Write(ctx, d.fs, dataType, store.NewID(), t); err != nil {
 		d.log.Debug("the trouble of a type could not be written beside its table", "type", dataType, "error", err)
 		return
 	}

@@ -1,6 +1,8 @@
 package store
 
 import (
+	"crypto/rand"
+	"encoding/hex"
 	"fmt"
 	"path"
 	"regexp"
@@ -107,6 +109,13 @@ func SinkPath(area, dataType string, s Segment) string {
 func Temp(p, attempt string) string {
 	dir, name := path.Split(p)
 	return path.Join(dir, "_"+name+"."+attempt+".tmp")
+}
+
+// NewID returns a random name of 12 hex digits, such as an attempt's of Temp.
+func NewID() string {
+	var b [6]byte
+	_, _ = rand.Read(b[:]) // never fails
+	return hex.EncodeToString(b[:])
 }
 
 // IsSink reports whether a path under raw/ or archive/ is a published sink file.

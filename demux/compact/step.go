@@ -9,6 +9,7 @@ import (
 
 	"github.com/akupara/akupara/demux/datafile"
 	"github.com/akupara/akupara/demux/table"
+	"github.com/akupara/akupara/store"
 )
 
 // Away is where the tasks of large steps are done, instead of this process.
@@ -86,7 +87,7 @@ func (r *runner) step(ctx context.Context, version int, batches []batch) error {
 		return err
 	}
 	s := &stage{runner: r, step: Step{
-		Type: r.Type, ID: fmt.Sprintf("%08d-%s", t.Version()+1, randomID()), // as runs of the demux have it
+		Type: r.Type, ID: fmt.Sprintf("%08d-%s", t.Version()+1, store.NewID()), // as runs of the demux have it
 		Version: version, Columns: t.Columns(), Bloom: t.Named(r.Bloom),
 	}}
 	do := s.here

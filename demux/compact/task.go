@@ -3,8 +3,6 @@ package compact
 import (
 	"cmp"
 	"context"
-	"crypto/rand"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -68,7 +66,7 @@ func (d *Doer) Close() { d.merger.Close() }
 // removed them, as far as it could. ErrConflict of package table says that a sweep has
 // removed files since the step was planned.
 func (d *Doer) Do(ctx context.Context, s Step, t Task) (Outcome, error) {
-	w := &doing{Doer: d, step: s, id: s.ID + "-" + randomID()}
+	w := &doing{Doer: d, step: s, id: s.ID + "-" + store.NewID()}
 	err := w.merge(ctx, batch{level: min(max(t.Level, fresh), daily), part: t.Partition, files: t.Files})
 	if err != nil {
 		Discard(ctx, d.fs, w.out)
@@ -91,12 +89,6 @@ func Discard(ctx context.Context, st store.FS, o Outcome) {
 	for _, m := range o.Made {
 		_ = st.Remove(ctx, m.File.Path)
 	}
-}
-
-func randomID() string {
-	var b [6]byte
-	_, _ = rand.Read(b[:]) // never fails
-	return hex.EncodeToString(b[:])
 }
 
 // doing is a task while it is done.

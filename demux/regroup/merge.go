@@ -3,8 +3,6 @@ package regroup
 import (
 	"bytes"
 	"context"
-	"crypto/rand"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -130,7 +128,7 @@ func (d *day) write(ctx context.Context, inputs []*input) (p string, index *chun
 	if lastErr != nil {
 		return "", nil, lastErr // archive.Check has seen their names
 	}
-	unique := newID()
+	unique := store.NewID()
 	id := store.NewRegrouped(first, last, unique)
 	index = &chunk.Index{Type: d.Type, Segment: string(id)}
 	for _, in := range inputs {
@@ -230,11 +228,4 @@ func equal(a, b *chunk.Index) bool {
 	return slices.Equal(a.Parts, b.Parts) && slices.EqualFunc(a.Blocks, b.Blocks, func(a, b chunk.Block) bool {
 		return a.Len == b.Len && a.RawLen == b.RawLen && a.CRC == b.CRC && a.Agent == b.Agent && slices.Equal(a.Entries, b.Entries)
 	})
-}
-
-// newID makes what no other regrouped file has in its name.
-func newID() string {
-	var b [8]byte
-	_, _ = rand.Read(b[:]) // never fails
-	return hex.EncodeToString(b[:])
 }

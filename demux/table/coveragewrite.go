@@ -3,8 +3,6 @@ package table
 import (
 	"cmp"
 	"context"
-	"crypto/rand"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -13,6 +11,7 @@ import (
 	"time"
 
 	"github.com/akupara/akupara/demux/coverage"
+	"github.com/akupara/akupara/store"
 )
 
 // coverageLimits say when the coverage's files are merged. Zeros are defaults.
@@ -188,9 +187,8 @@ func (w *coverageWriter) finish(ctx context.Context, tree coverageTree) (string,
 }
 
 func (w *coverageWriter) name(prefix string) string {
-	var id [6]byte // tells attempts of one run apart
-	_, _ = rand.Read(id[:])
-	return fmt.Sprintf("%s%s-%s.cov", prefix, w.run, hex.EncodeToString(id[:]))
+	// The id tells attempts of one run apart.
+	return fmt.Sprintf("%s%s-%s.cov", prefix, w.run, store.NewID())
 }
 
 func (w *coverageWriter) uri(f coverageFile) string {

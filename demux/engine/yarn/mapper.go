@@ -134,7 +134,7 @@ func claim(ctx context.Context, st store.FS, dir string, n int, result []byte) (
 	if wanted, err := exists(ctx, st, path.Join(dir, tasksFile)); err != nil || !wanted {
 		return false, err
 	}
-	tmp := path.Join(dir, resultsDir, tempPrefix+newID())
+	tmp := path.Join(dir, resultsDir, tempPrefix+store.NewID())
 	file := path.Join(tmp, resultFile)
 	if err := store.PublishBytes(ctx, st, store.Temp(file, "1"), file, result); err != nil {
 		return false, errors.Join(err, st.Remove(context.WithoutCancel(ctx), tmp))

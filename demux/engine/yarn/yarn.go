@@ -7,7 +7,6 @@ package yarn
 import (
 	"bytes"
 	"context"
-	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -163,7 +162,7 @@ func (e *Engine) publish(ctx context.Context) (string, error) {
 		e.program = p
 		return p, nil
 	}
-	err = store.Publish(ctx, e.FS, store.Temp(p, newID()), p, func(to io.Writer) error {
+	err = store.Publish(ctx, e.FS, store.Temp(p, store.NewID()), p, func(to io.Writer) error {
 		_, err := io.Copy(to, io.NewSectionReader(f, 0, size))
 		return err
 	})
@@ -252,10 +251,4 @@ func (e *Engine) count(ctx context.Context, dir string) (n int, err error) {
 		}
 	}
 	return n, err
-}
-
-func newID() string {
-	var b [6]byte
-	_, _ = rand.Read(b[:]) // never fails
-	return hex.EncodeToString(b[:])
 }

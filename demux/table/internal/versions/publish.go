@@ -9,6 +9,8 @@ import (
 	"path"
 	"strings"
 	"time"
+
+	"github.com/akupara/akupara/store"
 )
 
 // Publish makes data version n, which must follow the version that data was
@@ -16,7 +18,7 @@ import (
 // ErrLost when another's is; ErrUnknown when it can't tell. After any other
 // error nothing of it will ever be published.
 func (l *Log) Publish(ctx context.Context, n int, data []byte) error {
-	id := newID()
+	id := store.NewID()
 	tmp := l.temp("tmp", id)
 	if err := l.write(ctx, path.Join(tmp, id, claimed), data); err != nil {
 		_ = l.fs.Remove(ctx, tmp)

@@ -20,8 +20,6 @@ package versions
 import (
 	"bytes"
 	"context"
-	"crypto/rand"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -84,12 +82,6 @@ func (l *Log) temp(kind, id string) string { return path.Join(l.claims(), kind+"
 
 const claimed = "metadata.json"
 
-func newID() string {
-	var b [8]byte
-	_, _ = rand.Read(b[:]) // never fails
-	return hex.EncodeToString(b[:])
-}
-
 // Read returns the bytes of version n; fs.ErrNotExist when it is not there (any
 // more).
 func (l *Log) Read(ctx context.Context, n int) ([]byte, error) {
@@ -115,7 +107,7 @@ func readFile(ctx context.Context, fsys store.FS, p string, maxLen int64) ([]byt
 // writeHint may fail or write an older number than another has: readers go
 // upward from it.
 func (l *Log) writeHint(ctx context.Context, n int) {
-	_ = store.PublishBytes(ctx, l.fs, l.temp("hint", newID()), l.HintPath(), strconv.AppendInt(nil, int64(n), 10))
+	_ = store.PublishBytes(ctx, l.fs, l.temp("hint", store.NewID()), l.HintPath(), strconv.AppendInt(nil, int64(n), 10))
 }
 
 func (l *Log) write(ctx context.Context, p string, data []byte) error {
