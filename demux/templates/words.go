@@ -16,9 +16,9 @@ const (
 	function                  // a word that is no name
 )
 
-// words are all of which something is known, by hash. A slot is taken by several
-// words in turn.
-var words = func() (t [slots]knownWord) {
+// words are all of which something is known. Their numbers, plus one, are in slots of
+// wordsAt by hash: several words take those that follow.
+var words, wordsAt = func() (list []knownWord, at [slots]uint16) {
 	for _, x := range []struct {
 		kind  kind
 		words []string
@@ -51,14 +51,17 @@ var words = func() (t [slots]knownWord) {
 	} {
 		for _, w := range x.words {
 			i := hashOf([]byte(w))
-			for t[i].word != "" && t[i].word != w {
+			for at[i] != 0 && list[at[i]-1].word != w {
 				i = (i + 1) % slots
 			}
-			t[i].word = w
-			t[i].kind |= x.kind
+			if at[i] == 0 {
+				list = append(list, knownWord{word: w})
+				at[i] = uint16(len(list))
+			}
+			list[at[i]-1].kind |= x.kind
 		}
 	}
-	return t
+	return list, at
 }()
 
 type knownWord struct {
@@ -82,9 +85,7 @@ func hashOf(w []byte) uint32 {
 // lengths are those of the words that begin with a byte: a bit for each.
 var lengths = func() (t [256]uint16) {
 	for _, w := range words {
-		if w.word != "" {
-			t[w.word[0]] |= 1 << len(w.word)
-		}
+		t[w.word[0]] |= 1 << len(w.word)
 	}
 	return t
 }()
@@ -94,9 +95,9 @@ func kindOf(w []byte) kind {
 	if lengths[w[0]]>>min(len(w), maxWord+1)&1 == 0 {
 		return 0
 	}
-	for i := hashOf(w); words[i].word != ""; i = (i + 1) % slots {
-		if words[i].word == string(w) {
-			return words[i].kind
+	for i := hashOf(w); wordsAt[i] != 0; i = (i + 1) % slots {
+		if known := &words[wordsAt[i]-1]; known.word == string(w) {
+			return known.kind
 		}
 	}
 	return 0
