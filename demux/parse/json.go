@@ -146,6 +146,6 @@ func (f *jsonFormat) read(rec []byte) error {
 // next takes the fields of the object that s starts with, and returns where what
 // follows begins.
 func (f *jsonFormat) next(s []byte) (int, error) {
-	f.reset()
+	f.fields = f.fields[:0]
 	return f.scan.object(f.keyed, s)
 }

@@ -22,6 +22,7 @@ type keyed struct {
 	slots  map[string]uint8
 	root   *node
 	nodes  int
+	learnt int     // bytes of the followers' texts
 	shape  []*node // of the record before: the next one is most often alike
 	gen    *rows.Generation
 	fields []field
@@ -114,6 +115,9 @@ type node struct {
 	col    *rows.Column     // nil: attributes
 	gen    *rows.Generation // of the builder that col is from
 	kids   map[string]*node
+	depth  int // among the nested keys: those at the top have 1
+	// followers are what came behind its values.
+	followers []follower
 }
 
 // role returns what the key is for.
@@ -289,7 +293,7 @@ func (k *keyed) child(parent *node, key []byte, guess int) *node {
 	if n := parent.kids[string(key)]; n != nil {
 		return n
 	}
-	n := &node{parent: parent, key: string(key)}
+	n := &node{parent: parent, key: string(key), depth: parent.depth + 1}
 	n.name = n.key
 	if parent.parent != nil || parent.key != "" {
 		n.name = parent.name + "." + n.key

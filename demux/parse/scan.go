@@ -40,11 +40,20 @@ func (p *scanner) object(k *keyed, s []byte) (int, error) {
 	if p.peek() != '{' {
 		return 0, errors.New("it is no object")
 	}
-	if err := p.members(k.root, 1); err != nil {
-		return 0, err
+	for last := k.root; ; {
+		n, err := p.next(last)
+		if err != nil {
+			return 0, err
+		}
+		if n == nil {
+			p.space()
+			return p.i, nil
+		}
+		if err := p.value(n); err != nil {
+			return 0, err
+		}
+		last = n
 	}
-	p.space()
-	return p.i, nil
 }
 
 func (p *scanner) unexpected() error {
@@ -72,67 +81,90 @@ func (p *scanner) space() {
 	}
 }
 
-// members reads an object, its members going to the nodes below parent.
-func (p *scanner) members(parent *node, depth int) error {
-	p.i++ // {
-	if p.space(); p.peek() == '}' {
-		p.i++
-		return nil
+// next reads from the value of last, or the root, to the next value, and returns
+// its key; nil: the object ends there. Most often it is what came there before.
+func (p *scanner) next(last *node) (*node, error) {
+	if n, ok := p.follow(last); ok {
+		return n, nil
 	}
+	from := p.i
+	n, err := p.between(last)
+	if err == nil {
+		p.k.learn(last, p.s[from:p.i], n)
+	}
+	return n, err
+}
+
+// between is next of what is not known.
+func (p *scanner) between(last *node) (*node, error) {
+	if last == p.k.root {
+		p.i++ // {
+		if p.space(); p.peek() == '}' {
+			p.i++
+			return nil, nil
+		}
+		return p.key(last)
+	}
+	parent := last.parent
+	for p.space(); p.peek() == '}'; p.space() {
+		p.i++
+		if parent == p.k.root {
+			return nil, nil
+		}
+		parent = parent.parent
+	}
+	if p.peek() != ',' {
+		return nil, p.unexpected()
+	}
+	p.i++
+	p.space()
+	return p.key(parent)
+}
+
+// key reads the key of a value below parent: one of an object within, where the
+// next value is one that becomes dotted columns.
+func (p *scanner) key(parent *node) (*node, error) {
 	for {
 		if p.peek() != '"' {
-			return p.unexpected()
+			return nil, p.unexpected()
 		}
 		key, err := p.string()
 		if err != nil {
-			return err
+			return nil, err
 		}
-		if p.peek() != ':' {
-			if p.space(); p.peek() != ':' {
-				return p.unexpected()
-			}
+		if p.space(); p.peek() != ':' {
+			return nil, p.unexpected()
 		}
 		p.i++
 		p.space()
 		n := p.k.child(parent, key, len(p.k.fields))
-		if err := p.value(n, depth); err != nil {
-			return err
+		if !p.nests(n) {
+			return n, nil
 		}
-		if c := p.peek(); c != ',' && c != '}' {
-			p.space()
-		}
-		switch p.peek() {
-		case ',':
-			p.i++
-			p.space()
-		case '}':
-			p.i++
-			return nil
-		default:
-			return p.unexpected()
-		}
+		p.i++ // {
+		p.space()
+		parent = n
 	}
 }
 
-func (p *scanner) value(n *node, depth int) error {
+// nests reports whether the value here is an object whose members have columns of
+// their own: below n.
+func (p *scanner) nests(n *node) bool {
+	return p.peek() == '{' && n.depth < maxDotted && len(n.name) <= maxPrefix && !p.emptyObject()
+}
+
+// value reads a value that has one column.
+func (p *scanner) value(n *node) error {
 	start := p.i
-	switch c := p.peek(); c {
+	switch p.peek() {
 	case '"':
 		v, err := p.string()
 		if err != nil {
 			return err
 		}
 		p.k.add(n, kindString, v, 0)
-	case '{':
-		if depth < maxDotted && len(n.name) <= maxPrefix && !p.emptyObject() {
-			return p.members(n, depth+1)
-		}
-		if err := p.skip(depth); err != nil {
-			return err
-		}
-		p.k.add(n, kindText, p.s[start:p.i], 0)
-	case '[':
-		if err := p.skip(depth); err != nil {
+	case '{', '[':
+		if err := p.skip(n.depth); err != nil {
 			return err
 		}
 		p.k.add(n, kindText, p.s[start:p.i], 0)
@@ -240,24 +272,28 @@ const (
 	highs = 0x8080808080808080
 )
 
+// special returns where s has its first quote or backslash from i on; len(s) where
+// there is none.
+func special(s []byte, i int) int {
+	for ; i+8 <= len(s); i += 8 {
+		x := binary.LittleEndian.Uint64(s[i:])
+		q, b := x^('"'*ones), x^('\\'*ones)
+		if m := ((q-ones)&^q | (b-ones)&^b) & highs; m != 0 {
+			return i + bits.TrailingZeros64(m)/8
+		}
+	}
+	for i < len(s) && s[i] != '"' && s[i] != '\\' {
+		i++
+	}
+	return i
+}
+
 // quoted reads a string and gives whether it has escapes; it ends after the
 // closing quote.
 func (p *scanner) quoted() (escapes bool, err error) {
 	s, i := p.s, p.i+1
 	for {
-		// The first byte that is a quote or a backslash, eight at a time.
-		for ; i+8 <= len(s); i += 8 {
-			x := binary.LittleEndian.Uint64(s[i:])
-			q, b := x^('"'*ones), x^('\\'*ones)
-			if m := ((q-ones)&^q | (b-ones)&^b) & highs; m != 0 {
-				i += bits.TrailingZeros64(m) / 8
-				break
-			}
-		}
-		for i < len(s) && s[i] != '"' && s[i] != '\\' {
-			i++
-		}
-		if i >= len(s) {
+		if i = special(s, i); i >= len(s) {
 			p.i = i
 			return false, errEnd
 		}
@@ -290,12 +326,12 @@ func (p *scanner) quoted() (escapes bool, err error) {
 // next object.
 func (p *scanner) string() ([]byte, error) {
 	start := p.i + 1
-	escapes, err := p.quoted()
-	if err != nil {
-		return nil, err
+	if end := special(p.s, start); end < len(p.s) && p.s[end] == '"' {
+		p.i = end + 1
+		return p.s[start:end:end], nil
 	}
-	if raw := p.s[start : p.i-1 : p.i-1]; !escapes {
-		return raw, nil
+	if _, err := p.quoted(); err != nil {
+		return nil, err
 	}
 	at := len(p.buf)
 	p.buf = unescape(p.buf, p.s[start:p.i-1])
