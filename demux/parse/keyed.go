@@ -146,10 +146,11 @@ const (
 )
 
 type field struct {
-	node *node
-	kind kind
-	val  []byte // a string's content, or the value's text
-	num  uint64
+	node  *node
+	kind  kind
+	ascii bool   // val is known to have no other characters
+	val   []byte // a string's content, or the value's text
+	num   uint64
 }
 
 // timeFormats implements timed.
@@ -270,6 +271,10 @@ func (k *keyed) put(r *reader, d *field) {
 	}
 	switch d.kind {
 	case kindString:
+		if d.ascii {
+			c.ASCII(d.val)
+			return
+		}
 		c.String(d.val)
 	case kindLong:
 		c.Long(int64(d.num))

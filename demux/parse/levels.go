@@ -41,10 +41,10 @@ func levelOf(name []byte) rows.Level {
 // levelNamed is levelOf for a level as it is written: with spaces and colours around it,
 // or with what Go's slog adds to it: WARN+1.
 func levelNamed(s []byte) rows.Level {
-	s = bytes.TrimSpace(s)
 	if l := levelOf(s); l != rows.NoLevel { // most often
 		return l
 	}
+	s = bytes.TrimSpace(s)
 	if bytes.IndexByte(s, escape) >= 0 {
 		s = bytes.TrimSpace(uncoloured(nil, s))
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"time"
+	"unicode/utf8"
 
 	"github.com/akupara/akupara/chunk"
 	"github.com/akupara/akupara/chunk/charset"
@@ -282,7 +283,7 @@ func (r *reader) whole(c *chunk.Chunk, keep chunk.Ranges, body []byte, at chunk.
 		}
 	}
 	rec := trimLine(r.text(body, at.First))
-	if len(bytes.TrimSpace(rec)) == 0 && !r.wantsEmpty {
+	if (len(rec) == 0 || rec[0] <= ' ' || rec[0] >= utf8.RuneSelf) && len(bytes.TrimSpace(rec)) == 0 && !r.wantsEmpty {
 		return
 	}
 	r.begins(at.First)

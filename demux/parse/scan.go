@@ -128,7 +128,7 @@ func (p *scanner) key(parent *node) (*node, error) {
 		if p.peek() != '"' {
 			return nil, p.unexpected()
 		}
-		key, err := p.string()
+		key, _, err := p.string()
 		if err != nil {
 			return nil, err
 		}
@@ -158,11 +158,11 @@ func (p *scanner) value(n *node) error {
 	start := p.i
 	switch p.peek() {
 	case '"':
-		v, err := p.string()
+		v, ascii, err := p.string()
 		if err != nil {
 			return err
 		}
-		p.k.add(n, kindString, v, 0)
+		p.k.fields = append(p.k.fields, field{node: n, kind: kindString, ascii: ascii, val: v})
 	case '{', '[':
 		if err := p.skip(n.depth); err != nil {
 			return err
@@ -273,19 +273,21 @@ const (
 )
 
 // special returns where s has its first quote or backslash from i on; len(s) where
-// there is none.
-func special(s []byte, i int) int {
+// there is none. What it saw on the way has bits of highs only if not all is ASCII.
+func special(s []byte, i int) (at int, saw uint64) {
 	for ; i+8 <= len(s); i += 8 {
 		x := binary.LittleEndian.Uint64(s[i:])
+		saw |= x
 		q, b := x^('"'*ones), x^('\\'*ones)
 		if m := ((q-ones)&^q | (b-ones)&^b) & highs; m != 0 {
-			return i + bits.TrailingZeros64(m)/8
+			return i + bits.TrailingZeros64(m)/8, saw
 		}
 	}
 	for i < len(s) && s[i] != '"' && s[i] != '\\' {
+		saw |= uint64(s[i])
 		i++
 	}
-	return i
+	return i, saw
 }
 
 // quoted reads a string and gives whether it has escapes; it ends after the
@@ -293,7 +295,7 @@ func special(s []byte, i int) int {
 func (p *scanner) quoted() (escapes bool, err error) {
 	s, i := p.s, p.i+1
 	for {
-		if i = special(s, i); i >= len(s) {
+		if i, _ = special(s, i); i >= len(s) {
 			p.i = i
 			return false, errEnd
 		}
@@ -323,19 +325,20 @@ func (p *scanner) quoted() (escapes bool, err error) {
 }
 
 // string reads a string and gives its content, which stays as it is until the
-// next object.
-func (p *scanner) string() ([]byte, error) {
+// next object, and whether that is known to be ASCII.
+func (p *scanner) string() (v []byte, ascii bool, err error) {
 	start := p.i + 1
-	if end := special(p.s, start); end < len(p.s) && p.s[end] == '"' {
+	end, saw := special(p.s, start)
+	if end < len(p.s) && p.s[end] == '"' {
 		p.i = end + 1
-		return p.s[start:end:end], nil
+		return p.s[start:end:end], saw&highs == 0, nil
 	}
 	if _, err := p.quoted(); err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	at := len(p.buf)
 	p.buf = unescape(p.buf, p.s[start:p.i-1])
-	return p.buf[at:len(p.buf):len(p.buf)], nil
+	return p.buf[at:len(p.buf):len(p.buf)], false, nil
 }
 
 // unescape appends the content of a valid string. Half a surrogate pair is no

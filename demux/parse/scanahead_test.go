@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"unicode/utf8"
 )
 
 // TestScanAhead tests that a scanner which knows what came in thousands of records
@@ -22,6 +23,9 @@ func TestScanAhead(t *testing.T) {
 			t.Fatalf("%s\nis read as\n%s\nand by a scanner that knows nothing as\n%s", rec, got, want)
 		}
 	}
+	if got := scanned(knowing, []byte(`{"a":"é long enough for words","b":"\xff"}`)); strings.Contains(got, "is not") {
+		t.Error(got)
+	}
 	if len(knowing.root.followers) == 0 {
 		t.Error("it knows nothing")
 	}
@@ -37,8 +41,15 @@ func scanned(f *jsonFormat, rec []byte) string {
 	for i := range f.fields {
 		d := &f.fields[i]
 		out += fmt.Sprintf(" %q %d %q %x", d.node.name, d.kind, d.val, d.num)
+		if d.ascii && !isASCII(d.val) {
+			out += " which is not ASCII"
+		}
 	}
 	return out
+}
+
+func isASCII(s []byte) bool {
+	return !slices.ContainsFunc(s, func(c byte) bool { return c >= utf8.RuneSelf })
 }
 
 // randomObject makes objects of few keys, any of which may be missing, in one of few

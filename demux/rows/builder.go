@@ -19,6 +19,7 @@ type Builder struct {
 	// sibling says that the Builder shares its memory with the one it was made by.
 	sibling bool
 
+	n       int // rows
 	ts, seq vec[int64]
 	level   vec[Level]
 	runs    []run // of rows with the same origin, ascending
@@ -148,7 +149,7 @@ func (b *Builder) drop() {
 		}
 	}
 	b.rowKeys = rowKeys{}
-	b.runs, b.covers, b.faults = b.runs[:0], b.covers[:0], b.faults[:0]
+	b.n, b.runs, b.covers, b.faults = 0, b.runs[:0], b.covers[:0], b.faults[:0]
 }
 
 func (b *Builder) add(key string, c *Column) *Column {
@@ -169,7 +170,7 @@ type Generation struct{ _ byte }
 func (b *Builder) Generation() *Generation { return b.gen }
 
 // Len is the number of rows.
-func (b *Builder) Len() int { return b.ts.len() }
+func (b *Builder) Len() int { return b.n }
 
 // Column returns the column of that name for values of any type, nil when there
 // can be none: the name is a common column's or another column's in another

@@ -101,6 +101,15 @@ func (c *Column) String(v []byte) {
 	c.strs.add(c.b.mem, v)
 }
 
+// ASCII is String of what is known to be ASCII.
+func (c *Column) ASCII(v []byte) {
+	if c.typ != schema.String || !c.claim() {
+		c.String(v)
+		return
+	}
+	c.strs.add(c.b.mem, v)
+}
+
 // Long puts a whole number into the current row's column.
 func (c *Column) Long(v int64) {
 	if c.typ == 0 {

@@ -66,6 +66,7 @@ func (b *Builder) Row(ts, seq int64) {
 	if len(b.faults) > 0 {
 		b.flushFaults()
 	}
+	b.n++
 	b.ts.add(b.mem, &b.mem.longs, ts)
 	b.seq.add(b.mem, &b.mem.longs, seq)
 	b.level.add(b.mem, &b.mem.levels, NoLevel)

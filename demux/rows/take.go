@@ -25,7 +25,8 @@ func (b *Builder) Take(p *Builder) {
 			x.flushFaults()
 		}
 	}
-	base := b.Len()
+	base := b.n
+	b.n += p.n
 	b.ts.addAll(b.mem, &b.mem.longs, &p.ts)
 	b.seq.addAll(b.mem, &b.mem.longs, &p.seq)
 	b.level.addAll(b.mem, &b.mem.levels, &p.level)

@@ -72,10 +72,18 @@ func ISO(s []byte, z *Zone) (t Instant, n int) {
 	default:
 		return t, 0
 	}
-	secs, ok := Seconds(Digits(s, 0, 4), Digits(s, 5, 2), Digits(s, 8, 2), Digits(s, 11, 2), Digits(s, 14, 2), Digits(s, 17, 2))
-	if !ok {
+	if string(s[:16]) != string(z.isoMinute[:]) {
+		first, ok := Seconds(Digits(s, 0, 4), Digits(s, 5, 2), Digits(s, 8, 2), Digits(s, 11, 2), Digits(s, 14, 2), 0)
+		if !ok {
+			return t, 0
+		}
+		z.isoMinute, z.isoSeconds = [16]byte(s), first
+	}
+	sec := Digits(s, 17, 2)
+	if sec < 0 || sec > 60 {
 		return t, 0
 	}
+	secs := z.isoSeconds + int64(sec)
 	n = 19
 	micros, finer, k := Fraction(s[n:])
 	n += k
@@ -99,9 +107,12 @@ func Fraction(s []byte) (micros int64, finer bool, n int) {
 
 // Text reads all of s as an ISO time, a date in words or an epoch number.
 func Text(s []byte, z *Zone) Instant {
-	s = bytes.TrimSpace(s)
 	t, n := ISO(s, z)
-	if n == 0 {
+	if n > 0 && n == len(s) { // most often
+		return t
+	}
+	s = bytes.TrimSpace(s)
+	if t, n = ISO(s, z); n == 0 {
 		t, n = DateTime(s, z)
 	}
 	switch {

@@ -14,6 +14,10 @@ type Zone struct {
 	offset int64            // seconds east of UTC
 	name   string           // the abbreviation of the zone at that minute
 	known  bool
+	// isoMinute is the last ISO time up to its minute, and isoSeconds are those since
+	// 1970 at its begin, in whatever zone: most times are of the minute before.
+	isoMinute  [16]byte
+	isoSeconds int64
 }
 
 // Earliest is before all times that are believed.
