@@ -19,6 +19,9 @@ type clue struct {
 	// sure reports whether a line that starts a record is surely of the format; nil
 	// where parsing it says so.
 	sure func(line []byte) bool
+	// likely reports whether a line may be of the format, where no format is surely that
+	// of a text; nil where that takes sure lines alone.
+	likely func(line []byte) bool
 	// json is in the format's own JSON, where it takes any.
 	json string
 	// whole reports whether a text, cut after a line, may be of the format; nil where
@@ -88,6 +91,8 @@ const (
 	// leastStarts is that of the lines which go on with no record before them: stack
 	// traces may be most of a text.
 	leastStarts = 0.1
+	// likelyStarts is the same where the lines are not surely of the format.
+	likelyStarts = 0.2
 )
 
 // prose are lines of no format: columns that a parser makes of them say nothing.
@@ -114,6 +119,7 @@ var shared = []string{
 // Guesser guesses the formats of texts. It is not safe for concurrent use.
 type Guesser struct {
 	candidates []candidate
+	likely     []candidate // for texts that none of the candidates fits
 	b          *rows.Builder
 }
 
@@ -139,6 +145,10 @@ func NewGuesser() *Guesser {
 			g.tryOthers(&c)
 		}
 		g.candidates = append(g.candidates, c)
+		if d.clue.likely != nil {
+			c.clue.sure = d.clue.likely
+			g.likely = append(g.likely, c)
+		}
 	}
 	return g
 }
@@ -167,13 +177,25 @@ func (g *Guesser) Guess(text []byte, cut bool) []Guess {
 	if lines == 0 {
 		return nil
 	}
+	out := g.fitting(g.candidates, text, lines)
+	if len(out) == 0 {
+		plain := plainLines(text)
+		out = slices.DeleteFunc(g.fitting(g.likely, text, lines), func(x Guess) bool {
+			return float64(x.Parsed) < likelyStarts*float64(plain) || x.Parsed == 1 && plain > 1
+		})
+	}
+	return append(out, Guess{Parser: rawParser.name, Spec: "{parser: raw}", Records: lines, Parsed: lines})
+}
+
+// fitting returns those of the candidates that fit a text of so many lines, the best one
+// first.
+func (g *Guesser) fitting(candidates []candidate, text []byte, lines int) (out []Guess) {
 	few := text
 	if lines > fewLines {
 		few = firstLines(text, fewLines)
 	}
-	var out []Guess
-	for i := range g.candidates {
-		c := &g.candidates[i]
+	for i := range candidates {
+		c := &candidates[i]
 		if !bytes.Contains(text, []byte(c.clue.heading)) || c.clue.whole != nil && !c.clue.whole(text) {
 			continue
 		}
@@ -191,7 +213,7 @@ func (g *Guesser) Guess(text []byte, cut bool) []Guess {
 	slices.SortStableFunc(out, func(x, y Guess) int {
 		return cmp.Or(cmp.Compare(y.rank(), x.rank()), cmp.Compare(y.headed, x.headed), cmp.Compare(y.value, x.value))
 	})
-	return append(out, Guess{Parser: rawParser.name, Spec: "{parser: raw}", Records: lines, Parsed: lines})
+	return out
 }
 
 // frames adds what parser the messages of a text have.

@@ -1,6 +1,7 @@
 package parse
 
 import (
+	"bytes"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -98,7 +99,7 @@ func TestARecordsStartMatchesThoseOfItsFormat(t *testing.T) {
 		c := body(string(text))
 		start := regexp.MustCompile(StartOf(name))
 		for _, r := range mustNew(t, name, Options{}).Records(c) {
-			if rec := c.Bytes(r); !start.Match(rec) {
+			if rec := c.Bytes(r); len(bytes.TrimSpace(rec)) > 0 && !start.Match(rec) {
 				t.Errorf("%s: %q is a record, and the start does not match it", file, rec)
 			}
 		}
@@ -117,7 +118,6 @@ func TestFreeTextIsRaw(t *testing.T) {
 		"PATH=/bin\n",
 		"# a comment\nexport A=b C=d\n",
 		"first, second, and third\nfourth, fifth, and sixth\n",
-		"2026-11-22 20:47:01 startup archives unpack\n2026-11-22 20:47:02 install x:amd64 <none> 1.0\n",
 		"Start-Date: 2026-11-22  20:47:01\nCommandline: apt-get install x\nInstall: x:amd64 (1.0)\n\nEnd-Date: 2026-11-22  20:47:02\n",
 		"Lorem ipsum dolor sit amet, consectetur adipiscing elit,\nsed do eiusmod tempor incididunt ut labore.\n",
 		"Unpacking x (1.0) ...\nSetting up x (1.0) ...\n",

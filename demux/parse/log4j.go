@@ -10,7 +10,7 @@ import (
 
 var log4jParser = define("log4j", "the usual layouts of log4j, logback, Spring Boot, JBoss, Quarkus, Tomcat, Jetty, Flink, Kafka, Cassandra, Solr, Trino, zap, Python, Ruby, Rust, .NET, PHP, nginx and Apache's error log, or those that `pattern` gives as their configs have them; stack traces stay whole",
 	func() log4jOptions { return log4jOptions{} }, newLog4jBy).
-	guessed(clue{kin: kinMany, sure: sureLog4j, start: log4jStart, names: []string{"*error.log", "error_log"}}) // of Apache, nginx and their like
+	guessed(clue{kin: kinMany, sure: sureLog4j, likely: func(line []byte) bool { return newLog4j().starts(line) }, start: log4jStart, names: []string{"*error.log", "error_log"}}) // of Apache, nginx and their like
 
 // log4jFormat parses what logging frameworks write by default, and Apache's
 // error log: a time, then in any usual order a level, a thread in brackets or
@@ -63,9 +63,10 @@ func (f *log4jFormat) begin(r *reader) {
 // and its time soon after.
 func (f *log4jFormat) starts(line []byte) bool {
 	line = f.colourless(line[:min(len(line), maxHead)], line)
-	if f.times == nil && (len(line) < 8 || line[0] != '[' && line[0] != '<' && line[0] != '#' && !times.LetterOrDigit(line[0])) {
+	if f.times == nil && (len(line) < 8 || !startsHead[line[0]]) {
 		return false
 	}
+	line = line[indented(line, &f.seen):]
 	if _, n := f.time(line, &f.seen); n > 0 {
 		return true
 	}
@@ -74,6 +75,9 @@ func (f *log4jFormat) starts(line []byte) bool {
 
 func (f *log4jFormat) record(r *reader, whole []byte) {
 	rec := f.colourless(whole, whole)
+	if f.times == nil {
+		rec = rec[indented(rec, &r.zone):]
+	}
 	t, n := f.time(rec, &r.zone)
 	if n > 0 {
 		r.row()
@@ -97,6 +101,32 @@ func (f *log4jFormat) record(r *reader, whole []byte) {
 	r.row()
 	r.setTime(l.at, "time", l.time)
 	f.head(r, rec[l.n:], logHead{level: l.level, thread: l.thread})
+}
+
+// startsHead are the bytes with which heads of the usual forms start.
+var startsHead = func() (t [256]bool) {
+	for c := range t {
+		t[c] = times.LetterOrDigit(byte(c)) || bytes.IndexByte([]byte("[<#= "), byte(c)) >= 0
+	}
+	return t
+}()
+
+// indented returns how many spaces stand before a head that has the level in brackets
+// behind its time: some of Go's programs indent their logs. Other lines that begin
+// with spaces belong to the record before them.
+func indented(s []byte, z *times.Zone) int {
+	n := 0
+	for n < len(s) && n < 8 && s[n] == ' ' {
+		n++
+	}
+	if n == 0 || n == len(s) || s[n] < '0' || s[n] > '9' {
+		return 0
+	}
+	_, k := times.ISO(s[n:], z)
+	if rest := s[n+k:]; k == 0 || len(rest) < 7 || rest[0] != ' ' || rest[1] != '[' || rest[2] < 'A' || rest[2] > 'Z' {
+		return 0
+	}
+	return n
 }
 
 // maxHead bounds the bytes of a line in which its first colour is looked for.
@@ -197,12 +227,29 @@ func (f *log4jFormat) time(s []byte, z *times.Zone) (times.Instant, int) {
 // logTime is time for the usual forms.
 func logTime(s []byte, z *times.Zone) (times.Instant, int) {
 	if len(s) > 1 && s[0] == '[' {
-		if t, n := plainLogTime(s[1:], z); n > 0 && n+1 < len(s) && s[n+1] == ']' {
+		t, n := plainLogTime(s[1:], z)
+		if n == 0 {
+			t, n = bracketedClock(s[1:], z)
+		}
+		if n > 0 && n+1 < len(s) && s[n+1] == ']' {
 			return t, n + 2
 		}
 		return times.Instant{}, 0
 	}
 	return plainLogTime(s, z)
+}
+
+// bracketedClock reads a time of day in brackets with a level, or what is in brackets,
+// behind it.
+func bracketedClock(s []byte, z *times.Zone) (times.Instant, int) {
+	if len(s) < 12 || s[2] != ':' {
+		return times.Instant{}, 0
+	}
+	t, n := times.Clock(s, z)
+	if n == 0 || n+2 >= len(s) || s[n] != ']' || s[n+1] != ' ' || s[n+2] != '[' && !isLevel(wordAt(s[n+2:])) {
+		return times.Instant{}, 0
+	}
+	return t, n
 }
 
 func plainLogTime(s []byte, z *times.Zone) (t times.Instant, n int) {

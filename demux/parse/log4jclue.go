@@ -37,16 +37,22 @@ const (
 	// time, such as those of stack traces, belong to the record before them. Agents
 	// try it on each line, so it looks at no more than it must.
 	log4jStart = `^(\x1b\[[0-9;]*m)*(` +
-		`\[?\d{4}[-/]\d\d[-/]\d\d,?[ T_]\d\d:\d\d:|` +
-		`\[?\d\d(-[A-Z][a-z][a-z]-\d{4}|/\d\d/\d\d) \d\d:\d\d:|` +
+		`\[?\d{4}[-/.]\d\d[-/.]\d\d,?[ T_]\d\d:\d\d:|` +
+		`\[?\d\d(-[A-Z][A-Za-z][A-Za-z]-\d{4}|/\d\d/\d\d|/[A-Z][a-z][a-z]/\d{4}) ?:?\d\d:\d\d:|` +
+		`\d\d [A-Z][a-z][a-z] \d{4} \d\d:\d\d:|` +
 		`\d{6} \d{6}\b|` +
-		`\[[A-Z][a-z][a-z] [A-Z][a-z][a-z] [ \d]\d \d\d:|` +
+		`\[?([A-Z][a-z][a-z],? )?[A-Z][a-z][a-z] [ \d]\d \d\d:\d\d:|` +
+		`[A-Z][a-z][a-z], \d\d[ -][A-Z][a-z][a-z][ -]\d+ \d\d:|` +
 		`[A-Z][a-z][a-z] \d+, \d{4} \d+:\d\d:\d\d [AP]M|` +
-		`\d\d:\d\d:\d\d[.,]\d+ +(\[|[A-Z]{4,7} |[a-z_]+=)|` +
-		`\[?` + levelLike + `\s*\]?\s+(\[[^\]]*\] )?\[?\d{4}[-/]|` +
+		`\[?\d+/\d+/\d{4},? \d+:\d\d:\d\d [AP]M|` +
+		`\d\d:\d\d:\d\d([.,]\d+)?\s+(\[|[A-Z]{4,8}\s|[a-z_]+=)|` +
+		`\[\d\d:\d\d:\d\d([.,]\d+)?\] (\[|[A-Z]{4,8}\b)|` +
+		`\[?(` + levelLike + `|` + lowerLike + `)\s*\]?\s+(\[[^\]]*\] )?\[?\d{4}[-/]|` +
 		`[DIWEFA], \[\d{4}-|(trce|dbug|info|warn|fail|crit): \S+\[\d+\]|(DEBUG|INFO|WARNING|ERROR|CRITICAL):([^\s:]+:|  )|` +
 		`\[\d\d:\d\d:\d\d [A-Z]{3}\] |\d+:\d\d[AP]M[ \x1b\[\dm]+[A-Z]{3}[ \x1b]|[A-Z]{4}(\x1b\[\d*m)?\[\d{4,}\] |(####)?<[A-Z][a-z][a-z] \d+, \d{4}|` +
-		`\[\d+/\d+/\d\d,? \d+:\d\d:\d\d:\d{3} )`
+		`\[\d+/\d+/\d\d,? \d+:\d\d:\d\d:\d{3} |` +
+		`=[A-Z ]+ REPORT==== |\[Nest\] |\[ *\d+\.\d+s\] +[A-Z]|\[` + levelLike + `\] |` +
+		` {1,8}\d{4}[-/]\d\d[-/]\d\d[ T][\d:.Z+-]+ \[[A-Z])`
 )
 
 // What logging frameworks write: a time and, near it, a level; and Apache's error

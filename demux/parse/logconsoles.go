@@ -14,6 +14,10 @@ import (
 //	INFO[0000] message                                                   logrus on a terminal
 //	[3/1/26 10:00:00:123 UTC] 0000000a Server  E   message               WebSphere
 //	####<Mar 1, 2026 10:00:00 AM UTC> <Info> <Server> <host> … <message> WebLogic
+//	[Nest] 77  - 03/01/2026, 10:00:00 AM     LOG [logger] message        NestJS
+//	[     0.001234s]  INFO ThreadId(01) logger: message                  Rust's tracing, Linkerd's proxy
+//	[INFO] message                                                       CoreDNS, Maven
+//	=INFO REPORT==== 1-Mar-2026::10:00:00 ===                            Erlang, RabbitMQ; the message is below
 
 // consoles reads Serilog's "[10:00:00 INF] ", and WebSphere's heads.
 func (h *oddHead) consoles(s []byte, z *times.Zone) {
@@ -32,6 +36,99 @@ func (h *oddHead) consoles(s []byte, z *times.Zone) {
 		return
 	}
 	h.at, h.time, h.level, h.n = t, in[:n], level, end+2
+}
+
+// tagged reads NestJS's heads, those of Rust's tracing that have the time since the
+// start, and levels alone in brackets.
+func (h *oddHead) tagged(s []byte, z *times.Zone) {
+	end := bytes.IndexByte(s[:min(len(s), 32)], ']')
+	if end < 0 || end+2 >= len(s) || s[end+1] != ' ' {
+		return
+	}
+	in, rest := s[1:end], s[end+2:]
+	switch seconds, ok := bytes.CutSuffix(in, []byte("s")); {
+	case string(in) == "Nest":
+		h.nest(s, rest, z)
+	case ok && isDecimal(bytes.TrimLeft(seconds, " ")):
+		if level := wordAt(bytes.TrimLeft(rest, " ")); isLevel(level) {
+			h.level, h.elapsed = level, bytes.TrimLeft(seconds, " ")
+			h.n = len(s) - len(bytes.TrimLeft(rest, " ")) + len(level)
+			h.tracing(s)
+		}
+	case aloneLevels[string(in)]:
+		h.level, h.n = in, end+2
+	}
+}
+
+// aloneLevels are those that begin a record with nothing but brackets around them:
+// "[ OK ]" and "[FAIL]" don't.
+var aloneLevels = map[string]bool{
+	"TRACE": true, "DEBUG": true, "INFO": true, "NOTICE": true, "WARN": true, "WARNING": true, "ERROR": true,
+	"SEVERE": true, "CRITICAL": true, "FATAL": true,
+}
+
+// tracing reads "ThreadId(01) logger: " behind a level.
+func (h *oddHead) tracing(s []byte) {
+	rest := bytes.TrimLeft(s[h.n:], " ")
+	if w := wordAt(rest); bytes.HasPrefix(w, []byte("ThreadId(")) {
+		h.thread = w
+		rest = bytes.TrimLeft(rest[len(w):], " ")
+	}
+	if name, _, n := loggerName(rest); n > 0 {
+		h.logger, rest = name, rest[n:]
+	}
+	h.n = len(s) - len(rest)
+}
+
+// nest reads "77  - 03/01/2026, 10:00:00 AM     LOG [logger] " behind the name.
+func (h *oddHead) nest(s, rest []byte, z *times.Zone) {
+	pid, rest, ok := bytes.Cut(rest, []byte("- "))
+	if pid = bytes.TrimSpace(pid); !ok || !isNumber(pid) {
+		return
+	}
+	t, n := plainLogTime(rest, z)
+	level := wordAt(bytes.TrimLeft(rest[n:], " "))
+	if n == 0 || !isLevel(level) {
+		return
+	}
+	h.at, h.time, h.pid, h.level = t, rest[:n], pid, level
+	rest = bytes.TrimLeft(bytes.TrimLeft(rest[n:], " ")[len(level):], " ")
+	if n := bracket(rest[:min(len(rest), 256)]); n > 2 {
+		h.logger = rest[1 : n-1]
+		rest = bytes.TrimLeft(rest[n:], " ")
+	}
+	h.n = len(s) - len(rest)
+}
+
+// erlang reads "=INFO REPORT==== 1-Mar-2026::10:00:00 ===".
+func (h *oddHead) erlang(s []byte, z *times.Zone) {
+	name, rest, ok := bytes.Cut(s[1:min(len(s), 128)], []byte(" REPORT==== "))
+	at := bytes.Index(rest, []byte("::"))
+	if !ok || at < 0 || !isUpper(name) {
+		return
+	}
+	stamp := bytes.TrimRight(rest, "= \r")
+	var plain [48]byte
+	n := copy(plain[:], stamp[:min(at, len(stamp))])
+	n += copy(plain[n:], " ")
+	n += copy(plain[n:], stamp[min(at+2, len(stamp)):])
+	t, k := times.DateTime(plain[:n], z)
+	if k == 0 {
+		return
+	}
+	h.at, h.time, h.report, h.n = t, stamp, name, len(s)
+	switch {
+	case isLevel(name):
+		h.level = name
+	case string(name) == "CRASH" || string(name) == "SUPERVISOR":
+		h.level = []byte("ERROR")
+	}
+}
+
+// isDecimal reports whether w is a number with a point.
+func isDecimal(w []byte) bool {
+	whole, fraction, ok := bytes.Cut(w, []byte("."))
+	return ok && isNumber(whole) && isNumber(fraction)
 }
 
 // websphere reads the time in stamp, "M/d/yy H:mm:ss:SSS ZZZ", the thread, the

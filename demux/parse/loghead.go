@@ -31,6 +31,9 @@ func (f *log4jFormat) head(r *reader, s []byte, h logHead) {
 		h.names(r, timeFirst)
 	}
 	message := s[h.at:]
+	if h.at == len(h.s) { // the time stands alone on a line
+		message = bytes.TrimPrefix(message, []byte("\n"))
+	}
 	if h.end > 0 {
 		f.buf = append(append(f.buf[:0], h.s[h.at:h.end]...), s[len(h.s):]...)
 		message = f.buf
@@ -50,6 +53,7 @@ func (f *log4jFormat) head(r *reader, s []byte, h logHead) {
 // names reads the logger behind level and thread, and what stands before the
 // message.
 func (h *logHead) names(r *reader, timeFirst bool) {
+	h.process(r)
 	if thread, class, line, ok := threadClass(h.thread); ok {
 		h.thread, h.logger = thread, class
 		r.b.Attr("line", line)
@@ -74,11 +78,85 @@ func (h *logHead) names(r *reader, timeFirst bool) {
 			h.levelAfter()
 		}
 	}
+	if h.logger == nil && h.level != nil {
+		h.secondName(r)
+	}
 	if rest := h.s[h.at:]; string(rest) == ":" {
 		h.at++
 	} else if bytes.HasPrefix(rest, []byte("- ")) || bytes.HasPrefix(rest, []byte(": ")) {
 		h.at += 2
 	}
+}
+
+// process reads what stands behind the level in Bunyan's and Pino's output for people,
+// "(app/77 on host): ", "(77): " and, without the brackets, "app/77 on host: "; and the
+// process, thread and logger of SonarQube, "app[][o.s.a.App] "; and "app[77]: ", as ESXi
+// has it.
+func (h *logHead) process(r *reader) {
+	if h.level == nil || h.at == len(h.s) {
+		return
+	}
+	s := h.s[h.at:min(len(h.s), h.at+256)]
+	w := word(s)
+	if s[0] == '(' {
+		if in, _, ok := bytes.Cut(s[1:], []byte("): ")); ok && h.named(r, in) {
+			h.at += len(in) + len("(): ")
+		}
+	} else if bytes.IndexByte(w, '/') > 0 && bytes.HasPrefix(s[len(w):], []byte(" on ")) {
+		if in, _, ok := bytes.Cut(s, []byte(": ")); ok && h.named(r, in) {
+			h.at += len(in) + len(": ")
+		}
+	} else if open := bytes.IndexByte(w, '['); open > 0 && isWord(w[:open]) {
+		h.numbered(r, s, open)
+	}
+}
+
+// numbered reads what has brackets behind a name, at open.
+func (h *logHead) numbered(r *reader, s []byte, open int) {
+	if name, pid, n := tag(s); n > 0 && isNumber(pid) {
+		r.b.Attr("pid", pid)
+		h.logger = name
+		h.at += n
+		h.skip()
+		return
+	}
+	thread, rest, ok := bytes.Cut(s[open+1:], []byte("]["))
+	logger, _, more := bytes.Cut(rest, []byte("] "))
+	if ok && more && isName(logger) && len(thread) < 100 {
+		r.b.Attr("process", s[:open])
+		h.thread, h.logger = thread, logger
+		h.at += open + len("[") + len(thread) + len("][") + len(logger) + len("] ")
+	}
+}
+
+// named reads "app/77 on host", of which the number alone must be there.
+func (h *logHead) named(r *reader, s []byte) bool {
+	s, host, _ := bytes.Cut(s, []byte(" on "))
+	slash := bytes.LastIndexByte(s, '/')
+	if !isNumber(s[slash+1:]) || bytes.IndexByte(s, ' ') >= 0 || bytes.IndexByte(host, ' ') >= 0 {
+		return false
+	}
+	attr(r, "program", s[:max(slash, 0)])
+	attr(r, "pid", s[slash+1:])
+	attr(r, "machine", host)
+	return true
+}
+
+// secondName reads a logger that a user stands before, "admin org.example.Foo - ", as
+// Nexus writes it.
+func (h *logHead) secondName(r *reader) {
+	s := h.s[h.at:]
+	user := word(s[:min(len(s), 64)])
+	if len(user) == 0 || len(user)+1 >= len(s) {
+		return
+	}
+	name := word(s[len(user)+1:])
+	if !isClass(name) || !bytes.HasPrefix(s[len(user)+1+len(name):], []byte(" - ")) {
+		return
+	}
+	r.b.Attr("user", user)
+	h.logger = name
+	h.at += len(user) + 1 + len(name) + len(" - ")
 }
 
 // levelLater finds the level in a message: java.util.logging begins the second line
@@ -89,6 +167,7 @@ func (h *logHead) levelLater(message []byte) []byte {
 	}
 	i := bytes.IndexByte(message, '\n')
 	if i < 0 {
+		h.level = levelAhead(message)
 		return message
 	}
 	if w := word(message[i+1:]); len(w) > 1 && w[len(w)-1] == ':' && isLevel(w[:len(w)-1]) {
@@ -97,8 +176,38 @@ func (h *logHead) levelLater(message []byte) []byte {
 			h.logger = message[:i]
 			message = bytes.TrimPrefix(message[i+1+len(w):], []byte(" "))
 		}
+		return message
 	}
+	h.level = levelAhead(message[:i])
 	return message
+}
+
+// levelAhead finds a level among the first words of a line: in capitals with a colon or
+// an angle bracket behind it, or in brackets.
+func levelAhead(s []byte) []byte {
+	s = s[:min(len(s), 128)]
+	for range 8 {
+		s = bytes.TrimLeft(s, " \t")
+		w := wordAt(s)
+		s = s[len(w):]
+		if len(w) < 4 {
+			if len(w) == 0 {
+				return nil
+			}
+			continue
+		}
+		name := bytes.TrimRight(w, ":>|")
+		if len(name) < len(w) && name[0] != '<' && isLevel(name) && isUpper(name) {
+			return name
+		}
+		if c := w[0]; c != '[' && c != '<' {
+			continue
+		}
+		if name = bytes.TrimRight(w[1:], "]>:"); len(name)+1 < len(w) && isLevel(name) {
+			return name
+		}
+	}
+	return nil
 }
 
 func (h *logHead) skip() {
@@ -179,8 +288,10 @@ func (h *logHead) word(r *reader) bool {
 	switch {
 	case h.level == nil && isLevel(w):
 		h.level = w
-	case h.level == nil && isLevel(bytes.TrimSuffix(w, []byte(":"))): // PostgreSQL: "LOG:  message"
-		h.level = w[:len(w)-1]
+	case h.level == nil && isLevel(bytes.TrimRight(w, ":>")): // PostgreSQL's "LOG:  message", log4perl's "INFO> "
+		h.level = bytes.TrimRight(w, ":>")
+	case h.level == nil && esxiLevel(w) != nil:
+		h.level = esxiLevel(w)
 	case isNumber(w) && h.level == nil && h.thread == nil:
 		h.thread = w
 	case isNumber(w) && (h.level == nil || h.thread == nil && bytes.Contains(rest, []byte(" --- ["))):
@@ -194,6 +305,19 @@ func (h *logHead) word(r *reader) bool {
 		h.spring(r)
 	}
 	return true
+}
+
+// esxiLevel returns the level that ESXi writes with syslog's priority: "In(166)".
+func esxiLevel(w []byte) []byte {
+	if len(w) < 5 || w[2] != '(' || w[len(w)-1] != ')' || !isNumber(w[3:len(w)-1]) {
+		return nil
+	}
+	return esxiLevels[string(w[:2])]
+}
+
+var esxiLevels = map[string][]byte{
+	"Db": []byte("DEBUG"), "In": []byte("INFO"), "No": []byte("NOTICE"), "Wa": []byte("WARN"), "Er": []byte("ERROR"),
+	"Cr": []byte("CRITICAL"), "Al": []byte("ALERT"), "Em": []byte("EMERG"),
 }
 
 // spring reads what Spring Boot writes in brackets before the logger: from 3.2 on

@@ -144,6 +144,14 @@ func word(s []byte) []byte {
 	return s
 }
 
+// wordAt is what s starts with, up to a space, a tab or a line's end.
+func wordAt(s []byte) []byte {
+	if i := bytes.IndexAny(s, " \t\r\n"); i >= 0 {
+		return s[:i]
+	}
+	return s
+}
+
 func isNumber(w []byte) bool {
 	for _, c := range w {
 		if c < '0' || c > '9' {

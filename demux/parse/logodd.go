@@ -24,7 +24,7 @@ type oddHead struct {
 	time, level, thread, logger  []byte
 	program, pid, caller, number []byte
 	metadata, elapsed            []byte
-	machine, code                []byte
+	machine, code, report        []byte
 	n                            int // bytes before the message; 0: it is of no such form
 }
 
@@ -40,6 +40,11 @@ func readOdd(s []byte, z *times.Zone) (h oddHead) {
 		if h.bracketed(s, z); h.n == 0 {
 			h.consoles(s, z)
 		}
+		if h.n == 0 {
+			h.tagged(s, z)
+		}
+	case c == '=':
+		h.erlang(s, z)
 	case c == '<' || c == '#':
 		h.weblogic(s, z)
 	case c >= '0' && c <= '9':
@@ -239,6 +244,10 @@ func (f *log4jFormat) oddHead(r *reader, message []byte, h *oddHead) {
 	attr(r, "metadata", h.metadata)
 	attr(r, "elapsed_s", h.elapsed)
 	attr(r, "machine", h.machine)
+	attr(r, "report", h.report)
+	if h.report != nil {
+		message = bytes.Trim(message, "\r\n")
+	}
 	if h.code != nil {
 		r.b.Attr("message_id", h.code)
 		message = bytes.TrimSuffix(bytes.TrimRight(message, " \r\n"), []byte(">"))

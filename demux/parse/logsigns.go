@@ -1,6 +1,10 @@
 package parse
 
-import "bytes"
+import (
+	"bytes"
+
+	"github.com/akupara/akupara/demux/rows"
+)
 
 // signed reads heads that a sign behind the time tells from others, and reports
 // whether it is one.
@@ -18,8 +22,56 @@ func (h *logHead) signed(r *reader) bool {
 		return h.pipes(r)
 	case h.s[1] == '{':
 		return h.airflow(r)
+	case h.s[1] == '[' && h.s[2] == ' ':
+		return h.clickhouse(r)
+	case bytes.HasPrefix(h.s[2:], []byte(" | ")):
+		return h.capnslog()
+	default:
+		return h.sqlServer()
 	}
 	return false
+}
+
+// clickhouse reads "[ thread ] {query} <Level> logger: message".
+func (h *logHead) clickhouse(r *reader) bool {
+	thread, rest, ok := bytes.Cut(h.s[3:], []byte(" ] {"))
+	query, rest, more := bytes.Cut(rest, []byte("} <"))
+	level, rest, last := bytes.Cut(rest, []byte("> "))
+	if !ok || !more || !last || !isNumber(thread) || !isLevel(level) {
+		return false
+	}
+	attr(r, "query_id", query)
+	h.thread, h.level = thread, level
+	if logger, message, ok := bytes.Cut(rest, []byte(": ")); ok && len(logger) < 200 {
+		h.logger, rest = logger, message
+	}
+	return h.from(rest)
+}
+
+// capnslog reads "I | package: message", etcd's up to 3.3.
+func (h *logHead) capnslog() bool {
+	level := h.s[1:2]
+	if levelOf(level) == rows.NoLevel {
+		return false
+	}
+	rest := h.s[len(" I | "):]
+	h.level = level
+	if name, message, ok := bytes.Cut(rest, []byte(": ")); ok && isName(name) {
+		h.logger, rest = name, message
+	}
+	return h.from(rest)
+}
+
+// sqlServer reads "spid12s     message": what wrote it, in twelve bytes.
+func (h *logHead) sqlServer() bool {
+	const width = 12
+	s := h.s[1:]
+	w := word(s[:min(len(s), width)])
+	if len(s) <= width || len(w) >= width-1 || s[width] == ' ' || !isWord(w) || isLevel(w) || len(bytes.TrimLeft(s[len(w):width], " ")) > 0 {
+		return false
+	}
+	h.thread = w
+	return h.from(s[width:])
 }
 
 // from says that the message begins with what is left of the line.
@@ -28,22 +80,20 @@ func (h *logHead) from(left []byte) bool {
 	return true
 }
 
-// jetty reads ":INFO:logger:thread: message".
+// jetty reads ":INFO:logger:thread: message", and Python's ":INFO:message".
 func (h *logHead) jetty() bool {
 	level, rest, ok := bytes.Cut(h.s[1:], []byte(":"))
-	if level = bytes.TrimRight(level, " "); !ok || !isLevel(level) {
+	if level = bytes.TrimSpace(level); !ok || !isLevel(level) {
 		return false
 	}
-	logger, rest, ok := bytes.Cut(rest, []byte(":"))
-	if !ok || !isName(logger) {
-		return false
+	h.level = level
+	if logger, rest, ok := bytes.Cut(rest, []byte(":")); ok && isName(logger) {
+		if thread, message, ok := bytes.Cut(rest, []byte(": ")); ok {
+			h.logger, h.thread = logger, thread
+			return h.from(message)
+		}
 	}
-	thread, message, ok := bytes.Cut(rest, []byte(": "))
-	if !ok {
-		return false
-	}
-	h.level, h.logger, h.thread = level, logger, thread
-	return h.from(message)
+	return h.from(bytes.TrimLeft(rest, " "))
 }
 
 // pipes reads heads with bars between their parts:
@@ -85,8 +135,11 @@ func (h *logHead) pipes(r *reader) bool {
 	return h.from(rest)
 }
 
-// nlog reads "|LEVEL|logger|message".
+// nlog reads "|LEVEL|logger|message", and Squid's "| message".
 func (h *logHead) nlog() bool {
+	if h.s[1] == ' ' {
+		return h.from(h.s[2:])
+	}
 	level, rest, ok := bytes.Cut(h.s[1:], []byte("|"))
 	if level = bytes.TrimSpace(level); !ok || !isLevel(level) {
 		return false
@@ -196,16 +249,20 @@ func (h *logHead) behind(r *reader) {
 }
 
 // levelAfter finds the level behind or in a logger's name: Python's "name - LEVEL -
-// message", and Monolog's "channel.LEVEL: message".
+// message", BIND's "category: level: message", and Monolog's "channel.LEVEL: message".
 func (h *logHead) levelAfter() {
 	if i := bytes.LastIndexByte(h.logger, '.'); i > 0 && isLevel(h.logger[i+1:]) && isUpper(h.logger[i+1:]) {
 		h.logger, h.level = h.logger[:i], h.logger[i+1:]
 		return
 	}
 	rest := h.s[h.at:]
-	if w := word(rest[:min(len(rest), 16)]); isLevel(w) && bytes.HasPrefix(rest[len(w):], []byte(" - ")) {
+	w := word(rest[:min(len(rest), 16)])
+	if isLevel(w) && bytes.HasPrefix(rest[len(w):], []byte(" - ")) {
 		h.level = w
 		h.at += len(w) + len(" - ")
+	} else if name, ok := bytes.CutSuffix(w, []byte(":")); ok && isLevel(name) && len(w) < len(rest) {
+		h.level = name
+		h.at += len(w) + 1
 	}
 }
 

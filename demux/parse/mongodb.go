@@ -80,4 +80,4 @@ func (f *mongodbFormat) record(r *reader, rec []byte) {
 	r.b.Message(bytes.TrimPrefix(s[end:], []byte(" ")))
 }
 
-var sureMongoDB = regexp.MustCompile(`^(\{"t":\{"\$date":|\d{4}-\d\d-\d\dT\S+ [DIWEF]\d? [A-Z-]+ +\[)`)
+var sureMongoDB = regexp.MustCompile(`^(\{"t":\{"\$date":|(\d{4}-\d\d-\d\dT\S+|[A-Z][a-z]{2} [A-Z][a-z]{2} [ \d]\d [\d:.]+) ([DIWEF]\d? [A-Z-]+ +\[|\[(initandlisten|mongosMain|main|conn\d+|signalProcessingThread|rs[A-Z]\w*|\w*(Thread|Monitor|Handler|Sync|journal|Flush|Cursors)\w*)\] ))`)

@@ -66,7 +66,7 @@ func TestFilesGetTheTypeOfTheirFirstLines(t *testing.T) {
 		"numbers, no time":     {"081399 203615 148 INFO x\n991332 101010 WARN\n", "raw"},
 		"JSON":                 {jsonLine, "json"},
 		"JSON that is broken":  {"{not json\n", "raw"},
-		"plain":                {dpkgLine, "raw"},
+		"a time, no level":     {dpkgLine, "log4j"},
 		"a mix":                {syslogLine + jsonLine + combinedLine, "raw"},
 		"no newline yet":       {strings.TrimSuffix(syslogLine, "\n"), "syslog"},
 		"CRLF":                 {strings.ReplaceAll(jsonLine, "\n", "\r\n"), "json"},
@@ -209,7 +209,7 @@ func TestALogFolderIsSortedIntoTypesAndSkippedFiles(t *testing.T) {
 		`app/server.log{,[.-][0-9]*,[.-]old}`:        "log4j",
 		`app/events \[x\].json{,[.-][0-9]*,[.-]old}`: "json",
 		`messages{,[.-][0-9]*,[.-]old}`:              "syslog",
-		`dpkg.log{,[.-][0-9]*,[.-]old}`:              "raw",
+		`dpkg.log{,[.-][0-9]*,[.-]old}`:              "log4j",
 	})
 	equal(t, "reason for", skipped, map[string]string{
 		"syslog.2.gz":   "compressed",

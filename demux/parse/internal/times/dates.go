@@ -17,6 +17,7 @@ import (
 //	Sat Nov 28 10:00:00 CET 2026          date
 //	Nov 28 10:00:00                       syslog: the last such day
 //	2026 Nov 28 10:00:00
+//	11/28/2026, 10:00:00 AM               the month first, as all do who say AM or PM
 func DateTime(s []byte, z *Zone) (t Instant, n int) {
 	d := Words{S: s}
 	year := -1
@@ -54,7 +55,7 @@ func DateTime(s []byte, z *Zone) (t Instant, n int) {
 			return t, 0
 		}
 		if mon = d.Month(); mon == 0 {
-			return t, 0
+			return d.american(day, sep, z)
 		}
 		if d.at(0) == sep {
 			if y := Digits(s, d.I+1, 4); y > 0 {
@@ -98,6 +99,31 @@ func DateTime(s []byte, z *Zone) (t Instant, n int) {
 		end += 5
 	}
 	return Instant{Micros: utc*1_000_000 + micros, Finer: finer || !known, OK: true}, end
+}
+
+// american reads what follows the month and the slash in "11/28/2026, 10:00:00 AM".
+func (d *Words) american(month int, sep byte, z *Zone) (t Instant, n int) {
+	day, year := d.number(2), Digits(d.S, d.I+1, 4)
+	if sep != '/' || d.at(0) != '/' || year < 0 {
+		return t, 0
+	}
+	if d.I += 5; d.at(0) == ',' {
+		d.I++
+	}
+	if d.at(0) != ' ' {
+		return t, 0
+	}
+	d.I++
+	clock, micros, finer, ok := d.Clock()
+	if c := d.S[d.I-1]; !ok || c != 'M' && c != 'm' {
+		return t, 0
+	}
+	local, ok := Seconds(year, month, day, 0, 0, 0)
+	if !ok {
+		return t, 0
+	}
+	utc, k, known := z.From(d.S[d.I:], local+clock)
+	return Instant{Micros: utc*1_000_000 + micros, Finer: finer || !known, OK: true}, d.I + k
 }
 
 // LastSuch returns the local midnight of the latest day of that month and number
@@ -242,7 +268,11 @@ func Month(s []byte) int {
 	if len(s) < 3 {
 		return 0
 	}
-	switch string(s[:3]) {
+	name := [3]byte{s[0], s[1], s[2]}
+	if name[1] >= 'A' && name[1] <= 'Z' && name[2] >= 'A' && name[2] <= 'Z' { // Oracle's NOV
+		name[1], name[2] = name[1]|0x20, name[2]|0x20
+	}
+	switch string(name[:]) {
 	case "Jan":
 		return 1
 	case "Feb":

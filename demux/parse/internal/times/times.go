@@ -59,12 +59,13 @@ func Digits(s []byte, i, n int) int {
 }
 
 // ISO reads a time like 2006-01-02T15:04:05.999999999Z07:00 at the start
-// of s, and gives how many bytes it has. Between date and time may be a T, a t,
-// an underscore or a space, before the fraction a point or a comma; the
+// of s, and gives how many bytes it has. Within the date may be dashes, slashes or
+// points, between date and time a T, a t, an underscore or a space, before the fraction
+// a point or a comma; the
 // Fraction and the zone may be missing, the zone may be Z, ±hh:mm, ±hhmm, ±hh
 // or an abbreviation, with a space before it. Without a zone it is local to z.
 func ISO(s []byte, z *Zone) (t Instant, n int) {
-	if len(s) < 19 || s[4] != '-' && s[4] != '/' || s[7] != s[4] || s[13] != ':' || s[16] != ':' {
+	if len(s) < 19 || s[4] != '-' && s[4] != '/' && s[4] != '.' || s[7] != s[4] || s[13] != ':' || s[16] != ':' {
 		return t, 0
 	}
 	switch s[10] {
