@@ -29,6 +29,7 @@ type gather struct {
 	local           []int32 // index in the group's dictionary of one of the column's, plus one
 	used            []uint32
 	distinct        distinct
+	templates       templates
 	hashes          []uint64 // of the origins' streams; nil: not known yet
 
 	keyIDs, valueIDs []uint32
@@ -76,6 +77,7 @@ func (g *gather) set(rows []uint32) {
 	if len(g.zeros) < len(rows) {
 		g.zeros = make([]byte, len(rows))
 	}
+	g.templates.ready = false
 }
 
 // column writes the i-th column of the row group.
@@ -105,6 +107,15 @@ func (g *gather) column(cols []schema.Column, i int) error {
 		g.attributes()
 	default:
 		own := b.byName[schema.Fold(c.Name)]
+		switch t := &b.templated; {
+		case own == nil || own.typ == 0:
+		case own == t.text:
+			g.template()
+			return nil
+		case own == t.id:
+			g.templateID()
+			return nil
+		}
 		if own == nil || own.typ == 0 || own.len() == 0 || own.name != c.Name && has(cols, own.name) {
 			g.null(c)
 			return nil
@@ -293,8 +304,23 @@ const maxDictionary = 4 << 20
 // dictionary writes entries of t as a dictionary and indexes. It does not, and
 // gives false, where few entries repeat.
 func (g *gather) dictionary(lv parquetfile.Levels, t *dictionary, entries []uint32) bool {
-	if n := t.refs.len(); len(g.local) < n {
-		g.local = make([]int32, n+n/4)
+	g.number(entries, t.refs.len())
+	size := 0
+	for _, e := range g.used {
+		size += int(t.refs.at(int(e)).len)
+	}
+	if !g.pays(entries) || size > maxDictionary {
+		return false
+	}
+	g.w.Dictionary(lv, g.idx, len(g.used), func(i int) []byte { return t.get(int(g.used[i])) })
+	return true
+}
+
+// number numbers entries, of so many, as they first come: used are they, and idx their
+// numbers.
+func (g *gather) number(entries []uint32, of int) {
+	if len(g.local) < of {
+		g.local = make([]int32, of+of/4)
 	}
 	g.used, g.idx = g.used[:0], g.idx[:0]
 	for _, e := range entries {
@@ -306,14 +332,12 @@ func (g *gather) dictionary(lv parquetfile.Levels, t *dictionary, entries []uint
 		}
 		g.idx = append(g.idx, at-1)
 	}
-	size := 0
 	for _, e := range g.used {
 		g.local[e] = 0
-		size += int(t.refs.at(int(e)).len)
 	}
-	if len(g.used) > 16 && len(g.used)*4 > len(entries)*3 || size > maxDictionary {
-		return false
-	}
-	g.w.Dictionary(lv, g.idx, len(g.used), func(i int) []byte { return t.get(int(g.used[i])) })
-	return true
+}
+
+// pays reports whether a dictionary of used pays for entries.
+func (g *gather) pays(entries []uint32) bool {
+	return len(g.used) <= 16 || len(g.used)*4 <= len(entries)*3
 }

@@ -84,6 +84,7 @@ func (g *gather) putter(ctx context.Context, cols []schema.Column, groups []rowG
 	})
 	for _, o := range g.b.others[:n] {
 		o.order, o.runOf = g.order, g.runOf
+		o.templates.forget()
 		workers.Go(func() (err error) {
 			defer func() {
 				if v := recover(); v != nil {

@@ -47,6 +47,7 @@ func (b *Builder) WriteFiles(ctx context.Context, create Create, cols []schema.C
 	g.order, g.runOf = b.sort(g.order, g.runOf)
 	g.spans.set(b)
 	g.hashes = nil
+	g.templates.forget()
 	groups := g.cut(l.GroupRows)
 	put, stop, err := g.putter(ctx, cols, groups)
 	if err != nil {

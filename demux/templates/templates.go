@@ -62,9 +62,20 @@ func firstLine(message []byte) (line []byte, cut bool) {
 	return line[:limit], true
 }
 
-// AppendID appends the id of a template: the first 16 hexadecimal digits of its
-// SHA-256, so that every engine can make it.
-func AppendID(dst, template []byte) []byte {
+// None reports whether a message is blank.
+func None(message []byte) bool {
+	for _, b := range message {
+		if class[b]&blank == 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// ID returns the id of a template: the first 16 hexadecimal digits of its SHA-256, so
+// that every engine can make it.
+func ID(template []byte) (id [16]byte) {
 	sum := sha256.Sum256(template)
-	return hex.AppendEncode(dst, sum[:8])
+	hex.Encode(id[:], sum[:8])
+	return id
 }
