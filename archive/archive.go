@@ -45,23 +45,32 @@ type Found struct {
 // Find looks for the regrouped file that holds a segment; nil says that there is
 // none. It is asked when the segment has no file of its own.
 func Find(ctx context.Context, st store.FS, dataType string, id store.Segment) (*Found, error) {
-	paths, err := Candidates(ctx, st, dataType, id)
-	if err != nil {
-		return nil, err
-	}
-	for _, p := range paths {
-		index, err := Read(ctx, st, p)
-		if errors.Is(err, chunk.ErrInvalid) || errors.Is(err, fs.ErrNotExist) {
-			continue // what only it holds is not found
-		}
+	gone := map[string]bool{}
+	for {
+		paths, err := Candidates(ctx, st, dataType, id)
 		if err != nil {
 			return nil, err
 		}
-		if part, ok := index.Part(string(id)); ok && len(index.Parts) > 0 {
-			return &Found{p, index, part}, nil
+		again := false
+		for _, p := range paths {
+			index, err := Read(ctx, st, p)
+			switch {
+			case errors.Is(err, fs.ErrNotExist):
+				again = again || !gone[p] // another one took its place, or it expired
+				gone[p] = true
+			case errors.Is(err, chunk.ErrInvalid): // what only it holds is not found
+			case err != nil:
+				return nil, err
+			default:
+				if part, ok := index.Part(string(id)); ok && len(index.Parts) > 0 {
+					return &Found{p, index, part}, nil
+				}
+			}
+		}
+		if !again {
+			return nil, nil
 		}
 	}
-	return nil, nil
 }
 
 // Candidates lists the regrouped files that may hold a segment.
@@ -124,36 +133,84 @@ func Check(sink *chunk.Sink, p string) error {
 	return nil
 }
 
-// Doubles returns which files of one day of a data type are in regrouped files, too:
-// a regrouping died before it removed them. Between that and its next time they count
-// once for whoever adds up.
-func Doubles(ctx context.Context, st store.FS, files []store.Info) (map[string]bool, error) {
-	var out map[string]bool
+// Doubles returns which files of one day of a data type are in regrouped files, too,
+// as far as names tell, each with the index of one that has it: a regrouping died
+// before it removed them. Between that and its next time they count once for whoever
+// adds up. unread is told of regrouped files that are damaged or gone.
+func Doubles(ctx context.Context, st store.FS, files []store.Info, unread func(p string, err error)) (map[string]*chunk.Index, error) {
+	d := doubles{ctx: ctx, st: st, unread: unread, parts: map[string][]chunk.Part{}}
+	out := map[string]*chunk.Index{}
 	for _, f := range files {
-		id := store.SegmentOf(f.Path)
-		if !store.IsSink(f.Path) || !id.Regrouped() {
-			continue
-		}
-		var index *chunk.Index
-		for _, plain := range files {
-			if !store.IsSink(plain.Path) || !id.MayHold(store.SegmentOf(plain.Path)) || store.SegmentOf(plain.Path).Regrouped() {
-				continue
-			}
-			if index == nil {
-				var err error
-				if index, err = Read(ctx, st, f.Path); errors.Is(err, chunk.ErrInvalid) || errors.Is(err, fs.ErrNotExist) {
-					break
-				} else if err != nil {
-					return nil, err
-				}
-			}
-			if _, in := index.Part(string(store.SegmentOf(plain.Path))); in {
-				if out == nil {
-					out = map[string]bool{}
-				}
-				out[plain.Path] = true
+		if id := store.SegmentOf(f.Path); store.IsSink(f.Path) && id.Regrouped() {
+			others := slices.DeleteFunc(slices.Clone(files), func(o store.Info) bool {
+				return o.Path == f.Path || out[o.Path] != nil || !store.IsSink(o.Path) || !id.MayHold(store.SegmentOf(o.Path))
+			})
+			if err := d.find(f.Path, others, out); err != nil {
+				return nil, err
 			}
 		}
 	}
 	return out, nil
+}
+
+// doubles is one search for them.
+type doubles struct {
+	ctx    context.Context
+	st     store.FS
+	unread func(p string, err error)
+	parts  map[string][]chunk.Part // of regrouped files that were read
+}
+
+// find adds to out those of some files that are in a regrouped one.
+func (d *doubles) find(in string, files []store.Info, out map[string]*chunk.Index) error {
+	if len(files) == 0 {
+		return nil
+	}
+	index, err := d.read(in)
+	if index == nil || err != nil {
+		return err
+	}
+	have := make(map[string]bool, len(index.Parts))
+	for _, p := range index.Parts {
+		have[p.Segment] = true
+	}
+	for _, f := range files {
+		id := store.SegmentOf(f.Path)
+		if !id.Regrouped() {
+			if have[string(id)] {
+				out[f.Path] = index
+			}
+			continue
+		}
+		if _, known := d.parts[f.Path]; !known {
+			if _, err := d.read(f.Path); err != nil {
+				return err
+			}
+		}
+		parts := d.parts[f.Path]
+		// Of two that have the same, one is the other's double.
+		less := len(parts) < len(index.Parts) || f.Path > in
+		if len(parts) > 0 && less && !slices.ContainsFunc(parts, func(p chunk.Part) bool { return !have[p.Segment] }) {
+			out[f.Path] = index
+		}
+	}
+	return nil
+}
+
+// read reads the index of a regrouped file, nil where it is damaged or gone.
+func (d *doubles) read(p string) (*chunk.Index, error) {
+	if parts, known := d.parts[p]; known && parts == nil {
+		return nil, nil
+	}
+	index, err := Read(d.ctx, d.st, p)
+	if errors.Is(err, chunk.ErrInvalid) || errors.Is(err, fs.ErrNotExist) {
+		d.parts[p] = nil
+		d.unread(p, err)
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	d.parts[p] = index.Parts
+	return index, nil
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"fmt"
+	"slices"
 	"sort"
 )
 
@@ -22,21 +23,22 @@ const (
 // Schema is the text of the file's Avro schema. Files of one schema can be joined.
 func (s *Sink) Schema() string { return s.schema }
 
-// Join puts all blocks of a sink file behind those added before, as one part. It
-// fails where they can't be in one file.
+// Join puts all blocks of a sink file behind those added before, as the parts that it
+// has. It fails where they can't be in one file.
 func (x *Index) Join(s *Sink) error {
 	switch {
 	case s.Damage != nil:
 		return s.Damage
 	case s.Index.Type != x.Type:
 		return fmt.Errorf("segment %s is of type %s, want %s", s.Index.Segment, s.Index.Type, x.Type)
-	case len(s.Index.Parts) > 0:
-		return fmt.Errorf("segment %s is of several parts itself", s.Index.Segment)
 	case len(x.Parts) > 0 && s.schema != x.schema:
 		return fmt.Errorf("segment %s has another schema", s.Index.Segment)
 	}
 	x.schema = s.schema
-	x.Parts = append(x.Parts, Part{Segment: s.Index.Segment, First: len(x.Blocks), Blocks: len(s.Index.Blocks)})
+	for _, p := range s.Index.AllParts() {
+		p.First += len(x.Blocks)
+		x.Parts = append(x.Parts, p)
+	}
 	for _, blk := range s.Index.Blocks {
 		blk.Offset = x.size
 		x.Blocks = append(x.Blocks, blk)
@@ -45,12 +47,18 @@ func (x *Index) Join(s *Sink) error {
 	return nil
 }
 
+// AllParts returns the parts of a file; of one that was not regrouped, all of it is
+// one.
+func (x *Index) AllParts() []Part {
+	if len(x.Parts) == 0 {
+		return []Part{{Segment: x.Segment, Blocks: len(x.Blocks)}}
+	}
+	return x.Parts
+}
+
 // Part returns what is there of a segment.
 func (x *Index) Part(segment string) (p Part, ok bool) {
-	if len(x.Parts) == 0 {
-		return Part{Segment: x.Segment, Blocks: len(x.Blocks)}, segment == x.Segment
-	}
-	for _, p := range x.Parts {
+	for _, p := range x.AllParts() {
 		if p.Segment == segment {
 			return p, true
 		}
@@ -58,13 +66,26 @@ func (x *Index) Part(segment string) (p Part, ok bool) {
 	return Part{}, false
 }
 
-// Origin returns the id of the segment that a block was in first.
-func (x *Index) Origin(block int) string {
+// Origin returns the id of the segment that a block was in first, and which of its
+// blocks it was.
+func (x *Index) Origin(block int) (segment string, n int) {
 	i := sort.Search(len(x.Parts), func(i int) bool { return x.Parts[i].First > block })
 	if i == 0 {
-		return x.Segment
+		return x.Segment, block
 	}
-	return x.Parts[i-1].Segment
+	return x.Parts[i-1].Segment, block - x.Parts[i-1].First
+}
+
+// HoldsAll reports whether all parts of another file are there, block by block.
+func (x *Index) HoldsAll(of *Index) bool {
+	have := make(map[string]Part, len(x.Parts))
+	for _, p := range x.AllParts() {
+		have[p.Segment] = p
+	}
+	return !slices.ContainsFunc(of.AllParts(), func(p Part) bool {
+		in, ok := have[p.Segment]
+		return !ok || x.Holds(in, of.Blocks[p.First:p.First+p.Blocks]) < p.Blocks
+	})
 }
 
 // Holds returns how many of the blocks are the first ones of a part, one by one.

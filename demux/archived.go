@@ -76,7 +76,7 @@ const opensAtOnce = 8
 // that is gone since it was listed, but those that are known.
 func (x *past) heirs(ctx context.Context, gone string, known []string) ([]string, error) {
 	id := store.SegmentOf(gone)
-	if slices.ContainsFunc(x.found, func(p string) bool { return store.SegmentOf(p).MayHold(id) }) {
+	if slices.ContainsFunc(x.found, func(p string) bool { return p != gone && store.SegmentOf(p).MayHold(id) }) {
 		return nil, nil
 	}
 	paths, err := archive.Candidates(ctx, x.fs, x.dataType, id)

@@ -47,6 +47,8 @@ const (
 type pastChunk struct {
 	path         string
 	file         *sinkFile // nil: in the archive
+	segment      string    // in whose file it was first
+	of           int       // which block of that it is in
 	stream, host string
 	block, chunk int
 	crc          uint32
@@ -177,19 +179,19 @@ func (x *past) read(ctx context.Context, e pastChunk) (*block, error) {
 	return blk, nil
 }
 
-// open opens the archived file of a chunk. Where that was regrouped since, the chunk's
-// place becomes another one.
+// open opens the archived file of a chunk. Where that was regrouped since, or once
+// more, the chunk's place becomes another one.
 func (x *past) open(ctx context.Context, e *pastChunk) (*sinkFile, error) {
 	if x.last != nil && x.last.path == e.path {
 		return x.last, nil
 	}
 	f, err := openSink(ctx, x.fs, e.path)
 	if errors.Is(err, fs.ErrNotExist) {
-		found, findErr := archive.Find(ctx, x.fs, x.dataType, store.SegmentOf(e.path))
-		if findErr != nil || found == nil || e.block >= found.Part.Blocks {
+		found, findErr := archive.Find(ctx, x.fs, x.dataType, store.Segment(e.segment))
+		if findErr != nil || found == nil || e.of >= found.Part.Blocks {
 			return nil, errors.Join(findErr, err)
 		}
-		e.path, e.block = found.Path, found.Part.First+e.block
+		e.path, e.block = found.Path, found.Part.First+e.of
 		f, err = openSink(ctx, x.fs, e.path)
 	}
 	if err == nil && store.SegmentOf(e.path).Regrouped() {
@@ -263,9 +265,10 @@ func sortPast(list []pastChunk) {
 // part of the backlog.
 func pastChunks(f, known *sinkFile) (list []pastChunk) {
 	for i := range f.sink.Index.Blocks {
+		segment, of := f.sink.Index.Origin(i)
 		for j := range f.sink.Index.Blocks[i].Entries {
 			if e := &f.sink.Index.Blocks[i].Entries[j]; e.Kind == chunk.Data && !e.Range().Empty() {
-				list = append(list, pastChunk{f.path, known, e.Stream, e.Host, i, j, e.CRC, e.Dropped > 0, e.Range()})
+				list = append(list, pastChunk{f.path, known, segment, of, e.Stream, e.Host, i, j, e.CRC, e.Dropped > 0, e.Range()})
 			}
 		}
 	}

@@ -49,11 +49,7 @@ func (d *Demux) findArchived(ctx context.Context, dataType string, wanted map[st
 		}
 	}
 	slices.SortFunc(paths, func(a, b string) int { return strings.Compare(path.Base(a), path.Base(b)) })
-	type hit struct {
-		pastChunk
-		segment string
-	}
-	hits := make([][]hit, len(paths))
+	hits := make([][]pastChunk, len(paths))
 	total := 0
 	var mu sync.Mutex
 	g, gctx := errgroup.WithContext(ctx)
@@ -69,7 +65,7 @@ func (d *Demux) findArchived(ctx context.Context, dataType string, wanted map[st
 			}
 			for _, e := range pastChunks(f, nil) {
 				if wanted[e.stream].Overlaps(e.Range) {
-					hits[i] = append(hits[i], hit{e, f.sink.Index.Origin(e.block)})
+					hits[i] = append(hits[i], e)
 				}
 			}
 			mu.Lock()
@@ -88,7 +84,7 @@ func (d *Demux) findArchived(ctx context.Context, dataType string, wanted map[st
 		left[id] = slices.Clone(r)
 	}
 	all := slices.Concat(hits...)
-	slices.SortStableFunc(all, func(a, b hit) int { return strings.Compare(a.segment, b.segment) })
+	slices.SortStableFunc(all, func(a, b pastChunk) int { return strings.Compare(a.segment, b.segment) })
 	parts := make([]redoPart, len(all))
 	for _, thinned := range []bool{false, true} {
 		for i, e := range all {

@@ -70,6 +70,16 @@ func (s Segment) span() (first, last time.Time, ok bool) {
 	return first, last, err == nil
 }
 
+// Span is when the first and the last of a regrouped file's segments were opened; of
+// another segment both are when it was.
+func (s Segment) Span() (first, last time.Time, err error) {
+	if first, last, ok := s.span(); ok {
+		return first, last, nil
+	}
+	first, err = s.Opened()
+	return first, first, err
+}
+
 // Opened is when the segment was opened.
 func (s Segment) Opened() (time.Time, error) {
 	stamp, _, _ := strings.Cut(string(s), "-")

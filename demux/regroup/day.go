@@ -2,6 +2,7 @@ package regroup
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -29,18 +30,12 @@ const (
 type day struct {
 	*run
 	dir     string
-	doubled map[string]double
-	groups  map[string]*group // that are being filled, by their schema
-	target  int64             // bytes of a group
-	held    int64             // bytes of files in memory
-	unread  int               // files that could not be read now
+	doubled map[string]*chunk.Index // by path of a file: that of a regrouped one that has it
+	groups  map[string]*group       // that are being filled, by their schema
+	target  int64                   // bytes of a group
+	held    int64                   // bytes of files in memory
+	unread  int                     // files that could not be read now
 	changed bool
-}
-
-// double is what a regrouped file has of a file that is there, too.
-type double struct {
-	index *chunk.Index
-	part  chunk.Part
 }
 
 // input is a small file with its index read.
@@ -60,7 +55,8 @@ func (d *day) do(ctx context.Context) error {
 		d.rep.Empty = append(d.rep.Empty, d.dir)
 		return nil
 	}
-	var small, large []store.Info // files that may be regrouped, and those that are
+	var sinks, small []store.Info // small ones may be regrouped, also once more
+	regrouped := false
 	for _, f := range files {
 		switch {
 		case f.IsDir:
@@ -70,23 +66,21 @@ func (d *day) do(ctx context.Context) error {
 				return fmt.Errorf("remove %s: %w", f.Path, err)
 			}
 			d.changed = true
-		case !store.IsSink(f.Path):
-		case store.SegmentOf(f.Path).Regrouped():
-			large = append(large, f)
-		case f.Size < d.Limits.Small && !d.Skip.has(f):
-			small = append(small, f)
+		case store.IsSink(f.Path):
+			regrouped = regrouped || store.SegmentOf(f.Path).Regrouped()
+			if d.Skip.has(f) {
+				continue
+			}
+			sinks = append(sinks, f)
+			if f.Size < d.Limits.Small {
+				small = append(small, f)
+			}
 		}
 	}
-	if err := d.findDoubles(ctx, small, large); err != nil {
+	if d.doubled, err = archive.Doubles(ctx, d.FS, sinks, d.leave); err != nil {
 		return err
 	}
-	least := 2
-	if len(large) > 0 {
-		least = d.Limits.Late
-	}
-	if len(small)-len(d.doubled) < least {
-		small = slices.DeleteFunc(small, func(f store.Info) bool { return d.doubled[f.Path].index == nil })
-	}
+	small = d.due(small, regrouped)
 	total := int64(0)
 	for _, f := range small {
 		total += f.Size
@@ -117,32 +111,37 @@ func isLeft(p string) bool {
 	return ok && strings.HasPrefix(name, "_") && strings.HasSuffix(name, ".tmp") && store.Segment(id).Regrouped()
 }
 
-// findDoubles looks for files that a regrouped file has, too.
-func (d *day) findDoubles(ctx context.Context, small, large []store.Info) error {
-	d.doubled = map[string]double{}
-	for _, l := range large {
-		var index *chunk.Index
-		for _, f := range small {
-			if !store.SegmentOf(l.Path).MayHold(store.SegmentOf(f.Path)) {
-				continue
-			}
-			if index == nil {
-				var err error
-				index, err = archive.Read(ctx, d.FS, l.Path)
-				if errors.Is(err, chunk.ErrInvalid) || errors.Is(err, fs.ErrNotExist) {
-					d.leave(l.Path, err)
-					break
-				}
-				if err != nil {
-					return err
-				}
-			}
-			if part, ok := index.Part(string(store.SegmentOf(f.Path))); ok {
-				d.doubled[f.Path] = double{index, part}
-			}
+// due returns which of a day's small files are looked at: doubles, and those that are
+// put together now, all of them the first time. Later they wait until they are some,
+// and a regrouped file among them until the others are as many bytes: so a byte is
+// copied a few times, and few files stay, whatever comes late.
+func (d *day) due(small []store.Info, late bool) []store.Info {
+	doubles, others := []store.Info{}, []store.Info{}
+	for _, f := range small {
+		if d.doubled[f.Path] != nil {
+			doubles = append(doubles, f)
+		} else {
+			others = append(others, f)
 		}
 	}
-	return nil
+	n := len(others)
+	if late {
+		slices.SortStableFunc(others, func(a, b store.Info) int { return cmp.Compare(a.Size, b.Size) })
+		n = 0
+		smaller := int64(0)
+		for i, f := range others {
+			if i+1 >= d.Limits.Late && smaller >= f.Size {
+				n = i + 1
+			}
+			smaller += f.Size
+		}
+	}
+	if n < 2 {
+		n = 0
+	}
+	due := append(doubles, others[:n]...)
+	slices.SortFunc(due, func(a, b store.Info) int { return strings.Compare(a.Path, b.Path) })
+	return due
 }
 
 // take puts files into groups, and merges those that are full.
@@ -165,7 +164,7 @@ func (d *day) take(ctx context.Context, files []store.Info) error {
 	}
 	var doubles []store.Info
 	for _, in := range inputs {
-		twice, known := d.doubled[in.Path]
+		twice := d.doubled[in.Path]
 		switch {
 		case errors.Is(in.err, fs.ErrNotExist):
 			d.drop(in) // expired, or somebody took it
@@ -173,11 +172,11 @@ func (d *day) take(ctx context.Context, files []store.Info) error {
 			if err := d.fault(in); err != nil {
 				return err
 			}
-		case known && twice.index.Holds(twice.part, in.sink.Index.Blocks) == len(in.sink.Index.Blocks):
+		case twice != nil && twice.HoldsAll(&in.sink.Index):
 			doubles = append(doubles, in.Info)
 			d.drop(in)
-		case known:
-			in.err = fmt.Errorf("%w: a regrouped file has other blocks under its name", chunk.ErrInvalid)
+		case twice != nil:
+			in.err = fmt.Errorf("%w: a regrouped file has other blocks of its segment", chunk.ErrInvalid)
 			if err := d.fault(in); err != nil {
 				return err
 			}

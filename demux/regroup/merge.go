@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"time"
 
 	"github.com/akupara/akupara/archive"
 	"github.com/akupara/akupara/chunk"
@@ -113,20 +114,18 @@ func (e *inputError) Unwrap() error { return e.err }
 
 // write publishes the regrouped file of some others.
 func (d *day) write(ctx context.Context, inputs []*input) (p string, index *chunk.Index, err error) {
-	first, err := store.SegmentOf(inputs[0].Path).Opened()
-	last, lastErr := first, err
-	for _, in := range inputs {
-		at, err := store.SegmentOf(in.Path).Opened()
-		lastErr = errors.Join(lastErr, err)
-		if at.After(last) {
-			last = at
+	var first, last time.Time
+	for i, in := range inputs {
+		from, to, err := store.SegmentOf(in.Path).Span()
+		if err != nil {
+			return "", nil, err // archive.Check has seen their names
 		}
-		if at.Before(first) {
-			first = at
+		if i == 0 || from.Before(first) {
+			first = from
 		}
-	}
-	if lastErr != nil {
-		return "", nil, lastErr // archive.Check has seen their names
+		if i == 0 || to.After(last) {
+			last = to
+		}
 	}
 	unique := store.NewID()
 	id := store.NewRegrouped(first, last, unique)

@@ -2,12 +2,14 @@ package regroup_test
 
 import (
 	"bytes"
+	"crypto/rand"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -16,6 +18,7 @@ import (
 
 	"github.com/twmb/avro/ocf"
 
+	"github.com/akupara/akupara/archive"
 	"github.com/akupara/akupara/chunk"
 	"github.com/akupara/akupara/demux/regroup"
 	"github.com/akupara/akupara/store"
@@ -156,19 +159,61 @@ func TestOneCallCopiesNoMoreThanItsBound(t *testing.T) {
 }
 
 func TestFilesThatComeLateAreRegroupedWhenTheyAreSome(t *testing.T) {
+	st, kept := testStore(t), testStore(t)
+	there := 0
+	for _, step := range []struct{ files, large, small int }{
+		{3, 1, 0},
+		{9, 1, 6},
+		{10, 1, 0}, // with the regrouped one they are eight
+		{17, 1, 7}, // as long as that is larger than all of them, it is none of them
+		{18, 2, 0},
+		{23, 2, 5},
+		{24, 1, 0}, // with the two they are eight
+	} {
+		for ; there < step.files; there++ {
+			id := segment(old, there)
+			data := sinkBytes(t, id, noise(20_000))
+			storetest.Put(t, st, pathOf(id), data)
+			storetest.Put(t, kept, pathOf(id), data)
+		}
+		run(t, options(st))
+		if large, small := regrouped(t, st, old); large != step.large || small != step.small {
+			t.Errorf("of %d: %d regrouped files and %d others, want %d and %d", there, large, small, step.large, step.small)
+		}
+	}
+	if content(t, st, old, 0, there) != content(t, kept, old, 0, there) {
+		t.Error("the raw log is another")
+	}
+}
+
+// noise is text that can't be compressed well.
+func noise(bytes int) string {
+	var b strings.Builder
+	for b.Len() < bytes {
+		b.WriteString(rand.Text())
+	}
+	return b.String()
+}
+
+// However many files come late, few stay, and each byte is copied a few times.
+func TestADayStaysAtFewFiles(t *testing.T) {
+	const files = 400
 	st := testStore(t)
-	fill(t, st, old, 0, 3)
-	run(t, options(st))
-	fill(t, st, old, 3, 10)
-	if rep := run(t, options(st)); rep.Into != 0 {
-		t.Errorf("of 7: got %+v, want nothing", rep)
+	copied, size := int64(0), int64(0)
+	for n := range files {
+		fill(t, st, old, n, n+1)
+		size += int64(len(storetest.Get(t, st, pathOf(segment(old, n)))))
+		copied += run(t, options(st)).Bytes
 	}
-	fill(t, st, old, 10, 11)
-	run(t, options(st))
-	if large, small := regrouped(t, st, old); large != 2 || small != 0 {
-		t.Errorf("of 8: %d regrouped files and %d others, want 2 and 0", large, small)
+	if large, small := regrouped(t, st, old); large > 7 || small > 7 {
+		t.Errorf("%d regrouped files and %d others, want 7 at most", large, small)
 	}
-	content(t, st, old, 0, 11)
+	if most := 7 * size; copied > most {
+		t.Errorf("%d bytes were copied of %d, want %d at most", copied, size, most)
+	}
+	for n := 0; n < files; n += 37 {
+		content(t, st, old, n, n+1)
+	}
 }
 
 // What is damaged stays where it is, as it is, and is told; all else is regrouped.
@@ -281,31 +326,64 @@ func TestFilesOfAnOlderSchemaAreRegroupedAmongThemselves(t *testing.T) {
 }
 
 // The job dies at the k-th change to the store, for every k: all is found by its
-// segment at any time, and the next call brings it to its end.
+// segment at any time, and the next call brings it to its end. So it is where some
+// were regrouped before.
 func TestACrashAtAnyWriteLosesNothing(t *testing.T) {
-	for _, when := range []storetest.When{storetest.Before, storetest.After, storetest.Torn} {
-		for k, crashed := 0, true; crashed; k++ {
-			inner := testStore(t)
-			fill(t, inner, old, 0, 4)
-			want := content(t, inner, old, 0, 4)
-			f := storetest.NewFaulty(inner)
-			f.CrashAt(k, when)
-			_, err := regroup.Run(t.Context(), options(f))
-			if crashed = f.Crashed(); !crashed && err != nil {
-				t.Fatal(err)
-			}
-			if got := content(t, inner, old, 0, 4); got != want {
-				t.Fatalf("crash %s change %d: the raw log is another", when, k)
-			}
-			run(t, options(inner))
-			if large, small := regrouped(t, inner, old); large != 1 || small != 0 {
-				t.Fatalf("crash %s change %d: %d regrouped files and %d others, want 1 and 0; %v", when, k, large, small, f.Log())
-			}
-			if got := content(t, inner, old, 0, 4); got != want {
-				t.Fatalf("crash %s change %d, and once more: the raw log is another", when, k)
+	for _, before := range []int{0, 2} {
+		for _, when := range []storetest.When{storetest.Before, storetest.After, storetest.Torn} {
+			for k, crashed := 0, true; crashed; k++ {
+				crashed = crashAt(t, before, k, when)
 			}
 		}
 	}
+}
+
+func crashAt(t *testing.T, before, k int, when storetest.When) (crashed bool) {
+	t.Helper()
+	inner := testStore(t)
+	const late = 7
+	fill(t, inner, old, 0, before)
+	run(t, options(inner))
+	fill(t, inner, old, before, before+late)
+	want := content(t, inner, old, 0, before+late)
+	f := storetest.NewFaulty(inner)
+	f.CrashAt(k, when)
+	_, err := regroup.Run(t.Context(), options(f))
+	if crashed = f.Crashed(); !crashed && err != nil {
+		t.Fatal(err)
+	}
+	if got := content(t, inner, old, 0, before+late); got != want {
+		t.Fatalf("crash %s change %d: the raw log is another", when, k)
+	}
+	files, err := inner.List(t.Context(), path.Dir(pathOf(segment(old, 0))))
+	if err != nil {
+		t.Fatal(err)
+	}
+	doubles, err := archive.Doubles(t.Context(), inner, files, func(string, error) {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	blocks := 0
+	for _, file := range files {
+		if store.IsSink(file.Path) && doubles[file.Path] == nil {
+			index, err := archive.Read(t.Context(), inner, file.Path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			blocks += len(index.Blocks)
+		}
+	}
+	if blocks != 2*(before+late) {
+		t.Fatalf("crash %s change %d: %d blocks in files that count, want %d", when, k, blocks, 2*(before+late))
+	}
+	run(t, options(inner))
+	if large, small := regrouped(t, inner, old); large != 1 || small != 0 {
+		t.Fatalf("crash %s change %d: %d regrouped files and %d others, want 1 and 0; %v", when, k, large, small, f.Log())
+	}
+	if got := content(t, inner, old, 0, before+late); got != want {
+		t.Fatalf("crash %s change %d, and once more: the raw log is another", when, k)
+	}
+	return crashed
 }
 
 func TestFilesAreRegroupedOnHDFS(t *testing.T) {

@@ -124,9 +124,9 @@ func listDay(ctx context.Context, st store.FS, day string) ([]store.Info, error)
 	if err != nil {
 		return nil, fmt.Errorf("list %s: %w", day, err)
 	}
-	doubles, err := archive.Doubles(ctx, st, files)
+	doubles, err := archive.Doubles(ctx, st, files, func(string, error) {})
 	if err != nil {
 		return nil, fmt.Errorf("look for what is in %s twice: %w", day, err)
 	}
-	return slices.DeleteFunc(files, func(f store.Info) bool { return doubles[f.Path] }), nil
+	return slices.DeleteFunc(files, func(f store.Info) bool { return doubles[f.Path] != nil }), nil
 }

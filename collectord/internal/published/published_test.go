@@ -202,3 +202,39 @@ func TestARegroupedFileIsReadOnceForAllItsSegments(t *testing.T) {
 		t.Errorf("%d files were opened, want %d", c.opens, 2*n+1)
 	}
 }
+
+// The files of a day were listed; the one that has the segment was put into another
+// one since.
+func TestASegmentIsFoundWhenItIsRegroupedOnceMore(t *testing.T) {
+	st, err := local.New(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	day := time.Date(2025, 1, 2, 10, 0, 0, 0, time.UTC)
+	put := func(i int) store.Segment {
+		seg := store.NewSegment(day.Add(time.Duration(i)*time.Second), "c.1", uint64(i))
+		putAs(t, st, seg, store.SinkPath(store.Archive, "app", seg), 1)
+		return seg
+	}
+	again := func(want int) {
+		if rep, err := regroup.Run(t.Context(), regroup.Options{FS: st, Type: "app", Now: time.Now()}); err != nil || rep.Files != want {
+			t.Fatal(rep, err)
+		}
+	}
+	first, second := put(1), put(2)
+	again(2)
+	f := New(st)
+	other := store.NewSegment(day.Add(-time.Second), "c.1", 9) // of the same day, in no file
+	if n, err := f.Blocks(t.Context(), "app", other); n != 0 || err != nil {
+		t.Fatal(n, err)
+	}
+	for i := range 8 {
+		put(10 + i)
+	}
+	again(9)
+	for _, seg := range []store.Segment{first, second} {
+		if n, err := f.Blocks(t.Context(), "app", seg); n != 1 || err != nil {
+			t.Errorf("segment %s has %d blocks, %v, want 1", seg, n, err)
+		}
+	}
+}

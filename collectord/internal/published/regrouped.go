@@ -51,23 +51,41 @@ func (g *regrouped) blocks(ctx context.Context, k key) (int, error) {
 	if !archive.Old(k.id, time.Now()) {
 		return 0, nil
 	}
-	paths, err := g.list(ctx, archive.Day(k.dataType, k.id))
-	if err != nil {
-		return 0, err
-	}
-	for _, p := range paths {
-		if !store.SegmentOf(p).MayHold(k.id) {
-			continue
-		}
-		blocks, err := g.read(ctx, p)
+	day := archive.Day(k.dataType, k.id)
+	for gone := map[string]bool{}; ; g.forget(day) {
+		paths, err := g.list(ctx, day)
 		if err != nil {
 			return 0, err
 		}
-		if n := blocks[k.id]; n > 0 {
-			return n, nil
+		again := false
+		for _, p := range paths {
+			if !store.SegmentOf(p).MayHold(k.id) {
+				continue
+			}
+			blocks, err := g.read(ctx, p)
+			if errors.Is(err, fs.ErrNotExist) { // another one took its place, or it expired
+				again = again || !gone[p]
+				gone[p] = true
+				continue
+			}
+			if err != nil {
+				return 0, err
+			}
+			if n := blocks[k.id]; n > 0 {
+				return n, nil
+			}
+		}
+		if !again {
+			return 0, nil
 		}
 	}
-	return 0, nil
+}
+
+// forget has a day listed anew.
+func (g *regrouped) forget(day string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.days = slices.DeleteFunc(g.days, func(l listing) bool { return l.dir == day })
 }
 
 func (g *regrouped) list(ctx context.Context, dir string) ([]string, error) {
@@ -108,7 +126,7 @@ func (g *regrouped) read(ctx context.Context, p string) (map[store.Segment]int, 
 	g.mu.Unlock()
 	blocks, err, _ := g.flights.Do(p, func() (any, error) {
 		index, err := archive.Read(ctx, g.fs, p)
-		if errors.Is(err, chunk.ErrInvalid) || errors.Is(err, fs.ErrNotExist) {
+		if errors.Is(err, chunk.ErrInvalid) {
 			return map[store.Segment]int{}, nil // as with other files: it must be sent again
 		}
 		if err != nil {
