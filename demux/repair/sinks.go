@@ -21,6 +21,9 @@ type sink struct {
 type piece struct {
 	stream string
 	chunk.Range
+	thinned      bool   // a filter dropped some of it
+	segment      string // in whose file it was first
+	block, chunk int
 }
 
 // readSinks reads the indexes of the type's sink files in an area. One that can't
@@ -59,11 +62,12 @@ func (s *survey) readSinks(ctx context.Context, area string) ([]sink, error) {
 func sinkOf(p string, index *chunk.Index) sink {
 	k := sink{path: p, set: coverage.Set{}}
 	for i := range index.Blocks {
-		for _, e := range index.Blocks[i].Entries {
+		segment, _ := index.Origin(i)
+		for j, e := range index.Blocks[i].Entries {
 			st := k.set.Stream(e.Stream, e.Host, e.Source)
 			if e.Kind == chunk.Data {
 				st.Cover(e.Range(), e.CRC)
-				k.chunks = append(k.chunks, piece{e.Stream, e.Range()})
+				k.chunks = append(k.chunks, piece{e.Stream, e.Range(), e.Dropped > 0, segment, i, j})
 			} else {
 				st.Tell(e.Kind, e.Range())
 			}

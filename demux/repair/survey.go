@@ -96,7 +96,7 @@ func (s *survey) run(ctx context.Context, baseURI string) error {
 		}
 	}
 	s.decide()
-	return nil
+	return s.refilter(ctx)
 }
 
 // compare looks for what a whole coverage and whole data files tell differently:

@@ -3,7 +3,9 @@ package table
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"slices"
 
@@ -69,6 +71,26 @@ func (t *Table) newest(ctx context.Context) (*Table, []Damage, error) {
 // the files that can't.
 func (t *Table) ReadableCoverage(ctx context.Context) (coverage.Set, []Damage, error) {
 	set := coverage.Set{}
+	src, bad, err := t.readableCoverage(ctx)
+	if src == nil || err != nil {
+		return set, *bad, err
+	}
+	defer src.close()
+	err = coverage.EachFamily(src, func(_ string, family coverage.Set) error {
+		set.Merge(family)
+		return nil
+	})
+	if err != nil {
+		return nil, nil, fmt.Errorf("table %s: read coverage: %w", t.dataType, err)
+	}
+	return set, *bad, nil
+}
+
+// readableCoverage returns what can be read of the coverage as a source, nil where
+// that is nothing, and the damage of the files that can't: all of it when the source
+// has come to its end.
+func (t *Table) readableCoverage(ctx context.Context) (src *readableSource, bad *[]Damage, err error) {
+	bad = &[]Damage{}
 	tree, list, err := t.coverageTree(ctx)
 	if err != nil {
 		kind, at := KindMetadata, t.MetadataPath()
@@ -76,35 +98,61 @@ func (t *Table) ReadableCoverage(ctx context.Context) (coverage.Set, []Damage, e
 			kind, at = KindCoverage, t.coveragePath(*list)
 		}
 		d, err := damageOf(ctx, t.fs, kind, at, err)
-		return set, []Damage{d}, err
+		*bad = append(*bad, d)
+		return nil, bad, err
 	}
-	var bad []Damage
-	for _, g := range tree {
-		for _, f := range g.files {
-			// What newer files count anew is true, too.
-			err := t.mergeFile(ctx, f, set)
-			if err == nil {
-				continue
-			}
-			d, err := damageOf(ctx, t.fs, KindCoverage, t.coveragePath(f), err)
-			if err != nil {
-				return nil, nil, fmt.Errorf("table %s: read coverage: %w", t.dataType, err)
-			}
-			bad = append(bad, d)
-		}
+	src = &readableSource{}
+	sources := make([]coverage.Source, len(tree))
+	for i := range tree {
+		g := &readableGroup{groupSource: groupSource{t: t, ctx: ctx, group: &tree[i], root: tree[i].from}, bad: bad}
+		src.groups, sources[i] = append(src.groups, g), g
 	}
-	return set, bad, nil
+	src.Source = coverage.NewMerger(sources...)
+	return src, bad, nil
 }
 
-// mergeFile merges what a file of the coverage tells into a set, up to where it is
-// damaged.
-func (t *Table) mergeFile(ctx context.Context, f coverageFile, set coverage.Set) error {
-	src := &groupSource{t: t, ctx: ctx, group: &coverageGroup{files: []coverageFile{f}}}
-	defer src.close()
-	return coverage.EachFamily(src, func(_ string, family coverage.Set) error {
-		set.Merge(family)
-		return nil
-	})
+// readableSource is a source of what can be read of a coverage.
+type readableSource struct {
+	coverage.Source
+	groups []*readableGroup
+}
+
+func (s *readableSource) close() {
+	for _, g := range s.groups {
+		g.close()
+	}
+}
+
+// readableGroup is a groupSource that goes on behind what is damaged.
+type readableGroup struct {
+	groupSource
+	bad *[]Damage
+	id  string // of the piece that came last
+}
+
+// Next implements coverage.Source.
+func (g *readableGroup) Next() (*coverage.Piece, error) {
+	for {
+		p, err := g.groupSource.Next()
+		switch {
+		case errors.Is(err, io.EOF):
+			return nil, err
+		case err == nil && p.From > 0 && p.ID != g.id:
+			continue // of a stream whose beginning can't be read
+		case err == nil:
+			g.id = p.ID
+			return p, nil
+		}
+		if g.open == nil {
+			g.next++ // it can't be opened
+		}
+		d, err := damageOf(g.ctx, g.t.fs, KindCoverage, g.t.coveragePath(g.group.files[g.next-1]), err)
+		if err != nil {
+			return nil, err
+		}
+		*g.bad = append(*g.bad, d)
+		g.close()
+	}
 }
 
 // propRepaired is in the summary of a snapshot that a Rebuild made. What
