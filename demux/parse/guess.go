@@ -35,6 +35,8 @@ type clue struct {
 	// inner returns the messages of a text whose records frame them, to guess their
 	// parser; nil where they are not guessed.
 	inner func(text []byte) []byte
+	// strict says that messages have a parser of their own only if that reads all of them.
+	strict bool
 	// names are of files that usually have the format, as path.Match has them.
 	names []string
 	// start matches the first line of a record, where records have several: adaptors
@@ -223,7 +225,10 @@ func (g *Guesser) frames(x *Guess, c *candidate, text []byte) {
 		return
 	}
 	in := g.Guess(messages, false)[0]
-	if d, _ := lookup(in.Parser); d.outermost || in.Parser == rawParser.name || in.Parser == jsonParser.name { // auto reads JSON
+	if d, _ := lookup(in.Parser); d.outermost || in.Parser == rawParser.name {
+		return
+	}
+	if strict := c.clue.strict; strict && (in.kin == kinLoose || in.Parsed < in.Records) || !strict && in.Parser == jsonParser.name { // auto reads JSON
 		return
 	}
 	x.Spec = "{parser: " + c.name + ", message: " + in.Spec + "}"

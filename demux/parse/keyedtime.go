@@ -206,6 +206,8 @@ func (k *keyed) time(d *field, z *times.Zone) times.Instant {
 		return times.EpochFloat(d.double())
 	case kindString:
 		return times.Text(d.val, z)
+	case kindText: // a number that no double holds whole
+		return times.Epoch(d.val)
 	}
 	return times.Instant{}
 }

@@ -16,7 +16,7 @@ var klogParser = simple("klog", "what klog and glog write, Kubernetes' own log: 
 //
 //	Lmmdd hh:mm:ss.uuuuuu thread file:line] message
 //
-// glog may write a year before the month. A structured message begins with quotes and
+// glog may write a year before the month, CockroachDB two digits of it, and no bracket. A structured message begins with quotes and
 // goes on in key="value", key=value or, of several lines, key=< … >. Lines without a
 // head belong to the record before them.
 type klogFormat struct {
@@ -29,6 +29,7 @@ type klogFormat struct {
 
 // klogHead is what stands before a message.
 type klogHead struct {
+	tags               []byte // CockroachDB's
 	time               times.Instant
 	stamp              []byte // the time as written
 	thread, file, line []byte
@@ -58,7 +59,7 @@ func klogDate(s []byte) (n int, ok bool) {
 		return 0, false
 	}
 	n = bytes.IndexByte(s[:10], ' ') - 1
-	return n, (n == 4 || n == 8) && isNumber(s[1:1+n]) && s[4+n] == ':' && s[7+n] == ':'
+	return n, (n == 4 || n == 6 || n == 8) && isNumber(s[1:1+n]) && s[4+n] == ':' && s[7+n] == ':'
 }
 
 // read reads a head, or says where it is none.
@@ -74,9 +75,12 @@ func (h *klogHead) read(s []byte, z *times.Zone) (why string) {
 	}
 	month, day := times.Digits(s, n-3, 2), times.Digits(s, n-1, 2)
 	var local int64
-	if n == 8 {
+	switch n {
+	case 8:
 		local, ok = times.Seconds(times.Digits(s, 1, 4), month, day, 0, 0, 0)
-	} else {
+	case 6:
+		local, ok = times.Seconds(times.Century(times.Digits(s, 1, 2)), month, day, 0, 0, 0)
+	default:
 		local, ok = times.LastSuch(z, month, day, clock)
 	}
 	if !ok {
@@ -84,6 +88,9 @@ func (h *klogHead) read(s []byte, z *times.Zone) (why string) {
 	}
 	h.time = times.Instant{Micros: z.UTC(local+clock)*1_000_000 + micros, Finer: finer, OK: true}
 	h.stamp = s[1:d.I]
+	if n == 6 && h.cockroach(s, d.I) {
+		return ""
+	}
 	end := bytes.IndexByte(s[d.I:], ']')
 	if end < 0 {
 		return "there is no ] behind thread, file and line"
@@ -101,6 +108,35 @@ func (h *klogHead) read(s []byte, z *times.Zone) (why string) {
 		h.n++
 	}
 	return ""
+}
+
+// cockroach reads what follows the time in CockroachDB's logs: "74 1@server/x.go:567 ⋮
+// [n1,client=…] 12  message".
+func (h *klogHead) cockroach(s []byte, at int) bool {
+	c := cursor{s: s, i: at}
+	c.spaces()
+	thread, place := c.word(), c.word()
+	colon := bytes.LastIndexByte(place, ':')
+	if !isNumber(thread) || colon < 0 || !isNumber(place[colon+1:]) {
+		return false
+	}
+	h.thread, h.file, h.line = thread, place[:colon], place[colon+1:]
+	if i := bytes.IndexByte(h.file, '@'); i >= 0 && isNumber(h.file[:i]) { // the channel
+		h.file = h.file[i+1:]
+	}
+	if string(c.peekWord()) == "⋮" {
+		c.word()
+	}
+	if n := bracket(c.rest()[:min(len(c.rest()), 512)]); n > 2 {
+		h.tags = c.rest()[1 : n-1]
+		c.i += n
+		c.spaces()
+		if isNumber(c.peekWord()) {
+			c.word()
+		}
+	}
+	h.n = c.i
+	return true
 }
 
 func (f *klogFormat) record(r *reader, rec []byte) {
@@ -137,6 +173,7 @@ func (f *klogFormat) record(r *reader, rec []byte) {
 		putLong(f.thread, h.thread)
 	}
 	put(f.file, h.file)
+	attr(r, "tags", h.tags)
 	if len(h.line) > 0 {
 		putLong(f.line, h.line)
 	}

@@ -30,7 +30,7 @@ func levelOf(name []byte) rows.Level {
 		return rows.Info
 	case "warn", "warning", "wrn", "w", "40", "4":
 		return rows.Warn
-	case "error", "err", "severe", "fail", "e", "50", "3":
+	case "error", "err", "eror", "severe", "fail", "e", "50", "3":
 		return rows.Error
 	case "fatal", "crit", "critical", "alert", "emerg", "emergency", "panic", "dpanic", "ftl", "f", "60", "2", "1", "0":
 		return rows.Fatal

@@ -114,10 +114,18 @@ func topics(w []byte) bool {
 	return commas > 0 && w[len(w)-1] != ','
 }
 
-// device takes what stands before the message in MikroTik's and Ubiquiti's lines,
-// and returns its length: topics, which become the application, and an access
+// device takes what stands before the message in NetApp's, MikroTik's and Ubiquiti's
+// lines, and returns its length: topics, which become the application, and an access
 // point's "address,model-version:", behind which there is a tag.
 func (l *syslogLine) device(s []byte) int {
+	if in, _, ok := bytes.Cut(s[:min(len(s), 200)], []byte("]: ")); ok && len(in) > 0 && in[0] == '[' { // NetApp: [node:event:severity]
+		node, rest, _ := bytes.Cut(in[1:], []byte(":"))
+		event, level, ok := bytes.Cut(rest, []byte(":"))
+		if ok && isLevel(level) && isName(event) && isName(node) {
+			l.node, l.app, l.level = node, event, level
+			return len(in) + len("]: ")
+		}
+	}
 	n := bytes.IndexByte(s[:min(len(s), 128)], ' ')
 	if n <= 0 {
 		return 0

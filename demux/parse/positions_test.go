@@ -26,6 +26,19 @@ func FuzzHAProxy(f *testing.F) {
 	fuzz(f, "haproxy", "a:1 [27/Feb/2026:12:14:14] b~ c/d 1/2/3", "Connect from (", "a [b] c : d", `a [27/Feb/2026:12:14:14] b c/ 1/2/3/4/5 1 2 - - - ////+ / {`)
 }
 func FuzzEnvoy(f *testing.F) { fuzz(f, "envoy", `[2026-02-27T20:37:02Z] "`, "[") }
+func FuzzCEF(f *testing.F)   { fuzz(f, "cef", `CEF:0|a|b\||c|d|e|9|rt=1 a=b c= =\=`, "CEF:0|") }
+func FuzzLEEF(f *testing.F) {
+	fuzz(f, "leef", "LEEF:1.0|a|b|c|d|e=f\tg", "LEEF:2.0|a|b|c|d|x5E|e=f^g=h", "LEEF:2.0|a|b|c|d||")
+}
+func FuzzSquid(f *testing.F) { fuzz(f, "squid", "1763459462.123 1 - A/000 0 - - - A/- -") }
+func FuzzXferlog(f *testing.F) {
+	fuzz(f, "xferlog", "Wed Nov 18 10:01:02 2025 1 h 1 / b _ i r a ftp 0 * c")
+}
+func FuzzUWSGI(f *testing.F) {
+	fuzz(f, "uwsgi", "[pid: 1|app: 0|req: 1/1]  () {} [x] GET  => generated 1 bytes in 1 msecs (HTTP/1.1 200)")
+}
+func FuzzGin(f *testing.F)      { fuzz(f, "gin", `[GIN] 2025/11/18 - 10:01:02 | 200 | 1s |  | GET ""`) }
+func FuzzWerkzeug(f *testing.F) { fuzz(f, "werkzeug", `- - - [18/Nov/2025 10:01:02] "" - -`) }
 func FuzzKlog(f *testing.F) {
 	fuzz(f, "klog", "I0102 15:04:05.1 1 a:1] \"m\" a={ b=[ c=<\nx\n >\n", "F00000000 00:00:00 ] \"\" a=\"")
 }

@@ -13,7 +13,7 @@ import (
 var syslogParser = simple("syslog", "RFC 3164 and 5424 as really sent, Cisco, Juniper, Fortinet, Palo Alto, MikroTik and Ubiquiti among them", func() format {
 	return &syslogFormat{sd: newStructured()}
 }).
-	guessed(clue{kin: kinMany, sure: sureSyslog, names: []string{"syslog", "messages", "secure", "maillog", "cron", "auth.log", "kern.log",
+	guessed(clue{kin: kinMany, sure: sureSyslog, inner: syslogMessages, strict: true, names: []string{"syslog", "messages", "secure", "maillog", "cron", "auth.log", "kern.log",
 		"daemon.log", "user.log", "mail.log", "mail.err", "mail.warn", "cron.log", "debug"}})
 
 // syslogFormat parses the lines of syslog: RFC 5424, whose structured data gives
@@ -68,8 +68,12 @@ func (f *syslogFormat) record(r *reader, rec []byte) {
 		l.severity = l.pri % 8
 		f.facility.String([]byte(facilities[l.pri/8]))
 	}
-	if l.severity >= 0 && (!framed || r.b.Level() == rows.NoLevel) {
-		r.b.SetLevel(severity(l.severity))
+	if !framed || r.b.Level() == rows.NoLevel {
+		if l.severity >= 0 {
+			r.b.SetLevel(severity(l.severity))
+		} else if v := l.levelSaid(); v != rows.NoLevel {
+			r.b.SetLevel(v)
+		}
 	}
 	if len(l.time) > 0 && !framed {
 		r.setTime(l.at, "time", l.time)
@@ -78,8 +82,10 @@ func (f *syslogFormat) record(r *reader, rec []byte) {
 	put(f.app, l.app)
 	f.putPID(l.pid)
 	put(f.msgid, l.msgid)
-	if len(l.node) > 0 {
-		r.b.Attr("node", l.node)
+	attr(r, "node", l.node)
+	attr(r, "device_time", l.deviceTime)
+	if l.pri >= 0 && levelOf(l.level) != severity(l.severity) {
+		attr(r, "level", l.level)
 	}
 	if len(l.structured) > 0 {
 		f.sd.put(r, l.structured)
@@ -151,7 +157,7 @@ var facilities = [...]string{
 
 // likeSyslog matches a priority, as in RFC 5424; or RFC 3164 without one, also with an
 // ISO time, as rsyslog and systemd write it today; or what Cisco's systems write.
-var likeSyslog = regexp.MustCompile(`^(<\d{1,3}>|([A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d|\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:?\d\d)) \S+ [^\s:]+:|[^%]{0,120}%[A-Z0-9_]+-([A-Z0-9_]+-)?[0-7]-[A-Z0-9_]+:)`)
+var likeSyslog = regexp.MustCompile(`^(<\d{1,3}>|([A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d|\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:?\d\d)) \S+ [^\s:]+:|.{0,160}?[%#][A-Z0-9_]+-([A-Z0-9_]+-){0,2}[0-7]-[A-Z0-9_]+ ?:)`)
 
 // sureSyslog reports whether a line is syslog's: frameworks, too, write an ISO time, but
 // a level where the host would be.
@@ -163,5 +169,30 @@ func sureSyslog(line []byte) bool {
 		return true
 	}
 	_, rest, _ := bytes.Cut(line, []byte(" "))
-	return !isLevel(word(bytes.TrimLeft(rest, " ")))
+	host := word(bytes.TrimLeft(rest, " "))
+	return !isLevel(host) && !isCapitals(host)
+}
+
+// isCapitals reports whether w is nothing but capital letters: a word that a program
+// writes behind its time, and no host.
+func isCapitals(w []byte) bool {
+	for _, c := range w {
+		if c < 'A' || c > 'Z' {
+			return false
+		}
+	}
+	return len(w) > 0
+}
+
+// syslogMessages returns the messages of lines.
+func syslogMessages(text []byte) (messages []byte) {
+	z := times.AnyZone()
+	var day times.BSDDay
+	for line := range bytes.Lines(text) {
+		l := syslogLine{pri: -1, severity: -1}
+		if _, ok := l.read(trimLine(line), &day, &z); ok && len(bytes.TrimSpace(l.message)) > 0 {
+			messages = append(append(messages, l.message...), '\n')
+		}
+	}
+	return messages
 }

@@ -5,6 +5,7 @@ import (
 	"strconv"
 
 	"github.com/akupara/akupara/demux/parse/internal/times"
+	"github.com/akupara/akupara/demux/rows"
 )
 
 // syslogLine is a line taken apart. What it does not have is nil; "-" of RFC 5424
@@ -18,6 +19,8 @@ type syslogLine struct {
 	node                  []byte // of the host: a device's part that wrote the line
 	structured            []byte // with its brackets
 	uptime                []byte // of a kernel, in seconds
+	deviceTime            []byte // of a device whose line a relay has put a head before
+	level                 []byte // a word for the severity, which some write before the tag
 	message               []byte
 	hasMessage            bool
 }
@@ -120,7 +123,17 @@ func (l *syslogLine) rest(s []byte, hasHost bool) {
 			}
 		}
 	}
+	if len(l.host) > 0 {
+		s = s[l.relayed(s):]
+	}
 	app, pid, n := tag(s)
+	if n == 0 {
+		if w := word(s[:min(len(s), 16)]); isLevel(w) && len(w) < len(s) { // F5: "info tmm1[123]: message"
+			if app, pid, n = tag(s[len(w)+1:]); n > 0 {
+				l.level, s = w, s[len(w)+1:]
+			}
+		}
+	}
 	if n == 0 || bytes.IndexByte(app, ',') >= 0 {
 		if k := l.device(s); k > 0 {
 			s, n = s[k:], 0
@@ -139,6 +152,46 @@ func (l *syslogLine) rest(s []byte, hasHost bool) {
 		l.severity = mnemonic(l.app, s)
 	}
 	l.message, l.hasMessage = bytes.TrimPrefix(s, []byte("\ufeff")), true
+}
+
+// relayed returns the length of a counter and a time that Cisco's systems write, where
+// a relay has put a head before them: "123: Nov 28 10:00:00.123: ". The time stands for
+// no row: the relay's has one.
+func (l *syslogLine) relayed(s []byte) int {
+	if len(s) < 16 || s[0] < '0' || s[0] > '9' {
+		return 0
+	}
+	_, k := cisco(s)
+	if k == 0 {
+		return 0
+	}
+	z := times.AnyZone()
+	_, n := headTime(s[k:], &z)
+	if n == 0 || k+n >= len(s) || s[k+n] != ':' {
+		return 0
+	}
+	l.deviceTime = s[k : k+n]
+	return min(len(s), k+n+len(": "))
+}
+
+// levelSaid returns the level that a line says in words, where it has no number for it:
+// before the tag, or first in its message, with a colon or brackets, or in capitals.
+func (l *syslogLine) levelSaid() rows.Level {
+	if l.level != nil {
+		return levelOf(l.level)
+	}
+	w := word(l.message[:min(len(l.message), 16)])
+	name := bytes.Trim(w, "[]<>:")
+	if len(name) < 4 || !isLevel(name) {
+		return rows.NoLevel
+	}
+	if len(name) < len(w) || isCapitals(name) {
+		return levelOf(name)
+	}
+	if _, pid, n := tag(l.message[min(len(l.message), len(w)+1):]); n > 0 && isNumber(pid) { // ESXi: "info hostd[123] "
+		return levelOf(name)
+	}
+	return rows.NoLevel
 }
 
 // hostName returns the host at the start of s without its brackets, and its length
