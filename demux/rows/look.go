@@ -103,8 +103,27 @@ func (l *Look) ParseError() Value { return l.parseError.value(l.row) }
 func (l *Look) Own(do func(name string, v Value)) {
 	for i := range l.own {
 		p := &l.own[i]
-		do(p.c.name, p.value(l.row))
+		do(p.c.name, l.value(p))
 	}
+}
+
+// value returns the value of the row in a column; of one that is made of messages, it is
+// made.
+func (l *Look) value(p *place) Value {
+	t := &l.b.templated
+	if p.c != t.text && p.c != t.id {
+		return p.value(l.row)
+	}
+	m := l.message.value(l.row)
+	if !m.Given() || t.make.None(m.Bytes) {
+		return Value{}
+	}
+	text := t.make.Append(nil, m.Bytes)
+	if p.c == t.id {
+		id := t.make.ID(text)
+		text = id[:]
+	}
+	return Value{Type: schema.String, Bytes: text}
 }
 
 // Attributes calls do with each pair that fits no column.
