@@ -35,6 +35,8 @@ type Column struct {
 	last   int         // row of the last value; -1 if none
 	nums   vec[uint64] // of a Long, a Double (its bits) or a Boolean
 	strs   dictionary  // of a String
+	// written tells of doubles whose texts are not the shortest ones.
+	written written
 }
 
 // Name is the column's name.
@@ -158,6 +160,9 @@ func (c *Column) Double(v float64, raw []byte) {
 		c.giveBack()
 	case c.typ == schema.Double && c.claim():
 		c.num(math.Float64bits(v))
+		if !c.fixed {
+			c.wrote(v, raw)
+		}
 	case c.typ == schema.Long && whole && c.claim():
 		c.num(uint64(int64(v)))
 	default:
@@ -227,21 +232,9 @@ func (c *Column) toDouble() {
 	c.typ = schema.Double
 }
 
-// toString widens a column to strings: its values' texts.
+// toString widens a column to strings: its values' texts, as they were written.
 func (c *Column) toString() {
-	var buf [32]byte
-	for i := range c.nums.len() {
-		t, n := buf[:0], c.nums.at(i)
-		switch c.typ {
-		case schema.Long:
-			t = strconv.AppendInt(t, int64(n), 10)
-		case schema.Double:
-			t = AppendDouble(t, math.Float64frombits(n))
-		default:
-			t = strconv.AppendBool(t, n != 0)
-		}
-		c.strs.add(c.b.mem, t)
-	}
+	c.eachText(func(_ int, text []byte) { c.strs.add(c.b.mem, text) })
 	c.nums.drop(c.b.mem, &c.b.mem.words)
 	c.typ = schema.String
 }
@@ -259,4 +252,5 @@ func (c *Column) reset() {
 	c.rows.reset(&c.b.mem.ids)
 	c.nums.reset(&c.b.mem.words)
 	c.strs.reset(c.b.mem)
+	c.written.reset(c.b.mem)
 }

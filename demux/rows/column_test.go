@@ -34,6 +34,8 @@ func TestTypesWiden(t *testing.T) {
 		{"true true", schema.Boolean, "true true"},
 		{"1 text", schema.String, "1 [1,2]"},
 		{"1.5 x 1 true", schema.String, "1.5 x 1 true"},
+		{"1 2.0 1 x 2.0", schema.String, "1 2.0 1 x 2.0"},
+		{"1.5 2.0 big", schema.String, "1.5 2.0 9223372036854775807"},
 	} {
 		b := NewBuilder(Options{})
 		b.Origin("h", "s", "x", nil)

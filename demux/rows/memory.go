@@ -19,6 +19,7 @@ type pools struct {
 	ids    pool[uint32]
 	refs   pool[ref]
 	levels pool[Level]
+	styles pool[style]
 	texts  pool[byte]
 	seed   maphash.Seed
 }
@@ -30,6 +31,7 @@ func newMemory() *memory {
 		ids:    pool[uint32]{block: vecBlock, size: 4},
 		refs:   pool[ref]{block: vecBlock, size: refSize},
 		levels: pool[Level]{block: vecBlock, size: 1},
+		styles: pool[style]{block: vecBlock, size: 1},
 		texts:  pool[byte]{block: arenaBlock, size: 1},
 		seed:   maphash.MakeSeed(),
 	}}
@@ -43,6 +45,7 @@ func (m *memory) trim() {
 	m.ids.trim()
 	m.refs.trim()
 	m.levels.trim()
+	m.styles.trim()
 	m.texts.trim()
 }
 

@@ -1,9 +1,8 @@
 package rows
 
 import (
-	"math"
+	"bytes"
 	"slices"
-	"strconv"
 
 	"github.com/akupara/akupara/demux/schema"
 )
@@ -17,8 +16,7 @@ func (b *Builder) Sibling() *Builder {
 }
 
 // Take moves all rows of p, a Sibling with the same options, behind those of b: as
-// if they had been added to b, but that a column which is wider in b than in p gets
-// the shortest text of its numbers. p has to be Reset before it is used again.
+// if they had been added to b. p has to be Reset before it is used again.
 func (b *Builder) Take(p *Builder) {
 	for _, x := range []*Builder{b, p} {
 		if len(x.faults) > 0 {
@@ -95,13 +93,13 @@ func (b *Builder) takeAttributes(p *Builder, base int, homeless []*Column) {
 	}
 	var pairs []pair
 	for _, c := range homeless { // a row's first value of a key, before its others
-		for i := range c.len() {
+		c.eachText(func(i int, text []byte) {
 			row := uint32(i)
 			if c.sparse {
 				row = c.rows.at(i)
 			}
-			pairs = append(pairs, pair{row, c.name, c.text(nil, i)})
-		}
+			pairs = append(pairs, pair{row, c.name, bytes.Clone(text)})
+		})
 	}
 	for i := range p.attrs.rows.len() {
 		a := &p.attrs
@@ -142,6 +140,7 @@ func (c *Column) take(p *Column, base int) {
 		c.strs.take(m, &p.strs)
 		return
 	}
+	c.written.take(m, &p.written, c.nums.len())
 	c.nums.addAll(m, &m.words, &p.nums)
 }
 
@@ -160,21 +159,6 @@ func (c *Column) meet(p *Column) {
 			x.toString()
 		}
 	}
-}
-
-// text appends the text of the i-th value.
-func (c *Column) text(b []byte, i int) []byte {
-	if c.typ == schema.String {
-		return append(b, c.strs.get(c.strs.entry(i))...)
-	}
-	n := c.nums.at(i)
-	switch c.typ {
-	case schema.Long:
-		return strconv.AppendInt(b, int64(n), 10)
-	case schema.Double:
-		return AppendDouble(b, math.Float64frombits(n))
-	}
-	return strconv.AppendBool(b, n != 0)
 }
 
 // take moves p's values behind t's.

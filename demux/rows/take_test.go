@@ -50,7 +50,9 @@ func someRows(rnd *rand.Rand, n int) (steps []func(b *Builder)) {
 				b.Attr("k", fmt.Append(nil, number))
 				b.Attr("k", []byte("again"))
 			case 2:
-				b.Column("mixed").Double(float64(number)+0.5, fmt.Append(nil, float64(number)+0.5))
+				v := float64(number) + 0.5
+				b.Column("mixed").Double(v, fmt.Appendf(nil, [...]string{"%.1f", "%.3f", "%e", "%g"}[number%4], v))
+				b.Column("exact").Double(v, fmt.Appendf(nil, "%.2f", v))
 			case 3:
 				b.Column("ok").Bool(number%2 == 0)
 			case 4:
