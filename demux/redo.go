@@ -212,10 +212,10 @@ func (d *Demux) redoFiles(ctx context.Context, o Redo, step []redoFile, rep *Red
 		return nil
 	}
 	for tries := 1; ; tries++ {
-		r := &redoRun{Demux: d, table: t, id: newRunID(t), dataType: o.Type, dry: o.DryRun, files: step, wanted: wantedOf(step)}
+		r := &redoRun{Demux: d, table: t, id: newRunID(t), dataType: o.Type, dry: o.DryRun, first: len(rep.Before) == 0, files: step, wanted: wantedOf(step)}
 		err := r.do(ctx, parts)
 		if err == nil {
-			r.tell(ctx, rep)
+			r.tell(rep)
 			return nil
 		}
 		switch {

@@ -10,6 +10,7 @@ import (
 	"github.com/akupara/akupara/chunk"
 	"github.com/akupara/akupara/demux/lease"
 	"github.com/akupara/akupara/demux/parse"
+	"github.com/akupara/akupara/demux/schema"
 	"github.com/akupara/akupara/demux/table"
 	"github.com/akupara/akupara/store"
 	"github.com/akupara/akupara/store/storetest"
@@ -226,6 +227,45 @@ func TestACrashWhileRowsAreRedoneLosesAndDoublesNothing(t *testing.T) {
 			if t.Failed() {
 				t.Fatalf("crash at %d (%v)", k, when)
 			}
+		}
+	}
+}
+
+// A dry run shows rows as they are by the names that columns have now, and as today's
+// parser and steps make them, in whatever hours they are then.
+func TestADryRunShowsRowsBeforeAndAfter(t *testing.T) {
+	st := testStore(t)
+	var body []byte
+	at := time.Date(2026, 1, 2, 0, 30, 0, 0, time.UTC)
+	for n := range 20 {
+		when := at.Add(time.Duration(12-n) * time.Hour).Format(time.RFC3339)
+		body = fmt.Appendf(body, `{"when":%q,"msg":"user u%d@example.org","n":%d,"debug":true}`+"\n", when, n, n)
+	}
+	c := chunk.Chunk{Type: "app", Host: "h", Source: "/log", Stream: "s", Last: int64(len(body)), Time: at.Add(20 * time.Hour), Body: body}
+	publish(t, st, []chunk.Chunk{c})
+	runOnce(t, testDemux(t, st, asJSON))
+	tab, err := table.Open(t.Context(), st, baseURI, "app")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := tab.Alter(t.Context(), schema.Change{Column: "n", Name: "number"}); err != nil {
+		t.Fatal(err)
+	}
+	d := configured(t, st, "{app: {parser: json, steps: [{rename: {when: ts}}, {drop: [debug]}, {set: {env: prod}}, {redact: {what: [email]}}]}}")
+	dry, err := d.Redo(t.Context(), Redo{Type: "app", DryRun: true}, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(dry.Before) != maxSamples || len(dry.After) != maxSamples {
+		t.Fatalf("got %d rows before and %d after, want %d", len(dry.Before), len(dry.After), maxSamples)
+	}
+	for _, a := range dry.After {
+		b := dry.Before[slices.IndexFunc(dry.Before, func(r SampleRow) bool { return r["seq"] == a["seq"] })]
+		if b["message"] != "user u"+b["number"]+"@example.org" || b["debug"] != "true" || b["when"] == "" || b["number"] == "" || b["n"] != "" {
+			t.Errorf("before: %v", b)
+		}
+		if a["message"] != "user [email]" || a["env"] != "prod" || a["debug"] != "" || a["number"] != b["number"] || a["ts"] == b["ts"] {
+			t.Errorf("after: %v", a)
 		}
 	}
 }

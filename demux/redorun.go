@@ -21,13 +21,14 @@ type redoRun struct {
 	id       string
 	dataType string
 	dry      bool
+	first    bool // of its redo: it shows some rows
 	files    []redoFile
 	wanted   map[string]chunk.Ranges
 
 	columns      []schema.Column // wanted, beside the table's
 	planned      []schema.Column
 	written      []table.DataFile
-	trial        [][]byte // of a dry run: the first files that would be written
+	samples      *samples // of a dry run
 	ranges       map[string][]chunk.Range
 	rows, failed int64
 }
@@ -72,8 +73,11 @@ func (r *redoRun) kept(parts []redoPart) (out []redoPart) {
 // here parses the parts in this process.
 func (r *redoRun) here(ctx context.Context, parts []redoPart) error {
 	r.planned = r.table.Columns()
+	if r.dry && r.first {
+		r.samples = r.sampled(ctx)
+	}
 	x := &reparse{
-		Demux: r.Demux, dataType: r.dataType, id: r.id, now: time.Now().UTC(), dry: r.dry,
+		Demux: r.Demux, dataType: r.dataType, id: r.id, now: time.Now().UTC(), dry: r.dry, samples: r.samples,
 		options: func() rows.Options { return r.rowOptions(r.dataType, r.planned, r.table.Keys()) },
 		plan: func(b *rows.Builder) ([]schema.Column, bool) {
 			for _, c := range b.Columns() {
@@ -82,13 +86,16 @@ func (r *redoRun) here(ctx context.Context, parts []redoPart) error {
 				}
 			}
 			r.planned = r.table.PlanColumns(r.columns)
+			if r.samples != nil {
+				r.samples.know(r.planned)
+			}
 			r.rows += int64(b.Len())
 			r.failed += b.Failed()
 			return r.planned, true
 		},
 	}
 	err := x.do(ctx, parts)
-	r.written, r.trial = x.written, x.trial
+	r.written = x.written
 	return err
 }
 
@@ -163,7 +170,7 @@ func (r *redoRun) takeBack(ctx context.Context) {
 	}
 }
 
-func (r *redoRun) tell(ctx context.Context, rep *Redone) {
+func (r *redoRun) tell(rep *Redone) {
 	rep.Files += len(r.files)
 	rep.FilesAfter += len(r.written)
 	rep.RowsAfter += r.rows
@@ -172,7 +179,7 @@ func (r *redoRun) tell(ctx context.Context, rep *Redone) {
 		rep.RowsBefore += f.Records
 		rep.Bytes += f.bytes
 	}
-	if r.dry && len(rep.Before) == 0 {
-		r.sample(ctx, rep)
+	if r.samples != nil {
+		rep.Before, rep.After = r.samples.before, r.samples.after
 	}
 }

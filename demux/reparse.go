@@ -33,7 +33,7 @@ type reparse struct {
 	worker  *worker
 	hours   hours
 	written []table.DataFile
-	trial   [][]byte // of a dry run: the first files that would be written
+	samples *samples // of a dry run
 }
 
 // do parses the parts. The files are the caller's, also after an error.
@@ -125,12 +125,13 @@ func (r *reparse) flush(ctx context.Context) error {
 
 func (r *reparse) write(ctx context.Context, b *rows.Builder, columns []schema.Column) error {
 	first := len(r.written)
+	sampled := r.samples.hours(b)
 	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(filesAtOnce)
 	create := func(_ context.Context, hour int64, n int) (io.WriteCloser, string, error) {
 		p := table.DataPath(r.dataType, table.Partition{N: int(hour)}, r.id, first+n)
 		if r.dry {
-			return &trial{r: r}, p, gctx.Err()
+			return &trial{samples: r.samples, kept: sampled[hour]}, p, gctx.Err()
 		}
 		return &output{ctx: gctx, fs: r.fs, path: p, behind: g}, p, gctx.Err()
 	}
@@ -151,27 +152,28 @@ func (r *reparse) takeBack(ctx context.Context) {
 	}
 }
 
-// trial is a data file of a dry run; of the first ones the bytes are kept.
+// trial is a data file of a dry run. One that samples are taken from is kept in memory.
 type trial struct {
-	r   *reparse
-	buf bytes.Buffer
+	samples *samples
+	kept    bool
+	buf     bytes.Buffer
 }
 
-const (
-	maxTrials     = 4
-	maxTrialBytes = 64 << 20
-)
+const maxTrialBytes = 64 << 20
 
+// Write implements io.Writer.
 func (f *trial) Write(b []byte) (int, error) {
-	if len(f.r.trial) < maxTrials && f.buf.Len() < maxTrialBytes {
+	if f.kept = f.kept && f.buf.Len()+len(b) <= maxTrialBytes; f.kept {
 		return f.buf.Write(b)
 	}
+	f.buf = bytes.Buffer{}
 	return len(b), nil
 }
 
+// Close implements io.Closer.
 func (f *trial) Close() error {
-	if len(f.r.trial) < maxTrials && f.buf.Len() < maxTrialBytes {
-		f.r.trial = append(f.r.trial, f.buf.Bytes())
+	if f.kept {
+		f.samples.take(f.buf.Bytes())
 	}
 	return nil
 }
