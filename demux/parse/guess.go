@@ -27,6 +27,10 @@ type clue struct {
 	// whole reports whether a text, cut after a line, may be of the format; nil where
 	// its lines say so.
 	whole func(text []byte) bool
+	// lines returns the part of a text that ends with a whole record, and what the first
+	// lines of its records match, where they have several lines in this text alone; nil
+	// otherwise.
+	lines func(text []byte) (whole []byte, start string)
 	// heading must be in the text, where formats of one syntax differ by that.
 	heading string
 	// options returns the options that a text of the format asks for, as a section in
@@ -201,10 +205,17 @@ func (g *Guesser) fitting(candidates []candidate, text []byte, lines int) (out [
 		if !bytes.Contains(text, []byte(c.clue.heading)) || c.clue.whole != nil && !c.clue.whole(text) {
 			continue
 		}
+		text, few, start := text, few, c.clue.start
+		if c.clue.lines != nil {
+			if whole, s := c.clue.lines(text); s != "" {
+				text, few, start = whole, whole, s
+			}
+		}
 		if len(few) < len(text) && g.try(c, few).Parsed == 0 {
 			continue
 		}
 		if x := g.try(c, text); x.Parsed > 0 && x.share() >= leastShare {
+			x.Start = start
 			x.Spec = c.spec(text)
 			if c.clue.inner != nil {
 				g.frames(&x, c, text)
@@ -228,7 +239,7 @@ func (g *Guesser) frames(x *Guess, c *candidate, text []byte) {
 	if d, _ := lookup(in.Parser); d.outermost || in.Parser == rawParser.name {
 		return
 	}
-	if strict := c.clue.strict; strict && (in.kin == kinLoose || in.Parsed < in.Records) || !strict && in.Parser == jsonParser.name { // auto reads JSON
+	if strict := c.clue.strict; strict && (in.kin == kinLoose && in.Parser != logfmtParser.name || in.Parsed < in.Records) || !strict && in.Parser == jsonParser.name { // auto reads JSON
 		return
 	}
 	x.Spec = "{parser: " + c.name + ", message: " + in.Spec + "}"

@@ -31,7 +31,7 @@ func (g *Guesser) tryOthers(c *candidate) {
 
 // try parses a text.
 func (g *Guesser) try(c *candidate, text []byte) Guess {
-	guess := Guess{Parser: c.name, Start: c.clue.start, kin: c.clue.kin, headed: len(c.clue.heading)}
+	guess := Guess{Parser: c.name, kin: c.clue.kin, headed: len(c.clue.heading)}
 	now := time.Now().UTC().Truncate(time.Microsecond)
 	body := &chunk.Chunk{Type: "guess", Host: "h", Source: "s", Stream: "s", Last: int64(len(text)), Body: text, Time: now}
 	g.b.Reset()

@@ -9,19 +9,21 @@ import (
 	"github.com/akupara/akupara/demux/schema"
 )
 
-var jsonParser = simple("json", "one JSON object a line: keys become columns", func() format { return newJSON() }).guessed(clue{kin: kinMany})
+var jsonParser = simple("json", "one JSON object a line: keys become columns", func() format { return newJSON() }).guessed(clue{kin: kinMany, lines: prettyObjects})
 
 // jsonFormat parses one JSON object a line into a keyed record. Arrays are kept
 // as their text, and numbers that are neither longs nor doubles. Of a key that
 // comes twice the first value is the column's; the others go to attributes.
 //
 // Before the object may stand a text, such as a time and a level: it gives what
-// of these the object does not have, and is kept. Objects behind each other are
+// of these the object does not have, and is kept. An object may have several lines, see
+// jsonpretty.go. Objects behind each other are
 // rows of their own, as are those of an array, alone or as CloudTrail has it.
 type jsonFormat struct {
 	*keyed
-	scan scanner
-	seen times. // for times of which it matters only that they are there
+	scan   scanner
+	indent int    // of the object's first line, where it has several
+	seen   times. // for times of which it matters only that they are there
 		Zone
 }
 

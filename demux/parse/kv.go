@@ -53,6 +53,11 @@ func (f *kvFormat) record(r *reader, rec []byte) {
 	if len(f.pair) == 0 && len(f.fields) == 0 {
 		f.read(rec[n:], []byte(":"))
 	}
+	if r.format != f && len(f.pair) == 0 && len(f.fields) < 2 && bytes.IndexByte(rec, '=') < 0 {
+		r.row() // one of the messages that have no pairs
+		r.b.Message(rec)
+		return
+	}
 	if len(f.fields) == 0 {
 		r.fail(rec, "not kv: there is no key with a value")
 		return

@@ -231,6 +231,9 @@ func logTime(s []byte, z *times.Zone) (times.Instant, int) {
 		if n == 0 {
 			t, n = bracketedClock(s[1:], z)
 		}
+		if n == 0 {
+			t, n = bracketedOdd(s[1:], z)
+		}
 		if n > 0 && n+1 < len(s) && s[n+1] == ']' {
 			return t, n + 2
 		}
@@ -250,6 +253,30 @@ func bracketedClock(s []byte, z *times.Zone) (times.Instant, int) {
 		return times.Instant{}, 0
 	}
 	return t, n
+}
+
+// bracketedOdd reads times that stand in brackets alone: Nagios' seconds since 1970, and
+// the month and the day that Ethereum's and Grafana's old logs have, "11-28|10:00:00.123".
+func bracketedOdd(s []byte, z *times.Zone) (times.Instant, int) {
+	if len(s) < 14 {
+		return times.Instant{}, 0
+	}
+	if s[10] == ']' && s[0] == '1' && isNumber(s[:10]) {
+		return times.Epoch(s[:10]), 10
+	}
+	if s[2] != '-' || s[5] != '|' {
+		return times.Instant{}, 0
+	}
+	d := times.Words{S: s, I: len("11-28|")}
+	clock, micros, finer, ok := d.Clock()
+	if !ok {
+		return times.Instant{}, 0
+	}
+	local, ok := times.LastSuch(z, times.Digits(s, 0, 2), times.Digits(s, 3, 2), clock)
+	if !ok {
+		return times.Instant{}, 0
+	}
+	return times.Instant{Micros: z.UTC(local+clock)*1_000_000 + micros, Finer: finer, OK: true}, d.I
 }
 
 func plainLogTime(s []byte, z *times.Zone) (t times.Instant, n int) {

@@ -51,6 +51,7 @@ const (
 		`[DIWEFA], \[\d{4}-|(trce|dbug|info|warn|fail|crit): \S+\[\d+\]|(DEBUG|INFO|WARNING|ERROR|CRITICAL):([^\s:]+:|  )|` +
 		`\[\d\d:\d\d:\d\d [A-Z]{3}\] |\d+:\d\d[AP]M[ \x1b\[\dm]+[A-Z]{3}[ \x1b]|[A-Z]{4}(\x1b\[\d*m)?\[\d{4,}\] |(####)?<[A-Z][a-z][a-z] \d+, \d{4}|` +
 		`\[\d+/\d+/\d\d,? \d+:\d\d:\d\d:\d{3} |` +
+		`[EWNIDXAC] \[\d\d/[A-Z][a-z][a-z]/\d{4}:|\[1\d{9}\] |` + levelLike + `\s+\[\d\d-\d\d\||\[\d{4}/\d\d/\d\d \d\d:| {0,6}\d+:\d{8}:\d{6}\.\d|` +
 		`=[A-Z ]+ REPORT==== |\[Nest\] |\[ *\d+\.\d+s\] +[A-Z]|\[` + levelLike + `\] |` +
 		` {1,8}\d{4}[-/]\d\d[-/]\d\d[ T][\d:.Z+-]+ \[[A-Z])`
 )

@@ -17,6 +17,9 @@ import (
 //	[Nest] 77  - 03/01/2026, 10:00:00 AM     LOG [logger] message        NestJS
 //	[     0.001234s]  INFO ThreadId(01) logger: message                  Rust's tracing, Linkerd's proxy
 //	[INFO] message                                                       CoreDNS, Maven
+//	E [01/Mar/2026:10:00:00 +0000] message                               CUPS
+//	  1234:20260301:100000.123 message                                   Zabbix
+//	[2026/03/01 10:00:00.123,  0] file.c:12(function)                    Samba; the message is below
 //	=INFO REPORT==== 1-Mar-2026::10:00:00 ===                            Erlang, RabbitMQ; the message is below
 
 // consoles reads Serilog's "[10:00:00 INF] ", and WebSphere's heads.
@@ -123,6 +126,59 @@ func (h *oddHead) erlang(s []byte, z *times.Zone) {
 	case string(name) == "CRASH" || string(name) == "SUPERVISOR":
 		h.level = []byte("ERROR")
 	}
+}
+
+// cups reads "E [28/Nov/2026:10:00:00 +0000] ".
+func (h *oddHead) cups(s []byte, z *times.Zone) {
+	end := bytes.IndexByte(s[:min(len(s), 48)], ']')
+	if end < 0 || end+1 == len(s) || s[end+1] != ' ' {
+		return
+	}
+	stamp := s[3:end]
+	level := cupsLevels[s[0]]
+	if t, n := times.DateTime(stamp, z); n == len(stamp) && level != "" {
+		h.at, h.time, h.level, h.n = t, stamp, []byte(level), end+2
+	}
+}
+
+var cupsLevels = map[byte]string{
+	'X': "EMERG", 'A': "ALERT", 'C': "CRIT", 'E': "ERROR", 'W': "WARN", 'N': "NOTICE", 'I': "INFO", 'D': "DEBUG", 'd': "TRACE",
+}
+
+// zabbix reads "  1234:20261128:100000.123 ".
+func (h *oddHead) zabbix(s []byte, z *times.Zone) {
+	rest := bytes.TrimLeft(s[:min(len(s), 40)], " ")
+	pid, rest, ok := bytes.Cut(rest, []byte(":"))
+	if !ok || !isNumber(pid) || len(rest) < 20 || rest[8] != ':' || rest[15] != '.' || rest[19] != ' ' {
+		return
+	}
+	secs, ok := times.Seconds(times.Digits(rest, 0, 4), times.Digits(rest, 4, 2), times.Digits(rest, 6, 2),
+		times.Digits(rest, 9, 2), times.Digits(rest, 11, 2), times.Digits(rest, 13, 2))
+	millis := times.Digits(rest, 16, 3)
+	if !ok || millis < 0 {
+		return
+	}
+	h.at = times.Instant{Micros: z.UTC(secs)*1_000_000 + int64(millis)*1000, OK: true}
+	h.time, h.pid = rest[:19], pid
+	h.n = len(s[:min(len(s), 40)]) - len(rest) + 20
+}
+
+// samba reads "[2026/11/28 10:00:00.123456,  0] file.c:12(function)"; the message is
+// below.
+func (h *oddHead) samba(s []byte, z *times.Zone) {
+	t, n := plainLogTime(s[1:], z)
+	end := bytes.IndexByte(s[:min(len(s), 128)], ']')
+	if n == 0 || end < n+1 || s[n+1] != ',' {
+		return
+	}
+	number, _, _ := bytes.Cut(bytes.TrimSpace(s[n+2:end]), []byte(","))
+	debug := times.Digits(number, 0, len(number))
+	if len(number) == 0 || debug < 0 {
+		return
+	}
+	h.at, h.time, h.below, h.n = t, s[1:1+n], true, len(s)
+	h.caller = bytes.TrimSpace(s[end+1:])
+	h.level = []byte([...]string{"ERROR", "WARN", "NOTICE", "NOTICE", "INFO", "INFO", "DEBUG"}[min(debug, 6)])
 }
 
 // isDecimal reports whether w is a number with a point.

@@ -59,7 +59,9 @@ func (h *logHead) names(r *reader, timeFirst bool) {
 		r.b.Attr("line", line)
 	}
 	if h.level != nil && h.thread == nil && h.logger == nil {
-		h.solr(r)
+		if h.solr(r); h.logger == nil {
+			h.rounded()
+		}
 	}
 	h.behind(r)
 	if h.logger == nil && (h.at == len(h.s) || h.s[h.at] != '[') {
@@ -159,6 +161,20 @@ func (h *logHead) secondName(r *reader) {
 	h.at += len(user) + 1 + len(name) + len(" - ")
 }
 
+// rounded reads "(thread) [logger] ", as Home Assistant has it.
+func (h *logHead) rounded() {
+	s := h.s[h.at:]
+	if len(s) < 6 || s[0] != '(' {
+		return
+	}
+	thread, rest, ok := bytes.Cut(s[1:], []byte(") ["))
+	logger, message, more := bytes.Cut(rest, []byte("] "))
+	if ok && more && isName(logger) && len(thread) < 100 {
+		h.thread, h.logger = thread, logger
+		h.at = len(h.s) - len(message)
+	}
+}
+
 // levelLater finds the level in a message: java.util.logging begins the second line
 // with it. It returns the message without that head.
 func (h *logHead) levelLater(message []byte) []byte {
@@ -197,7 +213,7 @@ func levelAhead(s []byte) []byte {
 			continue
 		}
 		name := bytes.TrimRight(w, ":>|")
-		if len(name) < len(w) && name[0] != '<' && isLevel(name) && isUpper(name) {
+		if len(name) < len(w) && (aloneLevels[string(name)] || string(name) == "ERR" || string(name) == "CRIT") {
 			return name
 		}
 		if c := w[0]; c != '[' && c != '<' {
@@ -244,6 +260,9 @@ func (h *logHead) bracketed(r *reader) bool {
 	switch {
 	case h.level == nil && isLevel(in):
 		h.level = in
+	case h.level == nil && h.thread == nil && bytes.IndexByte(in, '/') > 0 && isLevel(in[bytes.LastIndexByte(in, '/')+1:]): // Minecraft: [thread/LEVEL]
+		i := bytes.LastIndexByte(in, '/')
+		h.thread, h.level = in[:i], in[i+1:]
 	case h.level == nil && isLevel(lvl): // Apache 2.4: [module:level]
 		h.logger, h.level = module, lvl
 	case bytes.HasPrefix(in, []byte("myid:")) && h.thread == nil: // ZooKeeper
@@ -290,6 +309,13 @@ func (h *logHead) word(r *reader) bool {
 		h.level = w
 	case h.level == nil && isLevel(bytes.TrimRight(w, ":>")): // PostgreSQL's "LOG:  message", log4perl's "INFO> "
 		h.level = bytes.TrimRight(w, ":>")
+	case h.level == nil && bytes.IndexByte(w, '[') > 0 && isLevel(w[:bytes.IndexByte(w, '[')]): // Asterisk: "NOTICE[1234] "
+		open := bytes.IndexByte(w, '[')
+		h.level, h.thread = w[:open], w[open+1:len(w)-1]
+		if thread, call, ok := bytes.Cut(h.thread, []byte("][")); ok {
+			h.thread = thread
+			r.b.Attr("call", call)
+		}
 	case h.level == nil && esxiLevel(w) != nil:
 		h.level = esxiLevel(w)
 	case isNumber(w) && h.level == nil && h.thread == nil:

@@ -25,7 +25,8 @@ type oddHead struct {
 	program, pid, caller, number []byte
 	metadata, elapsed            []byte
 	machine, code, report        []byte
-	n                            int // bytes before the message; 0: it is of no such form
+	below                        bool // the message stands below the head
+	n                            int  // bytes before the message; 0: it is of no such form
 }
 
 func readOdd(s []byte, z *times.Zone) (h oddHead) {
@@ -43,14 +44,23 @@ func readOdd(s []byte, z *times.Zone) (h oddHead) {
 		if h.n == 0 {
 			h.tagged(s, z)
 		}
+		if h.n == 0 {
+			h.samba(s, z)
+		}
 	case c == '=':
 		h.erlang(s, z)
+	case c == ' ':
+		h.zabbix(s, z)
 	case c == '<' || c == '#':
 		h.weblogic(s, z)
 	case c >= '0' && c <= '9':
-		h.clocked(s, z)
-	case c >= 'A' && c <= 'W':
+		if h.clocked(s, z); h.n == 0 {
+			h.zabbix(s, z)
+		}
+	case c >= 'A' && c <= 'X':
 		switch {
+		case s[1] == ' ' && s[2] == '[':
+			h.cups(s, z)
 		case s[1] == ',':
 			h.ruby(s, z)
 		case s[1] >= '0' && s[1] <= '9':
@@ -252,8 +262,11 @@ func (f *log4jFormat) oddHead(r *reader, message []byte, h *oddHead) {
 		r.b.Attr("message_id", h.code)
 		message = bytes.TrimSuffix(bytes.TrimRight(message, " \r\n"), []byte(">"))
 	}
-	if h.number != nil {
-		message = f.dedent(message)
+	switch {
+	case h.number != nil:
+		message = f.dedent(message, "      ")
+	case h.below:
+		message = f.dedent(message, "  ")
 	}
 	r.b.Message(message)
 	f.exceptions.put(message)
@@ -265,9 +278,8 @@ func attr(r *reader, key string, v []byte) {
 	}
 }
 
-// dedent takes the spaces off the lines of a message that .NET wrote below its head.
-func (f *log4jFormat) dedent(s []byte) []byte {
-	const indent = "      "
+// dedent takes the spaces off the lines of a message that .NET or Samba wrote below its head.
+func (f *log4jFormat) dedent(s []byte, indent string) []byte {
 	s = bytes.TrimPrefix(bytes.TrimLeft(s, " \r"), []byte("\n"))
 	if bytes.IndexByte(s, '\n') < 0 {
 		return bytes.TrimPrefix(s, []byte(indent))

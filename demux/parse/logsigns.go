@@ -18,6 +18,11 @@ func (h *logHead) signed(r *reader) bool {
 	case h.s[0] == '|':
 		return h.nlog()
 	case h.s[0] != ' ':
+	case h.bracket && len(h.s) > 4 && h.s[1] == '[' && h.glassfish(r):
+		return true
+	case h.bracket && len(h.s) > 4 && h.s[2] == ' ' && h.s[3] == '[' && levelOf(h.s[1:2]) != rows.NoLevel: // GlusterFS: "[time] I [MSGID: 1] "
+		h.level = h.s[1:2]
+		return h.from(h.s[3:])
 	case h.s[1] == '|' && h.s[2] == ' ':
 		return h.pipes(r)
 	case h.s[1] == '{':
@@ -27,9 +32,37 @@ func (h *logHead) signed(r *reader) bool {
 	case bytes.HasPrefix(h.s[2:], []byte(" | ")):
 		return h.capnslog()
 	default:
-		return h.sqlServer()
+		return h.sqlServer() || h.fail2ban(r)
 	}
 	return false
+}
+
+// glassfish reads "[product] [LEVEL] [id] [logger] [tid: _ThreadID=1 _ThreadName=main] "
+// and what is in brackets behind it.
+func (h *logHead) glassfish(r *reader) bool {
+	head, rest, ok := bytes.Cut(h.s[2:], []byte("] [tid: "))
+	parts := bytes.SplitN(head, []byte("] ["), 5)
+	tid, rest, more := bytes.Cut(rest, []byte("] "))
+	if !ok || !more || len(parts) != 4 || !isLevel(parts[1]) {
+		return false
+	}
+	attr(r, "product", parts[0])
+	attr(r, "message_id", parts[2])
+	h.level, h.logger, h.thread = parts[1], parts[3], tid
+	return h.from(rest)
+}
+
+// fail2ban reads "fail2ban.filter         [1234]: INFO    ".
+func (h *logHead) fail2ban(r *reader) bool {
+	name := word(h.s[1:min(len(h.s), 64)])
+	pid, rest, ok := bytes.Cut(bytes.TrimLeft(h.s[1+len(name):], " "), []byte("]: "))
+	level := word(rest[:min(len(rest), 16)])
+	if !ok || len(pid) < 2 || pid[0] != '[' || !isNumber(pid[1:]) || !isLevel(level) || !isName(name) || len(level) == len(rest) {
+		return false
+	}
+	h.logger, h.level = name, level
+	r.b.Attr("pid", pid[1:])
+	return h.from(bytes.TrimLeft(rest[len(level):], " "))
 }
 
 // clickhouse reads "[ thread ] {query} <Level> logger: message".

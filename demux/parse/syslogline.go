@@ -300,6 +300,9 @@ func tag(s []byte) (app, pid []byte, n int) {
 		return app, pid, n + 1
 	}
 	if pid != nil {
+		if n < len(s) && s[n] == ':' { // Huawei's
+			n++
+		}
 		return app, pid, n
 	}
 	return nil, nil, 0

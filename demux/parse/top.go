@@ -43,6 +43,10 @@ func topLine(f *columnarFormat, r *reader, line []byte, add bool) bool {
 // counted reads a number and what it counts.
 func counted(r *reader, prefix string, s []byte) {
 	num, name, _ := bytes.Cut(bytes.TrimSpace(s), []byte(" "))
+	if i := bytes.IndexByte(num, '%'); i > 0 { // "1.0%us" and "8061556k total", of top up to 3.2
+		num, name = num[:i], num[i+1:]
+	}
+	num = bytes.TrimSuffix(num, []byte("k"))
 	name = bytes.TrimSuffix(bytes.TrimSpace(name), []byte("."))
 	if k, _ := bareValue(num); k != kindLong && k != kindDouble {
 		r.b.Attr(prefix, s)
