@@ -8,7 +8,7 @@ import (
 	"github.com/akupara/akupara/demux/schema"
 )
 
-var log4jParser = define("log4j", "the usual layouts of log4j, logback, Spring Boot, JBoss, Quarkus, Tomcat, Jetty, Flink, Kafka, Cassandra, Solr, Trino, zap, Python, Ruby, Rust, .NET, PHP, nginx and Apache's error log, or those that `pattern` gives as their configs have them; stack traces stay whole",
+var log4jParser = define("log4j", "the usual layouts of log4j, logback, Spring Boot, JBoss, Quarkus, Tomcat, Jetty, Flink, Kafka, Cassandra, Solr, Trino, zap, Python, Ruby, Rust, .NET, PHP, Erlang, nginx and Apache's error log, ClickHouse, Oracle, SQL Server and whatever else begins lines with a time, or those that `pattern` gives as their configs have them; stack traces stay whole",
 	func() log4jOptions { return log4jOptions{} }, newLog4jBy).
 	guessed(clue{kin: kinMany, sure: sureLog4j, likely: func(line []byte) bool { return newLog4j().starts(line) }, start: log4jStart, names: []string{"*error.log", "error_log"}}) // of Apache, nginx and their like
 

@@ -54,7 +54,11 @@ func (h *logHead) glassfish(r *reader) bool {
 
 // fail2ban reads "fail2ban.filter         [1234]: INFO    ".
 func (h *logHead) fail2ban(r *reader) bool {
-	name := word(h.s[1:min(len(h.s), 64)])
+	const width = 24 // of the name
+	if len(h.s) < 1+width+1 || h.s[1+width] != '[' {
+		return false
+	}
+	name := word(h.s[1 : 1+width])
 	pid, rest, ok := bytes.Cut(bytes.TrimLeft(h.s[1+len(name):], " "), []byte("]: "))
 	level := word(rest[:min(len(rest), 16)])
 	if !ok || len(pid) < 2 || pid[0] != '[' || !isNumber(pid[1:]) || !isLevel(level) || !isName(name) || len(level) == len(rest) {
@@ -99,8 +103,11 @@ func (h *logHead) capnslog() bool {
 func (h *logHead) sqlServer() bool {
 	const width = 12
 	s := h.s[1:]
+	if len(s) <= width || s[width-1] != ' ' || s[width-2] != ' ' {
+		return false
+	}
 	w := word(s[:min(len(s), width)])
-	if len(s) <= width || len(w) >= width-1 || s[width] == ' ' || !isWord(w) || isLevel(w) || len(bytes.TrimLeft(s[len(w):width], " ")) > 0 {
+	if s[width] == ' ' || !isWord(w) || isLevel(w) || len(bytes.TrimLeft(s[len(w):width], " ")) > 0 {
 		return false
 	}
 	h.thread = w

@@ -10,7 +10,7 @@ import (
 	"github.com/akupara/akupara/demux/schema"
 )
 
-var syslogParser = simple("syslog", "RFC 3164 and 5424 as really sent, Cisco, Juniper, Fortinet, Palo Alto, MikroTik and Ubiquiti among them", func() format {
+var syslogParser = simple("syslog", "RFC 3164 and 5424 as really sent, Cisco, Juniper, Fortinet, Palo Alto, F5, NetApp, ESXi, MikroTik and Ubiquiti among them", func() format {
 	return &syslogFormat{sd: newStructured()}
 }).
 	guessed(clue{kin: kinMany, sure: sureSyslog, inner: syslogMessages, strict: true, names: []string{"syslog", "messages", "secure", "maillog", "cron", "auth.log", "kern.log",
