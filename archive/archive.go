@@ -134,12 +134,12 @@ func Check(sink *chunk.Sink, p string) error {
 }
 
 // Doubles returns which files of one day of a data type are in regrouped files, too,
-// as far as names tell, each with the index of one that has it: a regrouping died
-// before it removed them. Between that and its next time they count once for whoever
+// as far as names tell, each with the one that has it: a regrouping died before it
+// removed them. Between that and its next time they count once for whoever
 // adds up. unread is told of regrouped files that are damaged or gone.
-func Doubles(ctx context.Context, st store.FS, files []store.Info, unread func(p string, err error)) (map[string]*chunk.Index, error) {
+func Doubles(ctx context.Context, st store.FS, files []store.Info, unread func(p string, err error)) (map[string]*Holder, error) {
 	d := doubles{ctx: ctx, st: st, unread: unread, parts: map[string][]chunk.Part{}}
-	out := map[string]*chunk.Index{}
+	out := map[string]*Holder{}
 	for _, f := range files {
 		if id := store.SegmentOf(f.Path); store.IsSink(f.Path) && id.Regrouped() {
 			others := slices.DeleteFunc(slices.Clone(files), func(o store.Info) bool {
@@ -153,6 +153,20 @@ func Doubles(ctx context.Context, st store.FS, files []store.Info, unread func(p
 	return out, nil
 }
 
+// Holder is a regrouped file that has others.
+type Holder struct {
+	index *chunk.Index
+	parts map[string]chunk.Part // by segment
+}
+
+// Holds reports whether it has all of a file, block by block.
+func (h *Holder) Holds(of *chunk.Index) bool {
+	return !slices.ContainsFunc(of.AllParts(), func(p chunk.Part) bool {
+		in, ok := h.parts[p.Segment]
+		return !ok || h.index.Holds(in, of.Blocks[p.First:p.First+p.Blocks]) < p.Blocks
+	})
+}
+
 // doubles is one search for them.
 type doubles struct {
 	ctx    context.Context
@@ -162,7 +176,7 @@ type doubles struct {
 }
 
 // find adds to out those of some files that are in a regrouped one.
-func (d *doubles) find(in string, files []store.Info, out map[string]*chunk.Index) error {
+func (d *doubles) find(in string, files []store.Info, out map[string]*Holder) error {
 	if len(files) == 0 {
 		return nil
 	}
@@ -170,15 +184,19 @@ func (d *doubles) find(in string, files []store.Info, out map[string]*chunk.Inde
 	if index == nil || err != nil {
 		return err
 	}
-	have := make(map[string]bool, len(index.Parts))
+	h := &Holder{index, make(map[string]chunk.Part, len(index.Parts))}
 	for _, p := range index.Parts {
-		have[p.Segment] = true
+		h.parts[p.Segment] = p
+	}
+	lacks := func(p chunk.Part) bool {
+		_, has := h.parts[p.Segment]
+		return !has
 	}
 	for _, f := range files {
 		id := store.SegmentOf(f.Path)
 		if !id.Regrouped() {
-			if have[string(id)] {
-				out[f.Path] = index
+			if !lacks(chunk.Part{Segment: string(id)}) {
+				out[f.Path] = h
 			}
 			continue
 		}
@@ -190,8 +208,8 @@ func (d *doubles) find(in string, files []store.Info, out map[string]*chunk.Inde
 		parts := d.parts[f.Path]
 		// Of two that have the same, one is the other's double.
 		less := len(parts) < len(index.Parts) || f.Path > in
-		if len(parts) > 0 && less && !slices.ContainsFunc(parts, func(p chunk.Part) bool { return !have[p.Segment] }) {
-			out[f.Path] = index
+		if len(parts) > 0 && less && !slices.ContainsFunc(parts, lacks) {
+			out[f.Path] = h
 		}
 	}
 	return nil

@@ -4,7 +4,6 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"fmt"
-	"slices"
 	"sort"
 )
 
@@ -74,18 +73,6 @@ func (x *Index) Origin(block int) (segment string, n int) {
 		return x.Segment, block
 	}
 	return x.Parts[i-1].Segment, block - x.Parts[i-1].First
-}
-
-// HoldsAll reports whether all parts of another file are there, block by block.
-func (x *Index) HoldsAll(of *Index) bool {
-	have := make(map[string]Part, len(x.Parts))
-	for _, p := range x.AllParts() {
-		have[p.Segment] = p
-	}
-	return !slices.ContainsFunc(of.AllParts(), func(p Part) bool {
-		in, ok := have[p.Segment]
-		return !ok || x.Holds(in, of.Blocks[p.First:p.First+p.Blocks]) < p.Blocks
-	})
 }
 
 // Holds returns how many of the blocks are the first ones of a part, one by one.

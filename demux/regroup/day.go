@@ -30,11 +30,11 @@ const (
 type day struct {
 	*run
 	dir     string
-	doubled map[string]*chunk.Index // by path of a file: that of a regrouped one that has it
-	groups  map[string]*group       // that are being filled, by their schema
-	target  int64                   // bytes of a group
-	held    int64                   // bytes of files in memory
-	unread  int                     // files that could not be read now
+	doubled map[string]*archive.Holder // by path of a file: the regrouped one that has it
+	groups  map[string]*group          // that are being filled, by their schema
+	target  int64                      // bytes of a group
+	held    int64                      // bytes of files in memory
+	unread  int                        // files that could not be read now
 	changed bool
 }
 
@@ -68,16 +68,18 @@ func (d *day) do(ctx context.Context) error {
 			d.changed = true
 		case store.IsSink(f.Path):
 			regrouped = regrouped || store.SegmentOf(f.Path).Regrouped()
-			if d.Skip.has(f) {
-				continue
-			}
 			sinks = append(sinks, f)
-			if f.Size < d.Limits.Small {
+			if f.Size < d.Limits.Small && !d.Skip.has(f) {
 				small = append(small, f)
 			}
 		}
 	}
-	if d.doubled, err = archive.Doubles(ctx, d.FS, sinks, d.leave); err != nil {
+	unread := func(p string, err error) {
+		if _, told := d.Skip.files[p]; !told {
+			d.leave(p, err)
+		}
+	}
+	if d.doubled, err = archive.Doubles(ctx, d.FS, sinks, unread); err != nil {
 		return err
 	}
 	small = d.due(small, regrouped)
@@ -172,7 +174,7 @@ func (d *day) take(ctx context.Context, files []store.Info) error {
 			if err := d.fault(in); err != nil {
 				return err
 			}
-		case twice != nil && twice.HoldsAll(&in.sink.Index):
+		case twice != nil && twice.Holds(&in.sink.Index):
 			doubles = append(doubles, in.Info)
 			d.drop(in)
 		case twice != nil:

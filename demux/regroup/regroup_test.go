@@ -285,6 +285,22 @@ func TestFilesThatARegroupedOneHasGo(t *testing.T) {
 	}
 }
 
+// Also a file that is not written again, as its index is large, has its own.
+func TestFilesThatOneOfALargeIndexHasGo(t *testing.T) {
+	st := testStore(t)
+	fill(t, st, old, 0, 10)
+	run(t, options(st))
+	o := options(st)
+	o.Limits, o.Skip = regroup.DefaultLimits, &regroup.Skip{}
+	o.Limits.Index = 3000
+	fill(t, st, old, 20, 28)
+	run(t, o)
+	fill(t, st, old, 1, 3)
+	if rep := run(t, o); rep.Doubles != 2 || rep.Into != 0 {
+		t.Errorf("got %+v, want 2 doubles to go", rep)
+	}
+}
+
 // A file that is replaced while it is copied is not removed.
 func TestAFileThatIsSentAgainMeanwhileStays(t *testing.T) {
 	inner := testStore(t)

@@ -66,15 +66,26 @@ func Archive(ctx context.Context, st store.FS, dataType string, l Limits, now ti
 func (d *Dropped) shrink(ctx context.Context, st store.FS, days []string, size int64) error {
 	total := int64(0)
 	bytes := make([]int64, len(days))
+	lists := make([][]store.Info, len(days))
 	for i, day := range days {
-		files, err := listDay(ctx, st, day)
+		var err error
+		if lists[i], err = st.List(ctx, day); err != nil {
+			return fmt.Errorf("list %s: %w", day, err)
+		}
+		bytes[i] = bytesOf(lists[i])
+		total += bytes[i]
+	}
+	if total <= size {
+		return nil // also without what is there twice, which takes reading to know
+	}
+	for i, day := range days {
+		files, err := onceEach(ctx, st, day, lists[i])
 		if err != nil {
 			return err
 		}
-		for _, f := range files {
-			bytes[i] += f.Size
-		}
-		total += bytes[i]
+		once := bytesOf(files)
+		total += once - bytes[i]
+		bytes[i], lists[i] = once, nil
 	}
 	for i, day := range days {
 		if total <= size {
@@ -95,8 +106,11 @@ func (d *Dropped) shrink(ctx context.Context, st store.FS, days []string, size i
 
 // shrinkDay removes the oldest sink files of a day until so many bytes are gone.
 func (d *Dropped) shrinkDay(ctx context.Context, st store.FS, day string, excess int64) error {
-	files, err := listDay(ctx, st, day)
+	files, err := st.List(ctx, day)
 	if err != nil {
+		return fmt.Errorf("list %s: %w", day, err)
+	}
+	if files, err = onceEach(ctx, st, day, files); err != nil {
 		return err
 	}
 	slices.SortFunc(files, func(a, b store.Info) int { return strings.Compare(a.Path, b.Path) })
@@ -117,13 +131,16 @@ func (d *Dropped) shrinkDay(ctx context.Context, st store.FS, day string, excess
 	return nil
 }
 
-// listDay lists a day's files but those that regrouped ones have, too: the job that
-// regroups was cut short, and removes them the next time.
-func listDay(ctx context.Context, st store.FS, day string) ([]store.Info, error) {
-	files, err := st.List(ctx, day)
-	if err != nil {
-		return nil, fmt.Errorf("list %s: %w", day, err)
+func bytesOf(files []store.Info) (n int64) {
+	for _, f := range files {
+		n += f.Size
 	}
+	return n
+}
+
+// onceEach returns a day's files but those that regrouped ones have, too: the job that
+// regroups was cut short, and removes them the next time.
+func onceEach(ctx context.Context, st store.FS, day string, files []store.Info) ([]store.Info, error) {
 	doubles, err := archive.Doubles(ctx, st, files, func(string, error) {})
 	if err != nil {
 		return nil, fmt.Errorf("look for what is in %s twice: %w", day, err)
