@@ -1,6 +1,7 @@
 package merge
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -107,12 +108,7 @@ func (c *cursor) skip(n int) error {
 	end := c.levelsOf(n)
 	present := end - c.level
 	if c.vals.Def != nil {
-		present = 0
-		for _, d := range c.vals.Def[c.level:end] {
-			if d == c.maxDef {
-				present++
-			}
-		}
+		present = bytes.Count(c.vals.Def[c.level:end], []byte{c.maxDef})
 	}
 	if c.typ == schema.String && !c.vals.Indexed {
 		for range present {
@@ -207,12 +203,7 @@ func (c *cursor) decode() (err error) {
 	}
 	c.level, c.value, c.text, c.rows = 0, 0, c.vals.Data, c.vals.N
 	if c.vals.Rep != nil {
-		c.rows = 0
-		for _, r := range c.vals.Rep {
-			if r == 0 {
-				c.rows++
-			}
-		}
+		c.rows = bytes.Count(c.vals.Rep, []byte{0})
 	}
 	if c.vals.Indexed || c.typ == schema.String {
 		return nil

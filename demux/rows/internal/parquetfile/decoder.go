@@ -4,12 +4,15 @@ import (
 	"fmt"
 
 	"github.com/klauspost/compress/zstd"
+
+	"github.com/akupara/akupara/demux/rows/internal/stride"
 )
 
 // Decoder decodes pages. It is not safe for concurrent use.
 type Decoder struct {
 	checked   *zstd.Decoder // for pages whose bytes were compared with a checksum
 	unchecked *zstd.Decoder // compares those of frames
+	rows      stride.Decoder
 }
 
 // NewDecoder makes a Decoder.
@@ -22,7 +25,7 @@ func NewDecoder() (*Decoder, error) {
 			return nil, fmt.Errorf("create zstd decoder: %w", err)
 		}
 	}
-	return &Decoder{d[0], d[1]}, nil
+	return &Decoder{checked: d[0], unchecked: d[1]}, nil
 }
 
 // Close frees what the Decoder holds.
@@ -40,9 +43,12 @@ func (d *Decoder) Decompress(p *Page, dst []byte) ([]byte, error) {
 	if cap(dst) < p.Size+padding {
 		dst = make([]byte, p.Size+padding)
 	}
-	dec := d.checked
-	if p.crc == 0 {
-		dec = d.unchecked
+	dec := d.unchecked
+	if p.crc != 0 {
+		if out, ok := d.rows.Unpack(dst[:0], p.packed); ok && len(out) == p.Size {
+			return out, nil
+		}
+		dec = d.checked
 	}
 	out, err := dec.DecodeAll(p.packed, dst[:0:p.Size+padding])
 	if err != nil {

@@ -18,16 +18,11 @@ type chunkIndex struct {
 }
 
 // rowsOf returns how many rows start in the levels from i to j.
-func rowsOf(lv Levels, i, j int) (n int64) {
+func rowsOf(lv Levels, i, j int) int64 {
 	if lv.Rep == nil {
 		return int64(j - i)
 	}
-	for _, r := range lv.Rep[i:j] {
-		if r == 0 {
-			n++
-		}
-	}
-	return n
+	return int64(count(lv.Rep[i:j], 0))
 }
 
 // note takes in a data page that was written, with its bounds in c.page.

@@ -75,14 +75,27 @@ func (c *columnChunk) allIndexes(lv Levels, idx []int32, entries int) {
 func (c *columnChunk) indexes(lv Levels, idx []int32) {
 	c.levels(lv, 0, lv.N)
 	at := len(c.w.page)
-	enc := rle.DictionaryEncoding{}
+	width := widthOf(idx)
+	enc := rle.Encoding{BitWidth: width}
 	out, err := enc.EncodeInt32(c.w.packed[:0], idx)
 	if err != nil && c.w.err == nil {
 		c.w.err = err
 	}
-	c.w.page = append(c.w.page[:at], out...)
+	c.w.page = append(append(c.w.page[:at], byte(width)), out...)
 	c.w.packed = out
 	c.data(lv.N, lv.N-len(idx), format.RLEDictionary)
+}
+
+// widthOf returns how many bits the largest of the indexes needs.
+func widthOf(idx []int32) int {
+	var all [4]int32
+	for ; len(idx) >= 4; idx = idx[4:] {
+		all[0], all[1], all[2], all[3] = all[0]|idx[0], all[1]|idx[1], all[2]|idx[2], all[3]|idx[3]
+	}
+	for _, i := range idx {
+		all[0] |= i
+	}
+	return bits.Len32(uint32(all[0] | all[1] | all[2] | all[3]))
 }
 
 // levels starts a data page with the levels from i to j.
@@ -103,9 +116,15 @@ func (c *columnChunk) levels(lv Levels, i, j int) {
 func appendLevels(p, levels []byte, i, j int, highest byte) []byte {
 	at := len(p)
 	p = append(p, 0, 0, 0, 0)
-	if levels == nil {
+	same := levels == nil
+	level := highest
+	if !same && i < j {
+		level = levels[i]
+		same = count(levels[i:j], level) == j-i
+	}
+	if same {
 		p = binary.AppendUvarint(p, uint64(j-i)<<1)
-		p = append(p, highest)
+		p = append(p, level)
 	} else {
 		width := 1
 		if highest > 1 {

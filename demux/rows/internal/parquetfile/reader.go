@@ -164,7 +164,7 @@ func (c *Chunk) bytes(n int) ([]byte, error) {
 type Values struct {
 	N       int    // levels
 	Present int    // values
-	Rep     []byte // nil: the leaf is of no map
+	Rep     []byte // nil: each level is a row
 	Def     []byte // nil: each level has a value
 	Data    []byte // the values in PLAIN encoding
 	Index   []int32
@@ -178,35 +178,13 @@ type Values struct {
 func (v *Values) Decode(p *Page, body []byte, maxRep, maxDef byte, entries int) (err error) {
 	v.N, v.Present, v.Rep, v.Def, v.Data, v.Indexed = p.Values, p.Values, nil, nil, nil, !p.Plain
 	if maxRep > 0 {
-		if v.rep, body, err = levels(v.rep, body, v.N, 1); err != nil {
+		if body, err = v.repetition(body); err != nil {
 			return err
-		}
-		v.Rep = v.rep
-		if v.Rep[0] != 0 {
-			return invalidf("a page starts within a row")
 		}
 	}
-	if maxDef > 0 && constant(body, v.N, maxDef) {
-		body = body[4+binary.LittleEndian.Uint32(body):]
-	} else if maxDef > 0 {
-		width := 1
-		if maxDef > 1 {
-			width = 2
-		}
-		if v.def, body, err = levels(v.def, body, v.N, width); err != nil {
+	if maxDef > 0 {
+		if body, err = v.definition(body, maxDef); err != nil {
 			return err
-		}
-		v.Present = 0
-		for _, d := range v.def {
-			if d > maxDef {
-				return invalidf("a level is %d, at most %d is allowed", d, maxDef)
-			}
-			if d == maxDef {
-				v.Present++
-			}
-		}
-		if v.Present < v.N {
-			v.Def = v.def
 		}
 	}
 	if p.Plain {
@@ -214,6 +192,54 @@ func (v *Values) Decode(p *Page, body []byte, maxRep, maxDef byte, entries int) 
 		return nil
 	}
 	return v.indexes(body, entries)
+}
+
+// repetition decodes the levels that a map's leaf begins with. Rep stays nil where each
+// level is a row.
+func (v *Values) repetition(body []byte) (rest []byte, err error) {
+	if constant(body, v.N, 0) {
+		return body[4+binary.LittleEndian.Uint32(body):], nil
+	}
+	if v.rep, rest, err = levels(v.rep, body, v.N, 1); err != nil {
+		return nil, err
+	}
+	v.Rep = v.rep
+	if v.Rep[0] != 0 {
+		return nil, invalidf("a page starts within a row")
+	}
+	return rest, nil
+}
+
+// definition decodes the levels that say which values there are, up to highest.
+func (v *Values) definition(body []byte, highest byte) (rest []byte, err error) {
+	if constant(body, v.N, highest) {
+		return body[4+binary.LittleEndian.Uint32(body):], nil
+	}
+	none := constant(body, v.N, 0)
+	width := 1
+	if highest > 1 {
+		width = 2
+	}
+	if v.def, rest, err = levels(v.def, body, v.N, width); err != nil {
+		return nil, err
+	}
+	v.Present = 0
+	if none {
+		v.Def = v.def
+		return rest, nil
+	}
+	for _, d := range v.def {
+		if d > highest {
+			return nil, invalidf("a level is %d, at most %d is allowed", d, highest)
+		}
+		if d == highest {
+			v.Present++
+		}
+	}
+	if v.Present < v.N {
+		v.Def = v.def
+	}
+	return rest, nil
 }
 
 func (v *Values) indexes(body []byte, entries int) error {
@@ -244,17 +270,24 @@ func (v *Values) indexes(body []byte, entries int) error {
 	return nil
 }
 
-// constant reports whether a page's levels start as n times highest, in one run.
-func constant(body []byte, n int, highest byte) bool {
-	if len(body) < 4 {
+// constant reports whether the levels that a page's bytes begin with are n times the
+// same, as runs say it.
+func constant(body []byte, n int, level byte) bool {
+	if len(body) < 4 || uint64(binary.LittleEndian.Uint32(body)) > uint64(len(body)-4) {
 		return false
 	}
-	size := binary.LittleEndian.Uint32(body)
-	if uint64(size) > uint64(len(body)-4) {
-		return false
+	runs := body[4 : 4+binary.LittleEndian.Uint32(body)]
+	for left := uint64(n); len(runs) > 0; {
+		head, k := binary.Uvarint(runs)
+		if k <= 0 || k == len(runs) || head&1 == 1 || head>>1 > left || runs[k] != level {
+			return false
+		}
+		if left -= head >> 1; left == 0 {
+			return len(runs) == k+1
+		}
+		runs = runs[k+1:]
 	}
-	run, k := binary.Uvarint(body[4 : 4+size])
-	return k > 0 && k+1 == int(size) && run == uint64(n)<<1 && body[4+k] == highest
+	return false
 }
 
 // levels decodes n levels with their length before them.

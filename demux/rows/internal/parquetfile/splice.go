@@ -1,6 +1,7 @@
 package parquetfile
 
 import (
+	"bytes"
 	"encoding/binary"
 	"math"
 	"math/bits"
@@ -260,14 +261,7 @@ func (t *Splice) giveUp() {
 	}
 }
 
-func count(levels []byte, level byte) (n int) {
-	for _, d := range levels {
-		if d == level {
-			n++
-		}
-	}
-	return n
-}
+func count(levels []byte, level byte) int { return bytes.Count(levels, []byte{level}) }
 
 // putText adds a value to the page.
 func (t *Splice) putText(v []byte, hash uint64, hashed bool) {

@@ -45,7 +45,7 @@ func (t *Splice) hashPacked(p *Page) bool {
 	if t.kind != text || p.crc == 0 {
 		return false
 	}
-	equal, own, ok := t.w.packedRows.Rows(p.packed, n)
+	equal, own, ok := t.w.Decoder.rows.Rows(p.packed, n)
 	if !ok {
 		return false
 	}

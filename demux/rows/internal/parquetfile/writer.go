@@ -22,7 +22,6 @@ import (
 
 	"github.com/akupara/akupara/chunk"
 	"github.com/akupara/akupara/demux/datafile"
-	"github.com/akupara/akupara/demux/rows/internal/stride"
 	"github.com/akupara/akupara/demux/schema"
 	"github.com/klauspost/compress/zstd"
 	"github.com/parquet-go/parquet-go/deprecated"
@@ -50,14 +49,13 @@ type Writer struct {
 	rows   int64
 
 	// Indexes says whether files get column and offset indexes.
-	Indexes    bool
-	indexes    [][]chunkIndex // by row group and leaf
-	filters    []filter       // of the row group
-	seen       []uint64
-	sample     []uint64
-	splice     Splice
-	copying    Chunk
-	packedRows stride.Decoder
+	Indexes bool
+	indexes [][]chunkIndex // by row group and leaf
+	filters []filter       // of the row group
+	seen    []uint64
+	sample  []uint64
+	splice  Splice
+	copying Chunk
 	// Decoder decodes what CopyLeaf must look at.
 	Decoder  *Decoder
 	copyVals Values

@@ -37,7 +37,7 @@ func rows(r Rows, n int, alphabet string, rnd *rand.Rand) []byte {
 
 func TestDecoderGivesTheRowsBack(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(1, 2))
-	e := &Encoder{}
+	e, d := &Encoder{}, &Decoder{}
 	alphabets := []string{"0123456789abcdef", "x", string(all())}
 	for i, width := range []int{4, 5, 8, 17, 20, 26, 36, 67, 68, 100, 132, 600, 1500, maxWidth} {
 		for j, r := range []Rows{{0, width, 0, 3}, {7, width, 1, 4}, {maxHead, width, width - 3, width}, {3, width, 0, width - 1}} {
@@ -47,8 +47,16 @@ func TestDecoderGivesTheRowsBack(t *testing.T) {
 				if !r.Fits(len(data)) {
 					t.Fatalf("%+v of %d bytes does not fit", r, len(data))
 				}
-				if got := decode(t, e.Encode(nil, data, r)); !bytes.Equal(got, data) {
+				frame := e.Encode(nil, data, r)
+				if got := decode(t, frame); !bytes.Equal(got, data) {
 					t.Fatalf("%d rows of %+v from %d letters: got other bytes back", n, r, len(alphabet))
+				}
+				got, ok := d.Unpack([]byte("before"), frame)
+				if ok && string(got) != "before"+string(data) {
+					t.Fatalf("%d rows of %+v from %d letters: unpacked others", n, r, len(alphabet))
+				}
+				if !ok && alphabet != "x" { // all literals alike are no more than one byte
+					t.Fatalf("%d rows of %+v from %d letters: were not unpacked", n, r, len(alphabet))
 				}
 			}
 		}
@@ -125,8 +133,18 @@ func FuzzEncode(f *testing.F) {
 		}
 		alphabet := string(seed) + "0"
 		data := rows(r, int(n), alphabet, rand.New(rand.NewPCG(binary.LittleEndian.Uint64(key[:]), 1)))
-		if got := decode(t, (&Encoder{}).Encode(nil, data, r)); !bytes.Equal(got, data) {
+		frame := (&Encoder{}).Encode(nil, data, r)
+		if got := decode(t, frame); !bytes.Equal(got, data) {
 			t.Fatal("got other bytes back")
 		}
+		if got, ok := (&Decoder{}).Unpack(nil, frame); ok && !bytes.Equal(got, data) {
+			t.Fatal("unpacked other bytes")
+		}
 	})
+}
+
+func FuzzUnpack(f *testing.F) {
+	r := Rows{Head: 3, Width: 8, From: 3, To: 8}
+	f.Add((&Encoder{}).Encode(nil, rows(r, 40, "0123456789abcdef", rand.New(rand.NewPCG(1, 2))), r))
+	f.Fuzz(func(_ *testing.T, frame []byte) { (&Decoder{}).Unpack(nil, frame) })
 }
