@@ -49,8 +49,10 @@ const (
 	// before the hour is over.
 	tierFiles = 10
 	// lateFiles is how many small files there are beside what was merged, and
-	// lateShare what part of it they are at least, before all is merged again.
-	lateFiles = 8
+	// lateShare what part of it they are at least, before all is merged again. A
+	// file of chainedBytes waits for as much as it has itself: its rows and those that
+	// come between them cost three times as much as those that follow each other.
+	lateFiles = 4
 	lateShare = 8
 	// batchFiles bounds the files of one merge: where all overlap in time, a page
 	// of each is in memory.
@@ -136,7 +138,7 @@ func worth(l level, files []table.File) []table.File {
 		n := i + 1
 		switch {
 		case n >= atLeast && sum >= growth*f.Size,
-			l > fresh && n >= atLeast && sum >= f.Size/lateShare:
+			l > fresh && n >= atLeast && f.Size < chainedBytes && sum >= f.Size/lateShare:
 			best = n
 		}
 		sum += f.Size

@@ -158,6 +158,33 @@ func TestLateRowsAreMergedInWhenTheyAreWorthIt(t *testing.T) {
 	}
 }
 
+// Few rows do not make a large file be written again, all of them among its own.
+func TestLateRowsStayBesideALargeFile(t *testing.T) {
+	for _, c := range []struct {
+		name             string
+		merged, late     int64
+		files, filesLeft int
+	}{
+		{"a small file", chainedBytes / 2, chainedBytes / 100, 8, 1},
+		{"a large file", chainedBytes, chainedBytes / 50, 8, 2},
+		{"as much as it has", 2 * chainedBytes, chainedBytes / 4, 8, 1},
+		{"a few", chainedBytes, chainedBytes / 4, 3, 4},
+	} {
+		l := newLife()
+		l.commit(begin, 30*time.Minute, c.merged/2)
+		l.commit(begin.Add(30*time.Minute), 30*time.Minute, c.merged/2)
+		l.now = begin.Add(48 * time.Hour)
+		l.compact(t)
+		for range c.files {
+			l.commit(begin, time.Hour, c.late)
+		}
+		l.compact(t)
+		if len(l.files) != c.filesLeft {
+			t.Errorf("%s: %d files, want %d", c.name, len(l.files), c.filesLeft)
+		}
+	}
+}
+
 // A clock may be behind the one that merged a day.
 func TestFilesOfADayAndOfItsFirstHourAreNotMixed(t *testing.T) {
 	l := newLife()

@@ -5,6 +5,7 @@
 package datafile
 
 import (
+	"bytes"
 	"context"
 	"encoding/base64"
 	"errors"
@@ -15,6 +16,7 @@ import (
 	"strings"
 
 	"github.com/parquet-go/parquet-go"
+	"github.com/parquet-go/parquet-go/encoding/thrift"
 	"github.com/parquet-go/parquet-go/format"
 
 	"github.com/akupara/akupara/chunk"
@@ -60,7 +62,7 @@ const maxFooter = 64 << 20
 // Read reads a data file's footer. The error is ErrDamaged where the footer is no
 // more what was written, or is another file's; else it is the store's.
 func Read(ctx context.Context, files store.FS, p string) (*Info, error) {
-	f, err := open(ctx, files, p)
+	f, err := open(ctx, files, p, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -73,12 +75,12 @@ func Read(ctx context.Context, files store.FS, p string) (*Info, error) {
 // older version wrote has none: its pages are decompressed, which does not find
 // all damage. Memory is bounded.
 func Verify(ctx context.Context, files store.FS, p string) (*Info, error) {
-	f, err := open(ctx, files, p)
+	f, err := open(ctx, files, p, nil)
 	if err != nil {
 		return nil, err
 	}
 	defer f.close()
-	if err := f.verify(ctx, nil); err != nil {
+	if err := f.verify(ctx); err != nil {
 		return nil, err
 	}
 	info, _, err := f.info()
@@ -86,10 +88,9 @@ func Verify(ctx context.Context, files store.FS, p string) (*Info, error) {
 }
 
 // verify compares all bytes of the file with its checksums, as far as it has any.
-// whole are these bytes, if they were read.
-func (f *file) verify(ctx context.Context, whole []byte) error {
-	if f.sealed && whole != nil {
-		return f.compare(chunk.CRC(whole[:f.start]))
+func (f *file) verify(ctx context.Context) error {
+	if f.sealed && f.whole != nil {
+		return f.compare(chunk.CRC(f.whole[:f.start]))
 	}
 	if f.sealed {
 		return f.sum(ctx)
@@ -105,19 +106,38 @@ type file struct {
 	start  int64 // where the footer starts
 	body   uint32
 	sealed bool
+	whole  []byte // all of it; nil: it is not in memory
 }
 
-func open(ctx context.Context, files store.FS, p string) (*file, error) {
+// open opens a file and reads its footer; all of the file, into memory of its size, if
+// that is given.
+func open(ctx context.Context, files store.FS, p string, memory []byte) (*file, error) {
 	r, err := files.Open(ctx, p)
 	if err != nil {
 		return nil, fmt.Errorf("open data file %s: %w", p, err)
 	}
 	f := &file{path: p, r: &reader{Reader: r}}
-	if err := f.readFooter(); err != nil {
+	if int64(len(memory)) == r.Size() {
+		err = f.load(memory)
+	}
+	if err == nil {
+		err = f.readFooter()
+	}
+	if err != nil {
 		f.close()
 		return nil, err
 	}
 	return f, nil
+}
+
+// load reads all of the file.
+func (f *file) load(memory []byte) error {
+	if err := f.at(memory, 0); err != nil {
+		return err
+	}
+	f.whole = memory
+	f.r.Reader = inMemory{f.r.Reader, bytes.NewReader(memory)}
+	return nil
 }
 
 func (f *file) close() { _ = f.r.Close() } // it was only read
@@ -143,20 +163,25 @@ func (f *file) readFooter() error {
 	if size < int64(len(magic))+tailBytes {
 		return f.damaged("it has %d bytes", size)
 	}
-	var end [tailBytes]byte
-	if err := f.at(end[:], size-tailBytes); err != nil {
+	end := make([]byte, min(size, endBytes))
+	if err := f.at(end, size-int64(len(end))); err != nil {
 		return err
 	}
-	n, reason := tail(end[:], size)
+	n, reason := tail(end[len(end)-tailBytes:], size)
 	if reason != "" {
 		return f.damaged("%s", reason)
 	}
 	if n > maxFooter {
 		return f.damaged("its footer has %d bytes, at most %d are allowed", n, maxFooter)
 	}
-	f.footer, f.start = make([]byte, n), size-tailBytes-n
-	if err := f.at(f.footer, f.start); err != nil {
-		return err
+	f.start = size - tailBytes - n
+	if has := int64(len(end)) - tailBytes; n <= has {
+		f.footer = end[has-n : has]
+	} else {
+		f.footer = make([]byte, n)
+		if err := f.at(f.footer, f.start); err != nil {
+			return err
+		}
 	}
 	if f.body, f.sealed, reason = checkSeal(f.footer); reason != "" {
 		return f.damaged("%s", reason)
@@ -164,7 +189,11 @@ func (f *file) readFooter() error {
 	return nil
 }
 
-const bufferBytes = 1 << 20
+const (
+	bufferBytes = 1 << 20
+	// endBytes are read of a file's end: most footers are in them whole.
+	endBytes = 16 << 10
+)
 
 // sum compares the bytes before the footer with their checksum.
 func (f *file) sum(ctx context.Context) error {
@@ -230,12 +259,12 @@ func (f *file) info() (info *Info, meta *format.FileMetaData, err error) {
 			err = f.damaged("its footer can't be read: %v", r)
 		}
 	}()
-	p, err := f.parquet()
-	if err != nil {
-		return nil, nil, err
+	meta = &format.FileMetaData{}
+	if err := thrift.Unmarshal(new(thrift.CompactProtocol), f.footer, meta); err != nil {
+		return nil, nil, f.damaged("its footer can't be read: %v", err)
 	}
 	info = &Info{Run: RunOf(f.path), Sealed: f.sealed}
-	for _, kv := range p.Metadata().KeyValueMetadata {
+	for _, kv := range meta.KeyValueMetadata {
 		switch kv.Key {
 		case KeyFile:
 			if kv.Value != Name(f.path) {
@@ -257,10 +286,10 @@ func (f *file) info() (info *Info, meta *format.FileMetaData, err error) {
 			}
 		}
 	}
-	if info.Columns, err = columns(p); err != nil {
+	if info.Columns, err = columns(meta); err != nil {
 		return nil, nil, f.damaged("%v", err)
 	}
-	info.Stats = stats(p, info.Columns)
+	info.Stats = stats(meta, info.Columns)
 	info.Stats.Size = f.r.Size()
-	return info, p.Metadata(), nil
+	return info, meta, nil
 }

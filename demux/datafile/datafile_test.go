@@ -53,12 +53,21 @@ func (*buffer) Close() error { return nil }
 // sealed returns a file of n rows as the demux writes it.
 func sealed(t *testing.T, n int) []byte {
 	t.Helper()
+	return wide(t, n, 1)
+}
+
+// wide returns one with so many columns beside those that all have.
+func wide(t *testing.T, n, columns int) []byte {
+	t.Helper()
 	b := rows.NewBuilder(rows.Options{})
 	b.Origin("h", "/f", "s", map[string]string{"pod": "x"})
 	for i := range n {
 		b.Row(1772359200_000_000+int64(i), int64(i*10))
 		b.Message(fmt.Appendf(nil, "hello %d", i%3))
 		b.Column("n").Long(int64(i))
+		for c := range columns - 1 {
+			b.Column(fmt.Sprint("n", c)).Long(int64(i))
+		}
 		b.Attr("k", []byte("v"))
 	}
 	b.Covers(0, chunk.Ranges{{First: 0, Last: int64(n * 10)}})
@@ -98,6 +107,32 @@ func flips(whole []byte, try func(bad []byte, at, bit int)) (n int) {
 		}
 	}
 	return n
+}
+
+func TestFootersOfAnyLengthAreRead(t *testing.T) {
+	least := len(mustOpen(t, sealed(t, 4), nil).Columns)
+	for _, columns := range []int{1, 80, 160, 400} {
+		whole := wide(t, 4, columns)
+		for _, memory := range [][]byte{nil, make([]byte, len(whole)), make([]byte, 10)} {
+			f := mustOpen(t, whole, memory)
+			if len(f.Columns) != least+columns-1 || f.Stats.Records != 4 || !f.Sealed {
+				t.Errorf("%d columns, in %d bytes of memory: got %d columns of %d rows", columns, len(memory), len(f.Columns), f.Stats.Records)
+			}
+			if got := f.Slice(0, 4); (got != nil) != (len(memory) == len(whole)) {
+				t.Errorf("%d columns, in %d bytes of memory: it starts with %q", columns, len(memory), got)
+			}
+		}
+	}
+}
+
+func mustOpen(t *testing.T, whole, memory []byte) *datafile.File {
+	t.Helper()
+	f, err := datafile.Open(t.Context(), &onefile{b: whole}, path, nil, memory)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(f.Close)
+	return f
 }
 
 func TestFlippedBitsAreFound(t *testing.T) {

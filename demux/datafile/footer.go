@@ -3,19 +3,22 @@ package datafile
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"math"
 
-	"github.com/parquet-go/parquet-go"
 	"github.com/parquet-go/parquet-go/format"
 
 	"github.com/akupara/akupara/demux/schema"
 )
 
 // columns reads the columns out of a file's schema.
-func columns(p *parquet.File) ([]schema.Column, error) {
+func columns(m *format.FileMetaData) ([]schema.Column, error) {
 	var out []schema.Column
-	elements := p.Metadata().Schema
+	elements := m.Schema
+	if len(elements) == 0 {
+		return nil, errors.New("it has no schema")
+	}
 	for i := 1; i < len(elements); i++ {
 		e := &elements[i]
 		c := schema.Column{
@@ -73,29 +76,29 @@ func leavesOf(cols []schema.Column) []leaf {
 }
 
 // stats adds up what the row groups' statistics tell.
-func stats(p *parquet.File, cols []schema.Column) schema.FileStats {
-	st := schema.FileStats{Records: p.NumRows()}
+func stats(m *format.FileMetaData, cols []schema.Column) schema.FileStats {
+	st := schema.FileStats{Records: m.NumRows}
 	leaves := leavesOf(cols)
 	st.Columns = make([]schema.ColumnStats, len(leaves))
 	for i, l := range leaves {
 		c := &st.Columns[i]
 		c.ID = l.id
 		b := bound{leaf: l}
-		for g := range p.Metadata().RowGroups {
-			chunks := p.Metadata().RowGroups[g].Columns
+		for g := range m.RowGroups {
+			chunks := m.RowGroups[g].Columns
 			if i >= len(chunks) {
 				continue
 			}
-			m := &chunks[i].MetaData
-			c.Size += m.TotalCompressedSize
-			c.Values += m.NumValues
-			c.Nulls += m.Statistics.NullCount
-			b.add(m)
+			part := &chunks[i].MetaData
+			c.Size += part.TotalCompressedSize
+			c.Values += part.NumValues
+			c.Nulls += part.Statistics.NullCount
+			b.add(part)
 		}
 		c.Lower, c.Upper = b.encode()
 	}
-	for g := range p.Metadata().RowGroups {
-		st.SplitOffsets = append(st.SplitOffsets, p.Metadata().RowGroups[g].FileOffset)
+	for g := range m.RowGroups {
+		st.SplitOffsets = append(st.SplitOffsets, m.RowGroups[g].FileOffset)
 	}
 	if ts := schema.Find(cols, schema.TS); ts >= 0 {
 		for _, c := range st.Columns {

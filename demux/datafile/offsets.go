@@ -14,7 +14,7 @@ import (
 // Offsets calls fn with the stream and the offset of each row, in the file's
 // order. Memory is bounded. Errors are as those of Verify.
 func Offsets(ctx context.Context, files store.FS, p string, fn func(stream string, seq int64)) (err error) {
-	f, err := open(ctx, files, p)
+	f, err := open(ctx, files, p, nil)
 	if err != nil {
 		return err
 	}

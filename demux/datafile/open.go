@@ -15,9 +15,8 @@ type File struct {
 	*Info
 	Meta *format.FileMetaData
 	// Data is where the pages are: all before it.
-	Data  int64
-	f     *file
-	whole []byte // nil: it is not in memory
+	Data int64
+	f    *file
 }
 
 // Footer is what a data file tells of itself, decoded once.
@@ -29,7 +28,7 @@ type Footer struct {
 
 // ReadFooter is Read, for a file that is opened afterwards.
 func ReadFooter(ctx context.Context, files store.FS, p string) (*Footer, error) {
-	f, err := open(ctx, files, p)
+	f, err := open(ctx, files, p, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -45,11 +44,11 @@ func ReadFooter(ctx context.Context, files store.FS, p string) (*Footer, error) 
 // Its footer is not decoded again where it is the known one, which may be nil. The
 // file is read at once into memory of its size, if that is given.
 func Open(ctx context.Context, files store.FS, p string, known *Footer, memory []byte) (*File, error) {
-	f, err := open(ctx, files, p)
+	f, err := open(ctx, files, p, memory)
 	if err != nil {
 		return nil, err
 	}
-	out, err := f.opened(ctx, known, memory)
+	out, err := f.opened(ctx, known)
 	if err != nil {
 		f.close()
 		return nil, err
@@ -57,16 +56,9 @@ func Open(ctx context.Context, files store.FS, p string, known *Footer, memory [
 	return out, nil
 }
 
-func (f *file) opened(ctx context.Context, known *Footer, memory []byte) (*File, error) {
+func (f *file) opened(ctx context.Context, known *Footer) (*File, error) {
 	out := &File{Data: f.start, f: f}
-	if int64(len(memory)) == f.r.Size() {
-		out.whole = memory
-		if err := f.at(out.whole, 0); err != nil {
-			return nil, err
-		}
-		f.r.Reader = inMemory{f.r.Reader, bytes.NewReader(out.whole)}
-	}
-	if err := f.verify(ctx, out.whole); err != nil {
+	if err := f.verify(ctx); err != nil {
 		return nil, err
 	}
 	if known != nil && f.sealed && known.crc == chunk.CRC(f.footer) {
@@ -89,10 +81,10 @@ func (m inMemory) ReadAt(b []byte, at int64) (int, error) { return m.b.ReadAt(b,
 // Slice returns the file's n bytes from at on, which stay as they are, or nil: it is
 // not in memory, or has not as many.
 func (f *File) Slice(at int64, n int) []byte {
-	if at < 0 || n < 0 || at+int64(n) > int64(len(f.whole)) {
+	if at < 0 || n < 0 || at+int64(n) > int64(len(f.f.whole)) {
 		return nil
 	}
-	return f.whole[at:][:n:n]
+	return f.f.whole[at:][:n:n]
 }
 
 // ReadAt reads the file's bytes.

@@ -195,7 +195,7 @@ func (m *Merger) release(in *input) {
 		return
 	}
 	m.held -= in.Size
-	if len(m.spare) < spareBuffers {
+	if len(m.spare) < spareBuffers && cap(in.memory) <= spareBytes {
 		m.spare = append(m.spare, in.memory)
 	}
 	in.memory = nil
@@ -207,8 +207,8 @@ const (
 	// heldBytes bounds the inputs that are in memory whole: each is read once, and in
 	// one piece.
 	heldBytes = 64 << 20
-	// spareBuffers are kept for the files to come.
-	spareBuffers = 4
+	// spareBuffers, of so many bytes at most, are kept for the files to come.
+	spareBuffers, spareBytes = 16, 4 << 20
 	// keptBytes bounds the pages that are kept decoded for the next row group,
 	// which would be decoded again else.
 	keptBytes = 96 << 20
