@@ -18,8 +18,10 @@ const (
 	// Fewer bytes are merged into one file whatever that costs.
 	chainedBytes = 4 << 20
 	// slackShare of a file's span of time may overlap the end of the file before it:
-	// however few rows do, pages of each column are made anew.
+	// however few rows do, pages of each column are made anew. Files of less than
+	// partedRows have one page of each, so none of theirs may.
 	slackShare = 64
+	partedRows = 2048
 )
 
 // chain is a set of files that follow each other.
@@ -64,9 +66,12 @@ func chains(l level, files []table.File) [][]table.File {
 // fitting returns the chain whose end the file overlaps little; where there is none
 // and most have been begun, the one that it overlaps least. -1 is a new one.
 func fitting(all []chain, f table.File, most int) int {
-	least := -1
+	least, slack := -1, f.MaxTS.Sub(f.MinTS)/slackShare
+	if f.Records < partedRows {
+		slack = -1 // they follow each other
+	}
 	for i := range all {
-		if all[i].until.Sub(f.MinTS) <= f.MaxTS.Sub(f.MinTS)/slackShare {
+		if all[i].until.Sub(f.MinTS) <= slack {
 			return i
 		}
 		if least < 0 || all[i].until.Before(all[least].until) {

@@ -49,11 +49,12 @@ const (
 	// before the hour is over.
 	tierFiles = 10
 	// lateFiles is how many small files there are beside what was merged, and
-	// lateShare what part of it they are at least, before all is merged again. A
-	// file of chainedBytes waits for as much as it has itself: its rows and those that
-	// come between them cost three times as much as those that follow each other.
+	// lateShare what part of it they are at least, before all is merged again. Those
+	// of chainedBytes stay as they are, up to mostLarge: its rows and those that come
+	// between them cost three times as much as those that follow each other.
 	lateFiles = 4
 	lateShare = 8
+	mostLarge = maxChains + 1
 	// batchFiles bounds the files of one merge: where all overlap in time, a page
 	// of each is in memory.
 	batchFiles = 128
@@ -90,7 +91,7 @@ func (r *runner) plan(files []table.File) []batch {
 	for w, list := range windows {
 		due := worth(w.level, list)
 		parts := [][]table.File{due}
-		if !merged(w.level, due) {
+		if !merged(w.level, list) {
 			parts = chains(w.level, due)
 		}
 		for _, files := range parts {
@@ -116,30 +117,38 @@ func windowOf(f table.File, now time.Time) window {
 	return window{start: f.Partition.Start().Unix(), part: f.Partition}
 }
 
-// worth returns those files of a window that are to be merged now. Each file that
-// it takes again for what came late grows by a share, so that a row is merged
-// some few times for each level.
+// worth returns those files of a window that are to be merged now.
 func worth(l level, files []table.File) []table.File {
-	atLeast := lateFiles
-	switch {
-	case l == fresh:
-		atLeast = tierFiles
-	case !merged(l, files):
+	if l > fresh && !merged(l, files) {
 		return files // all of it, once
 	}
 	bySize := slices.SortedFunc(slices.Values(files), func(a, b table.File) int {
 		return cmp.Or(cmp.Compare(a.Size, b.Size), strings.Compare(a.Path, b.Path))
 	})
-	sum, best, growth := int64(0), 0, int64(1) // it doubles at least
-	if l == fresh && bytesIn(files) >= chainedBytes {
-		growth = freshChain
+	switch {
+	case l == fresh && bytesIn(files) >= chainedBytes:
+		return smallest(bySize, tierFiles, func(size int64) int64 { return freshChain * size })
+	case l == fresh:
+		return smallest(bySize, tierFiles, func(size int64) int64 { return size })
 	}
+	large := slices.IndexFunc(bySize, func(f table.File) bool { return f.Size >= chainedBytes })
+	if large < 0 {
+		large = len(bySize)
+	}
+	if len(bySize)-large > mostLarge {
+		return bySize[:large+2]
+	}
+	return smallest(bySize[:large], lateFiles, func(size int64) int64 { return size / lateShare })
+}
+
+// smallest returns the smallest files, at least as many as said: those before the last
+// one have together what is asked for its size. So each file that is taken again grows
+// by a share, and a row is merged some few times for each level.
+func smallest(bySize []table.File, atLeast int, share func(size int64) int64) []table.File {
+	sum, best := int64(0), 0
 	for i, f := range bySize {
-		n := i + 1
-		switch {
-		case n >= atLeast && sum >= growth*f.Size,
-			l > fresh && n >= atLeast && f.Size < chainedBytes && sum >= f.Size/lateShare:
-			best = n
+		if i+1 >= atLeast && sum >= share(f.Size) {
+			best = i + 1
 		}
 		sum += f.Size
 	}

@@ -38,7 +38,7 @@ func (l *life) commit(at time.Time, long time.Duration, size int64) {
 		l.n++
 		path := table.DataPath("x", part, fmt.Sprintf("%08d-%06x", l.n, l.n), 0)
 		share := int64(float64(size) * float64(last.Sub(at)) / float64(long))
-		l.files = append(l.files, table.File{Path: path, Size: max(1, share), Records: 1, Partition: part, MinTS: at, MaxTS: last.Add(-time.Microsecond)})
+		l.files = append(l.files, table.File{Path: path, Size: max(1, share), Records: 1 + share/40, Partition: part, MinTS: at, MaxTS: last.Add(-time.Microsecond)})
 		at = last
 	}
 }
@@ -62,6 +62,7 @@ func (l *life) compact(t *testing.T) {
 			}
 			gone := map[string]bool{}
 			for _, f := range b.files {
+				out.Records += f.Records
 				if !b.part.Holds(f.MinTS.UnixMicro()) || !b.part.Holds(f.MaxTS.UnixMicro()) {
 					t.Fatalf("file %s does not belong to %s", f.Path, b.part)
 				}
@@ -167,7 +168,9 @@ func TestLateRowsStayBesideALargeFile(t *testing.T) {
 	}{
 		{"a small file", chainedBytes / 2, chainedBytes / 100, 8, 1},
 		{"a large file", chainedBytes, chainedBytes / 50, 8, 2},
-		{"as much as it has", 2 * chainedBytes, chainedBytes / 4, 8, 1},
+		{"as much as it has", 2 * chainedBytes, chainedBytes / 4, 8, 2},
+		{"large ones, as many as may be", 2 * chainedBytes, chainedBytes, mostLarge - 1, mostLarge},
+		{"one more", 2 * chainedBytes, chainedBytes, mostLarge, mostLarge},
 		{"a few", chainedBytes, chainedBytes / 4, 3, 4},
 	} {
 		l := newLife()
@@ -239,20 +242,23 @@ func TestFilesThatOverlapBecomeAFewThatFollowEachOther(t *testing.T) {
 
 func TestChainsHoldEachFileOnce(t *testing.T) {
 	at := func(from, until time.Duration) table.File {
-		return table.File{Path: fmt.Sprint(from, until), MinTS: begin.Add(from), MaxTS: begin.Add(until), Size: 1 << 20}
+		return table.File{Path: fmt.Sprint(from, until), MinTS: begin.Add(from), MaxTS: begin.Add(until), Size: 1 << 20, Records: partedRows}
 	}
-	var apart, touching, staggered, same []table.File
+	var apart, touching, staggered, same, unparted []table.File
 	for i := range 12 {
 		m := time.Duration(i) * time.Minute
 		apart = append(apart, at(m-900*time.Millisecond, m+time.Minute))
 		touching = append(touching, at(m-2*time.Second, m+time.Minute))
 		staggered = append(staggered, at(m-30*time.Second, m+time.Minute))
 		same = append(same, at(0, time.Hour+m))
+		few := apart[i]
+		few.Records = partedRows - 1
+		unparted = append(unparted, few)
 	}
 	for _, c := range []struct {
 		files []table.File
 		want  int
-	}{{apart, 1}, {touching, 2}, {staggered, 2}, {same, maxChains}, {same[:3], 1}, {staggered[:4], 2}, {nil, 1}} {
+	}{{apart, 1}, {unparted, 2}, {touching, 2}, {staggered, 2}, {same, maxChains}, {same[:3], 1}, {staggered[:4], 2}, {nil, 1}} {
 		got, seen := chains(hourly, c.files), map[string]int{}
 		for _, files := range got {
 			for _, f := range files {
