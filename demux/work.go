@@ -97,12 +97,13 @@ func (b *builders) begin(o rows.Options) *rows.Builder {
 
 // part returns the builder of a part's rows, empty.
 func (b *builders) part() *rows.Builder {
-	n := len(b.parts) - 1
-	if n < 0 {
-		return b.whole.Sibling()
+	if len(b.parts) == 0 {
+		b.parts = append(b.parts, b.whole.Sibling())
 	}
+	n := len(b.parts) - 1
 	p := b.parts[n]
 	b.parts = b.parts[:n]
+	p.Expect(b.whole)
 	return p
 }
 

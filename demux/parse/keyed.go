@@ -227,8 +227,11 @@ func (k *keyed) give(r *reader, role role, d *field) bool {
 		}
 		return r.believes(t)
 	case roleLevel:
-		r.setLevel(d.val, d.node.name)
-		return levelNamed(d.val) != rows.NoLevel
+		return r.setLevel(d.val, d.node.name)
+	}
+	if d.ascii {
+		r.b.MessageASCII(d.val)
+		return true
 	}
 	r.b.Message(d.val)
 	return true

@@ -387,15 +387,17 @@ func (r *reader) setTime(t times.Instant, key string, raw []byte) {
 	}
 }
 
-// setLevel sets the row's level. A name that is not known is kept in
-// attributes.
-func (r *reader) setLevel(raw []byte, key string) {
+// setLevel sets the row's level, and reports whether it is one. A name that is not
+// known is kept in attributes.
+func (r *reader) setLevel(raw []byte, key string) bool {
 	if len(raw) == 0 {
-		return
+		return false
 	}
-	if l := levelNamed(raw); l != rows.NoLevel {
-		r.b.SetLevel(l)
-		return
+	l := levelNamed(raw)
+	if l == rows.NoLevel {
+		r.b.Attr(key, raw)
+		return false
 	}
-	r.b.Attr(key, raw)
+	r.b.SetLevel(l)
+	return true
 }

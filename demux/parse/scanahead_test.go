@@ -14,7 +14,7 @@ import (
 func TestScanAhead(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 1))
 	knowing := newJSON()
-	for range 20_000 {
+	for range 5_000 {
 		rec := []byte(randomObject(r, 0))
 		for range r.IntN(3) {
 			rec = mutated(r, rec)

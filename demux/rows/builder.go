@@ -41,6 +41,8 @@ type Builder struct {
 	// case: which of them the table gets is known when the rows are taken.
 	rivals map[string]*Column
 	own    []*Column // all of byName but the common ones, as asked for
+	// plain are the names of columns whose strings don't repeat, as far as is known.
+	plain map[string]bool
 	// conflicts are the declared columns that can't be as declared.
 	conflicts []Conflict
 	begun     int       // own columns with a value or a fixed type
@@ -93,7 +95,7 @@ func (b *Builder) ResetTo(o Options) {
 	b.gen = new(Generation)
 	b.drop()
 	b.byName, b.byKey, b.own, b.begun, b.time = map[string]*Column{}, nil, nil, 0, nil
-	b.rivals, b.settled, b.stepping = nil, nil, nil
+	b.rivals, b.settled, b.stepping, b.plain = nil, nil, nil, nil
 	for _, c := range schema.Common() {
 		b.byName[c.Name] = nil
 	}
@@ -126,7 +128,7 @@ func (b *Builder) ResetTo(o Options) {
 
 // newColumn makes a column of a type that does not widen; of none, one that may.
 func (b *Builder) newColumn(name string, t schema.Type) *Column {
-	return &Column{b: b, name: name, key: name, typ: t, fixed: t != 0, last: -1}
+	return &Column{b: b, name: name, key: name, typ: t, fixed: t != 0, last: -1, strs: dictionary{plain: b.plain[name]}}
 }
 
 // drop empties everything that has values.

@@ -12,6 +12,7 @@ type dictionary struct {
 	turn  int         // refs that there were then
 	plain bool
 	slots []slot // hash table over refs; its length is a power of two
+	last  slot   // of the value before: values often repeat it
 }
 
 type slot struct {
@@ -30,12 +31,6 @@ func (t *dictionary) add(m *memory, v []byte) {
 	if t.plain {
 		t.refs.add(m, &m.refs, t.arena.put(m, v))
 		return
-	}
-	if n := len(t.ids.tail); n > 0 { // values often repeat the one before
-		if id := t.ids.tail[n-1]; string(t.get(int(id))) == string(v) {
-			t.ids.add(m, &m.ids, id)
-			return
-		}
 	}
 	t.ids.add(m, &m.ids, t.intern(m, v))
 	t.consider(m)
@@ -60,7 +55,7 @@ func (t *dictionary) consider(m *memory) {
 
 func (t *dictionary) turnPlain(m *memory) {
 	m.used -= int64(len(t.slots)) * slotSize
-	t.plain, t.turn, t.slots = true, t.refs.len(), nil
+	t.plain, t.turn, t.slots, t.last = true, t.refs.len(), nil, slot{}
 }
 
 // get returns an entry's string.
@@ -68,20 +63,25 @@ func (t *dictionary) get(entry int) []byte { return t.arena.get(t.refs.at(entry)
 
 // intern returns the id of v, adding it when it is new.
 func (t *dictionary) intern(m *memory, v []byte) uint32 {
+	h := uint32(maphash.Bytes(m.seed, v))
+	if t.last.hash == h && t.last.id > 0 && string(t.get(int(t.last.id-1))) == string(v) {
+		return t.last.id - 1
+	}
 	if t.refs.len()*2 >= len(t.slots) {
 		t.grow(m)
 	}
-	h := uint32(maphash.Bytes(m.seed, v))
 	mask := uint32(len(t.slots) - 1)
 	for i := h & mask; ; i = (i + 1) & mask {
 		s := t.slots[i]
 		if s.id == 0 {
 			id := uint32(t.refs.len())
 			t.refs.add(m, &m.refs, t.arena.put(m, v))
-			t.slots[i] = slot{h, id + 1}
+			t.last = slot{h, id + 1}
+			t.slots[i] = t.last
 			return id
 		}
 		if s.hash == h && string(t.get(int(s.id-1))) == string(v) {
+			t.last = s
 			return s.id - 1
 		}
 	}

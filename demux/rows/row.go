@@ -106,6 +106,15 @@ func (b *Builder) Message(v []byte) {
 	b.message.String(v)
 }
 
+// MessageASCII is Message of what is known to be ASCII.
+func (b *Builder) MessageASCII(v []byte) {
+	if b.stepping != nil {
+		b.steppedMessage(v)
+		return
+	}
+	b.message.ASCII(v)
+}
+
 // Fail sets the current row's parse_error; a second one is added to the first.
 func (b *Builder) Fail(why string) {
 	if b.stepping == nil || !b.stepping.fails(why) {

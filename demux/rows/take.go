@@ -2,6 +2,7 @@ package rows
 
 import (
 	"bytes"
+	"maps"
 	"slices"
 
 	"github.com/akupara/akupara/demux/schema"
@@ -13,6 +14,29 @@ func (b *Builder) Sibling() *Builder {
 	s := &Builder{mem: &memory{pools: b.mem.pools}, sibling: true}
 	s.ResetTo(b.opts)
 	return s
+}
+
+// Expect says that the rows of b, a Sibling without any yet, will be as those of
+// whole: strings of columns that don't repeat there are not looked for among those
+// before.
+func (b *Builder) Expect(whole *Builder) {
+	b.plain = whole.plain
+	for _, c := range append(b.own, b.message) {
+		c.strs.plain = b.plain[c.name]
+	}
+}
+
+// note notes whether the strings of a column don't repeat.
+func (b *Builder) note(c *Column) {
+	if !c.strs.plain || b.plain[c.name] {
+		return
+	}
+	plain := maps.Clone(b.plain) // Siblings read that one
+	if plain == nil {
+		plain = map[string]bool{}
+	}
+	plain[c.name] = true
+	b.plain = plain
 }
 
 // Take moves all rows of p, a Sibling with the same options, behind those of b: as
@@ -138,6 +162,7 @@ func (c *Column) take(p *Column, base int) {
 	c.last = base + p.last
 	if c.typ == schema.String {
 		c.strs.take(m, &p.strs)
+		c.b.note(c)
 		return
 	}
 	c.written.take(m, &p.written, c.nums.len())

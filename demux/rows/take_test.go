@@ -95,6 +95,9 @@ func TestTakenRowsAreAsAdded(t *testing.T) {
 				}
 			} else {
 				part.Reset()
+				if rnd.IntN(2) == 0 {
+					part.Expect(parts)
+				}
 				for _, do := range steps[:n] {
 					do(part)
 				}
