@@ -322,12 +322,14 @@ func (s *Sink) ReadBlockFrom(r io.ReaderAt, i int, buf []byte) ([]byte, error) {
 
 // NewDecoder makes a decoder whose output is at most maxLen bytes. It is safe
 // for concurrent use by DecodeAll.
-func NewDecoder(maxLen int) (*zstd.Decoder, error) {
-	return zstd.NewReader(nil, zstd.WithDecoderMaxMemory(uint64(maxLen)), zstd.WithDecoderConcurrency(2))
+func NewDecoder(maxLen int, more ...zstd.DOption) (*zstd.Decoder, error) {
+	return zstd.NewReader(nil, append(more, zstd.WithDecoderMaxMemory(uint64(maxLen)), zstd.WithDecoderConcurrency(2))...)
 }
 
 var (
-	blockDecoder = sync.OnceValues(func() (*zstd.Decoder, error) { return NewDecoder(MaxBatchRaw) })
+	// The index has checksums of a block as it is compressed, and of its chunks: a third
+	// one, of what zstd makes of it, would tell nothing more.
+	blockDecoder = sync.OnceValues(func() (*zstd.Decoder, error) { return NewDecoder(MaxBatchRaw, zstd.IgnoreChecksum(true)) })
 	indexEncoder = sync.OnceValues(NewEncoder)
 	indexDecoder = sync.OnceValues(func() (*zstd.Decoder, error) { return NewDecoder(MaxIndex) })
 )

@@ -115,27 +115,34 @@ func (p *scanner) float(start int) (kind, uint64, error) {
 	if err != nil {
 		return kindText, 0, nil //nolint:nilerr // what is no number is text
 	}
-	var a, b [64]byte
-	if len(raw) > 40 || string(significant(a[:0], raw)) != string(significant(b[:0], strconv.AppendFloat(nil, f, 'e', -1, 64))) {
+	var shortest [32]byte
+	if len(raw) > 40 || !sameDigits(raw, strconv.AppendFloat(shortest[:0], f, 'e', -1, 64)) {
 		return kindText, 0, nil
 	}
 	return kindDouble, math.Float64bits(f), nil
 }
 
-// significant appends a number's digits without the zeros at both ends.
-func significant(dst, num []byte) []byte {
-	for _, c := range num {
-		if c == 'e' || c == 'E' {
-			break
-		}
-		if c >= '0' && c <= '9' && (c != '0' || len(dst) > 0) {
-			dst = append(dst, c)
+// sameDigits reports whether a number has the digits of another one, which has no
+// zeros at its ends, but for zeros at its own.
+func sameDigits(num, shortest []byte) bool {
+	rest := significant(shortest)
+	for num = significant(num); len(num) > 0 && num[0] != 'e' && num[0] != 'E'; num = num[1:] {
+		switch {
+		case num[0] == '.':
+		case len(rest) > 0 && rest[0] == '.' && len(rest) > 1 && rest[1] == num[0]:
+			rest = rest[2:]
+		case len(rest) > 0 && rest[0] == num[0]:
+			rest = rest[1:]
+		case num[0] != '0' || len(rest) > 0 && rest[0] != 'e':
+			return false
 		}
 	}
-	for len(dst) > 0 && dst[len(dst)-1] == '0' {
-		dst = dst[:len(dst)-1]
-	}
-	return dst
+	return len(rest) == 0 || rest[0] == 'e'
+}
+
+// significant returns a number from its first digit on that is not 0.
+func significant(num []byte) []byte {
+	return bytes.TrimLeft(num, "-0.")
 }
 
 func (d *field) double() float64 { return math.Float64frombits(d.num) }
