@@ -66,7 +66,12 @@ func (f *log4jFormat) starts(line []byte) bool {
 	if f.times == nil && (len(line) < 8 || !startsHead[line[0]]) {
 		return false
 	}
-	line = line[indented(line, &f.seen):]
+	if len(line) > 0 && line[0] == ' ' && f.times == nil {
+		if c := bytes.TrimLeft(line, " "); len(c) == 0 || c[0] < '0' || c[0] > '9' {
+			return false
+		}
+		line = line[indented(line, &f.seen):]
+	}
 	if _, n := f.time(line, &f.seen); n > 0 {
 		return true
 	}
@@ -75,7 +80,7 @@ func (f *log4jFormat) starts(line []byte) bool {
 
 func (f *log4jFormat) record(r *reader, whole []byte) {
 	rec := f.colourless(whole, whole)
-	if f.times == nil {
+	if len(rec) > 0 && rec[0] == ' ' && f.times == nil {
 		rec = rec[indented(rec, &r.zone):]
 	}
 	t, n := f.time(rec, &r.zone)

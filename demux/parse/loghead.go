@@ -80,7 +80,7 @@ func (h *logHead) names(r *reader, timeFirst bool) {
 			h.levelAfter()
 		}
 	}
-	if h.logger == nil && h.level != nil {
+	if h.logger == nil && h.level != nil && h.thread != nil {
 		h.secondName(r)
 	}
 	if rest := h.s[h.at:]; string(rest) == ":" {
@@ -95,10 +95,17 @@ func (h *logHead) names(r *reader, timeFirst bool) {
 // process, thread and logger of SonarQube, "app[][o.s.a.App] "; and "app[77]: ", as ESXi
 // has it.
 func (h *logHead) process(r *reader) {
-	if h.level == nil || h.at == len(h.s) {
+	if h.level == nil || h.at == len(h.s) || h.logger != nil {
 		return
 	}
 	s := h.s[h.at:min(len(h.s), h.at+256)]
+	i := 0
+	for i < len(s) && s[i] != ' ' && s[i] != '/' && s[i] != '[' {
+		i++
+	}
+	if i == len(s) || s[i] == ' ' && s[0] != '(' {
+		return
+	}
 	w := word(s)
 	if s[0] == '(' {
 		if in, _, ok := bytes.Cut(s[1:], []byte("): ")); ok && h.named(r, in) {
