@@ -40,6 +40,7 @@ type parts struct {
 	open    *part
 	ahead   []*part                  // those being parsed, in order
 	weight  int64                    // of all parts that are not taken yet
+	swell   float64                  // times its weight that a part's rows took, at most
 	pending map[string]*chunk.Ranges // of the run's streams, of all parts
 	todo    chan *part
 	spare   chan *block
@@ -69,7 +70,7 @@ func (r *run) parse(ctx context.Context, parser parse.Parser, b *rows.Builder) e
 	g, ctx := errgroup.WithContext(ctx)
 	n := runtime.GOMAXPROCS(0)
 	x := &parts{
-		run: r, rows: b, parser: parser, pending: map[string]*chunk.Ranges{},
+		run: r, rows: b, parser: parser, pending: map[string]*chunk.Ranges{}, swell: 1,
 		todo: make(chan *part, max(n, 2)+1), spare: make(chan *block, 32),
 	}
 	raw := 0
@@ -161,7 +162,7 @@ func (x *parts) release(blk *block) {
 
 // full reports whether the run is to take no more.
 func (x *parts) full() bool {
-	full := x.run.enough.Load() || x.run.full(x.rows) || x.weight > 0 && x.rows.Bytes()+x.weight >= x.run.worker.share()
+	full := x.run.enough.Load() || x.run.full(x.rows) || x.weight > 0 && x.rows.Bytes()+int64(x.swell*float64(x.weight)) >= x.run.worker.share()
 	if full {
 		x.run.enough.Store(true)
 	}
@@ -261,6 +262,7 @@ func (x *parts) take(ctx context.Context) error {
 	}
 	x.ahead = x.ahead[1:]
 	x.weight -= p.weight
+	x.swell = max(x.swell, float64(p.rows.Bytes())/float64(p.weight))
 	x.rows.Take(p.rows)
 	h.add(&p.hours)
 	x.run.worker.giveBack(p.rows)

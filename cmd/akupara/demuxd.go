@@ -34,7 +34,7 @@ func (d *demuxDaemon) run(ctx context.Context) error {
 // sink files that runs by tasks are planned from; this bounds what lies around between
 // two collections.
 const (
-	demuxMemory   = 416 << 20
+	demuxMemory   = 384 << 20
 	plannerMemory = 3328 << 20
 )
 

@@ -48,7 +48,7 @@ func (b *Builder) WriteFiles(ctx context.Context, create Create, cols []schema.C
 	g.spans.set(b)
 	g.hashes = nil
 	g.templates.forget()
-	groups := g.cut(l.GroupRows)
+	groups := g.cut(min(l.GroupRows, b.mostRows()))
 	put, stop, err := g.putter(ctx, cols, groups)
 	if err != nil {
 		return nil, err
@@ -67,6 +67,15 @@ func (b *Builder) WriteFiles(ctx context.Context, create Create, cols []schema.C
 		}
 	}
 	return files, nil
+}
+
+// maxPairs bounds the attributes of a row group, about: all are in memory at once while
+// they are written.
+const maxPairs = 1 << 20
+
+// mostRows are the most rows that a row group may have for the attributes that rows have.
+func (b *Builder) mostRows() int {
+	return max(1, int(int64(maxPairs)*int64(b.Len())/int64(b.attrs.rows.len()+1)))
 }
 
 // rowGroup is a part of the order: the rows from first to before end, of one hour.
