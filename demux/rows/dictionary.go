@@ -36,16 +36,6 @@ func (t *dictionary) add(m *memory, v []byte) {
 	t.consider(m)
 }
 
-// again adds the value of an entry once more.
-func (t *dictionary) again(m *memory, entry int) {
-	if t.plain {
-		t.refs.add(m, &m.refs, t.refs.at(entry))
-		return
-	}
-	t.ids.add(m, &m.ids, uint32(entry))
-	t.consider(m)
-}
-
 // consider turns the dictionary plain when it does not pay.
 func (t *dictionary) consider(m *memory) {
 	if n := t.refs.len(); n >= tryEntries && n*2 > t.ids.len() || n >= maxEntries {
