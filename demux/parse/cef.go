@@ -36,6 +36,7 @@ type eventFormat struct {
 	when  []string // keys of the time
 	own   typedColumns
 	cells [7][]byte // the head's
+	rest  []byte    // what has no key
 	buf   []byte
 }
 
@@ -71,7 +72,7 @@ func eventHead(name string, s []byte) bool {
 
 func (f *eventFormat) record(r *reader, rec []byte) {
 	f.reset()
-	f.buf = f.buf[:0]
+	f.buf, f.rest = f.buf[:0], nil
 	if !eventHead(f.name, rec) {
 		r.fail(rec, fmt.Sprintf("not %s: it does not start with %s and a version, at byte 0", f.name, f.name))
 		return
@@ -101,6 +102,7 @@ func (f *eventFormat) record(r *reader, rec []byte) {
 	for i, v := range f.cells[1:f.heads] {
 		f.own.put(i, v)
 	}
+	attr(r, "extension", f.rest)
 	if f.name == "CEF" {
 		f.setLevel(r, f.cells[1+eventSeverity])
 		if !f.given[roleMessage] {
@@ -158,6 +160,11 @@ func (f *eventFormat) plain(s []byte) []byte {
 // up to the next key.
 func (f *eventFormat) spaced(s []byte) {
 	key, val := nextKey(s, 0)
+	rest := len(s)
+	if val > 0 {
+		rest = key
+	}
+	f.apart(bytes.TrimSpace(s[:rest]))
 	for val > 0 {
 		next, nextVal := nextKey(s, val)
 		end := len(s)
@@ -194,14 +201,44 @@ func (f *eventFormat) parted(s []byte, chosen bool) {
 	sep := []byte("\t")
 	if n := bar(s[:min(len(s), 8)]); chosen && n >= 0 {
 		if c, ok := delimiter(s[:n]); ok {
-			sep = []byte{c}
+			sep, s = []byte{c}, s[n+1:]
+		} else if n == 0 {
+			s = s[1:]
 		}
-		s = s[n+1:]
 	}
-	for pair := range bytes.SplitSeq(s, sep) {
-		if key, v, ok := bytes.Cut(pair, []byte("=")); ok && len(key) > 0 {
+	for len(s) > 0 {
+		end := nextPart(s, sep)
+		pair := s[:end]
+		s = bytes.TrimPrefix(s[end:], sep)
+		if key, v, ok := bytes.Cut(pair, []byte("=")); ok && len(bytes.TrimSpace(key)) > 0 {
 			f.pair(bytes.TrimSpace(key), v)
+		} else {
+			f.apart(bytes.TrimSpace(pair))
 		}
+	}
+}
+
+// nextPart returns where a pair ends: at the next separator that a pair follows, as what
+// has no equals sign belongs to the value before it.
+func nextPart(s, sep []byte) int {
+	for at := 0; ; {
+		i := bytes.Index(s[at:], sep)
+		if i < 0 {
+			return len(s)
+		}
+		at += i
+		next, _, _ := bytes.Cut(s[at+len(sep):], sep)
+		if len(next) == 0 || bytes.IndexByte(next, '=') > 0 {
+			return at
+		}
+		at += len(sep)
+	}
+}
+
+// apart keeps what stands before the first pair, and has no key.
+func (f *eventFormat) apart(s []byte) {
+	if len(s) > 0 {
+		f.rest = s
 	}
 }
 

@@ -187,10 +187,26 @@ func (g *Guesser) Guess(text []byte, cut bool) []Guess {
 	if len(out) == 0 {
 		plain := plainLines(text)
 		out = slices.DeleteFunc(g.fitting(g.likely, text, lines), func(x Guess) bool {
-			return float64(x.Parsed) < likelyStarts*float64(plain) || x.Parsed == 1 && plain > 1
+			return float64(x.Parsed) < likelyStarts*float64(plain) || x.Parsed == 1 && plain > 1 || !startsAll(x, text)
 		})
 	}
 	return append(out, Guess{Parser: rawParser.name, Spec: "{parser: raw}", Records: lines, Parsed: lines})
+}
+
+// startsAll reports whether what a record starts with matches as many lines as there are
+// records: else agents would glue them.
+func startsAll(x Guess, text []byte) bool {
+	start, err := regexp.Compile(x.Start)
+	if err != nil {
+		return false
+	}
+	n := 0
+	for line := range bytes.Lines(text) {
+		if start.Match(line) {
+			n++
+		}
+	}
+	return n >= x.Parsed
 }
 
 // fitting returns those of the candidates that fit a text of so many lines, the best one

@@ -29,7 +29,7 @@ type klogFormat struct {
 
 // klogHead is what stands before a message.
 type klogHead struct {
-	tags               []byte // CockroachDB's
+	tags, entry        []byte // CockroachDB's
 	time               times.Instant
 	stamp              []byte // the time as written
 	thread, file, line []byte
@@ -124,15 +124,16 @@ func (h *klogHead) cockroach(s []byte, at int) bool {
 	if i := bytes.IndexByte(h.file, '@'); i >= 0 && isNumber(h.file[:i]) { // the channel
 		h.file = h.file[i+1:]
 	}
-	if string(c.peekWord()) == "⋮" {
+	marked := string(c.peekWord()) == "⋮"
+	if marked {
 		c.word()
 	}
 	if n := bracket(c.rest()[:min(len(c.rest()), 512)]); n > 2 {
 		h.tags = c.rest()[1 : n-1]
 		c.i += n
 		c.spaces()
-		if isNumber(c.peekWord()) {
-			c.word()
+		if w := c.peekWord(); isNumber(w) && (marked || bytes.HasPrefix(c.rest()[len(w):], []byte("  "))) {
+			h.entry = c.word()
 		}
 	}
 	h.n = c.i
@@ -174,6 +175,7 @@ func (f *klogFormat) record(r *reader, rec []byte) {
 	}
 	put(f.file, h.file)
 	attr(r, "tags", h.tags)
+	attr(r, "entry", h.entry)
 	if len(h.line) > 0 {
 		putLong(f.line, h.line)
 	}

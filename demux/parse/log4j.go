@@ -10,7 +10,7 @@ import (
 
 var log4jParser = define("log4j", "the usual layouts of log4j, logback, Spring Boot, JBoss, Quarkus, Tomcat, Jetty, Flink, Kafka, Cassandra, Solr, Trino, zap, Python, Ruby, Rust, .NET, PHP, Erlang, nginx and Apache's error log, ClickHouse, Oracle, SQL Server and whatever else begins lines with a time, or those that `pattern` gives as their configs have them; stack traces stay whole",
 	func() log4jOptions { return log4jOptions{} }, newLog4jBy).
-	guessed(clue{kin: kinMany, sure: sureLog4j, likely: func(line []byte) bool { return newLog4j().starts(line) }, start: log4jStart, names: []string{"*error.log", "error_log"}}) // of Apache, nginx and their like
+	guessed(clue{kin: kinMany, sure: sureLog4j, likely: likelyLog4j, start: log4jStart, names: []string{"*error.log", "error_log"}}) // of Apache, nginx and their like
 
 // log4jFormat parses what logging frameworks write by default, and Apache's
 // error log: a time, then in any usual order a level, a thread in brackets or

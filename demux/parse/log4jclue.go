@@ -39,10 +39,10 @@ const (
 	log4jStart = `^(\x1b\[[0-9;]*m)*(` +
 		`\[?\d{4}[-/.]\d\d[-/.]\d\d,?[ T_]\d\d:\d\d:|` +
 		`\[?\d\d(-[A-Z][A-Za-z][A-Za-z]-\d{4}|/\d\d/\d\d|/[A-Z][a-z][a-z]/\d{4}) ?:?\d\d:\d\d:|` +
-		`\d\d [A-Z][a-z][a-z] \d{4} \d\d:\d\d:|` +
+		`\d\d? [A-Z][a-z][a-z] \d{4} \d\d:\d\d:|\d{4} [A-Z][a-z][a-z] \d\d? \d\d:\d\d:|` +
 		`\d{6} \d{6}\b|` +
-		`\[?([A-Z][a-z][a-z],? )?[A-Z][a-z][a-z] [ \d]\d \d\d:\d\d:|` +
-		`[A-Z][a-z][a-z], \d\d[ -][A-Z][a-z][a-z][ -]\d+ \d\d:|` +
+		`\[?([A-Z][a-z][a-z],? )?[A-Z][a-z][a-z] [ \d]?\d,? (\d{4},? )?\d\d:\d\d:|` +
+		`[A-Z][a-z][a-z], \d\d?[ -][A-Z][a-z][a-z][ -]\d+ \d\d:|` +
 		`[A-Z][a-z][a-z] \d+, \d{4} \d+:\d\d:\d\d [AP]M|` +
 		`\[?\d+/\d+/\d{4},? \d+:\d\d:\d\d [AP]M|` +
 		`\d\d:\d\d:\d\d([.,]\d+)?\s+(\[|[A-Z]{4,8}\s|[a-z_]+=)|` +
@@ -60,6 +60,21 @@ const (
 // log, java.util.logging and PHP, whose times are like no others'.
 var likeLog4j = regexp.MustCompile(`^(` + levelLike + `\s+(\[[^\]]{0,200}\] )?` + isoLike + `|(` + frameworkLike + `).{0,80}?(\b` + levelLike + `\b|` +
 	`\b` + shortLike + `\b|\[([a-z0-9_]+:)?` + lowerLike + `\])|` + apacheLike + `|` + julLike + `|` + oddLike + `|\[\d\d-[A-Z][a-z]{2}-\d{4} ` + clockLike + `(\.\d+)?[^\]]{0,40}\] (PHP )?[A-Z])`)
+
+// likelyLog4j reports whether a line begins with a time, or as records do that have none.
+// Behind a time stands no comma, as in a table.
+func likelyLog4j(line []byte) bool {
+	f := newLog4j()
+	if !f.starts(line) {
+		return false
+	}
+	_, n := f.time(line, &f.seen)
+	if n == len(line) {
+		i := bytes.LastIndexByte(line, ',')
+		return i < 0 || n-i == len(",123") || n-i == len(",123456")
+	}
+	return line[n] != ','
+}
 
 // sureLog4j reports whether a line is one of a logging framework, which what the JVM
 // writes of its collector with the same decorations is not.

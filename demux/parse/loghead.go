@@ -142,6 +142,9 @@ func (h *logHead) numbered(r *reader, s []byte, open int) {
 func (h *logHead) named(r *reader, s []byte) bool {
 	s, host, _ := bytes.Cut(s, []byte(" on "))
 	slash := bytes.LastIndexByte(s, '/')
+	if bare := slash < 0 && host == nil; bare && len(s) == len("404") {
+		return false // a status, rather
+	}
 	if !isNumber(s[slash+1:]) || bytes.IndexByte(s, ' ') >= 0 || bytes.IndexByte(host, ' ') >= 0 {
 		return false
 	}
@@ -221,6 +224,9 @@ func levelAhead(s []byte) []byte {
 		}
 		name := bytes.TrimRight(w, ":>|")
 		if len(name) < len(w) && (aloneLevels[string(name)] || string(name) == "ERR" || string(name) == "CRIT") {
+			if isNumber(bytes.TrimRight(wordAt(bytes.TrimLeft(s, " ")), ",;.")) { // "ERROR: 0" counts
+				continue
+			}
 			return name
 		}
 		if c := w[0]; c != '[' && c != '<' {
@@ -267,7 +273,7 @@ func (h *logHead) bracketed(r *reader) bool {
 	switch {
 	case h.level == nil && isLevel(in):
 		h.level = in
-	case h.level == nil && h.thread == nil && bytes.IndexByte(in, '/') > 0 && isLevel(in[bytes.LastIndexByte(in, '/')+1:]): // Minecraft: [thread/LEVEL]
+	case h.level == nil && h.thread == nil && bytes.IndexByte(in, '/') > 0 && aloneLevels[string(in[bytes.LastIndexByte(in, '/')+1:])]: // Minecraft: [thread/LEVEL]
 		i := bytes.LastIndexByte(in, '/')
 		h.thread, h.level = in[:i], in[i+1:]
 	case h.level == nil && isLevel(lvl): // Apache 2.4: [module:level]
@@ -316,13 +322,7 @@ func (h *logHead) word(r *reader) bool {
 		h.level = w
 	case h.level == nil && isLevel(bytes.TrimRight(w, ":>")): // PostgreSQL's "LOG:  message", log4perl's "INFO> "
 		h.level = bytes.TrimRight(w, ":>")
-	case h.level == nil && bytes.IndexByte(w, '[') > 0 && isLevel(w[:bytes.IndexByte(w, '[')]): // Asterisk: "NOTICE[1234] "
-		open := bytes.IndexByte(w, '[')
-		h.level, h.thread = w[:open], w[open+1:len(w)-1]
-		if thread, call, ok := bytes.Cut(h.thread, []byte("][")); ok {
-			h.thread = thread
-			r.b.Attr("call", call)
-		}
+	case h.level == nil && h.asterisk(r, w):
 	case h.level == nil && esxiLevel(w) != nil:
 		h.level = esxiLevel(w)
 	case isNumber(w) && h.level == nil && h.thread == nil:
@@ -337,6 +337,19 @@ func (h *logHead) word(r *reader) bool {
 		h.at += len(" --- ")
 		h.spring(r)
 	}
+	return true
+}
+
+// asterisk reads "NOTICE[1234]" and "NOTICE[1234][C-00000001]", also with a colon behind.
+func (h *logHead) asterisk(r *reader, w []byte) bool {
+	level, rest, ok := bytes.Cut(w, []byte("["))
+	in, closed := bytes.CutSuffix(bytes.TrimSuffix(rest, []byte(":")), []byte("]"))
+	if !ok || !closed || !isLevel(level) {
+		return false
+	}
+	thread, call, _ := bytes.Cut(in, []byte("]["))
+	h.level, h.thread = level, thread
+	attr(r, "call", call)
 	return true
 }
 

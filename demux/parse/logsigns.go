@@ -20,7 +20,7 @@ func (h *logHead) signed(r *reader) bool {
 	case h.s[0] != ' ':
 	case h.bracket && len(h.s) > 4 && h.s[1] == '[' && h.glassfish(r):
 		return true
-	case h.bracket && len(h.s) > 4 && h.s[2] == ' ' && h.s[3] == '[' && levelOf(h.s[1:2]) != rows.NoLevel: // GlusterFS: "[time] I [MSGID: 1] "
+	case h.bracket && len(h.s) > 4 && h.s[2] == ' ' && h.s[3] == '[' && letterLevel(h.s[1:2]): // GlusterFS: "[time] I [MSGID: 1] "
 		h.level = h.s[1:2]
 		return h.from(h.s[3:])
 	case h.s[1] == '|' && h.s[2] == ' ':
@@ -69,6 +69,10 @@ func (h *logHead) fail2ban(r *reader) bool {
 	return h.from(bytes.TrimLeft(rest[len(level):], " "))
 }
 
+// letterLevel reports whether w is a level's letter: a digit, which is one too, is
+// anything here.
+func letterLevel(w []byte) bool { return w[0] >= 'A' && levelOf(w) != rows.NoLevel }
+
 // clickhouse reads "[ thread ] {query} <Level> logger: message".
 func (h *logHead) clickhouse(r *reader) bool {
 	thread, rest, ok := bytes.Cut(h.s[3:], []byte(" ] {"))
@@ -88,7 +92,7 @@ func (h *logHead) clickhouse(r *reader) bool {
 // capnslog reads "I | package: message", etcd's up to 3.3.
 func (h *logHead) capnslog() bool {
 	level := h.s[1:2]
-	if levelOf(level) == rows.NoLevel {
+	if !letterLevel(level) {
 		return false
 	}
 	rest := h.s[len(" I | "):]

@@ -169,8 +169,13 @@ func sureSyslog(line []byte) bool {
 		return true
 	}
 	_, rest, _ := bytes.Cut(line, []byte(" "))
-	host := word(bytes.TrimLeft(rest, " "))
-	return !isLevel(host) && !isCapitals(host)
+	rest = bytes.TrimLeft(rest, " ")
+	host := word(rest)
+	if isLevel(host) {
+		return false
+	}
+	_, pid, _ := tag(rest[min(len(rest), len(host)+1):])
+	return pid != nil || !isCapitals(host)
 }
 
 // isCapitals reports whether w is nothing but capital letters: a word that a program
