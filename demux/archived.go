@@ -9,6 +9,7 @@ import (
 	"path"
 	"slices"
 	"sync"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -72,19 +73,30 @@ func (x *past) archived(ctx context.Context) (paths []string, err error) {
 // opensAtOnce is how many archived files are opened at a time.
 const opensAtOnce = 8
 
-// heirs returns the regrouped files that may have taken the place of an archived file
-// that is gone since it was listed, but those that are known.
-func (x *past) heirs(ctx context.Context, gone string, known []string) ([]string, error) {
-	id := store.SegmentOf(gone)
-	if slices.ContainsFunc(x.found, func(p string) bool { return p != gone && store.SegmentOf(p).MayHold(id) }) {
-		return nil, nil
+// heirs returns the regrouped files that may have taken the place of archived files
+// which are gone since they were listed, but those that are known. Each day is listed
+// anew, as only a file that is there after another went may hold what that had.
+func (x *past) heirs(ctx context.Context, gone, known []string) (paths []string, err error) {
+	listed := map[string]bool{}
+	for _, at := range gone {
+		id := store.SegmentOf(at)
+		day := archive.Day(x.dataType, id)
+		if listed[day] || !archive.Old(id, time.Now()) {
+			continue
+		}
+		listed[day] = true
+		files, err := archive.Regrouped(ctx, x.fs, day)
+		if err != nil {
+			if err := x.lost(at, err); err != nil {
+				return nil, err
+			}
+		}
+		for _, p := range files {
+			if !slices.Contains(known, p) && !slices.Contains(x.found, p) {
+				paths, x.found = append(paths, p), append(x.found, p)
+			}
+		}
 	}
-	paths, err := archive.Candidates(ctx, x.fs, x.dataType, id)
-	if err != nil {
-		return nil, x.lost(gone, err)
-	}
-	paths = slices.DeleteFunc(paths, func(p string) bool { return slices.Contains(known, p) })
-	x.found = append(x.found, paths...)
 	return paths, nil
 }
 
@@ -104,13 +116,9 @@ func (x *past) deepen(ctx context.Context, root string) (more bool, err error) {
 		if err != nil {
 			return false, err
 		}
-		found, paths = append(found, list...), nil
-		for _, at := range gone {
-			heirs, err := x.heirs(ctx, at, x.older)
-			if err != nil {
-				return false, err
-			}
-			paths = append(paths, heirs...)
+		found = append(found, list...)
+		if paths, err = x.heirs(ctx, gone, x.older); err != nil {
+			return false, err
 		}
 		x.older = append(x.older, paths...)
 	}

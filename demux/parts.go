@@ -262,7 +262,9 @@ func (x *parts) take(ctx context.Context) error {
 	}
 	x.ahead = x.ahead[1:]
 	x.weight -= p.weight
-	x.swell = max(x.swell, float64(p.rows.Bytes())/float64(p.weight))
+	if p.weight > x.run.partWeight/4 { // what a builder is without rows says nothing
+		x.swell = max(x.swell, float64(p.rows.Bytes())/float64(p.weight))
+	}
 	x.rows.Take(p.rows)
 	h.add(&p.hours)
 	x.run.worker.giveBack(p.rows)

@@ -231,7 +231,7 @@ func (x *past) load(ctx context.Context) error {
 		if !known {
 			f, err := openSink(ctx, x.fs, at)
 			if errors.Is(err, fs.ErrNotExist) {
-				heirs, err := x.heirs(ctx, at, paths)
+				heirs, err := x.heirs(ctx, []string{at}, paths)
 				if err != nil {
 					return err
 				}

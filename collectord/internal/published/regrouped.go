@@ -86,6 +86,7 @@ func (g *regrouped) forget(day string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.days = slices.DeleteFunc(g.days, func(l listing) bool { return l.dir == day })
+	g.flights.Forget(day) // a listing that is under way may be from before
 }
 
 func (g *regrouped) list(ctx context.Context, dir string) ([]string, error) {
