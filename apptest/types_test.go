@@ -66,7 +66,7 @@ func sendTypes(t *testing.T, n, lines int) *site {
 		writeFile(t, filepath.Join(logs, name+".log"), numbered(name, 0, lines))
 		entries += fmt.Sprintf("    - {name: %s, kind: tail, type: %[1]s, paths: [%s/%[1]s.log]}\n", name, logs)
 	}
-	s := &site{adaptors: entries, sealAge: "40s, idle: 40s"}
+	s := &site{adaptors: entries, sealAge: "90s, idle: 90s"}
 	s.configure(t)
 	s.collector = start(t, "collector", "akupara", "collector", "--config", s.config)
 	ready(t, s.collectorAddr)
