@@ -96,8 +96,9 @@ func (s *survey) changed(id string) *change {
 	return c
 }
 
-// touched returns the chunks in which changed ranges lie, in the order in which they
-// were taken: the first one of a range counts.
+// touched returns the chunks in which changed ranges lie: the first one of a range
+// counts. Whole ones come before those that filters dropped something of, as what any
+// sending has has a row, and else they are in the order in which they were taken.
 func (s *survey) touched(changes map[string]*change) (out []placed) {
 	for _, k := range slices.Concat(s.archive, s.raw) {
 		for _, p := range k.chunks {
@@ -106,7 +107,15 @@ func (s *survey) touched(changes map[string]*change) (out []placed) {
 			}
 		}
 	}
-	slices.SortStableFunc(out, func(a, b placed) int { return strings.Compare(a.segment, b.segment) })
+	slices.SortStableFunc(out, func(a, b placed) int {
+		switch {
+		case a.thinned == b.thinned:
+			return strings.Compare(a.segment, b.segment)
+		case a.thinned:
+			return 1
+		}
+		return -1
+	})
 	return out
 }
 
