@@ -9,7 +9,7 @@ import (
 	"github.com/akupara/akupara/demux/schema"
 )
 
-var jsonParser = simple("json", "JSON objects, one a line or each over several: keys become columns", func() format { return newJSON() }).guessed(clue{kin: kinMany, lines: prettyObjects})
+var jsonParser = simple("json", "JSON objects, one a line, or each over several with the `record_start` that `akupara parse` prints: keys become columns", func() format { return newJSON() }).guessed(clue{kin: kinMany, lines: prettyObjects})
 
 // jsonFormat parses one JSON object a line into a keyed record. Arrays are kept
 // as their text, and numbers that are neither longs nor doubles. Of a key that
