@@ -26,9 +26,11 @@ type site struct {
 	adaptors string // lines of the list
 	agentKey string // further keys of the agent's section, a line each
 	sealAge  string // default 1s
-	schedule string // default @every 1s
-	types    string // of the demux, as a flow mapping's content
-	demuxKey string // further keys of the demux's section, a line each
+	// collectorKey is a line of the collector's section.
+	collectorKey string
+	schedule     string // default @every 1s
+	types        string // of the demux, as a flow mapping's content
+	demuxKey     string // further keys of the demux's section, a line each
 }
 
 func (s *site) configure(t *testing.T) {
@@ -71,6 +73,7 @@ agent:
 collector:
   listen: %s
   seal: {bytes: 128MiB, age: %s}
+%s
 demux:
   schedule: "%s"
   listen: %s
@@ -80,7 +83,7 @@ web:
   listen: %s
   demux: %s
   agents: [{host: here, url: "http://%s"}]
-`, s.storeURI, filepath.Join(s.dir, "data"), s.collectorAddr, s.agentAddr, s.agentKey, adaptors, s.collectorAddr, s.sealAge,
+`, s.storeURI, filepath.Join(s.dir, "data"), s.collectorAddr, s.agentAddr, s.agentKey, adaptors, s.collectorAddr, s.sealAge, s.collectorKey,
 		s.schedule, s.demuxAddr, s.demuxKey, s.types, s.webAddr, s.demuxAddr, s.agentAddr))
 }
 
