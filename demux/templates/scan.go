@@ -45,19 +45,19 @@ func (s *scanner) scan() {
 
 // words reads plain words with single spaces between them, which most of a line is, as
 // atom does it, only faster. It reports whether there was one.
-func (s *scanner) words() (any bool) {
+func (s *scanner) words() (read bool) {
 	for in := s.in; ; {
 		from := s.i
 		end := letters(in, from)
 		n := end - from
 		if n < 1 || n >= 8 && (n > maxName || isHexa(in[from:end])) || end < len(in) && !endsWord(in[end]) || s.before[1]&(thing|aim) != 0 {
-			return any
+			return read
 		}
 		k := kindOf(in[from:end])
 		if k&(value|unit|calendar) != 0 {
-			return any
+			return read
 		}
-		any, s.joins = true, false
+		read, s.joins = true, false
 		s.before[0], s.before[1] = s.before[1], k
 		if s.i = end; end+1 >= len(in) || in[end] != ' ' || !isLetter(in[end+1]) {
 			return true
