@@ -72,7 +72,7 @@ func eventHead(name string, s []byte) bool {
 
 func (f *eventFormat) record(r *reader, rec []byte) {
 	f.reset()
-	f.buf, f.rest = f.buf[:0], nil
+	f.buf, f.rest = f.buf[:0], f.rest[:0]
 	if !eventHead(f.name, rec) {
 		r.fail(rec, fmt.Sprintf("not %s: it does not start with %s and a version, at byte 0", f.name, f.name))
 		return
@@ -235,11 +235,12 @@ func nextPart(s, sep []byte) int {
 	}
 }
 
-// apart keeps what stands before the first pair, and has no key.
+// apart keeps what has no key, nor a value before it.
 func (f *eventFormat) apart(s []byte) {
-	if len(s) > 0 {
-		f.rest = s
+	if len(s) > 0 && len(f.rest) > 0 {
+		f.rest = append(f.rest, ' ')
 	}
+	f.rest = append(f.rest, s...)
 }
 
 // delimiter reads what parts pairs: a character, or x or 0x and its code.
