@@ -4,22 +4,25 @@ import (
 	"bytes"
 
 	"github.com/akupara/akupara/config"
+	"github.com/akupara/akupara/demux/parse/internal/layout"
 	"github.com/akupara/akupara/demux/rows"
 	"github.com/akupara/akupara/demux/schema"
 )
 
-// combinedOptions are the options of combined.
-type combinedOptions struct {
-	// Pattern is a format as Apache's LogFormat or nginx' log_format has it, or
-	// several of them to try; without one it is the common or the combined one.
+// patternOptions are the options of log4j and combined.
+type patternOptions struct {
+	// Pattern is a layout as the writer's own config has it, or several of them to try;
+	// without one the usual ones are known.
 	Pattern config.Node `config:"pattern"`
 }
 
-func newCombined(o *combinedOptions) (format, error) {
+func noPattern() patternOptions { return patternOptions{} }
+
+func newCombined(o *patternOptions) (format, error) {
 	if !o.Pattern.Given() {
 		return &combinedFormat{}, nil
 	}
-	ps, err := compilePatterns(o.Pattern, compileAccess)
+	ps, err := layout.Compile(o.Pattern, layout.CompileAccess)
 	if err != nil {
 		return nil, err
 	}
@@ -30,7 +33,7 @@ func newCombined(o *combinedOptions) (format, error) {
 // empty, is null; of what several servers were asked for, times and sizes are summed
 // and the last status counts, and all of it is in attributes.
 type accessFormat struct {
-	patterns
+	patterns layout.Patterns
 	gen      *rows.Generation
 	combined combinedFormat // takes requests apart
 	buf      []byte
@@ -40,53 +43,53 @@ func (f *accessFormat) begin(r *reader) {
 	if f.gen != r.b.Generation() {
 		f.gen = r.b.Generation()
 		for _, p := range f.patterns {
-			for i := range p.parts {
-				if p.parts[i].kind == partRequest {
+			for i := range p.Parts {
+				if p.Parts[i].Kind == layout.Request {
 					c := &f.combined
 					c.method, c.path, c.protocol = r.b.Typed("method", schema.String), r.b.Typed("path", schema.String), r.b.Typed("protocol", schema.String)
 				}
 			}
 		}
 	}
-	f.patterns.begin(r)
+	f.patterns.Begin(r.b, r.zone.Read)
 }
 
 func (f *accessFormat) record(r *reader, rec []byte) {
-	p, found := f.find(rec)
+	p, found := f.patterns.Find(rec)
 	if p == nil {
-		r.fail(rec, "not the pattern: "+f.why(rec))
+		r.fail(rec, "not the pattern: "+f.patterns.Why(rec))
 		return
 	}
 	r.row()
-	for i := range p.parts {
-		t := &p.parts[i]
-		v := at(rec, found, i)
+	for i := range p.Parts {
+		t := &p.Parts[i]
+		v := layout.At(rec, found, i)
 		if len(v) == 0 || len(v) == 1 && v[0] == '-' {
 			continue
 		}
-		switch t.kind {
-		case partTime:
-			r.setTime(t.time(v, &r.zone), "time", v)
-		case partRequest:
+		switch t.Kind {
+		case layout.Time:
+			r.setTime(t.Read(v, &r.zone), "time", v)
+		case layout.Request:
 			f.combined.request(r, v)
-		case partList, partLastOf:
-			t.list(r, v)
+		case layout.List, layout.LastOf:
+			putList(r, t, v)
 		default:
 			switch {
-			case t.numeric():
-				t.put(r, v)
-			case p.json && bytes.IndexByte(v, '\\') >= 0:
+			case numeric(t):
+				putPart(t, v)
+			case p.JSON && bytes.IndexByte(v, '\\') >= 0:
 				f.buf = unescapeLoose(f.buf[:0], v)
-				t.col.String(f.buf)
+				t.Column.String(f.buf)
 			default:
-				f.combined.text(t.col, v)
+				f.combined.text(t.Column, v)
 			}
 		}
 	}
 }
 
-// list puts what several servers were asked for into a column.
-func (t *part) list(r *reader, v []byte) {
+// putList puts what several servers were asked for into a column.
+func putList(r *reader, t *layout.Part, v []byte) {
 	var sum float64
 	n, items := 0, 0
 	for rest := v; len(rest) > 0; items++ {
@@ -105,20 +108,20 @@ func (t *part) list(r *reader, v []byte) {
 		default:
 			continue
 		}
-		if n++; t.kind == partLastOf {
+		if n++; t.Kind == layout.LastOf {
 			sum = 0
 		}
 		sum += x
 	}
 	if items > 1 {
-		r.b.Attr(t.name, v)
+		r.b.Attr(t.Name, v)
 	}
 	switch {
 	case n == 0:
-	case t.typ == schema.Long:
-		t.col.Long(int64(sum))
+	case t.Type == schema.Long:
+		t.Column.Long(int64(sum))
 	default:
-		t.col.Double(rounded(sum), v)
+		t.Column.Double(rounded(sum), v)
 	}
 }
 

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"fmt"
 
+	"github.com/akupara/akupara/demux/parse/internal/times"
+	"github.com/akupara/akupara/demux/parse/internal/words"
 	"github.com/akupara/akupara/demux/schema"
 )
 
@@ -45,7 +47,7 @@ func (f *auditdFormat) record(r *reader, rec []byte) {
 	s := rec
 	var host []byte
 	if rest, ok := bytes.CutPrefix(s, []byte("node=")); ok {
-		host = word(rest)
+		host = words.First(rest)
 		s = bytes.TrimLeft(rest[len(host):], " ")
 	}
 	rest, ok := bytes.CutPrefix(s, []byte("type="))
@@ -53,13 +55,13 @@ func (f *auditdFormat) record(r *reader, rec []byte) {
 		r.fail(rec, fmt.Sprintf("not auditd: there is no type, at byte %d", len(rec)-len(s)))
 		return
 	}
-	f.typ = word(rest)
+	f.typ = words.First(rest)
 	s = rest[len(f.typ):]
 	head, ok := bytes.CutPrefix(s, []byte(" msg=audit("))
 	when, fields, closed := bytes.Cut(head, []byte("):"))
 	stamp, serial, parted := bytes.Cut(when, []byte(":"))
-	t := epochText(stamp)
-	if !ok || !closed || !parted || !t.OK || !isNumber(serial) {
+	t := times.EpochSeconds(stamp)
+	if !ok || !closed || !parted || !t.OK || !words.IsNumber(serial) {
 		r.fail(rec, fmt.Sprintf("not auditd: there is no msg=audit(TIME:SERIAL), at byte %d", len(rec)-len(s)))
 		return
 	}
@@ -165,7 +167,7 @@ func (f *auditdFormat) value(key, s []byte, suffix string) int {
 	case "?", "(null)", "(none)", "":
 		return n
 	}
-	if suffix != "_name" && f.encodes(key) && len(v)%2 == 0 && isHex(v) {
+	if suffix != "_name" && f.encodes(key) && len(v)%2 == 0 && words.IsHex(v) {
 		v = f.decode(v)
 	}
 	f.take(key, suffix, v)
@@ -203,7 +205,7 @@ func (f *auditdFormat) encodes(key []byte) bool {
 func (f *auditdFormat) decode(v []byte) []byte {
 	from := len(f.buf)
 	for i := 0; i+1 < len(v); i += 2 {
-		c := byte(hexDigit(v[i])<<4 | hexDigit(v[i+1]))
+		c := byte(words.HexDigit(v[i])<<4 | words.HexDigit(v[i+1]))
 		if c <= 1 {
 			c = ' '
 		}

@@ -3,7 +3,11 @@ package parse
 import (
 	"bytes"
 
+	"github.com/akupara/akupara/demux/parse/internal/applog"
+	"github.com/akupara/akupara/demux/parse/internal/colours"
+	"github.com/akupara/akupara/demux/parse/internal/levels"
 	"github.com/akupara/akupara/demux/parse/internal/times"
+	"github.com/akupara/akupara/demux/parse/internal/words"
 	"github.com/akupara/akupara/demux/rows"
 )
 
@@ -23,8 +27,8 @@ func (f *autoFormat) begin(r *reader) { f.json.begin(r) }
 
 func (f *autoFormat) record(r *reader, rec []byte) {
 	text := rec
-	if bytes.IndexByte(rec, escape) >= 0 {
-		text = uncoloured(nil, rec)
+	if bytes.IndexByte(rec, colours.Escape) >= 0 {
+		text = colours.Off(nil, rec)
 	}
 	if len(text) > 0 && text[0] == '{' && f.json.read(text) == nil {
 		f.json.fill(r)
@@ -42,29 +46,29 @@ func (f *autoFormat) record(r *reader, rec []byte) {
 // before everything.
 func levelIn(msg []byte, z *times.Zone) rows.Level {
 	msg = msg[:min(len(msg), 256)]
-	if len(msg) >= 14 && msg[5] == ' ' && isNumber(msg[1:5]) && msg[8] == ':' && msg[11] == ':' {
+	if len(msg) >= 14 && msg[5] == ' ' && words.IsNumber(msg[1:5]) && msg[8] == ':' && msg[11] == ':' {
 		switch msg[0] {
 		case 'I', 'W', 'E', 'F':
-			return levelOf(msg[:1])
+			return levels.Of(msg[:1])
 		}
 	}
 	for _, key := range []string{"level=", "lvl="} {
 		if i := bytes.Index(msg, []byte(key)); i == 0 || i > 0 && msg[i-1] == ' ' {
-			return levelOf(bytes.Trim(word(msg[i+len(key):]), `"`))
+			return levels.Of(bytes.Trim(words.First(msg[i+len(key):]), `"`))
 		}
 	}
 	rest := msg
-	if _, n := logTime(msg, z); n > 0 {
+	if _, n := applog.Time(msg, z); n > 0 {
 		rest = bytes.TrimLeft(msg[n:], " \t-|")
 	}
 	if len(rest) > 0 && rest[0] == '[' {
-		n := bracket(rest)
+		n := words.Brackets(rest)
 		if n == 0 {
 			return rows.NoLevel
 		}
-		if in := bytes.TrimSpace(rest[1 : n-1]); isLevel(in) {
-			return levelOf(in)
-		} else if !isNumber(in) {
+		if in := bytes.TrimSpace(rest[1 : n-1]); levels.Is(in) {
+			return levels.Of(in)
+		} else if !words.IsNumber(in) {
 			return rows.NoLevel
 		}
 		rest = bytes.TrimLeft(rest[n:], " ") // PostgreSQL's process id
@@ -74,8 +78,8 @@ func levelIn(msg []byte, z *times.Zone) rows.Level {
 		w = rest[:i]
 	}
 	w = bytes.TrimRight(w, ":]|")
-	if len(w) < 3 || !bytes.Equal(w, bytes.ToUpper(w)) || !isLevel(w) {
+	if len(w) < 3 || !bytes.Equal(w, bytes.ToUpper(w)) || !levels.Is(w) {
 		return rows.NoLevel
 	}
-	return levelOf(w)
+	return levels.Of(w)
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/akupara/akupara/demux/parse/internal/automaton"
+	"github.com/akupara/akupara/demux/parse/internal/layout"
 	"github.com/akupara/akupara/demux/schema"
 )
 
@@ -145,9 +146,9 @@ func (f *expressionFormat) rest(r *reader, before, after []byte) {
 func (f *expressionFormat) why(rec []byte) string {
 	best, want := -1, ""
 	for i := range f.exprs {
-		if at, w := f.exprs[i].auto.Stopped(rec[:min(len(rec), maxShown)]); at > best {
+		if at, w := f.exprs[i].auto.Stopped(rec[:min(len(rec), layout.MaxShown)]); at > best {
 			best, want = at, w
 		}
 	}
-	return stopped(best, want)
+	return layout.Stopped(best, want)
 }

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/akupara/akupara/demux/parse/internal/times"
+	"github.com/akupara/akupara/demux/parse/internal/words"
 	"github.com/akupara/akupara/demux/rows"
 	"github.com/akupara/akupara/demux/schema"
 )
@@ -135,7 +136,7 @@ func (f *columnarFormat) line(r *reader, line []byte, heads, add bool) {
 // hasNumber reports whether one of a line's words is a number: then it is no header.
 func hasNumber(line []byte) bool {
 	for len(line) > 0 {
-		w := word(line)
+		w := words.First(line)
 		if k, _ := bareValue(w); k == kindLong || k == kindDouble {
 			return true
 		}
@@ -258,7 +259,7 @@ func (f *columnarFormat) put(r *reader, i int, v []byte) {
 	}
 	if port, ok := commandPorts[c.name]; ok && f.name != "columns" {
 		if k := bytes.LastIndexByte(v, ':'); k >= 0 {
-			if p := v[k+1:]; isNumber(p) && len(p) > 0 {
+			if p := v[k+1:]; words.IsNumber(p) && len(p) > 0 {
 				if c.port == nil {
 					c.port = r.b.Typed(port, schema.Long)
 				}

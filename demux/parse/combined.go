@@ -5,13 +5,16 @@ import (
 	"regexp"
 	"strconv"
 
+	"github.com/akupara/akupara/demux/parse/internal/applog"
+	"github.com/akupara/akupara/demux/parse/internal/levels"
 	"github.com/akupara/akupara/demux/parse/internal/times"
+	"github.com/akupara/akupara/demux/parse/internal/words"
 	"github.com/akupara/akupara/demux/rows"
 	"github.com/akupara/akupara/demux/schema"
 )
 
 var combinedParser = define("combined", "access logs of Apache and nginx: the common and the combined format, or any that `pattern` gives as `LogFormat` or `log_format` has it",
-	func() combinedOptions { return combinedOptions{} }, newCombined).
+	noPattern, newCombined).
 	guessed(clue{sure: sureCombined.Match, names: []string{"*access.log", "access_log"}})
 
 // combinedFormat parses the access logs of Apache and nginx: the common and
@@ -61,7 +64,7 @@ type access struct {
 
 func (f *combinedFormat) record(r *reader, rec []byte) {
 	if rec[0] == '[' {
-		if t, n := logTime(rec, &r.zone); n > 0 {
+		if t, n := applog.Time(rec, &r.zone); n > 0 {
 			f.errorLine(r, rec, t, n)
 			return
 		}
@@ -295,16 +298,16 @@ func (f *combinedFormat) errorLine(r *reader, rec []byte, t times.Instant, n int
 	r.setTime(t, "time", rec[:n])
 	s := bytes.TrimLeft(rec[n:], " ")
 	for len(s) > 0 && s[0] == '[' {
-		k := bracket(s)
+		k := words.Brackets(s)
 		if k == 0 {
 			break
 		}
 		in := s[1 : k-1]
 		module, lvl, _ := bytes.Cut(in, []byte(":"))
 		switch {
-		case isLevel(in):
+		case levels.Is(in):
 			r.setLevel(in, "level")
-		case isLevel(lvl):
+		case levels.Is(lvl):
 			r.setLevel(lvl, "level")
 			r.b.Attr("logger", module)
 		case bytes.HasPrefix(in, []byte("client ")):

@@ -4,6 +4,7 @@ import (
 	"bytes"
 
 	"github.com/akupara/akupara/demux/parse/internal/times"
+	"github.com/akupara/akupara/demux/parse/internal/words"
 	"github.com/akupara/akupara/demux/rows"
 	"github.com/akupara/akupara/demux/schema"
 )
@@ -16,7 +17,7 @@ var (
 	}, cells: lastly},
 		"what ps prints: aux, -ef and others with a header").guessed(clue{heading: " TIME C"})
 	iostatParser = columnarParser(command{name: "iostat", heads: func(line []byte) bool {
-		w := word(line)
+		w := words.First(line)
 		return len(w) < len(line) && (string(w) == "Device" || string(w) == "Device:" || string(w) == "avg-cpu:")
 	}, other: iostatLine},
 		"what iostat prints, extended or not: a row a device, and one for the CPUs").guessed(clue{heading: "Device"})

@@ -3,6 +3,8 @@ package parse
 import (
 	"bytes"
 	"regexp"
+
+	"github.com/akupara/akupara/demux/parse/internal/colours"
 )
 
 var composeParser = outermost(simple("compose", "lines with their service before them, `web-1  | message`, as docker compose and foreman print them", func() format { return newCompose() })).
@@ -27,8 +29,8 @@ func composeLine(line []byte) (l criFrame, ok bool) {
 		return l, false
 	}
 	head := line[:bar]
-	if bytes.IndexByte(head, escape) >= 0 {
-		head = uncoloured(nil, head)
+	if bytes.IndexByte(head, colours.Escape) >= 0 {
+		head = colours.Off(nil, head)
 	}
 	name := bytes.TrimRight(head, " ")
 	if len(name) > 9 && name[2] == ':' && name[5] == ':' && name[8] == ' ' {
@@ -38,7 +40,7 @@ func composeLine(line []byte) (l criFrame, ok bool) {
 		return l, false
 	}
 	l.output, l.text = name, line[bar+1:]
-	for n := colour(l.text); n > 0; n = colour(l.text) {
+	for n := colours.Sequence(l.text); n > 0; n = colours.Sequence(l.text) {
 		l.text = l.text[n:]
 	}
 	l.text = bytes.TrimPrefix(l.text, []byte(" "))

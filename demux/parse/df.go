@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"strconv"
 
+	"github.com/akupara/akupara/demux/parse/internal/words"
 	"github.com/akupara/akupara/demux/rows"
 	"github.com/akupara/akupara/demux/schema"
 )
@@ -63,7 +64,7 @@ func (f *dfFormat) line(r *reader, line []byte) {
 			if k == 3 {
 				vals[k] = bytes.TrimSuffix(vals[k], []byte("%"))
 			}
-			ok = ok && (isNumber(bytes.TrimPrefix(vals[k], []byte("-"))) || string(vals[k]) == "-")
+			ok = ok && (words.IsNumber(bytes.TrimPrefix(vals[k], []byte("-"))) || string(vals[k]) == "-")
 		}
 		if !ok {
 			continue

@@ -3,6 +3,8 @@ package parse
 import (
 	"bytes"
 	"regexp"
+
+	"github.com/akupara/akupara/demux/parse/internal/words"
 )
 
 var envoyParser = simple("envoy", "Envoy's access logs in its own default format, in Istio's, or in JSON", func() format {
@@ -102,7 +104,7 @@ func (f *envoyFormat) named() {
 				d.kind, d.num = kindLong, uint64(n)
 			}
 		case "client":
-			if i := bytes.LastIndexByte(d.val, ':'); i > 0 && isNumber(d.val[i+1:]) {
+			if i := bytes.LastIndexByte(d.val, ':'); i > 0 && words.IsNumber(d.val[i+1:]) {
 				d.val, port = bytes.Trim(d.val[:i], "[]"), d.val[i+1:]
 			}
 		}

@@ -6,7 +6,9 @@ import (
 	"regexp"
 	"strconv"
 
+	"github.com/akupara/akupara/demux/parse/internal/levels"
 	"github.com/akupara/akupara/demux/parse/internal/times"
+	"github.com/akupara/akupara/demux/parse/internal/words"
 	"github.com/akupara/akupara/demux/rows"
 )
 
@@ -78,7 +80,7 @@ func (f *gcFormat) unified(r *reader, rec []byte) {
 		return
 	}
 	if in, ok := bytes.CutPrefix(message, []byte("GC(")); ok {
-		if id, rest, ok := bytes.Cut(in, []byte(") ")); ok && isNumber(id) {
+		if id, rest, ok := bytes.Cut(in, []byte(") ")); ok && words.IsNumber(id) {
 			f.put(gcID, id)
 			message = rest
 		}
@@ -101,7 +103,7 @@ func (f *gcFormat) decoration(r *reader, in []byte) bool {
 	switch {
 	case len(in) == 0:
 		return false
-	case isLevel(in):
+	case levels.Is(in):
 		r.setLevel(in, "level")
 		return true
 	case in[0] >= '0' && in[0] <= '9':
@@ -248,7 +250,7 @@ func (f *gcFormat) event(s []byte) {
 		}
 	}
 	what := s[:open]
-	switch w := word(what); string(w) {
+	switch w := words.First(what); string(w) {
 	case "Pause", "Concurrent", "Garbage", "Full", "GC", "Major", "Minor", "Trigger:", "Young", "Mixed":
 	default:
 		return

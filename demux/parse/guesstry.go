@@ -8,6 +8,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/akupara/akupara/chunk"
+	"github.com/akupara/akupara/demux/parse/internal/colours"
 	"github.com/akupara/akupara/demux/rows"
 	"github.com/akupara/akupara/demux/schema"
 )
@@ -87,8 +88,8 @@ func (c *candidate) fits(l *rows.Look, rec, shown []byte) bool {
 		return false
 	}
 	line, _, _ := bytes.Cut(rec, []byte("\n"))
-	if line = bytes.TrimRight(line, "\r"); bytes.IndexByte(line, escape) >= 0 {
-		line = uncoloured(nil, line)
+	if line = bytes.TrimRight(line, "\r"); bytes.IndexByte(line, colours.Escape) >= 0 {
+		line = colours.Off(nil, line)
 	}
 	switch {
 	case len(line) == 0:

@@ -4,7 +4,10 @@ import (
 	"bytes"
 	"fmt"
 
+	"github.com/akupara/akupara/demux/parse/internal/applog"
+	"github.com/akupara/akupara/demux/parse/internal/levels"
 	"github.com/akupara/akupara/demux/parse/internal/times"
+	"github.com/akupara/akupara/demux/parse/internal/words"
 )
 
 const hadoopAudit = "audit log: key=value behind a log4j head, keys become columns"
@@ -39,23 +42,21 @@ func (f *hadoopAuditFormat) begin(r *reader) {
 }
 
 func (f *hadoopAuditFormat) record(r *reader, rec []byte) {
-	t, n := logTime(rec, &r.zone)
+	t, n := applog.Time(rec, &r.zone)
 	if n == 0 {
 		r.fail(rec, "not "+f.name+": there is no time, at byte 0")
 		return
 	}
-	h := logHead{s: rec[n:]}
-	h.skip()
-	level := word(h.s[h.at:])
-	if isLevel(level) {
-		h.at += len(level)
-		h.skip()
+	rest := bytes.TrimLeft(rec[n:], " \t")
+	level := words.First(rest)
+	if levels.Is(level) {
+		rest = bytes.TrimLeft(rest[len(level):], " \t")
 	} else {
 		level = nil
 	}
-	logger, _, k := loggerName(h.s[h.at:])
-	at := n + h.at + k
-	pairs := rec[at:]
+	logger, _, k := applog.LoggerName(rest)
+	pairs := rest[k:]
+	at := len(rec) - len(pairs)
 	if !f.read(pairs) {
 		r.fail(rec, fmt.Sprintf("not %s: there is no key=value, at byte %d", f.name, at))
 		return
@@ -73,7 +74,7 @@ func (f *hadoopAuditFormat) record(r *reader, rec []byte) {
 			f.own.put(1, d.val)
 			continue
 		case "ugi":
-			f.own.put(1, word(d.val))
+			f.own.put(1, words.First(d.val))
 		case "ip": // as InetAddress has it: name/address
 			d.val = d.val[bytes.LastIndexByte(d.val, '/')+1:]
 		}

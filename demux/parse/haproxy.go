@@ -4,6 +4,9 @@ import (
 	"bytes"
 	"fmt"
 	"regexp"
+
+	"github.com/akupara/akupara/demux/parse/internal/syslog"
+	"github.com/akupara/akupara/demux/parse/internal/words"
 )
 
 var haproxyParser = simple("haproxy", "HAProxy's HTTP, HTTPS, TCP, default and error logs, with and without the head of syslog", func() format {
@@ -79,7 +82,7 @@ func (f *haproxyFormat) record(r *reader, rec []byte) {
 // headed adds the row of a line with the head of syslog, if it has one.
 func (f *haproxyFormat) headed(r *reader, rec []byte) bool {
 	if rec[0] != '<' {
-		if _, n := headTime(rec, &r.zone); n == 0 {
+		if _, n := syslog.HeadTime(rec, &r.zone); n == 0 {
 			return false
 		}
 	}
@@ -149,7 +152,7 @@ func (f *haproxyFormat) set(i int, text []byte, at int) { f.vals[i] = value{text
 
 // client reads ADDRESS:PORT, in which an IPv6 address has no brackets.
 func (f *haproxyFormat) client(v []byte) {
-	if i := bytes.LastIndexByte(v, ':'); i > 0 && isNumber(v[i+1:]) {
+	if i := bytes.LastIndexByte(v, ':'); i > 0 && words.IsNumber(v[i+1:]) {
 		f.set(hClient+1, v[i+1:], i+1)
 		v = v[:i]
 	}

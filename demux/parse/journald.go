@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strconv"
 
+	"github.com/akupara/akupara/demux/parse/internal/levels"
 	"github.com/akupara/akupara/demux/parse/internal/times"
 	"github.com/akupara/akupara/demux/rows"
 	"github.com/akupara/akupara/demux/schema"
@@ -62,7 +63,7 @@ func (f *journaldFormat) record(r *reader, rec []byte) {
 			r.b.Message(v)
 		case "PRIORITY":
 			if len(v) == 1 && v[0] >= '0' && v[0] <= '7' {
-				r.b.SetLevel(severity(int(v[0] - '0')))
+				r.b.SetLevel(levels.Severity(int(v[0] - '0')))
 				continue
 			}
 			r.b.Attr(d.node.name, v)

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"fmt"
 
+	"github.com/akupara/akupara/demux/parse/internal/applog"
+	"github.com/akupara/akupara/demux/parse/internal/colours"
 	"github.com/akupara/akupara/demux/parse/internal/times"
 	"github.com/akupara/akupara/demux/rows"
 	"github.com/akupara/akupara/demux/schema"
@@ -75,7 +77,7 @@ func (f *jsonFormat) first(r *reader, rec []byte) (lead []byte, n int, err error
 	if err == nil || startsObject(rec) {
 		return nil, n, err
 	}
-	if plain := unspelled(rec); len(plain) < len(rec) {
+	if plain := colours.Unspelled(rec); len(plain) < len(rec) {
 		if n, failed := f.next(plain); failed == nil && n == len(plain) {
 			return nil, len(rec), nil
 		}
@@ -114,7 +116,7 @@ func (f *jsonFormat) row(r *reader, lead []byte) {
 // has a time then.
 func (f *jsonFormat) led(r *reader, lead []byte, timed bool) bool {
 	if !timed && !r.frame.OK {
-		if t, n := logTime(lead, &r.zone); n > 0 {
+		if t, n := applog.Time(lead, &r.zone); n > 0 {
 			r.setTime(t, "time", lead[:n])
 			timed = r.believes(t)
 		}

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/akupara/akupara/demux/parse/internal/levels"
 	"github.com/akupara/akupara/demux/parse/internal/times"
 	"github.com/akupara/akupara/demux/rows"
 	"github.com/akupara/akupara/demux/schema"
@@ -249,7 +250,7 @@ func (k *keyed) giveOthers(r *reader, given *[roleMessage + 1]bool) {
 		case role == roleTime:
 			fits = !r.frame.OK && r.believes(k.time(d, &r.zone))
 		case role == roleLevel:
-			fits = d.kind == kindString && levelNamed(d.val) != rows.NoLevel
+			fits = d.kind == kindString && levels.Named(d.val) != rows.NoLevel
 		default:
 			fits = d.kind == kindString
 		}

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/akupara/akupara/demux/parse/internal/times"
+	"github.com/akupara/akupara/demux/parse/internal/words"
 )
 
 // Places of keys among the usual ones.
@@ -114,14 +115,14 @@ func (k *keyed) dateOf(clock *field) *field {
 // clockAlone reports whether v is a time of day without a day.
 func clockAlone(v []byte) bool {
 	i := bytes.IndexByte(v[:min(len(v), 3)], ':')
-	return i > 0 && len(v) <= 24 && isNumber(v[:i]) && !bytes.ContainsAny(v, "/-T")
+	return i > 0 && len(v) <= 24 && words.IsNumber(v[:i]) && !bytes.ContainsAny(v, "/-T")
 }
 
 // isoDay appends a day as ISO has it, where it is 20261130, 30.11.2026 or 2026/11/30, and
 // else as it is: what may be the month and what the day is not guessed.
 func isoDay(dst, v []byte) []byte {
 	switch {
-	case len(v) == 8 && isNumber(v):
+	case len(v) == 8 && words.IsNumber(v):
 		return append(append(append(append(append(dst, v[:4]...), '-'), v[4:6]...), '-'), v[6:]...)
 	case len(v) == 10 && v[2] == '.' && v[5] == '.':
 		return append(append(append(append(append(dst, v[6:]...), '-'), v[3:5]...), '-'), v[:2]...)

@@ -3,7 +3,7 @@ package parse
 import (
 	"bytes"
 
-	"github.com/akupara/akupara/demux/parse/internal/times"
+	"github.com/akupara/akupara/demux/parse/internal/applog"
 	"github.com/akupara/akupara/demux/rows"
 	"github.com/akupara/akupara/demux/schema"
 )
@@ -12,12 +12,8 @@ var klogParser = simple("klog", "what klog and glog write, Kubernetes' own log: 
 	return &klogFormat{pairs: keyed{slots: map[string]uint8{}, root: &node{}}}
 })
 
-// klogFormat parses the text format of klog and glog:
-//
-//	Lmmdd hh:mm:ss.uuuuuu thread file:line] message
-//
-// glog may write a year before the month, CockroachDB two digits of it, and no bracket. A structured message begins with quotes and
-// goes on in key="value", key=value or, of several lines, key=< … >. Lines without a
+// klogFormat parses the text format of klog and glog. A structured message begins with
+// quotes and goes on in key="value", key=value or, of several lines, key=< … >. Lines without a
 // head belong to the record before them.
 type klogFormat struct {
 	pairs              keyed // without roles: the head has time and level
@@ -25,15 +21,6 @@ type klogFormat struct {
 	thread, file, line *rows.Column
 	buf                []byte
 	open               bool // the record has brackets that are not closed
-}
-
-// klogHead is what stands before a message.
-type klogHead struct {
-	tags, entry        []byte // CockroachDB's
-	time               times.Instant
-	stamp              []byte // the time as written
-	thread, file, line []byte
-	n                  int // of the message
 }
 
 func (f *klogFormat) begin(r *reader) {
@@ -49,100 +36,12 @@ func (f *klogFormat) begin(r *reader) {
 
 // starts implements grouper.
 func (f *klogFormat) starts(line []byte) bool {
-	_, ok := klogDate(line)
-	return ok || bytes.HasPrefix(line, []byte("Log file created at: "))
-}
-
-// klogDate returns how many digits the date of a head has.
-func klogDate(s []byte) (n int, ok bool) {
-	if len(s) < 20 || s[0] != 'I' && s[0] != 'W' && s[0] != 'E' && s[0] != 'F' {
-		return 0, false
-	}
-	n = bytes.IndexByte(s[:10], ' ') - 1
-	return n, (n == 4 || n == 6 || n == 8) && isNumber(s[1:1+n]) && s[4+n] == ':' && s[7+n] == ':'
-}
-
-// read reads a head, or says where it is none.
-func (h *klogHead) read(s []byte, z *times.Zone) (why string) {
-	n, ok := klogDate(s)
-	if !ok {
-		return "want a level and a time, as in I0102 15:04:05.678901, at byte 0"
-	}
-	d := times.Words{S: s, I: n + 2}
-	clock, micros, finer, ok := d.Clock()
-	if !ok {
-		return "want a time of day after the date"
-	}
-	month, day := times.Digits(s, n-3, 2), times.Digits(s, n-1, 2)
-	var local int64
-	switch n {
-	case 8:
-		local, ok = times.Seconds(times.Digits(s, 1, 4), month, day, 0, 0, 0)
-	case 6:
-		local, ok = times.Seconds(times.Century(times.Digits(s, 1, 2)), month, day, 0, 0, 0)
-	default:
-		local, ok = times.LastSuch(z, month, day, clock)
-	}
-	if !ok {
-		return "want a month and a day at byte 1"
-	}
-	h.time = times.Instant{Micros: z.UTC(local+clock)*1_000_000 + micros, Finer: finer, OK: true}
-	h.stamp = s[1:d.I]
-	if n == 6 && h.cockroach(s, d.I) {
-		return ""
-	}
-	end := bytes.IndexByte(s[d.I:], ']')
-	if end < 0 {
-		return "there is no ] behind thread, file and line"
-	}
-	c := cursor{s: s[:d.I+end], i: d.I}
-	c.spaces()
-	h.file = c.rest()
-	if w := c.word(); len(c.rest()) > 0 {
-		h.thread, h.file = w, c.rest()
-	}
-	if i := bytes.LastIndexByte(h.file, ':'); i >= 0 {
-		h.file, h.line = h.file[:i], h.file[i+1:]
-	}
-	if h.n = d.I + end + 1; h.n < len(s) && s[h.n] == ' ' {
-		h.n++
-	}
-	return ""
-}
-
-// cockroach reads what follows the time in CockroachDB's logs: "74 1@server/x.go:567 ⋮
-// [n1,client=…] 12  message".
-func (h *klogHead) cockroach(s []byte, at int) bool {
-	c := cursor{s: s, i: at}
-	c.spaces()
-	thread, place := c.word(), c.word()
-	colon := bytes.LastIndexByte(place, ':')
-	if !isNumber(thread) || colon < 0 || !isNumber(place[colon+1:]) {
-		return false
-	}
-	h.thread, h.file, h.line = thread, place[:colon], place[colon+1:]
-	if i := bytes.IndexByte(h.file, '@'); i >= 0 && isNumber(h.file[:i]) { // the channel
-		h.file = h.file[i+1:]
-	}
-	marked := string(c.peekWord()) == "⋮"
-	if marked {
-		c.word()
-	}
-	if n := bracket(c.rest()[:min(len(c.rest()), 512)]); n > 2 {
-		h.tags = c.rest()[1 : n-1]
-		c.i += n
-		c.spaces()
-		if w := c.peekWord(); isNumber(w) && (marked || bytes.HasPrefix(c.rest()[len(w):], []byte("  "))) {
-			h.entry = c.word()
-		}
-	}
-	h.n = c.i
-	return true
+	return applog.IsGlog(line) || bytes.HasPrefix(line, []byte("Log file created at: "))
 }
 
 func (f *klogFormat) record(r *reader, rec []byte) {
-	var h klogHead
-	if why := h.read(rec, &r.zone); why != "" {
+	var h applog.Glog
+	if why := h.Read(rec, &r.zone); why != "" {
 		if bytes.HasPrefix(rec, []byte("Log file created at: ")) { // glog's own head
 			r.row()
 			r.b.Message(rec)
@@ -151,7 +50,7 @@ func (f *klogFormat) record(r *reader, rec []byte) {
 		r.fail(rec, notA("klog", why))
 		return
 	}
-	text := rec[h.n:]
+	text := rec[h.Message:]
 	f.pairs.reset()
 	f.buf, f.open = f.buf[:0], false
 	message := text
@@ -168,16 +67,16 @@ func (f *klogFormat) record(r *reader, rec []byte) {
 		}
 	}
 	f.pairs.fill(r)
-	r.setTime(h.time, "time", h.stamp)
+	r.setTime(h.At, "time", h.Time)
 	r.setLevel(rec[:1], "level")
-	if len(h.thread) > 0 {
-		putLong(f.thread, h.thread)
+	if len(h.Thread) > 0 {
+		putLong(f.thread, h.Thread)
 	}
-	put(f.file, h.file)
-	attr(r, "tags", h.tags)
-	attr(r, "entry", h.entry)
-	if len(h.line) > 0 {
-		putLong(f.line, h.line)
+	put(f.file, h.File)
+	attr(r, "tags", h.Tags)
+	attr(r, "entry", h.Entry)
+	if len(h.Line) > 0 {
+		putLong(f.line, h.Line)
 	}
 	r.b.Message(message)
 }

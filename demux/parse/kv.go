@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/akupara/akupara/demux/parse/internal/applog"
 	"github.com/akupara/akupara/demux/parse/internal/times"
 	"github.com/akupara/akupara/demux/rows"
 )
@@ -48,7 +49,7 @@ type kvFormat struct {
 }
 
 func (f *kvFormat) record(r *reader, rec []byte) {
-	t, n := logTime(rec, &r.zone)
+	t, n := applog.Time(rec, &r.zone)
 	f.read(rec[n:], f.pair)
 	if len(f.pair) == 0 && len(f.fields) == 0 {
 		f.read(rec[n:], []byte(":"))

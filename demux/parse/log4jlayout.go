@@ -6,26 +6,20 @@ import (
 
 	"github.com/akupara/akupara/config"
 	"github.com/akupara/akupara/demux/parse/internal/automaton"
+	"github.com/akupara/akupara/demux/parse/internal/layout"
 	"github.com/akupara/akupara/demux/parse/internal/times"
 	"github.com/akupara/akupara/demux/rows"
 	"github.com/akupara/akupara/demux/schema"
 )
 
-// log4jOptions are the options of log4j.
-type log4jOptions struct {
-	// Pattern is the layout as log4j's, log4j2's or logback's config has it, or
-	// several of them to try; without one the usual layouts are known.
-	Pattern config.Node `config:"pattern"`
-}
-
-func newLog4jBy(o *log4jOptions) (format, error) {
+func newLog4jBy(o *patternOptions) (format, error) {
 	if !o.Pattern.Given() {
 		return newLog4j(), nil
 	}
 	f := &layoutFormat{}
 	var err error
-	f.patterns, err = compilePatterns(o.Pattern, func(text string) (*pattern, error) {
-		p, head, err := compileLog4j(text)
+	f.patterns, err = layout.Compile(o.Pattern, func(text string) (*layout.Pattern, error) {
+		p, head, err := layout.CompileLog4j(text)
 		if err != nil {
 			return nil, err
 		}
@@ -45,7 +39,7 @@ func newLog4jBy(o *log4jOptions) (format, error) {
 // layoutFormat parses what a logging framework writes by layouts that are known. A
 // line that none of them starts with belongs to the record before.
 type layoutFormat struct {
-	patterns
+	patterns   layout.Patterns
 	heads      []*automaton.Automaton // of the patterns: what stands before the message
 	gen        *rows.Generation
 	exceptions exceptions
@@ -55,16 +49,16 @@ type layoutFormat struct {
 // timeFormats implements timed.
 func (f *layoutFormat) timeFormats(t times.Formats) {
 	for _, p := range f.patterns {
-		for i := range p.parts {
-			if p.parts[i].kind == partTime {
-				p.parts[i].times = append(p.parts[i].times[:len(p.parts[i].times):len(p.parts[i].times)], t...)
+		for i := range p.Parts {
+			if p.Parts[i].Kind == layout.Time {
+				p.Parts[i].Times = append(p.Parts[i].Times[:len(p.Parts[i].Times):len(p.Parts[i].Times)], t...)
 			}
 		}
 	}
 }
 
 func (f *layoutFormat) begin(r *reader) {
-	f.patterns.begin(r)
+	f.patterns.Begin(r.b, r.zone.Read)
 	if f.gen != r.b.Generation() {
 		f.gen = r.b.Generation()
 		f.exceptions.begin(r)
@@ -82,29 +76,29 @@ func (f *layoutFormat) starts(line []byte) bool {
 }
 
 func (f *layoutFormat) record(r *reader, rec []byte) {
-	p, found := f.find(rec)
+	p, found := f.patterns.Find(rec)
 	if p == nil {
-		r.fail(rec, "not the pattern: "+f.why(rec))
+		r.fail(rec, "not the pattern: "+f.patterns.Why(rec))
 		return
 	}
 	r.row()
 	var message, more []byte
-	for i := range p.parts {
-		t := &p.parts[i]
-		v := at(rec, found, i)
-		switch t.kind {
-		case partMessage:
+	for i := range p.Parts {
+		t := &p.Parts[i]
+		v := layout.At(rec, found, i)
+		switch t.Kind {
+		case layout.Message:
 			message = v
-		case partMore:
+		case layout.More:
 			more = v
-		case partTime:
-			r.setTime(t.time(v, &r.zone), "time", v)
-		case partLevel:
+		case layout.Time:
+			r.setTime(t.Read(v, &r.zone), "time", v)
+		case layout.Level:
 			r.setLevel(v, "level")
-		case partContext:
+		case layout.Context:
 			f.context(r, v)
 		default:
-			t.put(r, v)
+			putPart(t, v)
 		}
 	}
 	if more != nil { // lines behind the layout belong to the message
@@ -146,21 +140,21 @@ func (f *layoutFormat) context(r *reader, v []byte) {
 	}
 }
 
-func (t *part) numeric() bool { return t.typ == schema.Long || t.typ == schema.Double }
+func numeric(t *layout.Part) bool { return t.Type == schema.Long || t.Type == schema.Double }
 
-// put puts a part's text into its column. An empty one is null, and so is the
+// putPart puts a part's text into its column. An empty one is null, and so is the
 // question mark that stands for what the framework did not know.
-func (t *part) put(r *reader, v []byte) {
+func putPart(t *layout.Part, v []byte) {
 	if len(v) == 0 || string(v) == "?" {
 		return
 	}
 	kind, num := bareValue(v)
 	switch {
-	case kind == kindLong && t.numeric():
-		t.col.Long(int64(num))
-	case kind == kindDouble && t.numeric():
-		t.col.Double((&field{num: num}).double(), v)
+	case kind == kindLong && numeric(t):
+		t.Column.Long(int64(num))
+	case kind == kindDouble && numeric(t):
+		t.Column.Double((&field{num: num}).double(), v)
 	default:
-		t.col.String(v)
+		t.Column.String(v)
 	}
 }

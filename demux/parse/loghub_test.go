@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/akupara/akupara/demux/parse/internal/levels"
 	"github.com/akupara/akupara/demux/rows"
 )
 
@@ -69,11 +70,11 @@ func TestLoghub(t *testing.T) {
 		}},
 		{"Apache", "log4j", func() map[string]string {
 			return map[string]string{"ts": when("Mon Jan 02 15:04:05 2006", row["Time"]),
-				"level": levelOf([]byte(row["Level"])).String(), "message": row["Content"]}
+				"level": levels.Of([]byte(row["Level"])).String(), "message": row["Content"]}
 		}},
 		{"Apache", "combined", func() map[string]string {
 			return map[string]string{"ts": when("Mon Jan 02 15:04:05 2006", row["Time"]),
-				"level": levelOf([]byte(row["Level"])).String(), "message": row["Content"]}
+				"level": levels.Of([]byte(row["Level"])).String(), "message": row["Content"]}
 		}},
 		{"Linux", "syslog", func() map[string]string {
 			return map[string]string{"ts": syslogTime(row["Date"]), "hostname": row["Level"], "app": row["Component"],

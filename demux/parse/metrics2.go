@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/akupara/akupara/demux/parse/internal/times"
+	"github.com/akupara/akupara/demux/parse/internal/words"
 )
 
 var metrics2Parser = simple("metrics2", "Hadoop's metrics2 as its FileSink writes them: tags and metrics become columns", func() format {
@@ -29,9 +30,9 @@ func (f *metrics2Format) begin(r *reader) {
 
 func (f *metrics2Format) record(r *reader, rec []byte) {
 	f.reset()
-	t := word(rec[:min(len(rec), 32)])
+	t := words.First(rec[:min(len(rec), 32)])
 	at := times.Epoch(t)
-	if len(t) < 12 || !isNumber(t) || len(t) == len(rec) {
+	if len(t) < 12 || !words.IsNumber(t) || len(t) == len(rec) {
 		r.fail(rec, "not metrics2: there are no milliseconds since 1970, at byte 0")
 		return
 	}

@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"regexp"
 
+	"github.com/akupara/akupara/demux/parse/internal/levels"
 	"github.com/akupara/akupara/demux/parse/internal/times"
+	"github.com/akupara/akupara/demux/parse/internal/words"
 )
 
 var mongodbParser = simple("mongodb", "MongoDB's log: structured since 4.4, and the text of older versions", func() format { return newMongoDB() }).
@@ -56,16 +58,16 @@ func (f *mongodbFormat) record(r *reader, rec []byte) {
 	s := rec[n+1:]
 	var level, component []byte
 	if len(s) > 2 && s[0] != '[' {
-		level = word(s)
-		if len(level) > 2 || levelOf(level[:min(1, len(level))]) == 0 {
+		level = words.First(s)
+		if len(level) > 2 || levels.Of(level[:min(1, len(level))]) == 0 {
 			r.fail(rec, fmt.Sprintf("not mongodb: there is no severity, at byte %d", n+1))
 			return
 		}
 		s = bytes.TrimLeft(s[len(level):], " ")
-		component = word(s)
+		component = words.First(s)
 		s = bytes.TrimLeft(s[len(component):], " ")
 	}
-	end := bracket(s[:min(len(s), 512)])
+	end := words.Brackets(s[:min(len(s), 512)])
 	if end == 0 {
 		r.fail(rec, fmt.Sprintf("not mongodb: there is no context in brackets, at byte %d", len(rec)-len(s)))
 		return

@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"regexp"
 
+	"github.com/akupara/akupara/demux/parse/internal/levels"
 	"github.com/akupara/akupara/demux/parse/internal/times"
+	"github.com/akupara/akupara/demux/parse/internal/words"
 	"github.com/akupara/akupara/demux/rows"
 )
 
@@ -147,7 +149,7 @@ func (f *mysqlFormat) line(r *reader, rec []byte) {
 		return
 	}
 	s = bytes.TrimLeft(s, " ")
-	if w := word(s); isNumber(w) || bytes.HasPrefix(w, []byte("0x")) {
+	if w := words.First(s); words.IsNumber(w) || bytes.HasPrefix(w, []byte("0x")) {
 		f.put(myThread, w)
 		s = bytes.TrimLeft(s[len(w):], " ")
 	}
@@ -159,7 +161,7 @@ func (f *mysqlFormat) line(r *reader, rec []byte) {
 		switch in := s[1:end]; {
 		case i == 0 && string(in) == "System":
 			r.setLevel([]byte("INFO"), "level")
-		case i == 0 && isLevel(in):
+		case i == 0 && levels.Is(in):
 			r.setLevel(in, "level")
 		case i == 1 && bytes.HasPrefix(in, []byte("MY-")):
 			f.put(myCode, in)
@@ -177,9 +179,9 @@ func (f *mysqlFormat) line(r *reader, rec []byte) {
 // general reads "	   8 Query	SELECT 1" behind a time.
 func (f *mysqlFormat) general(r *reader, s []byte) {
 	s = bytes.TrimLeft(s, "\t ")
-	id := word(s)
+	id := words.First(s)
 	command, argument, ok := bytes.Cut(bytes.TrimLeft(s[len(id):], " "), []byte("\t"))
-	if !isNumber(id) || !ok {
+	if !words.IsNumber(id) || !ok {
 		r.b.Message(s)
 		return
 	}
@@ -292,7 +294,7 @@ func (f *mysqlFormat) pairs(s []byte, vals *[myExamined + 1][]byte) {
 		}
 		key := s[:colon]
 		s = bytes.TrimLeft(s[colon+1:], " ")
-		v := word(s)
+		v := words.First(s)
 		if bytes.HasSuffix(v, []byte(":")) { // the next key: this has no value
 			continue
 		}

@@ -1,4 +1,10 @@
 // Package parse turns the records of chunks into rows: one parser per format.
+//
+// registry.go lists the parsers; format.go says what one is; reader.go cuts chunks into
+// records and gives these to it; spec.go makes it of what a config says; guess.go finds
+// the one that fits a text. Rooms below read texts without knowing of rows: applog the
+// heads of application logs, syslog lines of syslog, layout the patterns that configs
+// have of layouts, and times, levels, words, colours what all of them need.
 package parse
 
 import (

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/akupara/akupara/demux/parse/internal/times"
+	"github.com/akupara/akupara/demux/parse/internal/words"
 )
 
 // pgPart is a part of log_line_prefix: a text, or an escape.
@@ -153,11 +154,11 @@ func (f *postgresFormat) part(h *pgHead, parts []pgPart, s []byte, z *times.Zone
 	}
 	switch p.escape {
 	case 'p', 'l', 'x', 'P', 'Q':
-		if len(v) > 0 && !isNumber(bytes.TrimPrefix(v, []byte("-"))) {
+		if len(v) > 0 && !words.IsNumber(bytes.TrimPrefix(v, []byte("-"))) {
 			return -1
 		}
 	case 'n':
-		if h.at, h.time = epochText(v), v; !h.at.OK {
+		if h.at, h.time = times.EpochSeconds(v), v; !h.at.OK {
 			return -1
 		}
 		return n

@@ -6,6 +6,7 @@ import (
 	"strconv"
 
 	"github.com/akupara/akupara/demux/parse/internal/times"
+	"github.com/akupara/akupara/demux/parse/internal/words"
 	"github.com/akupara/akupara/demux/rows"
 	"github.com/akupara/akupara/demux/schema"
 )
@@ -209,7 +210,7 @@ func anyTime(s []byte, z *times.Zone) times.Instant {
 	if t, n := times.ISO(s, z); n > 0 && n == len(s) {
 		return t
 	}
-	if len(s) >= 10 && isNumber(s) {
+	if len(s) >= 10 && words.IsNumber(s) {
 		return times.Epoch(s)
 	}
 	return times.Instant{}

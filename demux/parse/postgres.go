@@ -6,6 +6,7 @@ import (
 
 	"github.com/akupara/akupara/config"
 	"github.com/akupara/akupara/demux/parse/internal/times"
+	"github.com/akupara/akupara/demux/parse/internal/words"
 )
 
 var postgresParser = define("postgres", "PostgreSQL's log: stderr by `prefix` (log_line_prefix), csvlog and jsonlog; details, hints and statements are columns",
@@ -243,7 +244,7 @@ func (f *postgresFormat) duration(s []byte) {
 	if f.vals[pgStatement] != nil {
 		return
 	}
-	switch string(word(s[:min(len(s), 16)])) {
+	switch string(words.First(s[:min(len(s), 16)])) {
 	case "statement:", "execute", "parse", "bind":
 		if _, statement, ok := bytes.Cut(s, []byte(": ")); ok {
 			f.vals[pgStatement] = statement
@@ -266,7 +267,7 @@ func (f *postgresFormat) remote(vals *[pgColumns][]byte, s []byte) {
 	host, port := s, []byte(nil)
 	if i := bytes.LastIndexByte(s, '('); i > 0 && s[len(s)-1] == ')' {
 		host, port = s[:i], s[i+1:len(s)-1]
-	} else if i := bytes.LastIndexByte(s, ':'); i > 0 && isNumber(s[i+1:]) {
+	} else if i := bytes.LastIndexByte(s, ':'); i > 0 && words.IsNumber(s[i+1:]) {
 		host, port = s[:i], s[i+1:]
 	}
 	vals[pgHost], vals[pgPort] = host, port

@@ -7,6 +7,7 @@ import (
 
 	"github.com/akupara/akupara/config"
 	"github.com/akupara/akupara/demux/parse/internal/automaton"
+	"github.com/akupara/akupara/demux/parse/internal/layout"
 )
 
 var regexParser = example(define("regex", "lines by regular expressions (RE2): named groups become columns", func() regexOptions { return regexOptions{} }, newRegex),
@@ -50,12 +51,12 @@ func newRegex(o *regexOptions) (format, error) {
 
 // givenPatterns reads an option that is a pattern or a list of them, and must be there.
 func givenPatterns(n config.Node) ([]string, error) {
-	texts := patternTexts(n)
+	texts := layout.Texts(n)
 	if len(texts) == 0 {
 		return nil, errors.New("the key pattern is missing; want a pattern, or a list of them")
 	}
-	if len(texts) > maxPatterns {
-		return nil, fmt.Errorf("pattern: %d patterns; at most %d are allowed", len(texts), maxPatterns)
+	if len(texts) > layout.MaxPatterns {
+		return nil, fmt.Errorf("pattern: %d patterns; at most %d are allowed", len(texts), layout.MaxPatterns)
 	}
 	for _, text := range texts {
 		if strings.TrimSpace(text) == "" {

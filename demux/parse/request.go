@@ -1,12 +1,16 @@
 package parse
 
-import "bytes"
+import (
+	"bytes"
+
+	"github.com/akupara/akupara/demux/parse/internal/words"
+)
 
 // splitAddress takes a port off: 192.0.2.1:80, [2001:db8::1]:80, and AWS's
 // 2001:db8::1:80 of eight groups and more. An IPv6 address keeps no brackets.
 func splitAddress(v []byte) (host, port []byte) {
 	host = v
-	if i := bytes.LastIndexByte(v, ':'); i >= 0 && i+1 < len(v) && len(v)-i <= 6 && isNumber(v[i+1:]) {
+	if i := bytes.LastIndexByte(v, ':'); i >= 0 && i+1 < len(v) && len(v)-i <= 6 && words.IsNumber(v[i+1:]) {
 		if n := bytes.Count(v[:i], []byte(":")); n == 0 || v[i-1] == ']' || n >= 7 {
 			host, port = v[:i], v[i+1:]
 		}

@@ -5,7 +5,10 @@ import (
 	"regexp"
 	"strconv"
 
+	"github.com/akupara/akupara/demux/parse/internal/levels"
+	"github.com/akupara/akupara/demux/parse/internal/syslog"
 	"github.com/akupara/akupara/demux/parse/internal/times"
+	"github.com/akupara/akupara/demux/parse/internal/words"
 	"github.com/akupara/akupara/demux/rows"
 	"github.com/akupara/akupara/demux/schema"
 )
@@ -52,82 +55,82 @@ func (f *syslogFormat) begin(r *reader) {
 func (f *syslogFormat) frame(inner format) { f.inner = inner }
 
 func (f *syslogFormat) record(r *reader, rec []byte) {
-	l := syslogLine{pri: -1, severity: -1}
-	if n, ok := l.read(rec, &f.day, &r.zone); !ok {
+	var l syslog.Line
+	if n, ok := l.Read(rec, &f.day, &r.zone); !ok {
 		r.fail(rec, "not syslog: it starts with neither a priority nor a time, at byte "+strconv.Itoa(n))
 		return
 	}
-	l.kernel()
-	framed := f.inner != nil && len(bytes.TrimSpace(l.message)) > 0
+	l.Kernel()
+	framed := f.inner != nil && len(bytes.TrimSpace(l.Message)) > 0
 	if framed {
 		f.framed(r, &l)
 	} else {
 		r.row()
 	}
-	if l.pri >= 0 {
-		l.severity = l.pri % 8
-		f.facility.String([]byte(facilities[l.pri/8]))
+	if l.Priority >= 0 {
+		l.Severity = l.Priority % 8
+		f.facility.String([]byte(facilities[l.Priority/8]))
 	}
 	if !framed || r.b.Level() == rows.NoLevel {
-		if l.severity >= 0 {
-			r.b.SetLevel(severity(l.severity))
-		} else if v := l.levelSaid(); v != rows.NoLevel {
+		if l.Severity >= 0 {
+			r.b.SetLevel(levels.Severity(l.Severity))
+		} else if v := l.LevelSaid(); v != rows.NoLevel {
 			r.b.SetLevel(v)
 		}
 	}
-	if len(l.time) > 0 && !framed {
-		r.setTime(l.at, "time", l.time)
+	if len(l.Time) > 0 && !framed {
+		r.setTime(l.At, "time", l.Time)
 	}
-	put(f.hostname, l.host)
-	put(f.app, l.app)
-	f.putPID(l.pid)
-	put(f.msgid, l.msgid)
-	attr(r, "node", l.node)
-	attr(r, "device_time", l.deviceTime)
-	if l.pri >= 0 && levelOf(l.level) != severity(l.severity) {
-		attr(r, "level", l.level)
+	put(f.hostname, l.Host)
+	put(f.app, l.App)
+	f.putPID(l.PID)
+	put(f.msgid, l.MsgID)
+	attr(r, "node", l.Node)
+	attr(r, "device_time", l.DeviceTime)
+	if l.Priority >= 0 && levels.Of(l.Level) != levels.Severity(l.Severity) {
+		attr(r, "level", l.Level)
 	}
-	if len(l.structured) > 0 {
-		f.sd.put(r, l.structured)
+	if len(l.Structured) > 0 {
+		f.sd.put(r, l.Structured)
 	}
 	f.rare(r, &l)
-	if l.hasMessage && !framed {
-		r.b.Message(l.message)
+	if l.HasMessage && !framed {
+		r.b.Message(l.Message)
 	}
 }
 
 // rare puts what few lines have.
-func (f *syslogFormat) rare(r *reader, l *syslogLine) {
-	if n := repeats(l.message); n > 0 {
+func (f *syslogFormat) rare(r *reader, l *syslog.Line) {
+	if n := syslog.Repeats(l.Message); n > 0 {
 		if f.repeated == nil {
 			f.repeated = r.b.Typed("repeated", schema.Long)
 		}
 		f.repeated.Long(n)
 	}
-	if len(l.uptime) > 0 {
+	if len(l.Uptime) > 0 {
 		if f.uptime == nil {
 			f.uptime = r.b.Typed("uptime", schema.Double)
 		}
-		v, _ := strconv.ParseFloat(string(l.uptime), 64)
-		f.uptime.Double(v, l.uptime)
+		v, _ := strconv.ParseFloat(string(l.Uptime), 64)
+		f.uptime.Double(v, l.Uptime)
 	}
 }
 
 // framed adds the row of a message that another format reads. The line's time
 // holds where the message has none of its own; where it has, the line's is kept
 // in attributes.
-func (f *syslogFormat) framed(r *reader, l *syslogLine) {
+func (f *syslogFormat) framed(r *reader, l *syslog.Line) {
 	now, before := r.now, r.b.Len()
-	if r.believes(l.at) {
-		r.now = l.at.Micros
+	if r.believes(l.At) {
+		r.now = l.At.Micros
 	}
-	r.give(f.inner, bytes.TrimLeft(bytes.TrimPrefix(l.message, []byte("@cee:")), " "))
+	r.give(f.inner, bytes.TrimLeft(bytes.TrimPrefix(l.Message, []byte("@cee:")), " "))
 	if r.b.Len() == before { // the format within takes it for none
 		r.row()
-		r.b.Message(l.message)
+		r.b.Message(l.Message)
 	}
-	if len(l.time) > 0 && r.b.TS() != l.at.Micros {
-		r.b.Attr("syslog.time", l.time)
+	if len(l.Time) > 0 && r.b.TS() != l.At.Micros {
+		r.b.Attr("syslog.time", l.Time)
 	}
 	r.now = now
 }
@@ -170,23 +173,12 @@ func sureSyslog(line []byte) bool {
 	}
 	_, rest, _ := bytes.Cut(line, []byte(" "))
 	rest = bytes.TrimLeft(rest, " ")
-	host := word(rest)
-	if isLevel(host) {
+	host := words.First(rest)
+	if levels.Is(host) {
 		return false
 	}
-	_, pid, _ := tag(rest[min(len(rest), len(host)+1):])
-	return pid != nil || !isCapitals(host)
-}
-
-// isCapitals reports whether w is nothing but capital letters: a word that a program
-// writes behind its time, and no host.
-func isCapitals(w []byte) bool {
-	for _, c := range w {
-		if c < 'A' || c > 'Z' {
-			return false
-		}
-	}
-	return len(w) > 0
+	_, pid, _ := words.Tag(rest[min(len(rest), len(host)+1):])
+	return pid != nil || !words.IsCapitals(host)
 }
 
 // syslogMessages returns the messages of lines.
@@ -194,9 +186,9 @@ func syslogMessages(text []byte) (messages []byte) {
 	z := times.AnyZone()
 	var day times.BSDDay
 	for line := range bytes.Lines(text) {
-		l := syslogLine{pri: -1, severity: -1}
-		if _, ok := l.read(trimLine(line), &day, &z); ok && len(bytes.TrimSpace(l.message)) > 0 {
-			messages = append(append(messages, l.message...), '\n')
+		var l syslog.Line
+		if _, ok := l.Read(trimLine(line), &day, &z); ok && len(bytes.TrimSpace(l.Message)) > 0 {
+			messages = append(append(messages, l.Message...), '\n')
 		}
 	}
 	return messages

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/akupara/akupara/demux/parse/internal/automaton"
+	"github.com/akupara/akupara/demux/parse/internal/levels"
 	"github.com/akupara/akupara/demux/rows"
 )
 
@@ -50,7 +51,7 @@ func (v *Value) Parse(text []byte, b *rows.Builder) {
 
 // LevelOf returns the level that a text names, and whether it names one.
 func LevelOf(text []byte) (rows.Level, bool) {
-	l := levelOf(text)
+	l := levels.Of(text)
 	return l, l != rows.NoLevel
 }
 

@@ -178,3 +178,13 @@ func EpochFloat(f float64) Instant {
 	// more was there.
 	return Instant{Micros: int64(r), Finer: math.Abs(f-r) > 0.25, OK: !math.IsNaN(f)}
 }
+
+// EpochSeconds reads seconds since 1970 with a fraction of any length.
+func EpochSeconds(s []byte) Instant {
+	whole, _, _ := bytes.Cut(s, []byte("."))
+	t := Epoch(whole)
+	micros, finer, n := Fraction(s[len(whole):])
+	t.OK = t.OK && len(whole) <= 11 && n == len(s)-len(whole)
+	t.Micros, t.Finer = t.Micros+micros, finer
+	return t
+}

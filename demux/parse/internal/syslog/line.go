@@ -1,40 +1,45 @@
-package parse
+// Package syslog takes lines of syslog apart, as RFC 3164 and RFC 5424 have them and as
+// network gear, firewalls and relays really write them.
+package syslog
 
 import (
 	"bytes"
 	"strconv"
 
+	"github.com/akupara/akupara/demux/parse/internal/levels"
 	"github.com/akupara/akupara/demux/parse/internal/times"
+	"github.com/akupara/akupara/demux/parse/internal/words"
 	"github.com/akupara/akupara/demux/rows"
 )
 
-// syslogLine is a line taken apart. What it does not have is nil; "-" of RFC 5424
+// Line is a line taken apart. What it does not have is nil; "-" of RFC 5424
 // is left as nil, too.
-type syslogLine struct {
-	pri                   int // -1: none
-	severity              int // of what has no priority, and says it otherwise; -1: none
-	at                    times.Instant
-	time                  []byte // as it is written
-	host, app, pid, msgid []byte
-	node                  []byte // of the host: a device's part that wrote the line
-	structured            []byte // with its brackets
-	uptime                []byte // of a kernel, in seconds
-	deviceTime            []byte // of a device whose line a relay has put a head before
-	level                 []byte // a word for the severity, which some write before the tag
-	message               []byte
-	hasMessage            bool
+type Line struct {
+	Priority              int // -1: none
+	Severity              int // of what has no priority, and says it otherwise; -1: none
+	At                    times.Instant
+	Time                  []byte // as it is written
+	Host, App, PID, MsgID []byte
+	Node                  []byte // of the host: a device's part that wrote the line
+	Structured            []byte // with its brackets
+	Uptime                []byte // of a kernel, in seconds
+	DeviceTime            []byte // of a device whose line a relay has put a head before
+	Level                 []byte // a word for the severity, which some write before the tag
+	Message               []byte
+	HasMessage            bool
 }
 
-// read takes a line apart. It returns false, and where it stopped, for one that is
+// Read takes a line apart. It returns false, and where it stopped, for one that is
 // not syslog's.
-func (l *syslogLine) read(rec []byte, day *times.BSDDay, z *times.Zone) (n int, ok bool) {
+func (l *Line) Read(rec []byte, day *times.BSDDay, z *times.Zone) (n int, ok bool) {
+	*l = Line{Priority: -1, Severity: -1}
 	s := rec
 	if len(s) > 0 && (s[0] == 0xef || s[0] >= '0' && s[0] <= '9') {
 		s = bytes.TrimPrefix(s, []byte("\ufeff"))
 		s = s[octetCount(s):]
 	}
 	if n := priority(s); n > 0 {
-		l.pri, _ = strconv.Atoi(string(s[1 : n-1]))
+		l.Priority, _ = strconv.Atoi(string(s[1 : n-1]))
 		s = bytes.TrimPrefix(s[n:], []byte(" "))
 		if len(s) > 2 && s[0] == '1' && s[1] == ' ' && (l.rfc5424(s[2:], z) || l.meraki(s[2:])) {
 			return 0, true
@@ -42,20 +47,20 @@ func (l *syslogLine) read(rec []byte, day *times.BSDDay, z *times.Zone) (n int, 
 	}
 	t, n := day.Time(s, z)
 	if n == 0 {
-		t, n = headTime(s, z)
+		t, n = HeadTime(s, z)
 	}
 	hostNext := true
 	if n == 0 {
 		if k := l.beforeTime(s); k > 0 {
 			s, hostNext = s[k:], false
-			t, n = headTime(s, z)
+			t, n = HeadTime(s, z)
 		}
 	}
-	if n == 0 && l.pri < 0 {
+	if n == 0 && l.Priority < 0 {
 		return len(rec) - len(s), false
 	}
 	if n > 0 {
-		l.at, l.time = t, bytes.TrimSpace(s[:n])
+		l.At, l.Time = t, bytes.TrimSpace(s[:n])
 		s = bytes.TrimLeft(s[n:], " ")
 		if len(s) > 0 && s[0] == ':' { // Cisco: the message follows
 			s, hostNext = bytes.TrimLeft(s, " :"), false
@@ -96,9 +101,9 @@ func priority(s []byte) int {
 	return i + 1
 }
 
-// headTime reads the time at the start of an RFC 3164 line: ISO, or like
+// HeadTime reads the time at the start of an RFC 3164 line: ISO, or like
 // "Jan _2 15:04:05", with a fraction, a year before or after, and a zone.
-func headTime(s []byte, z *times.Zone) (times.Instant, int) {
+func HeadTime(s []byte, z *times.Zone) (times.Instant, int) {
 	n := 0
 	if len(s) > 0 && (s[0] == '*' || s[0] == '.') { // a Cisco clock that is not synchronised
 		n = 1
@@ -114,50 +119,50 @@ func headTime(s []byte, z *times.Zone) (times.Instant, int) {
 }
 
 // rest reads host, tag and message of an RFC 3164 line.
-func (l *syslogLine) rest(s []byte, hasHost bool) {
+func (l *Line) rest(s []byte, hasHost bool) {
 	if hasHost {
 		if host, n := hostName(s); n > 0 {
-			l.host = host
+			l.Host = host
 			if s = bytes.TrimLeft(s[n:], " "); len(s) > 0 && s[0] == ':' {
 				s = bytes.TrimPrefix(s, []byte(": ")) // Cisco's ASA
 			}
 		}
 	}
-	if len(l.host) > 0 {
+	if len(l.Host) > 0 {
 		s = s[l.relayed(s):]
 	}
-	app, pid, n := tag(s)
+	app, pid, n := words.Tag(s)
 	if n == 0 {
-		if w := word(s[:min(len(s), 16)]); isLevel(w) && len(w) < len(s) { // F5: "info tmm1[123]: message"
-			if app, pid, n = tag(s[len(w)+1:]); n > 0 {
-				l.level, s = w, s[len(w)+1:]
+		if w := words.First(s[:min(len(s), 16)]); levels.Is(w) && len(w) < len(s) { // F5: "info tmm1[123]: message"
+			if app, pid, n = words.Tag(s[len(w)+1:]); n > 0 {
+				l.Level, s = w, s[len(w)+1:]
 			}
 		}
 	}
 	if n == 0 || bytes.IndexByte(app, ',') >= 0 {
 		if k := l.device(s); k > 0 {
 			s, n = s[k:], 0
-			if l.app == nil {
-				app, pid, n = tag(s)
+			if l.App == nil {
+				app, pid, n = words.Tag(s)
 			}
 		}
 	}
 	if n > 0 {
-		l.app, l.pid = app, pid
+		l.App, l.PID = app, pid
 		if s = s[n:]; len(s) > 0 && s[0] == ' ' {
 			s = s[1:]
 		}
 	}
-	if l.pri < 0 {
-		l.severity = mnemonic(l.app, s)
+	if l.Priority < 0 {
+		l.Severity = mnemonic(l.App, s)
 	}
-	l.message, l.hasMessage = bytes.TrimPrefix(s, []byte("\ufeff")), true
+	l.Message, l.HasMessage = bytes.TrimPrefix(s, []byte("\ufeff")), true
 }
 
 // relayed returns the length of a counter and a time that Cisco's systems write, where
 // a relay has put a head before them: "123: Nov 28 10:00:00.123: ". The time stands for
 // no row: the relay's has one.
-func (l *syslogLine) relayed(s []byte) int {
+func (l *Line) relayed(s []byte) int {
 	if len(s) < 16 || s[0] < '0' || s[0] > '9' {
 		return 0
 	}
@@ -166,30 +171,30 @@ func (l *syslogLine) relayed(s []byte) int {
 		return 0
 	}
 	z := times.AnyZone()
-	_, n := headTime(s[k:], &z)
+	_, n := HeadTime(s[k:], &z)
 	if n == 0 || k+n >= len(s) || s[k+n] != ':' {
 		return 0
 	}
-	l.deviceTime = s[k : k+n]
+	l.DeviceTime = s[k : k+n]
 	return min(len(s), k+n+len(": "))
 }
 
-// levelSaid returns the level that a line says in words, where it has no number for it:
+// LevelSaid returns the level that a line says in words, where it has no number for it:
 // before the tag, or first in its message, with a colon or brackets, or in capitals.
-func (l *syslogLine) levelSaid() rows.Level {
-	if l.level != nil {
-		return levelOf(l.level)
+func (l *Line) LevelSaid() rows.Level {
+	if l.Level != nil {
+		return levels.Of(l.Level)
 	}
-	w := word(l.message[:min(len(l.message), 16)])
+	w := words.First(l.Message[:min(len(l.Message), 16)])
 	name := bytes.Trim(w, "[]<>:")
-	if len(name) < 4 || !isLevel(name) {
+	if len(name) < 4 || !levels.Is(name) {
 		return rows.NoLevel
 	}
-	if len(name) < len(w) || isCapitals(name) {
-		return levelOf(name)
+	if len(name) < len(w) || words.IsCapitals(name) {
+		return levels.Of(name)
 	}
-	if _, pid, n := tag(l.message[min(len(l.message), len(w)+1):]); n > 0 && isNumber(pid) { // ESXi: "info hostd[123] "
-		return levelOf(name)
+	if _, pid, n := words.Tag(l.Message[min(len(l.Message), len(w)+1):]); n > 0 && words.IsNumber(pid) { // ESXi: "info hostd[123] "
+		return levels.Of(name)
 	}
 	return rows.NoLevel
 }
@@ -262,56 +267,10 @@ func isIPv6(w []byte) bool {
 	return colons >= 2
 }
 
-// tag reads "app[pid]: ", "app: " or "app version: " at the start of s.
-func tag(s []byte) (app, pid []byte, n int) {
-	const longest = 128
-	if bytes.HasPrefix(s, []byte("-- ")) { // login's
-		n = len("-- ")
-	}
-	for n < len(s) && n < longest && s[n] > ' ' && s[n] != ':' && s[n] != '[' {
-		n++
-	}
-	if n == 0 || n == len(s) {
-		return nil, nil, 0
-	}
-	app = s[:n]
-	if s[n] == ' ' { // "syslogd 1.4.1: restart."
-		i, dots := n+1, 0
-		for i < len(s) && i < longest && (s[i] >= '0' && s[i] <= '9' || s[i] == '.') {
-			if s[i] == '.' {
-				dots++
-			}
-			i++
-		}
-		if dots == 0 || i == len(s) || s[i] != ':' {
-			return nil, nil, 0
-		}
-		return s[:i], nil, i + 1
-	}
-	if s[n] == '[' {
-		end := bytes.IndexByte(s[n:min(len(s), n+longest+1)], ']')
-		if end < 0 {
-			return nil, nil, 0
-		}
-		pid = s[n+1 : n+end]
-		n += end + 1
-	}
-	if n < len(s) && s[n] == ':' && (n+1 == len(s) || s[n+1] == ' ') {
-		return app, pid, n + 1
-	}
-	if pid != nil {
-		if n < len(s) && s[n] == ':' { // Huawei's
-			n++
-		}
-		return app, pid, n
-	}
-	return nil, nil, 0
-}
-
 // rfc5424 reads what follows the version. It reports false for what is not of
 // that form. Where structured data is missing, not even marked so, the message
 // follows the time and four names.
-func (l *syslogLine) rfc5424(s []byte, z *times.Zone) bool {
+func (l *Line) rfc5424(s []byte, z *times.Zone) bool {
 	var head [5][]byte // time, host, app, process id, message id
 	for i := range head {
 		n := bytes.IndexByte(s, ' ')
@@ -330,23 +289,23 @@ func (l *syslogLine) rfc5424(s []byte, z *times.Zone) bool {
 	if !ok && n == 0 {
 		return false
 	}
-	l.at, l.time, l.host, l.app, l.pid, l.msgid = t, head[0], head[1], head[2], head[3], head[4]
+	l.At, l.Time, l.Host, l.App, l.PID, l.MsgID = t, head[0], head[1], head[2], head[3], head[4]
 	if !ok {
-		l.message, l.hasMessage = s, true
+		l.Message, l.HasMessage = s, true
 		return true
 	}
-	l.structured = s[:sd]
+	l.Structured = s[:sd]
 	if s = s[sd:]; len(s) > 0 {
-		l.message, l.hasMessage = bytes.TrimPrefix(s[1:], []byte("\ufeff")), true
+		l.Message, l.HasMessage = bytes.TrimPrefix(s[1:], []byte("\ufeff")), true
 	}
 	return true
 }
 
-// kernel takes the stamp off a kernel's message, "[12345.678901] ": seconds since
+// Kernel takes the stamp off a kernel's message, "[12345.678901] ": seconds since
 // it started.
-func (l *syslogLine) kernel() {
-	s := l.message
-	if len(s) < 4 || s[0] != '[' || len(l.app) > 0 && string(l.app) != "kernel" {
+func (l *Line) Kernel() {
+	s := l.Message
+	if len(s) < 4 || s[0] != '[' || len(l.App) > 0 && string(l.App) != "kernel" {
 		return
 	}
 	at := 1
@@ -366,14 +325,14 @@ func (l *syslogLine) kernel() {
 	if n == whole+1 || n == len(s) || s[n] != ']' {
 		return
 	}
-	l.uptime = s[at:n]
-	l.message = bytes.TrimPrefix(s[n+1:], []byte(" "))
+	l.Uptime = s[at:n]
+	l.Message = bytes.TrimPrefix(s[n+1:], []byte(" "))
 }
 
-// repeats returns how many times a message says that the one before came again:
+// Repeats returns how many times a message says that the one before came again:
 // "last message repeated 3 times" and rsyslog's "message repeated 3 times: [ it]";
 // 0 where it says no such thing.
-func repeats(s []byte) int64 {
+func Repeats(s []byte) int64 {
 	if len(s) < len("message repeated 2 times") || s[0] != 'l' && s[0] != 'm' && s[0] != '-' {
 		return 0
 	}
@@ -383,7 +342,7 @@ func repeats(s []byte) int64 {
 		return 0
 	}
 	n := bytes.IndexByte(s, ' ')
-	if n <= 0 || n > 18 || !isNumber(s[:n]) || !bytes.HasPrefix(s[n:], []byte(" time")) {
+	if n <= 0 || n > 18 || !words.IsNumber(s[:n]) || !bytes.HasPrefix(s[n:], []byte(" time")) {
 		return 0
 	}
 	v, _ := strconv.ParseInt(string(s[:n]), 10, 64)

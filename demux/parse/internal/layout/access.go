@@ -1,10 +1,11 @@
-package parse
+package layout
 
 import (
 	"fmt"
-	"github.com/akupara/akupara/demux/parse/internal/times"
 	"regexp"
 	"strings"
+
+	"github.com/akupara/akupara/demux/parse/internal/times"
 )
 
 // accessToken is text, or a field.
@@ -13,9 +14,9 @@ type accessToken struct {
 	field *accessField
 }
 
-// compileAccess compiles a format as Apache's LogFormat or nginx' log_format has it,
+// CompileAccess compiles a format as Apache's LogFormat or nginx' log_format has it,
 // with that directive before it or without.
-func compileAccess(text string) (*pattern, error) {
+func CompileAccess(text string) (*Pattern, error) {
 	format := serverFormat(text)
 	scan := apacheTokens
 	if nginxVariable.MatchString(format) {
@@ -26,7 +27,7 @@ func compileAccess(text string) (*pattern, error) {
 		return nil, fmt.Errorf("%q: %w", text, err)
 	}
 	tokens = joinTimes(tokens)
-	c := patternBuilder{}
+	c := builder{}
 	taken := map[string]bool{}
 	for i, t := range tokens {
 		if t.field == nil {
@@ -34,12 +35,12 @@ func compileAccess(text string) (*pattern, error) {
 			continue
 		}
 		f := *t.field
-		for taken[f.name] && f.kind != partTime {
-			f.name += "_2"
+		for taken[f.Name] && f.Kind != Time {
+			f.Name += "_2"
 		}
-		taken[f.name] = true
-		if f.kind == partTime {
-			if f.times, err = times.Compile(f.strptime); err != nil {
+		taken[f.Name] = true
+		if f.Kind == Time {
+			if f.Times, err = times.Compile(f.strptime); err != nil {
 				return nil, fmt.Errorf("%q: %w", text, err)
 			}
 		}
@@ -51,7 +52,7 @@ func compileAccess(text string) (*pattern, error) {
 		if !last {
 			after = tokens[i+1].text
 		}
-		c.add(f.part, f.expr(strings.HasSuffix(before, `"`) && strings.HasPrefix(after, `"`), last))
+		c.add(f.Part, f.expr(strings.HasSuffix(before, `"`) && strings.HasPrefix(after, `"`), last))
 	}
 	if len(c.parts) == 0 {
 		return nil, fmt.Errorf("%q has no directive of Apache's (%%h) and no variable of nginx' ($remote_addr)", text)
@@ -61,7 +62,7 @@ func compileAccess(text string) (*pattern, error) {
 	if err != nil {
 		return nil, err
 	}
-	p.json = strings.HasPrefix(format, "{")
+	p.JSON = strings.HasPrefix(format, "{")
 	return p, nil
 }
 
@@ -69,7 +70,7 @@ func compileAccess(text string) (*pattern, error) {
 func (f *accessField) expr(quoted, last bool) string {
 	switch f.shape {
 	case shapeTime:
-		return f.times.Expr()
+		return f.Times.Expr()
 	case shapeNumber:
 		return `-|[\d.]*`
 	case shapeNumbers:
@@ -94,13 +95,13 @@ func (f *accessField) expr(quoted, last bool) string {
 func joinTimes(tokens []accessToken) (out []accessToken) {
 	for _, t := range tokens {
 		n := len(out)
-		if t.field != nil && t.field.kind == partTime {
+		if t.field != nil && t.field.Kind == Time {
 			switch {
-			case n > 0 && out[n-1].field != nil && out[n-1].field.kind == partTime:
+			case n > 0 && out[n-1].field != nil && out[n-1].field.Kind == Time:
 				joined := timeField(out[n-1].field.strptime + t.field.strptime)
 				out[n-1].field = &joined
 				continue
-			case n > 1 && out[n-1].field == nil && out[n-2].field != nil && out[n-2].field.kind == partTime && len(out[n-1].text) < 4 && strings.ContainsRune(t.field.strptime, '%'):
+			case n > 1 && out[n-1].field == nil && out[n-2].field != nil && out[n-2].field.Kind == Time && len(out[n-1].text) < 4 && strings.ContainsRune(t.field.strptime, '%'):
 				joined := timeField(out[n-2].field.strptime + strings.ReplaceAll(out[n-1].text, "%", "%%") + t.field.strptime)
 				out = out[:n-1]
 				out[n-2].field = &joined

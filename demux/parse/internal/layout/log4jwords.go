@@ -1,4 +1,4 @@
-package parse
+package layout
 
 import (
 	"maps"
@@ -13,7 +13,7 @@ import (
 type log4jWord struct {
 	kind wordKind
 	name string // of its column
-	part partKind
+	part Kind
 	typ  schema.Type
 	expr string
 }
@@ -55,7 +55,7 @@ var log4jWords = func() map[string]log4jWord {
 		"boldBlue", "boldMagenta", "boldCyan", "boldWhite")
 	all(log4jWord{kind: wordOptional}, "notEmpty", "varsNotEmpty", "variablesNotEmpty")
 	all(log4jWord{kind: wordEither}, "equals", "equalsIgnoreCase")
-	all(log4jWord{name: "level", part: partLevel, expr: `[A-Za-z][\w-]*`}, "p", "level", "le")
+	all(log4jWord{name: "level", part: Level, expr: `[A-Za-z][\w-]*`}, "p", "level", "le")
 	all(text("logger", `\S*?`), "c", "logger", "lo")
 	all(text("thread", `[^\n]*?`), "t", "thread", "tn", "threadName")
 	all(text("class", `[^\s(]*?`), "C", "class")

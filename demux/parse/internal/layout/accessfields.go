@@ -1,4 +1,4 @@
-package parse
+package layout
 
 import (
 	"strings"
@@ -9,7 +9,7 @@ import (
 // accessField is a part of an access log's line: a directive of Apache's, or a
 // variable of nginx'.
 type accessField struct {
-	part
+	Part
 	shape accessShape
 	// strptime is a time's form, or a part of one that goes on in the next field.
 	strptime string
@@ -28,15 +28,15 @@ const (
 )
 
 func textField(name string) accessField {
-	return accessField{part: part{name: name, typ: schema.String}}
+	return accessField{Part: Part{Name: name, Type: schema.String}}
 }
 
 func numberField(name string, t schema.Type) accessField {
-	return accessField{part: part{name: name, typ: t}, shape: shapeNumber}
+	return accessField{Part: Part{Name: name, Type: t}, shape: shapeNumber}
 }
 
 func timeField(strptime string) accessField {
-	return accessField{part: part{name: "time", kind: partTime}, shape: shapeTime, strptime: strptime}
+	return accessField{Part: Part{Name: "time", Kind: Time}, shape: shapeTime, strptime: strptime}
 }
 
 func addressField(name string) accessField {
@@ -46,7 +46,7 @@ func addressField(name string) accessField {
 }
 
 func requestField() accessField {
-	return accessField{part: part{name: "request", kind: partRequest}}
+	return accessField{Part: Part{Name: "request", Kind: Request}}
 }
 
 const apacheTime = "%d/%b/%Y:%H:%M:%S %z"
@@ -75,7 +75,7 @@ func apacheField(letter byte, arg string) (f accessField, ok bool) {
 	switch letter {
 	case 'h', 'a':
 		if f = addressField("client"); arg == "c" {
-			f.name = "peer"
+			f.Name = "peer"
 		}
 	case 'C':
 		f = textField("cookie_" + columnOf(arg))
@@ -87,7 +87,7 @@ func apacheField(letter byte, arg string) (f accessField, ok bool) {
 		f = textField("sent_http_" + columnOf(arg))
 	case 'p':
 		if f = numberField("port", schema.Long); arg == "remote" {
-			f.name = "client_port"
+			f.Name = "client_port"
 		}
 	case 'P':
 		if f = numberField("pid", schema.Long); strings.HasSuffix(arg, "tid") {
@@ -103,7 +103,7 @@ func apacheField(letter byte, arg string) (f accessField, ok bool) {
 	case 'T':
 		f = numberField(apacheDurations[arg], schema.Long)
 	}
-	return f, f.name != ""
+	return f, f.Name != ""
 }
 
 // apacheTimeField returns the field of %{…}t.
@@ -191,11 +191,11 @@ func nginxField(name string) accessField {
 	case "request_time", "gzip_ratio", "connection_time", "session_time":
 		return numberField(name, schema.Double)
 	case "upstream_response_time", "upstream_connect_time", "upstream_header_time", "upstream_first_byte_time", "upstream_queue_time":
-		return accessField{part: part{name: name, kind: partList, typ: schema.Double}, shape: shapeNumbers}
+		return accessField{Part: Part{Name: name, Kind: List, Type: schema.Double}, shape: shapeNumbers}
 	case "upstream_response_length", "upstream_bytes_sent", "upstream_bytes_received":
-		return accessField{part: part{name: name, kind: partList, typ: schema.Long}, shape: shapeNumbers}
+		return accessField{Part: Part{Name: name, Kind: List, Type: schema.Long}, shape: shapeNumbers}
 	case "upstream_status":
-		return accessField{part: part{name: name, kind: partLastOf, typ: schema.Long}, shape: shapeNumbers}
+		return accessField{Part: Part{Name: name, Kind: LastOf, Type: schema.Long}, shape: shapeNumbers}
 	case "upstream_addr", "proxy_add_x_forwarded_for":
 		return addressField(name)
 	}

@@ -1,4 +1,4 @@
-package parse
+package layout
 
 import (
 	"fmt"
@@ -7,7 +7,7 @@ import (
 
 // log4jCompiler compiles a layout of log4j, log4j2 or logback.
 type log4jCompiler struct {
-	patternBuilder
+	builder
 	text string
 	i    int
 	// head is the expression of what stands before the message, on the first line.
@@ -20,9 +20,9 @@ type log4jCompiler struct {
 
 const maxNested = 8 // conversions within conversions
 
-// compileLog4j compiles a layout, and the expression by which lines are told that
+// CompileLog4j compiles a layout, and the expression by which lines are told that
 // start a record.
-func compileLog4j(text string) (p *pattern, head string, err error) {
+func CompileLog4j(text string) (p *Pattern, head string, err error) {
 	c := &log4jCompiler{text: text, messageAt: -1}
 	c.pieces("")
 	if c.err == nil && c.i < len(text) {
@@ -65,7 +65,7 @@ func (c *log4jCompiler) finish() {
 // more takes lines behind the layout.
 func (c *log4jCompiler) more() {
 	c.expr.WriteString(" *")
-	c.parts = append(c.parts, part{name: "\n", kind: partMore})
+	c.parts = append(c.parts, Part{Name: "\n", Kind: More})
 	c.expr.WriteString(`(?:\r?\n(?s:(.*)))?`)
 }
 

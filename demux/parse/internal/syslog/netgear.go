@@ -1,17 +1,19 @@
-package parse
+package syslog
 
 import (
 	"bytes"
 
+	"github.com/akupara/akupara/demux/parse/internal/levels"
 	"github.com/akupara/akupara/demux/parse/internal/times"
+	"github.com/akupara/akupara/demux/parse/internal/words"
 )
 
 // beforeTime passes over what network gear writes between priority and time, and
 // returns its length: Cisco's counters and origin, NX-OS's colon, and the node of
 // IOS XR.
-func (l *syslogLine) beforeTime(s []byte) int {
+func (l *Line) beforeTime(s []byte) int {
 	origin, n := cisco(s)
-	l.host = origin
+	l.Host = origin
 	if n == 0 && len(s) > 1 && s[0] == ':' && s[1] == ' ' {
 		n = 2
 	}
@@ -21,9 +23,9 @@ func (l *syslogLine) beforeTime(s []byte) int {
 		from := bytes.LastIndexByte(w[:i], ' ') + 1
 		if end := bytes.IndexByte(w[i:], ':'); end > 0 && end < 8 && bytes.IndexByte(w[:max(from-1, 0)], ' ') < 0 {
 			if from > 0 {
-				l.host = bytes.TrimSuffix(w[:from-1], []byte(":"))
+				l.Host = bytes.TrimSuffix(w[:from-1], []byte(":"))
 			}
-			l.node = w[from : i+end]
+			l.Node = w[from : i+end]
 			return n + i + end + 1
 		}
 	}
@@ -42,7 +44,7 @@ func cisco(s []byte) (origin []byte, n int) {
 			break
 		}
 		switch w := s[n : n+k]; {
-		case isNumber(w):
+		case words.IsNumber(w):
 			counters++
 		case counters > 0 && len(origin) == 0 && bytes.IndexByte(w, ' ') < 0 && w[0] != '%' && !isUpTime(w):
 			origin = w
@@ -117,12 +119,12 @@ func topics(w []byte) bool {
 // device takes what stands before the message in NetApp's, MikroTik's and Ubiquiti's
 // lines, and returns its length: topics, which become the application, and an access
 // point's "address,model-version:", behind which there is a tag.
-func (l *syslogLine) device(s []byte) int {
+func (l *Line) device(s []byte) int {
 	if in, _, ok := bytes.Cut(s[:min(len(s), 200)], []byte("]: ")); ok && len(in) > 0 && in[0] == '[' { // NetApp: [node:event:severity]
 		node, rest, _ := bytes.Cut(in[1:], []byte(":"))
 		event, level, ok := bytes.Cut(rest, []byte(":"))
-		if ok && isLevel(level) && isName(event) && isName(node) {
-			l.node, l.app, l.level = node, event, level
+		if ok && levels.Is(level) && words.IsName(event) && words.IsName(node) {
+			l.Node, l.App, l.Level = node, event, level
 			return len(in) + len("]: ")
 		}
 	}
@@ -136,76 +138,44 @@ func (l *syslogLine) device(s []byte) int {
 	case comma <= 0:
 		return 0
 	case topics(w):
-		l.app = w
+		l.App = w
 		return n + 1
-	case comma == 12 && isHex(w[:comma]) && s[n-1] == ':':
-		l.node = w
+	case comma == 12 && words.IsHex(w[:comma]) && s[n-1] == ':':
+		l.Node = w
 		return n + 1
 	}
 	return 0
 }
 
-func isHex(w []byte) bool {
-	for i := range w {
-		if hexDigit(w[i]) < 0 {
-			return false
-		}
-	}
-	return len(w) > 0
-}
-
-// hexDigit returns the value of a hexadecimal digit; -1 if c is none.
-func hexDigit(c byte) int {
-	switch {
-	case c >= '0' && c <= '9':
-		return int(c - '0')
-	case c >= 'a' && c <= 'f':
-		return int(c-'a') + 10
-	case c >= 'A' && c <= 'F':
-		return int(c-'A') + 10
-	}
-	return -1
-}
-
 // meraki reads what follows the version in lines of Cisco's Meraki: seconds since
 // 1970, the device, what it tells of, and the message.
-func (l *syslogLine) meraki(s []byte) bool {
+func (l *Line) meraki(s []byte) bool {
 	secs, s, ok := bytes.Cut(s, []byte(" "))
-	if whole, _, dot := bytes.Cut(secs, []byte(".")); !ok || !dot || len(whole) < 9 || !isNumber(whole) {
+	if whole, _, dot := bytes.Cut(secs, []byte(".")); !ok || !dot || len(whole) < 9 || !words.IsNumber(whole) {
 		return false
 	}
-	t := epochText(secs)
+	t := times.EpochSeconds(secs)
 	host, s, ok := bytes.Cut(s, []byte(" "))
 	if !t.OK || !ok {
 		return false
 	}
-	l.at, l.time, l.host = t, secs, host
+	l.At, l.Time, l.Host = t, secs, host
 	if app, message, ok := bytes.Cut(s, []byte(" ")); ok && bytes.IndexByte(app, '=') < 0 {
-		l.app, s = app, message
+		l.App, s = app, message
 	}
-	l.message, l.hasMessage = s, true
+	l.Message, l.HasMessage = s, true
 	return true
-}
-
-// epochText reads seconds since 1970 with a fraction of any length.
-func epochText(s []byte) times.Instant {
-	whole, _, _ := bytes.Cut(s, []byte("."))
-	t := times.Epoch(whole)
-	micros, finer, n := times.Fraction(s[len(whole):])
-	t.OK = t.OK && len(whole) <= 11 && n == len(s)-len(whole)
-	t.Micros, t.Finer = t.Micros+micros, finer
-	return t
 }
 
 // firewall finds the time in messages of firewalls that send no other: Palo Alto's
 // "1,2026/11/28 10:00:00,…" and Fortinet's "date=2026-11-28 time=10:00:00
 // devname="FG1" … tz="+0100"".
-func (l *syslogLine) firewall(z *times.Zone) {
-	s := l.message
+func (l *Line) firewall(z *times.Zone) {
+	s := l.Message
 	if panos(s) {
 		const length = len("2026/11/28 10:00:00")
 		if t, n := times.ISO(s[2:min(len(s), 2+length)], z); n == length { // a comma follows, but no fraction
-			l.at, l.time = t, s[2:2+n]
+			l.At, l.Time = t, s[2:2+n]
 		}
 		return
 	}
@@ -220,9 +190,9 @@ func (l *syslogLine) firewall(z *times.Zone) {
 	head := s[:min(len(s), 1<<10)]
 	n += copy(text[n:], assigned(head, " tz="))
 	if t, k := times.ISO(text[:n], z); k == n {
-		l.at, l.time = t, s[:dateTime]
+		l.At, l.Time = t, s[:dateTime]
 	}
-	l.host = assigned(head, " devname=")
+	l.Host = assigned(head, " devname=")
 }
 
 // assigned returns the value behind a key in a text, quotes taken off.
@@ -236,10 +206,10 @@ func assigned(s []byte, key string) []byte {
 		v, _, _ := bytes.Cut(s[1:], []byte(`"`))
 		return v
 	}
-	return word(s)
+	return words.First(s)
 }
 
 // panos reports whether s begins as Palo Alto's messages do: 1,2026/11/28.
 func panos(s []byte) bool {
-	return len(s) > 12 && s[0] == '1' && s[1] == ',' && s[6] == '/' && s[9] == '/' && isNumber(s[2:6])
+	return len(s) > 12 && s[0] == '1' && s[1] == ',' && s[6] == '/' && s[9] == '/' && words.IsNumber(s[2:6])
 }

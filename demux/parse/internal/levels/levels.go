@@ -1,16 +1,19 @@
-package parse
+// Package levels knows the names and numbers of levels.
+package levels
 
 import (
 	"bytes"
 
+	"github.com/akupara/akupara/demux/parse/internal/colours"
+	"github.com/akupara/akupara/demux/parse/internal/words"
 	"github.com/akupara/akupara/demux/rows"
 )
 
-// levelOf maps the names that formats have for their levels, whatever their
+// Of maps the names that formats have for their levels, whatever their
 // case: those of log4j, java.util.logging, slf4j, syslog, Apache, glog, Go,
 // Python and .NET; and the numbers of bunyan and pino (10 to 60) and of syslog
 // (0 to 7).
-func levelOf(name []byte) rows.Level {
+func Of(name []byte) rows.Level {
 	var buf [14]byte
 	if len(name) >= len(buf) {
 		return rows.NoLevel
@@ -38,24 +41,24 @@ func levelOf(name []byte) rows.Level {
 	return rows.NoLevel
 }
 
-// levelNamed is levelOf for a level as it is written: with spaces and colours around it,
+// Named is Of for a level as it is written: with spaces and colours around it,
 // or with what Go's slog adds to it: WARN+1.
-func levelNamed(s []byte) rows.Level {
-	if l := levelOf(s); l != rows.NoLevel { // most often
+func Named(s []byte) rows.Level {
+	if l := Of(s); l != rows.NoLevel { // most often
 		return l
 	}
 	s = bytes.TrimSpace(s)
-	if bytes.IndexByte(s, escape) >= 0 {
-		s = bytes.TrimSpace(uncoloured(nil, s))
+	if bytes.IndexByte(s, colours.Escape) >= 0 {
+		s = bytes.TrimSpace(colours.Off(nil, s))
 	}
-	if i := bytes.IndexAny(s, "+-"); i >= 4 && i < len(s)-1 && isNumber(s[i+1:]) {
+	if i := bytes.IndexAny(s, "+-"); i >= 4 && i < len(s)-1 && words.IsNumber(s[i+1:]) {
 		s = s[:i]
 	}
-	return levelOf(s)
+	return Of(s)
 }
 
-// severity maps syslog's severities (RFC 5424, 6.2.1).
-func severity(n int) rows.Level {
+// Severity maps syslog's severities (RFC 5424, 6.2.1).
+func Severity(n int) rows.Level {
 	switch {
 	case n <= 2:
 		return rows.Fatal
@@ -67,4 +70,9 @@ func severity(n int) rows.Level {
 		return rows.Info
 	}
 	return rows.Debug
+}
+
+// Is reports whether a word is a level's name, in letters.
+func Is(w []byte) bool {
+	return len(w) >= 3 && w[0] >= 'A' && Of(w) != rows.NoLevel
 }

@@ -1,4 +1,4 @@
-package parse
+package layout
 
 import (
 	"fmt"
@@ -60,7 +60,7 @@ func (c *log4jCompiler) word(word, pad string, options []string, option string) 
 			c.head, c.headKnown = c.outermost(), true
 		}
 		c.messageAt = c.expr.Len()
-		c.parts = append(c.parts, part{name: "message", kind: partMessage})
+		c.parts = append(c.parts, Part{Name: "message", Kind: Message})
 	case wordDate:
 		c.padded(pad, func() { c.date(options) })
 	case wordContext:
@@ -71,9 +71,9 @@ func (c *log4jCompiler) word(word, pad string, options []string, option string) 
 			c.err = fmt.Errorf("%%property: want the key in braces, %%property{KEY}")
 			return
 		}
-		c.padded(pad, func() { c.add(part{name: "property." + key, typ: schema.String}, `[^\n]*?`) })
+		c.padded(pad, func() { c.add(Part{Name: "property." + key, Type: schema.String}, `[^\n]*?`) })
 	default:
-		c.padded(pad, func() { c.add(part{name: w.name, kind: w.part, typ: w.typ}, w.expr) })
+		c.padded(pad, func() { c.add(Part{Name: w.name, Kind: w.part, Type: w.typ}, w.expr) })
 	}
 }
 
@@ -111,10 +111,10 @@ func openGroups(expr string) (n int) {
 func (c *log4jCompiler) context(option string) {
 	key, _, _ := strings.Cut(option, ":-")
 	if key = strings.TrimSpace(key); key == "" || strings.Contains(key, ",") {
-		c.add(part{name: "mdc", kind: partContext}, `[^\n]*?`)
+		c.add(Part{Name: "mdc", Kind: Context}, `[^\n]*?`)
 		return
 	}
-	c.add(part{name: "mdc." + key, typ: schema.String}, `[^\n]*?`)
+	c.add(Part{Name: "mdc." + key, Type: schema.String}, `[^\n]*?`)
 }
 
 // date compiles %d{format}{zone}.
@@ -137,20 +137,20 @@ func (c *log4jCompiler) date(options []string) {
 			zoneName, format = format[i+1:], strings.TrimSpace(format[:i])
 		}
 	}
-	p := part{name: "time", kind: partTime}
+	p := Part{Name: "time", Kind: Time}
 	if named, ok := log4jDates[format]; ok {
 		format = named
 	}
 	var err error
-	if p.times, err = times.Compile(format); err != nil {
+	if p.Times, err = times.Compile(format); err != nil {
 		c.err = fmt.Errorf("%%d: %w", err)
 		return
 	}
 	if zoneName != "" {
-		if p.zone, err = zoneNamed(zoneName); err != nil {
+		if p.Zone, err = zoneNamed(zoneName); err != nil {
 			c.err = fmt.Errorf("%%d{%s}: %w", strings.Join(options, "}{"), err)
 			return
 		}
 	}
-	c.add(p, p.times.Expr())
+	c.add(p, p.Times.Expr())
 }

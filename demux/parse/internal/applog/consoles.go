@@ -1,26 +1,12 @@
-package parse
+package applog
 
 import (
 	"bytes"
 
+	"github.com/akupara/akupara/demux/parse/internal/levels"
 	"github.com/akupara/akupara/demux/parse/internal/times"
+	"github.com/akupara/akupara/demux/parse/internal/words"
 )
-
-// Further heads of oddHead:
-//
-//	[10:00:00 INF] message                                               Serilog's console
-//	10:00AM INF message                                                  zerolog's console
-//	10:00:00.123 request_id=F1 [info] message                            Elixir, with metadata
-//	INFO[0000] message                                                   logrus on a terminal
-//	[3/1/26 10:00:00:123 UTC] 0000000a Server  E   message               WebSphere
-//	####<Mar 1, 2026 10:00:00 AM UTC> <Info> <Server> <host> … <message> WebLogic
-//	[Nest] 77  - 03/01/2026, 10:00:00 AM     LOG [logger] message        NestJS
-//	[     0.001234s]  INFO ThreadId(01) logger: message                  Rust's tracing, Linkerd's proxy
-//	[INFO] message                                                       CoreDNS, Maven
-//	E [01/Mar/2026:10:00:00 +0000] message                               CUPS
-//	  1234:20260301:100000.123 message                                   Zabbix
-//	[2026/03/01 10:00:00.123,  0] file.c:12(function)                    Samba; the message is below
-//	=INFO REPORT==== 1-Mar-2026::10:00:00 ===                            Erlang, RabbitMQ; the message is below
 
 // consoles reads Serilog's "[10:00:00 INF] ", and WebSphere's heads.
 func (h *oddHead) consoles(s []byte, z *times.Zone) {
@@ -35,10 +21,10 @@ func (h *oddHead) consoles(s []byte, z *times.Zone) {
 	}
 	t, n := times.Clock(in, z)
 	level := bytes.TrimLeft(in[n:], " ")
-	if n == 0 || len(level) == len(in)-n || !isLevel(level) || end+1 == len(s) || s[end+1] != ' ' {
+	if n == 0 || len(level) == len(in)-n || !levels.Is(level) || end+1 == len(s) || s[end+1] != ' ' {
 		return
 	}
-	h.at, h.time, h.level, h.n = t, in[:n], level, end+2
+	h.At, h.Time, h.Level, h.n = t, in[:n], level, end+2
 }
 
 // tagged reads NestJS's heads, those of Rust's tracing that have the time since the
@@ -52,14 +38,14 @@ func (h *oddHead) tagged(s []byte, z *times.Zone) {
 	switch seconds, ok := bytes.CutSuffix(in, []byte("s")); {
 	case string(in) == "Nest":
 		h.nest(s, rest, z)
-	case ok && isDecimal(bytes.TrimLeft(seconds, " ")):
-		if level := wordAt(bytes.TrimLeft(rest, " ")); isLevel(level) {
-			h.level, h.elapsed = level, bytes.TrimLeft(seconds, " ")
+	case ok && words.IsDecimal(bytes.TrimLeft(seconds, " ")):
+		if level := words.UpToBlank(bytes.TrimLeft(rest, " ")); levels.Is(level) {
+			h.Level, h.elapsed = level, bytes.TrimLeft(seconds, " ")
 			h.n = len(s) - len(bytes.TrimLeft(rest, " ")) + len(level)
 			h.tracing(s)
 		}
 	case aloneLevels[string(in)]:
-		h.level, h.n = in, end+2
+		h.Level, h.n = in, end+2
 	}
 }
 
@@ -73,12 +59,12 @@ var aloneLevels = map[string]bool{
 // tracing reads "ThreadId(01) logger: " behind a level.
 func (h *oddHead) tracing(s []byte) {
 	rest := bytes.TrimLeft(s[h.n:], " ")
-	if w := wordAt(rest); bytes.HasPrefix(w, []byte("ThreadId(")) {
-		h.thread = w
+	if w := words.UpToBlank(rest); bytes.HasPrefix(w, []byte("ThreadId(")) {
+		h.Thread = w
 		rest = bytes.TrimLeft(rest[len(w):], " ")
 	}
-	if name, _, n := loggerName(rest); n > 0 {
-		h.logger, rest = name, rest[n:]
+	if name, _, n := LoggerName(rest); n > 0 {
+		h.Logger, rest = name, rest[n:]
 	}
 	h.n = len(s) - len(rest)
 }
@@ -86,18 +72,18 @@ func (h *oddHead) tracing(s []byte) {
 // nest reads "77  - 03/01/2026, 10:00:00 AM     LOG [logger] " behind the name.
 func (h *oddHead) nest(s, rest []byte, z *times.Zone) {
 	pid, rest, ok := bytes.Cut(rest, []byte("- "))
-	if pid = bytes.TrimSpace(pid); !ok || !isNumber(pid) {
+	if pid = bytes.TrimSpace(pid); !ok || !words.IsNumber(pid) {
 		return
 	}
 	t, n := plainLogTime(rest, z)
-	level := wordAt(bytes.TrimLeft(rest[n:], " "))
-	if n == 0 || !isLevel(level) {
+	level := words.UpToBlank(bytes.TrimLeft(rest[n:], " "))
+	if n == 0 || !levels.Is(level) {
 		return
 	}
-	h.at, h.time, h.pid, h.level = t, rest[:n], pid, level
+	h.At, h.Time, h.pid, h.Level = t, rest[:n], pid, level
 	rest = bytes.TrimLeft(bytes.TrimLeft(rest[n:], " ")[len(level):], " ")
-	if n := bracket(rest[:min(len(rest), 256)]); n > 2 {
-		h.logger = rest[1 : n-1]
+	if n := words.Brackets(rest[:min(len(rest), 256)]); n > 2 {
+		h.Logger = rest[1 : n-1]
 		rest = bytes.TrimLeft(rest[n:], " ")
 	}
 	h.n = len(s) - len(rest)
@@ -107,7 +93,7 @@ func (h *oddHead) nest(s, rest []byte, z *times.Zone) {
 func (h *oddHead) erlang(s []byte, z *times.Zone) {
 	name, rest, ok := bytes.Cut(s[1:min(len(s), 128)], []byte(" REPORT==== "))
 	at := bytes.Index(rest, []byte("::"))
-	if !ok || at < 0 || !isUpper(name) {
+	if !ok || at < 0 || !words.IsUpper(name) {
 		return
 	}
 	stamp := bytes.TrimRight(rest, "= \r")
@@ -119,25 +105,25 @@ func (h *oddHead) erlang(s []byte, z *times.Zone) {
 	if k == 0 {
 		return
 	}
-	h.at, h.time, h.report, h.n = t, stamp, name, len(s)
+	h.At, h.Time, h.report, h.n = t, stamp, name, len(s)
 	switch {
-	case isLevel(name):
-		h.level = name
+	case levels.Is(name):
+		h.Level = name
 	case string(name) == "CRASH" || string(name) == "SUPERVISOR":
-		h.level = []byte("ERROR")
+		h.Level = []byte("ERROR")
 	}
 }
 
 // cups reads "E [28/Nov/2026:10:00:00 +0000] ".
 func (h *oddHead) cups(s []byte, z *times.Zone) {
 	end := bytes.IndexByte(s[:min(len(s), 48)], ']')
-	if end < 0 || end+1 == len(s) || s[end+1] != ' ' {
+	if s[1] != ' ' || s[2] != '[' || end < 0 || end+1 == len(s) || s[end+1] != ' ' {
 		return
 	}
 	stamp := s[3:end]
 	level := cupsLevels[s[0]]
 	if t, n := times.DateTime(stamp, z); n == len(stamp) && level != "" {
-		h.at, h.time, h.level, h.n = t, stamp, []byte(level), end+2
+		h.At, h.Time, h.Level, h.n = t, stamp, []byte(level), end+2
 	}
 }
 
@@ -149,7 +135,7 @@ var cupsLevels = map[byte]string{
 func (h *oddHead) zabbix(s []byte, z *times.Zone) {
 	rest := bytes.TrimLeft(s[:min(len(s), 40)], " ")
 	pid, rest, ok := bytes.Cut(rest, []byte(":"))
-	if !ok || !isNumber(pid) || len(rest) < 20 || rest[8] != ':' || rest[15] != '.' || rest[19] != ' ' {
+	if !ok || !words.IsNumber(pid) || len(rest) < 20 || rest[8] != ':' || rest[15] != '.' || rest[19] != ' ' {
 		return
 	}
 	secs, ok := times.Seconds(times.Digits(rest, 0, 4), times.Digits(rest, 4, 2), times.Digits(rest, 6, 2),
@@ -158,8 +144,8 @@ func (h *oddHead) zabbix(s []byte, z *times.Zone) {
 	if !ok || millis < 0 {
 		return
 	}
-	h.at = times.Instant{Micros: z.UTC(secs)*1_000_000 + int64(millis)*1000, OK: true}
-	h.time, h.pid = rest[:19], pid
+	h.At = times.Instant{Micros: z.UTC(secs)*1_000_000 + int64(millis)*1000, OK: true}
+	h.Time, h.pid = rest[:19], pid
 	h.n = len(s[:min(len(s), 40)]) - len(rest) + 20
 }
 
@@ -176,15 +162,9 @@ func (h *oddHead) samba(s []byte, z *times.Zone) {
 	if len(number) == 0 || debug < 0 {
 		return
 	}
-	h.at, h.time, h.below, h.n = t, s[1:1+n], true, len(s)
+	h.At, h.Time, h.below, h.n = t, s[1:1+n], true, len(s)
 	h.caller = bytes.TrimSpace(s[end+1:])
-	h.level = []byte([...]string{"ERROR", "WARN", "NOTICE", "NOTICE", "INFO", "INFO", "DEBUG"}[min(debug, 6)])
-}
-
-// isDecimal reports whether w is a number with a point.
-func isDecimal(w []byte) bool {
-	whole, fraction, ok := bytes.Cut(w, []byte("."))
-	return ok && isNumber(whole) && isNumber(fraction)
+	h.Level = []byte([...]string{"ERROR", "WARN", "NOTICE", "NOTICE", "INFO", "INFO", "DEBUG"}[min(debug, 6)])
 }
 
 // websphere reads the time in stamp, "M/d/yy H:mm:ss:SSS ZZZ", the thread, the
@@ -196,7 +176,7 @@ func (h *oddHead) websphere(s, stamp []byte, z *times.Zone) {
 		return
 	}
 	thread, rest := rest[1:9], rest[10:]
-	name := word(rest)
+	name := words.First(rest)
 	rest = bytes.TrimLeft(rest[len(name):], " ")
 	if len(name) == 0 || len(rest) < 2 || rest[1] != ' ' {
 		return
@@ -205,7 +185,7 @@ func (h *oddHead) websphere(s, stamp []byte, z *times.Zone) {
 	if level == "" {
 		return
 	}
-	h.at, h.time, h.thread, h.logger, h.level = t, stamp, thread, name, []byte(level)
+	h.At, h.Time, h.Thread, h.Logger, h.Level = t, stamp, thread, name, []byte(level)
 	h.n = len(s) - len(bytes.TrimLeft(rest[1:], " "))
 }
 
@@ -254,9 +234,9 @@ func slashed(s []byte, z *times.Zone) (t times.Instant, ok bool) {
 func (h *oddHead) clocked(s []byte, z *times.Zone) {
 	if n := bytes.IndexByte(s[:min(len(s), 8)], ' '); n >= 6 && (s[n-1] == 'M') {
 		t, k := kitchen(s[:n], z)
-		level := word(s[n+1:])
-		if k && isLevel(level) {
-			h.at, h.time, h.level = t, s[:n], level
+		level := words.First(s[n+1:])
+		if k && levels.Is(level) {
+			h.At, h.Time, h.Level = t, s[:n], level
 			h.n = min(len(s), n+1+len(level)+1)
 		}
 		return
@@ -271,28 +251,19 @@ func (h *oddHead) clocked(s []byte, z *times.Zone) {
 		return
 	}
 	for pair := range bytes.SplitSeq(rest[:end], []byte(" ")) {
-		if i := bytes.IndexByte(pair, '='); i <= 0 || !isWord(pair[:i]) {
+		if i := bytes.IndexByte(pair, '='); i <= 0 || !words.IsWord(pair[:i]) {
 			return
 		}
 	}
 	level, _, ok := bytes.Cut(rest[end+2:], []byte("]"))
-	if !ok || !isLevel(level) {
+	if !ok || !levels.Is(level) {
 		return
 	}
-	h.at, h.time, h.level, h.metadata = t, s[:n], level, rest[:end]
+	h.At, h.Time, h.Level, h.metadata = t, s[:n], level, rest[:end]
 	h.n = n + 1 + end + 2 + len(level) + 1
 	for h.n < len(s) && s[h.n] == ' ' {
 		h.n++
 	}
-}
-
-func isWord(w []byte) bool {
-	for _, c := range w {
-		if c != '_' && !times.LetterOrDigit(c) {
-			return false
-		}
-	}
-	return len(w) > 0
 }
 
 // kitchen reads a whole "3:04PM".
@@ -321,23 +292,23 @@ var logrusLevels = map[string]string{
 }
 
 // logrus reads "INFO[0000] ": the number has the seconds since the program's start.
-func (h *oddHead) logrus(s []byte) {
+func (h *oddHead) logrus(s []byte, _ *times.Zone) {
 	level := logrusLevels[string(s[:4])]
 	end := bytes.IndexByte(s[:min(len(s), 32)], ']')
-	if level == "" || end < 9 || end+1 == len(s) || s[end+1] != ' ' {
+	if level == "" || s[4] != '[' || end < 9 || end+1 == len(s) || s[end+1] != ' ' {
 		return
 	}
 	in := s[5:end]
-	if !isNumber(in) { // full_timestamp
+	if !words.IsNumber(in) { // full_timestamp
 		t, n := times.ISO(in, &times.Zone{})
 		if n == 0 || n != len(in) {
 			return
 		}
-		h.at, h.time = t, in
+		h.At, h.Time = t, in
 	} else {
 		h.elapsed = in
 	}
-	h.level, h.n = []byte(level), end+2
+	h.Level, h.n = []byte(level), end+2
 }
 
 // weblogic reads "<time> <level> <subsystem> <machine> <server> <thread> <user> … <id> <message>"
@@ -371,13 +342,13 @@ func (h *oddHead) weblogic(s []byte, z *times.Zone) {
 			break
 		}
 	}
-	if k < 3 || !isLevel(in[0]) || len(rest) < 2 {
+	if k < 3 || !levels.Is(in[0]) || len(rest) < 2 {
 		return
 	}
-	h.at, h.time, h.level, h.logger = t, stamp, in[0], in[1]
+	h.At, h.Time, h.Level, h.Logger = t, stamp, in[0], in[1]
 	h.code = in[k-1]
 	if file && k > 5 {
-		h.machine, h.program, h.thread = in[2], in[3], in[4]
+		h.machine, h.program, h.Thread = in[2], in[3], in[4]
 	}
 	h.n = len(s) - len(rest) + 2
 }
