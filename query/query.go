@@ -206,6 +206,8 @@ func (e *Engine) lockDown(cacheDir string) error {
 		"TimeZone = 'UTC'",
 		"enable_logging = false",
 		fmt.Sprintf("parquet_metadata_cache = %t", e.opts.Brief),
+		// The kernel keeps what one statement reads of local files: a copy costs more than it saves.
+		fmt.Sprintf("enable_external_file_cache = %t", !e.opts.Brief || e.local == ""),
 		"allowed_directories = [" + strings.Join(dirs, ", ") + "]",
 		"enable_external_access = false",
 		"lock_configuration = true",
