@@ -6,16 +6,37 @@ import (
 	"slices"
 
 	"github.com/akupara/akupara/demux/rows/internal/stride"
-	"github.com/klauspost/compress/zstd"
+	"github.com/cespare/xxhash/v2"
 	"github.com/parquet-go/parquet-go/format"
+	"github.com/valyala/gozstd"
 )
 
 // codec compresses pages as zstd frames: in one of two ways, where the values
 // are of one width.
 type codec struct {
-	zstd   *zstd.Encoder
 	stride stride.Encoder
 	trial  []byte
+}
+
+// Levels of zstd: texts get smaller for the same time with the second one, numbers
+// don't.
+const (
+	numberLevel = 1
+	textLevel   = 2
+)
+
+// search appends a page as a frame of zstd's own encoder, with a checksum. That is the
+// one in C: of pages it takes half to two thirds of the time that the one in Go does, and
+// makes them smaller.
+func search(dst, page []byte, level int) []byte {
+	if len(page) == 0 {
+		return stride.Store(dst, page)
+	}
+	at := len(dst)
+	dst = gozstd.CompressLevel(dst, page, level)
+	const descriptor, checksum = 4, 1 << 2 // RFC 8878, 3.1.1.1.1
+	dst[at+descriptor] |= checksum
+	return binary.LittleEndian.AppendUint32(dst, uint32(xxhash.Sum64(page)))
 }
 
 // way is how the pages of a column chunk are compressed.
@@ -41,7 +62,7 @@ func (c *codec) indexes(dst, page []byte, raw *bool) []byte {
 		return stride.Store(dst, page)
 	}
 	at := len(dst)
-	dst = c.zstd.EncodeAll(page, dst)
+	dst = search(dst, page, numberLevel)
 	*raw = len(page) >= leastStored && len(dst)-at > len(page)-len(page)/16
 	return dst
 }
@@ -49,22 +70,22 @@ func (c *codec) indexes(dst, page []byte, raw *bool) []byte {
 // leastStored bytes of a page of indexes tell of those to come.
 const leastStored = 512
 
-func (c *codec) compress(dst, page []byte, r stride.Rows, w *way) []byte {
+func (c *codec) compress(dst, page []byte, level int, r stride.Rows, w *way) []byte {
 	if len(page) < stridePage || !r.Fits(len(page)) {
-		return c.zstd.EncodeAll(page, dst)
+		return search(dst, page, level)
 	}
 	if *w == untried {
 		sample := page
 		if len(page) > sampleBytes {
 			sample = page[:r.Head+sampleBytes/r.Width*r.Width]
 		}
-		c.trial = c.zstd.EncodeAll(sample, c.trial[:0])
-		search := len(c.trial)
+		c.trial = search(c.trial[:0], sample, level)
+		found := len(c.trial)
 		*w = searched
 		if r.Fits(len(sample)) {
 			c.trial = c.stride.Encode(c.trial[:0], sample, r)
 			// It is a multiple as fast: a little more is a good price.
-			if len(c.trial)-len(c.trial)/64 <= search {
+			if len(c.trial)-len(c.trial)/64 <= found {
 				*w = strided
 			}
 		}
@@ -72,7 +93,7 @@ func (c *codec) compress(dst, page []byte, r stride.Rows, w *way) []byte {
 	if *w == strided {
 		return c.stride.Encode(dst, page, r)
 	}
-	return c.zstd.EncodeAll(page, dst)
+	return search(dst, page, level)
 }
 
 // numberRows tells which bytes of the numbers are the same in all of them,

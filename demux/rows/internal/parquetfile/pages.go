@@ -185,7 +185,11 @@ func (c *columnChunk) put(h format.PageHeader, enc format.Encoding) {
 	if enc == format.RLEDictionary {
 		w.packed = w.codec.indexes(w.packed[:0], w.page, &c.raw)
 	} else {
-		w.packed = w.codec.compress(w.packed[:0], w.page, c.rows, &c.way)
+		level := numberLevel
+		if c.leaf.typ == format.ByteArray {
+			level = textLevel
+		}
+		w.packed = w.codec.compress(w.packed[:0], w.page, level, c.rows, &c.way)
 	}
 	c.rows = stride.Rows{}
 	c.send(&h, w.packed, len(w.page), enc)

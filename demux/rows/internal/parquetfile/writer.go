@@ -23,7 +23,6 @@ import (
 	"github.com/akupara/akupara/chunk"
 	"github.com/akupara/akupara/demux/datafile"
 	"github.com/akupara/akupara/demux/schema"
-	"github.com/klauspost/compress/zstd"
 	"github.com/parquet-go/parquet-go/deprecated"
 	"github.com/parquet-go/parquet-go/encoding/thrift"
 	"github.com/parquet-go/parquet-go/format"
@@ -87,13 +86,7 @@ type leaf struct {
 
 // New makes a Writer.
 func New() (*Writer, error) {
-	w := &Writer{out: bufio.NewWriterSize(nil, 256<<10)}
-	var err error
-	if w.codec.zstd, err = zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(1),
-		zstd.WithZeroFrames(true), zstd.WithEncoderCRC(true)); err != nil {
-		return nil, fmt.Errorf("create zstd encoder: %w", err)
-	}
-	return w, nil
+	return &Writer{out: bufio.NewWriterSize(nil, 256<<10)}, nil
 }
 
 // Begin starts a file. The columns' ids must be set.
