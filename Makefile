@@ -83,7 +83,7 @@ bench: build .tools/otelcol .tools/peers/.complete ## the benchmarks, each besid
 	CGO_ENABLED=1 $(GO) build -tags $(TAGS) -o bin/byhand ./bench/byhand
 	$(GO) test -tags $(TAGS) -run '^$$' -bench . -benchtime 1x -timeout 60m ./bench/...
 	$(GO) test -tags $(TAGS) -run '^$$' -bench . -benchtime 96x ./demux/table
-	AKUPARA_MINUTES=10000 $(GO) test -tags $(TAGS) -run ManyMinutes -v -timeout 60m ./demux
+	AKUPARA_MINUTES=10000 AKUPARA_TYPES=5 $(GO) test -tags $(TAGS) -run ManyMinutes -v -timeout 60m ./demux
 	$(GO) test -tags $(TAGS) -run '^$$' -bench 'Patterns$$' -benchtime 1x ./demux/parse
 
 .tools/peers/.complete: bench/peers.txt deploy/hadoop/readers.txt

@@ -36,6 +36,9 @@ type Config struct {
 	// RegroupAfter is how long ago a day must have ended before its archived sink
 	// files are regrouped.
 	RegroupAfter config.Duration `config:"regroup_after" min:"1d"`
+	// ReadersGrace is for how long data files that were replaced stay for those who
+	// read older versions.
+	ReadersGrace config.Duration `config:"readers_grace" min:"1m"`
 	// Jobs are the schedules of jobs, by name, in place of their defaults.
 	Jobs map[string]config.Value[JobSchedule] `config:"jobs"`
 	// Oldest and Future bound the times that are believed: as far back from
@@ -124,6 +127,7 @@ func DefaultConfig() Config {
 		Future:   config.Duration(24 * time.Hour),
 
 		RegroupAfter: config.Duration(48 * time.Hour),
+		ReadersGrace: config.Duration(15 * time.Minute),
 	}
 	c.Yarn.SetDefaults()
 	if err := c.Schedule.UnmarshalText([]byte("@every 1m")); err != nil {

@@ -49,6 +49,7 @@ func TestJobsThatAreNoneAreRefused(t *testing.T) {
 		"jobs: {tidy: off}":               "f:1:14: demux.jobs.tidy: there is no such job; allowed: compact, expire, regroup, retain",
 		"types: {a: {jobs: {redo: off}}}": "types.a.jobs.redo: there is no such job; allowed: compact, expire, regroup, retain",
 		"regroup_after: 12h":              `regroup_after`,
+		"readers_grace: 10s":              `readers_grace`,
 		"jobs: {retain: never}":           `"never" is not off, or a schedule`,
 		"retention: {table: 10m}":         `"10m" is not allowed; want a duration`,
 	} {

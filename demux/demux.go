@@ -55,6 +55,7 @@ type Demux struct {
 	types     keyed // one call at a time for each data type
 	skips     skips[compact.Skip]
 	regrouped skips[regroup.Skip]
+	expired   skips[lastLook]
 	orphaned  counts // of runs that left files behind, by data type
 	archived  archiveIndexes
 	history   history

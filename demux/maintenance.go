@@ -33,7 +33,7 @@ const (
 // little, and what finds nothing to do is put off.
 var jobSchedules = map[string]string{
 	jobCompact: "*/5 * * * *",
-	jobExpire:  "7 * * * *",
+	jobExpire:  "2-59/5 * * * *", // after the merges
 	jobRetain:  "23 * * * *",
 	jobRegroup: "41 * * * *",
 }
@@ -236,10 +236,17 @@ func (d *Demux) changeOr(ctx context.Context, dataType string, orNew bool, do fu
 
 // expire removes what a table does not need any more.
 func (d *Demux) expire(ctx context.Context, req jobs.Request, _ func(done, total int64)) (jobs.Outcome, error) {
-	if err := d.checkup(ctx, req.Type); err != nil && ctx.Err() == nil {
-		d.log.Warn("the table's files could not be looked at", "type", req.Type, "error", err)
+	last, left := d.expired.of(req.Type), d.orphaned.of(req.Type)
+	all := !req.Scheduled || time.Since(last.at) >= lookAtAll || last.orphaned != left
+	if all {
+		if err := d.checkup(ctx, req.Type); err != nil && ctx.Err() == nil {
+			d.log.Warn("the table's files could not be looked at", "type", req.Type, "error", err)
+		}
 	}
-	n, err := d.expireTable(ctx, req.Type)
+	n, err := d.expireTable(ctx, req.Type, all)
+	if all && err == nil {
+		*last = lastLook{time.Now(), left}
+	}
 	var out jobs.Outcome
 	if n > 0 {
 		out.Did = fmt.Sprintf("removed %s", count(n, "file"))
@@ -248,9 +255,16 @@ func (d *Demux) expire(ctx context.Context, req jobs.Request, _ func(done, total
 	return out, err
 }
 
-// readersGrace is for how long files that were replaced are there for those who
-// read older versions.
-const readersGrace = time.Hour
+// lookAtAll is how often the job looks at all that a table may not need: in between
+// it removes what was replaced.
+const lookAtAll = time.Hour
+
+// lastLook is when all of a table was last looked at, and how many runs had left files
+// behind by then.
+type lastLook struct {
+	at       time.Time
+	orphaned int
+}
 
 // Expire removes what no version of a table needs, and returns how many files
 // that were: none while a job is at work on the table, whose files they may be.
@@ -263,19 +277,20 @@ func (d *Demux) Expire(ctx context.Context, dataType string) (n int, err error) 
 		return 0, err
 	}
 	defer release()
-	return d.expireTable(ctx, dataType)
+	return d.expireTable(ctx, dataType, true)
 }
 
-func (d *Demux) expireTable(ctx context.Context, dataType string) (n int, err error) {
+// expireTable removes all that a table does not need, or what was replaced alone.
+func (d *Demux) expireTable(ctx context.Context, dataType string, all bool) (n int, err error) {
 	more := true
 	sweep := func(ctx context.Context, t *table.Table) error {
 		if err := d.clock(ctx, lease.Path(dataType)); err != nil {
 			return err
 		}
-		swept, err := t.Sweep(ctx, table.SweepOptions{Grace: readersGrace})
+		swept, err := t.Sweep(ctx, table.SweepOptions{Grace: d.cfg.ReadersGrace.Std(), Replaced: !all})
 		n += swept.Removed()
 		more = swept.More
-		if err != nil {
+		if err != nil || !all {
 			return err
 		}
 		_, err = d.removeEmptyDays(ctx, dataType, time.Now())

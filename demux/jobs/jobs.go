@@ -26,6 +26,8 @@ type Request struct {
 	Type string // the data type whose table it is
 	// Since and Until bound it in time, where the job knows such bounds.
 	Since, Until time.Time
+	// Scheduled says that it is the job's time; else somebody asked for it.
+	Scheduled bool
 }
 
 // Outcome is what a job did with a table.

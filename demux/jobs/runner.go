@@ -148,7 +148,7 @@ func (r *Runner) round(ctx context.Context, j Job, types []string) (failed []str
 		if !due {
 			continue
 		}
-		done, err := r.begin(j, Request{Type: t}, mark)
+		done, err := r.begin(j, Request{Type: t, Scheduled: true}, mark)
 		if err != nil {
 			continue
 		}

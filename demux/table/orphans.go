@@ -5,6 +5,7 @@ import (
 	"errors"
 	"maps"
 	"path"
+	"slices"
 
 	iceberg "github.com/apache/iceberg-go"
 	ice "github.com/apache/iceberg-go/table"
@@ -73,10 +74,10 @@ type names struct {
 	uncovered bool
 }
 
-// named returns what this version names; of data files those in the given
-// folders, nil for all. Damage, of which there may be some in old snapshots that
+// named returns what this version names but in these expired snapshots; of data files
+// those in the given folders, nil for all. Damage, of which there may be some in old snapshots that
 // nobody needs, does not make it fail.
-func (t *Table) named(ctx context.Context, folders map[string]bool) (names, error) {
+func (t *Table) named(ctx context.Context, folders map[string]bool, expired []int64) (names, error) {
 	io := t.io(ctx)
 	out := names{paths: map[string]bool{t.MetadataPath(): true}, current: map[string]bool{}}
 	// A manifest with a flipped bit may name another file than it should.
@@ -107,6 +108,9 @@ func (t *Table) named(ctx context.Context, folders map[string]bool) (names, erro
 	current := map[string]bool{}
 	snapshots := t.meta.Snapshots()
 	for i := range snapshots {
+		if slices.Contains(expired, snapshots[i].SnapshotID) {
+			continue
+		}
 		name(snapshots[i].ManifestList)
 		ms, err := manifestSet(io, &snapshots[i])
 		if err != nil {

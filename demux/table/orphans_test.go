@@ -93,7 +93,7 @@ func TestOrphansAreRemovedAndNothingElse(t *testing.T) {
 func wantOnlyNamed(t *testing.T, w warehouse) {
 	t.Helper()
 	tbl := w.open(t, w)
-	named, err := tbl.named(t.Context(), nil)
+	named, err := tbl.named(t.Context(), nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

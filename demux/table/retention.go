@@ -15,10 +15,9 @@ const (
 	// expired: each time costs reading their lists.
 	keepSnapshots = 40
 	expireBatch   = 10
-	// maxKept bounds the snapshots that are kept for those who read files that
-	// have been replaced within readersGrace.
-	maxKept      = 3 * keepSnapshots
-	readersGrace = 30 * time.Minute
+	// maxKept bounds the snapshots that are kept for those who read files that have
+	// been replaced, until a sweep expires them.
+	maxKept = 3 * keepSnapshots
 	// maxSchemas bounds the bytes of schemas in a metadata file: where columns are
 	// many and come in many commits, fewer snapshots are kept.
 	maxSchemas = 128 << 10
@@ -30,7 +29,7 @@ func (a *attempt) retain(meta ice.Metadata) {
 	all := bySequence(meta)
 	cut := 0
 	if len(all) > a.base.keep+expireBatch {
-		cut = outdated(all, a.base.keep, time.UnixMilli(a.now()))
+		cut = outdated(all, a.base.keep)
 	}
 	cut = max(cut, beyondSchemas(meta, all))
 	if cut > 0 {
@@ -42,10 +41,12 @@ func (a *attempt) retain(meta ice.Metadata) {
 }
 
 // outdated returns how many of the snapshots, the oldest first, need not be kept.
-func outdated(all []ice.Snapshot, keep int, now time.Time) int {
+// Those that name files which were replaced are left to the sweep, which knows for
+// how long readers need them.
+func outdated(all []ice.Snapshot, keep int) int {
 	cut := len(all) - keep
-	for i := range all {
-		if isReplacement(&all[i]) && now.Sub(time.UnixMilli(all[i].TimestampMs)) < readersGrace {
+	for i := 1; i < len(all); i++ {
+		if isReplacement(&all[i]) {
 			cut = min(cut, i-1) // the one before has all the files that were replaced since
 			break
 		}

@@ -47,6 +47,9 @@ type SweepOptions struct {
 	Age time.Duration
 	// Grace is for how long files that were replaced can be read in older versions.
 	Grace time.Duration
+	// Replaced says that nothing but files that were replaced is looked for, and them
+	// only where some are due: it costs a look at the metadata.
+	Replaced bool
 }
 
 // Swept is what one step of a sweep removed.
@@ -102,11 +105,14 @@ type sweep struct {
 }
 
 func (s *sweep) step(ctx context.Context) error {
+	expired := superseded(s.t.meta, s.now, s.o.Grace)
+	if s.o.Replaced && len(expired) == 0 {
+		return nil
+	}
 	if err := s.temporary(ctx); err != nil {
 		return err
 	}
-	expired := superseded(s.t.meta, s.now, s.o.Grace)
-	orphans, err := s.orphans(ctx)
+	orphans, err := s.orphans(ctx, expired)
 	if err != nil {
 		return err
 	}
@@ -115,7 +121,6 @@ func (s *sweep) step(ctx context.Context) error {
 			return err
 		}
 		s.done.Snapshots = len(expired)
-		s.done.More = s.done.More || len(expired) > 0 // what they alone named
 		if err := s.remove(ctx, orphans); err != nil {
 			return err
 		}
@@ -197,13 +202,14 @@ func (s *sweep) temporary(ctx context.Context) error {
 // isTemp reports whether a name is one that store.Temp gives.
 func isTemp(base string) bool { return strings.HasPrefix(base, "_") && strings.HasSuffix(base, ".tmp") }
 
-// orphans returns files that this version does not name and that are old enough.
-func (s *sweep) orphans(ctx context.Context) ([]string, error) {
+// orphans returns files that this version does not name without the expired snapshots,
+// and that are old enough.
+func (s *sweep) orphans(ctx context.Context, expired []int64) ([]string, error) {
 	folders, err := s.folders(ctx)
 	if err != nil {
 		return nil, err
 	}
-	named, err := s.t.named(ctx, folders)
+	named, err := s.t.named(ctx, folders, expired)
 	if err != nil {
 		return nil, err
 	}
@@ -279,9 +285,9 @@ func (s *sweep) folders(ctx context.Context) (map[string]bool, error) {
 	for _, in := range infos {
 		switch {
 		case !in.IsDir || strings.HasPrefix(path.Base(in.Path), emptied):
-		case due[path.Base(in.Path)] || s.now.Sub(in.Mod) < recently:
+		case due[path.Base(in.Path)] || !s.o.Replaced && s.now.Sub(in.Mod) < recently:
 			wanted = append(wanted, in.Path)
-		default:
+		case !s.o.Replaced:
 			others = append(others, in.Path)
 		}
 	}

@@ -67,8 +67,16 @@ func TestSweepRemovesWhatTheTableDoesNotNeed(t *testing.T) {
 		t.Errorf("sweep within the grace: got %+v, want one data file and 2 temporary ones gone", got)
 	}
 	wantRecords(t, tbl, 1, 60)
-	if got := sweepAll(t, w, all); got.Data != 6 || got.Snapshots != 6 {
-		t.Errorf("sweep after the grace: got %+v, want 6 data files and snapshots gone", got)
+	replaced := SweepOptions{Age: -time.Hour, Grace: time.Hour, Replaced: true}
+	if got := sweepAll(t, w, replaced); got != (Swept{}) {
+		t.Errorf("sweep of replaced files within the grace: got %+v, want none gone", got)
+	}
+	replaced.Grace = -time.Hour
+	if got, err := w.open(t, w).Sweep(t.Context(), replaced); err != nil || got.Data != 6 || got.Snapshots != 6 || got.More {
+		t.Errorf("sweep after the grace: got %+v, %v, want 6 data files and snapshots gone at once", got, err)
+	}
+	if got := sweepAll(t, w, all); got.Data != 0 || got.Snapshots != 0 {
+		t.Errorf("one more sweep: got %+v, want no data files gone", got)
 	}
 	for _, p := range kept {
 		if _, err := w.Stat(t.Context(), p); err != nil {
@@ -146,25 +154,20 @@ func TestCrashAtEveryWriteOfASweep(t *testing.T) {
 }
 
 func TestSnapshotsOfReadersAreKeptForAWhile(t *testing.T) {
-	now := time.Now()
-	snapshots := func(n int, replaced int, ago time.Duration) []ice.Snapshot {
+	snapshots := func(n int, replaced int) []ice.Snapshot {
 		out := make([]ice.Snapshot, n)
 		for i := range out {
-			at := now.Add(-ago - time.Duration(replaced-i)*time.Second)
-			out[i] = ice.Snapshot{SnapshotID: int64(i + 1), TimestampMs: at.UnixMilli()}
+			out[i] = ice.Snapshot{SnapshotID: int64(i + 1)}
 			if i == replaced {
 				out[i].Summary = &ice.Summary{Properties: iceberg.Properties{propReplaced: string(Compacted)}}
 			}
 		}
 		return out
 	}
-	for _, c := range []struct{ n, replaced, want int }{{100, 95, 60}, {100, 30, 29}, {100, 0, 0}, {1000, 10, 880}, {30, 5, 0}} {
-		if got := outdated(snapshots(c.n, c.replaced, time.Second), 40, now); got != c.want {
+	for _, c := range []struct{ n, replaced, want int }{{100, 95, 60}, {100, 30, 29}, {100, 1, 0}, {100, 0, 60}, {1000, 10, 880}, {30, 5, 0}} {
+		if got := outdated(snapshots(c.n, c.replaced), 40); got != c.want {
 			t.Errorf("%d snapshots, the %d. replaced files: got %d to go, want %d", c.n, c.replaced, got, c.want)
 		}
-	}
-	if got := outdated(snapshots(100, 30, time.Hour), 40, now); got != 60 {
-		t.Errorf("replaced long ago: got %d to go, want 60", got)
 	}
 }
 
