@@ -34,7 +34,7 @@ func (t *TypeConfig) templates(declared []schema.Column) rows.Templates {
 	if off || slices.ContainsFunc(declared, func(d schema.Column) bool { return schema.IsOfMessages(d.Name) }) {
 		return rows.Templates{}
 	}
-	return rows.Templates{Append: templates.Append, None: templates.None, ID: templates.ID}
+	return rows.Templates{Append: templates.Append, None: templates.None, Shape: templates.Shape, ID: templates.ID}
 }
 
 // templating gives the rows of a parser their templates.

@@ -110,6 +110,13 @@ func (t *dictionary) entry(i int) int {
 	return int(t.ids.at(i))
 }
 
+// entriesOf puts the entries of values in the place of their numbers.
+func (t *dictionary) entriesOf(values []uint32) {
+	for k, i := range values {
+		values[k] = uint32(t.entry(int(i)))
+	}
+}
+
 // reset drops all values, after the memory's trim.
 func (t *dictionary) reset(m *memory) {
 	t.arena.reset(m)

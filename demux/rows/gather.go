@@ -98,7 +98,7 @@ func (g *gather) column(cols []schema.Column, i int) error {
 	case schema.Level:
 		g.level()
 	case schema.Message:
-		g.values(b.message, false)
+		g.messages()
 	case schema.ParseError:
 		g.values(b.parseError, false)
 	case schema.Tags:
@@ -279,22 +279,28 @@ func (g *gather) values(c *Column, bounded bool) {
 
 // strings writes values of t; vi is overwritten.
 func (g *gather) strings(lv parquetfile.Levels, t *dictionary, vi []uint32, bounded bool) {
-	for k, i := range vi {
-		vi[k] = uint32(t.entry(int(i)))
-	}
+	t.entriesOf(vi)
 	g.entries(lv, t, vi, bounded)
 }
 
 // entries writes values of t, given as their entries: by a dictionary where
 // that pays.
 func (g *gather) entries(lv parquetfile.Levels, t *dictionary, entries []uint32, bounded bool) {
-	if t.plain && !g.again(lv, t, entries) || !t.plain && !g.dictionary(lv, t, entries) {
+	if !g.byDictionary(lv, t, entries) {
 		g.w.Strings(lv, len(entries), bounded, func(dst [][]byte, from int) {
 			for i, e := range entries[from : from+len(dst)] {
 				dst[i] = t.get(int(e))
 			}
 		})
 	}
+}
+
+// byDictionary writes entries of t by a dictionary, and reports whether that pays.
+func (g *gather) byDictionary(lv parquetfile.Levels, t *dictionary, entries []uint32) bool {
+	if t.plain {
+		return g.again(lv, t, entries)
+	}
+	return g.dictionary(lv, t, entries)
 }
 
 // maxDictionary is the most bytes of a dictionary's entries: a dictionary is

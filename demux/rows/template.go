@@ -13,7 +13,11 @@ type Templates struct {
 	// Append appends the template of a message: nothing where None says that it has none.
 	Append func(dst, message []byte) []byte
 	None   func(message []byte) bool
-	ID     func(template []byte) TemplateID
+	// Shape, if there is one, appends what messages of one template have in common
+	// mostly, and no others: it takes less than Append. Where known is false it does not
+	// say.
+	Shape func(dst, message []byte) (shape []byte, known bool)
+	ID    func(template []byte) TemplateID
 }
 
 // TemplateID is the text of a template's id.

@@ -19,7 +19,12 @@ func fakeTemplates(calls *int) Templates {
 			return append(dst, word...)
 		},
 		None: func(message []byte) bool { return len(bytes.TrimSpace(message)) == 0 },
-		ID:   fakeID,
+		// Those with an x have none that is known.
+		Shape: func(dst, message []byte) ([]byte, bool) {
+			word, _, _ := bytes.Cut(message, []byte(" "))
+			return append(append(dst, word...), " y"...), !bytes.HasSuffix(message, []byte("x"))
+		},
+		ID: fakeID,
 	}
 }
 
@@ -38,7 +43,8 @@ func TestRowsGetTheTemplatesOfTheirMessages(t *testing.T) {
 		siblings bool
 	}{
 		{"repeated", func(i int) string { return fmt.Sprintf("word%d x", i%7) }, 7, false},
-		{"different", func(i int) string { return fmt.Sprintf("word%d %d", i%7, i) }, 10_000, false},
+		{"different", func(i int) string { return fmt.Sprintf("word%d %d", i%7, i) }, 7, false},
+		{"different, of no shape", func(i int) string { return fmt.Sprintf("word%d %d x", i%7, i) }, 10_000, false},
 		{"different templates", func(i int) string { return fmt.Sprintf("word%d x", i) }, 12_500, false},
 		{"first repeated, then different", func(i int) string { return fmt.Sprintf("word%d x", max(i-6000, i%5)) }, 15_000, false},
 		{"some", func(i int) string { return []string{"", "a b", "c d"}[i%3] }, 2, false},

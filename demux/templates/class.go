@@ -9,6 +9,7 @@ const (
 	letter              // other letters; bytes of characters that are not ASCII
 	joining             // may stand between two parts of one variable
 	special             // has a meaning in an atom
+	keeping             // digits behind it may stay in the template
 
 	alnum = digit | hexa | letter
 )
@@ -34,6 +35,9 @@ var class = func() (c [256]uint8) {
 	}
 	for _, b := range []byte(`/\.@?`) {
 		c[b] |= special
+	}
+	for _, b := range []byte(`"'?`) {
+		c[b] |= keeping
 	}
 	return c
 }()

@@ -103,6 +103,46 @@ func FuzzAppend(f *testing.F) {
 	})
 }
 
+// FuzzShape tests that messages of one shape have one template: that of the shape.
+func FuzzShape(f *testing.F) {
+	golden, err := os.ReadFile("testdata/templates.golden")
+	if err != nil {
+		f.Fatal(err)
+	}
+	for l := range strings.Lines(string(golden)) {
+		f.Add([]byte(l))
+	}
+	for _, s := range []string{"12:\\x 1:\\y", "a <1 sec <22:3> x=1 = 22", "took 1234 ms 5 MB 12Jan 3 Feb", "'1' \"22\": 333", "k8s n1.n22.n333 ::1 ::12 1.. 22.", "\n 1\n22"} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, message []byte) {
+		shape, known := Shape([]byte("before"), message)
+		if !known {
+			return
+		}
+		shape, ok := bytes.CutPrefix(shape, []byte("before"))
+		if !ok || len(shape) > len(message) {
+			t.Fatalf("got the shape %q", shape)
+		}
+		if got, want := string(Append(nil, shape)), string(Append(nil, message)); got != want {
+			t.Fatalf("the template of the shape %q is %q, that of the message %q", shape, got, want)
+		}
+	})
+}
+
+func TestMessagesThatDifferInNumbersHaveOneShape(t *testing.T) {
+	for message, want := range map[string]string{
+		"request 1234 of worker-7 took 12.5 ms": "request 00 of worker-0 took 00.0 ms",
+		"\n  at 99\n77":                         "at 00",
+		`he said "7"`:                           "",
+		"a " + strings.Repeat("word ", 300):     "",
+	} {
+		if shape, known := Shape(nil, []byte(message)); known != (want != "") || known && string(shape) != want {
+			t.Errorf("%.40q has the shape %q (%v), want %q", message, shape, known, want)
+		}
+	}
+}
+
 // loghub finds the loghub collection: below AKUPARA_TEST_DATA, or beside the
 // checkout in shared/data.
 func loghub(t *testing.T) string {
