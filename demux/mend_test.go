@@ -66,3 +66,35 @@ func TestRowsOfAForkComeBackFromTheArchive(t *testing.T) {
 		})
 	}
 }
+
+// A chunk says of lines that they were dropped, which have rows from another one. Those
+// rows are lost, and the other chunk, too: then the lines are dropped, until they come
+// again.
+func TestRowsThatAnotherChunkDroppedAreNotThereOnceTheyAreLost(t *testing.T) {
+	st := testStore(t)
+	d := testDemux(t, st, nil)
+	publish(t, st, []chunk.Chunk{lines2("a", 0, 20)})
+	runOnce(t, d)
+	rows := dataFiles(t, st)
+	publish(t, st, []chunk.Chunk{thin(lines2("a", 3, 30), odd)})
+	runOnce(t, d)
+	archived, err := listArchived(t, st)
+	if err != nil || len(archived) != 2 || len(cover(t, st)["a"].Certain) == 0 {
+		t.Fatalf("%v, %v", archived, err)
+	}
+	for _, p := range []string{rows[0], archived[0]} {
+		if err := st.Remove(t.Context(), p); err != nil {
+			t.Fatal(err)
+		}
+	}
+	mend(t, st)
+	runOnce(t, testDemux(t, st, nil))
+	if a := cover(t, st)["a"]; a.Filtered != 15*lineLen || len(a.Certain) > 0 {
+		t.Errorf("%d bytes are told as filtered, certain are %v; want the 15 lines that the chunk left out", a.Filtered, a.Certain)
+	}
+	publish(t, st, []chunk.Chunk{lines2("a", 0, 33)})
+	runOnce(t, testDemux(t, st, nil))
+	if texts := rowsOnce(t, tableRows(t, st)); len(texts) != 33 {
+		t.Errorf("%d rows, want 33: coverage %s", len(texts), summary(cover(t, st)))
+	}
+}

@@ -45,6 +45,11 @@ func (s *survey) refilter(ctx context.Context) error {
 		c := changes[p.stream]
 		mine := c.left.Covered(p.Range)
 		c.left = c.left.Remove(p.Range)
+		if st := s.known[p.stream]; st != nil { // what counts there is not what this chunk says
+			for _, r := range st.Certain {
+				mine = mine.Remove(r)
+			}
+		}
 		if !p.thinned || len(mine) == 0 {
 			continue
 		}
@@ -65,8 +70,15 @@ func (s *survey) refilter(ctx context.Context) error {
 			}
 		}
 	}
-	for id := range changes {
-		if st := set[id]; st != nil && len(st.Ranges) == 0 {
+	for id, c := range changes {
+		st := set[id]
+		if st == nil {
+			continue
+		}
+		for _, gone := range c.gone {
+			st.Certain = st.Certain.Remove(gone) // with its rows
+		}
+		if len(st.Ranges) == 0 {
 			st.Filtered, st.Filters = 0, ""
 		}
 	}
