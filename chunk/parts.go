@@ -22,28 +22,37 @@ const (
 // Schema is the text of the file's Avro schema. Files of one schema can be joined.
 func (s *Sink) Schema() string { return s.schema }
 
-// Join puts all blocks of a sink file behind those added before, as the parts that it
-// has. It fails where they can't be in one file.
-func (x *Index) Join(s *Sink) error {
+// Join puts the blocks of a sink file behind those added before, as the parts that it
+// has, but for parts that are there already. It returns which blocks these are, and
+// fails where they can't be in one file.
+func (x *Index) Join(s *Sink) (blocks []int, err error) {
 	switch {
 	case s.Damage != nil:
-		return s.Damage
+		return nil, s.Damage
 	case s.Index.Type != x.Type:
-		return fmt.Errorf("segment %s is of type %s, want %s", s.Index.Segment, s.Index.Type, x.Type)
+		return nil, fmt.Errorf("segment %s is of type %s, want %s", s.Index.Segment, s.Index.Type, x.Type)
 	case len(x.Parts) > 0 && s.schema != x.schema:
-		return fmt.Errorf("segment %s has another schema", s.Index.Segment)
+		return nil, fmt.Errorf("segment %s has another schema", s.Index.Segment)
 	}
 	x.schema = s.schema
+	if x.joined == nil {
+		x.joined = map[string]Part{}
+	}
 	for _, p := range s.Index.AllParts() {
-		p.First += len(x.Blocks)
-		x.Parts = append(x.Parts, p)
+		of := s.Index.Blocks[p.First : p.First+p.Blocks]
+		if has, ok := x.joined[p.Segment]; ok && x.Holds(has, of) == p.Blocks {
+			continue
+		}
+		x.joined[p.Segment] = Part{p.Segment, len(x.Blocks), p.Blocks}
+		x.Parts = append(x.Parts, x.joined[p.Segment])
+		for i, blk := range of {
+			blk.Offset = x.size
+			x.Blocks = append(x.Blocks, blk)
+			x.size += blk.framedLen()
+			blocks = append(blocks, p.First+i)
+		}
 	}
-	for _, blk := range s.Index.Blocks {
-		blk.Offset = x.size
-		x.Blocks = append(x.Blocks, blk)
-		x.size += blk.framedLen()
-	}
-	return nil
+	return blocks, nil
 }
 
 // AllParts returns the parts of a file; of one that was not regrouped, all of it is

@@ -33,8 +33,9 @@ type Index struct {
 	// Parts are what a regrouped file holds of other files, in the order of their
 	// blocks; none in the file of a segment.
 	Parts  []Part
-	size   int64  // bytes of all blocks with their framing
-	schema string // of the files that were joined
+	size   int64           // bytes of all blocks with their framing
+	schema string          // of the files that were joined
+	joined map[string]Part // of the parts that were joined, the first of each segment
 }
 
 // MaxIndex bounds an index, in serialised bytes.

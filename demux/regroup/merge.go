@@ -38,6 +38,15 @@ func (in *input) indexBytes() int64 {
 	return n
 }
 
+// blocks returns the numbers of all blocks.
+func (in *input) blocks() []int {
+	out := make([]int, len(in.sink.Index.Blocks))
+	for i := range out {
+		out[i] = i
+	}
+	return out
+}
+
 // add puts a file into a group, and merges those that are full.
 func (d *day) add(ctx context.Context, in *input) error {
 	size := in.indexBytes()
@@ -130,8 +139,9 @@ func (d *day) write(ctx context.Context, inputs []*input) (p string, index *chun
 	unique := store.NewID()
 	id := store.NewRegrouped(first, last, unique)
 	index = &chunk.Index{Type: d.Type, Segment: string(id)}
-	for _, in := range inputs {
-		if err := index.Join(in.sink); err != nil {
+	blocks := make([][]int, len(inputs))
+	for i, in := range inputs {
+		if blocks[i], err = index.Join(in.sink); err != nil {
 			return "", nil, fmt.Errorf("join %s: %w", in.Path, err)
 		}
 	}
@@ -143,8 +153,8 @@ func (d *day) write(ctx context.Context, inputs []*input) (p string, index *chun
 			return err
 		}
 		var buf []byte
-		for _, in := range inputs {
-			if buf, err = d.copy(ctx, in, buf, out.WriteBlock); err != nil {
+		for i, in := range inputs {
+			if buf, err = d.copy(ctx, in, blocks[i], buf, out.WriteBlock); err != nil {
 				return err
 			}
 		}
@@ -157,9 +167,9 @@ func (d *day) write(ctx context.Context, inputs []*input) (p string, index *chun
 	return p, index, err
 }
 
-// copy hands on the blocks of a file, each compared with its checksum. An error of
+// copy hands on some blocks of a file, each compared with its checksum. An error of
 // the file itself is an inputError.
-func (d *day) copy(ctx context.Context, in *input, buf []byte, to func(data []byte) error) ([]byte, error) {
+func (d *day) copy(ctx context.Context, in *input, blocks []int, buf []byte, to func(data []byte) error) ([]byte, error) {
 	from := io.ReaderAt(bytes.NewReader(in.data))
 	if in.data == nil {
 		r, err := d.FS.Open(ctx, in.Path)
@@ -169,7 +179,7 @@ func (d *day) copy(ctx context.Context, in *input, buf []byte, to func(data []by
 		defer r.Close()
 		from = r
 	}
-	for i := range in.sink.Index.Blocks {
+	for _, i := range blocks {
 		if err := ctx.Err(); err != nil {
 			return buf, err
 		}
@@ -191,7 +201,7 @@ func (d *day) verify(ctx context.Context, g *group) error {
 	var buf []byte
 	for i, in := range g.inputs {
 		var err error
-		buf, err = d.copy(ctx, in, buf, func([]byte) error { return nil })
+		buf, err = d.copy(ctx, in, in.blocks(), buf, func([]byte) error { return nil })
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}

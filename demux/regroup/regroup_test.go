@@ -286,6 +286,34 @@ func TestFilesThatARegroupedOneHasGo(t *testing.T) {
 }
 
 // Also a file that is not written again, as its index is large, has its own.
+// A repair takes a regrouped file out of the archive while a collector, which does not
+// find what it sent, sends some of it again.
+func TestWhatTwoRegroupedFilesHaveIsThereOnceWhenTheyBecomeOne(t *testing.T) {
+	st := testStore(t)
+	fill(t, st, old, 0, 5)
+	run(t, options(st))
+	first := files(t, st, old, true)[0]
+	data := storetest.Get(t, st, first)
+	if err := st.Remove(t.Context(), first); err != nil {
+		t.Fatal(err)
+	}
+	fill(t, st, old, 3, 9)
+	run(t, options(st))
+	storetest.Put(t, st, first, data)
+	fill(t, st, old, 9, 30)
+	want := content(t, st, old, 0, 30)
+	if rep := run(t, options(st)); rep.Into != 1 || len(files(t, st, old, true)) != 1 {
+		t.Fatalf("got %+v, want one file; there is %v", rep, names(t, st, old))
+	}
+	if got := content(t, st, old, 0, 30); got != want {
+		t.Errorf("got\n%swant\n%s", got, want)
+	}
+	index, err := archive.Read(t.Context(), st, files(t, st, old, true)[0])
+	if err != nil || len(index.Parts) != 30 {
+		t.Errorf("%d parts, %v, want 30", len(index.Parts), err)
+	}
+}
+
 func TestFilesThatOneOfALargeIndexHasGo(t *testing.T) {
 	st := testStore(t)
 	fill(t, st, old, 0, 10)
