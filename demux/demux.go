@@ -23,6 +23,7 @@ import (
 	"github.com/akupara/akupara/demux/lease"
 	"github.com/akupara/akupara/demux/parse"
 	"github.com/akupara/akupara/demux/regroup"
+	"github.com/akupara/akupara/demux/retain"
 	"github.com/akupara/akupara/store"
 	"github.com/prometheus/client_golang/prometheus"
 )
@@ -56,6 +57,7 @@ type Demux struct {
 	skips     skips[compact.Skip]
 	regrouped skips[regroup.Skip]
 	expired   skips[lastLook]
+	sizes     skips[retain.Sizes]
 	orphaned  counts // of runs that left files behind, by data type
 	archived  archiveIndexes
 	history   history

@@ -313,7 +313,7 @@ func count(n int, one string) string {
 	return fmt.Sprintf("%d %ss", n, one)
 }
 
-// skips are what a job leaves alone of each table.
+// skips are what a job remembers of each table, from turn to turn.
 type skips[T any] struct {
 	mu     sync.Mutex
 	byType map[string]*T

@@ -15,6 +15,7 @@ import (
 	"github.com/akupara/akupara/config"
 	"github.com/akupara/akupara/demux/jobs"
 	"github.com/akupara/akupara/demux/repair"
+	"github.com/akupara/akupara/demux/retain"
 	"github.com/akupara/akupara/demux/table"
 	"github.com/akupara/akupara/store"
 	"github.com/akupara/akupara/store/storetest"
@@ -149,6 +150,43 @@ func TestRowsAreParsedAgainFromARegroupedArchive(t *testing.T) {
 		}
 		sameRows(t, tableRows(t, st), before)
 	})
+}
+
+// What an archive at its bound has twice is looked for in what has changed alone.
+func TestRetentionBySizeReadsNoHeaderTwice(t *testing.T) {
+	st := &opens{FS: testStore(t)}
+	d := testDemux(t, st, nil)
+	put := func(n int64, at time.Time) {
+		publishAt(t, st, at, []chunk.Chunk{lines("a", n*10*lineLen, 10)})
+		runOnce(t, d)
+	}
+	for n := range int64(4) {
+		put(n, longAgo.Add(time.Duration(n)*time.Minute))
+	}
+	regroupHalf(t, st, archivedFiles(t, st)[:2])
+	var known retain.Sizes
+	keep := func(want bool) {
+		t.Helper()
+		size := int64(0)
+		for _, p := range archivedFiles(t, st) {
+			in, err := st.Stat(t.Context(), p)
+			if err != nil {
+				t.Fatal(err)
+			}
+			size += in.Size
+		}
+		st.archived.Store(0)
+		if got, err := retain.Archive(t.Context(), st, "app", retain.Limits{Size: size - 1}, time.Now(), &known); err != nil || got != (retain.Dropped{}) {
+			t.Errorf("dropped %+v, %v, want none: what is there twice counts once", got, err)
+		}
+		if read := st.archived.Load() > 0; read != want {
+			t.Errorf("the archive was read: %v, want %v", read, want)
+		}
+	}
+	keep(true)
+	keep(false)
+	put(4, longAgo.Add(5*time.Minute))
+	keep(true)
 }
 
 func TestATableIsRepairedFromARegroupedArchive(t *testing.T) {

@@ -48,7 +48,7 @@ func (d *Demux) retain(ctx context.Context, req jobs.Request, tell func(done, to
 	var r retained
 	var err error
 	if r.Table, err = rows.Drop(ctx, tell); err == nil {
-		r.Archive, err = retain.Archive(ctx, d.fs, req.Type, archive, time.Now())
+		r.Archive, err = retain.Archive(ctx, d.fs, req.Type, archive, time.Now(), d.sizes.of(req.Type))
 	}
 	if err == nil && raw > 0 {
 		r.Raw, err = d.giveUp(ctx, req.Type, time.Now().Add(-raw))

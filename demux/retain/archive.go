@@ -5,6 +5,7 @@ package retain
 import (
 	"context"
 	"fmt"
+	"hash/fnv"
 	"path"
 	"slices"
 	"strings"
@@ -30,9 +31,21 @@ type Dropped struct {
 	Bytes int64 `json:"bytes"` // as far as they were counted
 }
 
+// Sizes remembers, from call to call, how large the days of a data type's archive are
+// without what they have twice: to know that takes reading regrouped files. It is used
+// by one call at a time.
+type Sizes struct {
+	days map[string]daySize // by folder
+}
+
+type daySize struct {
+	files uint64 // a hash of their names and sizes: they never change
+	once  int64  // bytes
+}
+
 // Archive drops archived sink files of a data type: days that ended longer ago
 // than the limit, and the oldest files beyond the size.
-func Archive(ctx context.Context, st store.FS, dataType string, l Limits, now time.Time) (d Dropped, err error) {
+func Archive(ctx context.Context, st store.FS, dataType string, l Limits, now time.Time, known *Sizes) (d Dropped, err error) {
 	if l.None() {
 		return d, nil
 	}
@@ -56,14 +69,14 @@ func Archive(ctx context.Context, st store.FS, dataType string, l Limits, now ti
 		d.Days++
 	}
 	if l.Size > 0 {
-		err = d.shrink(ctx, st, kept, l.Size)
+		err = d.shrink(ctx, st, kept, l.Size, known)
 	}
 	return d, err
 }
 
 // shrink removes the oldest sink files of these days beyond the size: days as a
 // whole, but for the last one.
-func (d *Dropped) shrink(ctx context.Context, st store.FS, days []string, size int64) error {
+func (d *Dropped) shrink(ctx context.Context, st store.FS, days []string, size int64, known *Sizes) error {
 	total := int64(0)
 	bytes := make([]int64, len(days))
 	lists := make([][]store.Info, len(days))
@@ -78,14 +91,20 @@ func (d *Dropped) shrink(ctx context.Context, st store.FS, days []string, size i
 	if total <= size {
 		return nil // also without what is there twice, which takes reading to know
 	}
+	was := known.days
+	known.days = make(map[string]daySize, len(days))
 	for i, day := range days {
-		files, err := onceEach(ctx, st, day, lists[i])
-		if err != nil {
-			return err
+		is := was[day]
+		if sum := hashOf(lists[i]); is.files != sum {
+			files, err := onceEach(ctx, st, day, lists[i])
+			if err != nil {
+				return err
+			}
+			is = daySize{sum, bytesOf(files)}
 		}
-		once := bytesOf(files)
-		total += once - bytes[i]
-		bytes[i], lists[i] = once, nil
+		known.days[day] = is
+		total += is.once - bytes[i]
+		bytes[i], lists[i] = is.once, nil
 	}
 	for i, day := range days {
 		if total <= size {
@@ -136,6 +155,14 @@ func bytesOf(files []store.Info) (n int64) {
 		n += f.Size
 	}
 	return n
+}
+
+func hashOf(files []store.Info) uint64 {
+	h := fnv.New64a()
+	for _, f := range files {
+		fmt.Fprintln(h, f.Path, f.Size)
+	}
+	return h.Sum64()
 }
 
 // onceEach returns a day's files but those that regrouped ones have, too: the job that
