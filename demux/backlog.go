@@ -36,7 +36,7 @@ func (d *Demux) runType(ctx context.Context, dataType string, rep *Report) (err 
 	}()
 	// Looking comes before the lease: most looks find nothing.
 	if idle, err := d.idle(ctx, dataType); err != nil || idle {
-		return err
+		return errors.Join(err, d.tidyUnknown(ctx, dataType))
 	}
 	release, err := d.leases.Take(ctx, lease.Path(dataType))
 	if err != nil {

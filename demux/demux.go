@@ -58,7 +58,8 @@ type Demux struct {
 	regrouped skips[regroup.Skip]
 	expired   skips[lastLook]
 	sizes     skips[retain.Sizes]
-	orphaned  counts // of runs that left files behind, by data type
+	tidied    skips[time.Time] // when empty days were looked for of types without a table
+	orphaned  counts           // of runs that left files behind, by data type
 	archived  archiveIndexes
 	history   history
 	states    states

@@ -34,6 +34,21 @@ func (d *Demux) removeEmptyDays(ctx context.Context, dataType string, now time.T
 	return d.removeEmpty(ctx, path.Join(store.Raw, dataType), now, func(string) bool { return true })
 }
 
+// tidyUnknown does the same for a type of which nothing ever came, so that it has no
+// folder for a lease, and no job works on it. It looks now and then.
+func (d *Demux) tidyUnknown(ctx context.Context, dataType string) error {
+	last := d.tidied.of(dataType)
+	if time.Since(*last) < lookAtAll {
+		return nil
+	}
+	*last = time.Now()
+	if known, err := d.known(ctx, dataType); known || err != nil {
+		return err
+	}
+	_, err := d.removeEmptyDays(ctx, dataType, time.Now())
+	return err
+}
+
 // removeEmptyArchive does the same in archive/TYPE, where there are too many folders to
 // look into all of them: empty are those that were found so. Runs, too, make the
 // folders anew that they archive into.

@@ -3,13 +3,17 @@ package demux
 import (
 	"bytes"
 	"context"
+	"os"
 	"path"
+	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/akupara/akupara/chunk"
 	"github.com/akupara/akupara/store"
+	"github.com/akupara/akupara/store/local"
 	"github.com/akupara/akupara/store/storetest"
 )
 
@@ -110,5 +114,44 @@ func TestWhatComesIntoAFolderOnItsWayOutIsKept(t *testing.T) {
 	got := make([]byte, 4)
 	if _, err := r.ReadAt(got, 0); err != nil || !bytes.Equal(got, []byte("half")) {
 		t.Errorf("it is %q, %v", got, err)
+	}
+}
+
+// A collector dies before it has published the first sink file of a type, or all that
+// it publishes goes to quarantine.
+func TestEmptyFoldersOfTypesWithoutATableGo(t *testing.T) {
+	for name, bad := range map[string]bool{"nothing came": false, "what came is damaged": true} {
+		t.Run(name, func(t *testing.T) {
+			root := storetest.FastDir(t)
+			disk, err := local.New(root)
+			if err != nil {
+				t.Fatal(err)
+			}
+			day := filepath.Join(root, store.Raw, "app", "2026-01-02")
+			if err := os.MkdirAll(day, 0o755); err != nil {
+				t.Fatal(err)
+			}
+			if bad {
+				storetest.Put(t, disk, store.Raw+"/app/2026-01-02/20260102T000000.000000000Z-c0123456789ab-1.avro", []byte("damaged"))
+			}
+			synctest.Test(t, func(t *testing.T) {
+				time.Sleep(time.Until(time.Date(2026, 1, 5, 0, 0, 0, 0, time.UTC)))
+				s := NewScheduler(newDemux(DefaultConfig(), disk, baseURI), Options{})
+				ctx, stop := context.WithCancel(t.Context())
+				ended := make(chan error, 1)
+				go func() { ended <- s.Run(ctx) }()
+				time.Sleep(5 * time.Hour)
+				stop()
+				if err := <-ended; err != nil {
+					t.Error(err)
+				}
+			})
+			if left := days(t, disk); len(left) > 0 {
+				t.Errorf("left are %v", left)
+			}
+			if in, err := os.Stat(filepath.Join(root, store.Tables, "app")); !bad && err == nil {
+				t.Errorf("%s was made", in.Name())
+			}
+		})
 	}
 }

@@ -299,9 +299,15 @@ func (d *Demux) expireTable(ctx context.Context, dataType string, all bool) (n i
 	for more && err == nil { // runs commit between the steps
 		err = d.change(ctx, dataType, sweep)
 	}
-	if errors.Is(err, fs.ErrNotExist) {
-		return n, nil // there is no table yet
+	if !errors.Is(err, fs.ErrNotExist) {
+		return n, err
 	}
+	release, err := d.hold(ctx, dataType) // there is no table yet
+	if err != nil {
+		return n, err
+	}
+	defer release()
+	_, err = d.removeEmptyDays(ctx, dataType, time.Now())
 	return n, err
 }
 
