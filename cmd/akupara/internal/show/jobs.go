@@ -1,6 +1,7 @@
 package show
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"slices"
@@ -28,20 +29,17 @@ func Jobs(w io.Writer, list []jobs.Status, running []demux.Running, dataType str
 		t.Rows = append(t.Rows, row)
 	}
 	for _, j := range list {
-		n := 0
+		all := false // whether the job's own schedule is told
 		for _, x := range j.Tables {
 			if dataType != "" && x.Type != dataType {
 				continue
 			}
-			n++
-			schedule := j.Schedule
-			if x.Schedule != "" {
-				schedule = x.Schedule
-			}
+			all = all || x.Schedule == "" || dataType != ""
+			schedule := cmp.Or(x.Schedule, j.Schedule)
 			tasks := tasksOf(running, j.Name, x.Type)
 			add(tasks.Application, j.Name, x.Type, jobState(x, tasks, now), jobAge(x.Last, now), jobOutcome(x.Last), jobNext(x.Next, now), schedule)
 		}
-		if n == 0 {
+		if !all {
 			add("", j.Name, "", jobs.Idle, "", "", jobNext(j.Next, now), j.Schedule)
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/akupara/akupara/agentd/client"
+	"github.com/akupara/akupara/demux/jobs"
 )
 
 var update = flag.Bool("update", false, "write the golden files")
@@ -211,4 +212,19 @@ func FuzzTable(f *testing.F) {
 			}
 		}
 	})
+}
+
+// A job's own schedule is told beside those of tables that have theirs.
+func TestJobsTellTheScheduleOfTheOtherTables(t *testing.T) {
+	list := []jobs.Status{{Name: "retain", Schedule: "@daily", Tables: []jobs.Table{{Type: "app", State: jobs.Idle, Schedule: "@hourly"}}}}
+	for dataType, want := range map[string]string{"": "retain app idle never never @hourly retain idle never @daily", "app": "retain app idle never never @hourly"} {
+		var out strings.Builder
+		if err := Jobs(&out, list, nil, dataType, time.Now(), 200); err != nil {
+			t.Fatal(err)
+		}
+		_, rows, _ := strings.Cut(out.String(), "─\n")
+		if got := strings.Join(strings.Fields(rows), " "); got != want {
+			t.Errorf("of %q: got %q, want %q", dataType, got, want)
+		}
+	}
 }
