@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/akupara/akupara/chunk"
+	"github.com/akupara/akupara/chunk/chunktest"
 	"github.com/akupara/akupara/chunk/wire"
 	"github.com/akupara/akupara/config"
 	"github.com/akupara/akupara/disk/disktest"
@@ -260,26 +261,7 @@ func TestSegmentThatACloneUploadsMeanwhileIsNotReplaced(t *testing.T) {
 
 func putSink(t testing.TB, fs store.FS, dataType string, id store.Segment, batches []chunk.Batch) {
 	t.Helper()
-	index := chunk.Index{Type: dataType, Segment: string(id)}
-	for i := range batches {
-		index.Add(&batches[i])
-	}
-	f, err := fs.Create(t.Context(), store.SinkPath(store.Raw, dataType, id))
-	if err != nil {
-		t.Fatal(err)
-	}
-	w, err := chunk.NewSinkWriter(f, &index)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, b := range batches {
-		if err := w.WriteBlock(b.Block); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := errors.Join(w.Finish(), f.Close()); err != nil {
-		t.Fatal(err)
-	}
+	storetest.Put(t, fs, store.SinkPath(store.Raw, dataType, id), chunktest.SinkOf(t, dataType, string(id), batches...))
 }
 
 // shaky fails an eighth of all calls; a mutation that fails may have happened.

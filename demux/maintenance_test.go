@@ -2,18 +2,13 @@ package demux
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
-	"log/slog"
-	"net/http"
-	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/akupara/akupara/chunk"
 	"github.com/akupara/akupara/config"
-	"github.com/akupara/akupara/daemon/rest"
 	"github.com/akupara/akupara/demux/jobs"
 	"github.com/akupara/akupara/demux/lease"
 	"github.com/akupara/akupara/demux/parse"
@@ -23,8 +18,9 @@ import (
 	"github.com/akupara/akupara/store/storetest"
 )
 
-// served runs a scheduler and its API, and returns how to ask it.
-func served(t *testing.T, d *Demux) func(method, path string, want int) string {
+// following runs a scheduler, and returns how to have a job work on the table app, and
+// how that ended.
+func following(t *testing.T, d *Demux) func(job string) jobs.Last {
 	t.Helper()
 	s := NewScheduler(d, Options{})
 	ctx, stop := context.WithCancel(context.Background())
@@ -36,69 +32,28 @@ func served(t *testing.T, d *Demux) func(method, path string, want int) string {
 			t.Error(err)
 		}
 	})
-	e := rest.NewEngine(slog.New(slog.DiscardHandler))
-	NewAPI(ctx, s, e)
-	return func(method, path string, want int) string {
+	return func(job string) (last jobs.Last) {
 		t.Helper()
-		w := httptest.NewRecorder()
-		var body string
-		until(t, "the runner takes requests", func() bool {
-			w = httptest.NewRecorder()
-			e.ServeHTTP(w, httptest.NewRequest(method, path, strings.NewReader("")))
-			body = w.Body.String()
-			return w.Code != http.StatusServiceUnavailable
+		until(t, "the job is started", func() bool {
+			_, err := s.StartJob(t.Context(), job, jobs.Request{Type: "app"})
+			if err != nil && !errors.Is(err, jobs.ErrOff) {
+				t.Fatal(err)
+			}
+			return err == nil
 		})
-		if w.Code != want {
-			t.Fatalf("%s %s: %d %s, want %d", method, path, w.Code, body, want)
-		}
-		return body
-	}
-}
-
-// jobOf waits until a job has ended on the table app, and returns how it did.
-func jobOf(t *testing.T, ask func(method, path string, want int) string, job string) (last jobs.Last) {
-	t.Helper()
-	until(t, "the job has ended", func() bool {
-		var list struct{ Jobs []jobs.Status }
-		if err := json.Unmarshal([]byte(ask("GET", "/v1/jobs", 200)), &list); err != nil {
-			t.Fatal(err)
-		}
-		for _, j := range list.Jobs {
-			for _, x := range j.Tables {
-				if j.Name == job && x.Type == "app" && x.State == jobs.Idle && x.Last != nil {
-					last = *x.Last
-					return true
+		until(t, "the job has ended", func() bool {
+			for _, j := range s.Jobs() {
+				for _, x := range j.Tables {
+					if j.Name == job && x.Type == "app" && x.State == jobs.Idle && x.Last != nil {
+						last = *x.Last
+						return true
+					}
 				}
 			}
-		}
-		return false
-	})
-	return last
-}
-
-func TestJobsAreStartedByREST(t *testing.T) {
-	st := testStore(t)
-	d := testDemux(t, st, nil)
-	publish(t, st, []chunk.Chunk{lines("a", 0, 10)})
-	runOnce(t, d)
-	storetest.Put(t, st, table.DataPath("app", table.HourPartition(0), "00000001-dead", 0), []byte("a run that died"))
-	ask := served(t, d)
-	ask("POST", "/v1/jobs/none", 404)
-	ask("POST", "/v1/jobs/expire?type=No", 400)
-	ask("POST", "/v1/jobs/expire?type=nosuch", 404)
-	ask("POST", "/v1/jobs/redo?type=app", 400)
-	ask("POST", "/v1/jobs/expire?since=yesterday", 400)
-	ask("DELETE", "/v1/jobs/none", 404)
-	if got := ask("DELETE", "/v1/jobs/expire", 200); !strings.Contains(got, `"stopped":0`) {
-		t.Errorf("got %s, want none stopped", got)
+			return false
+		})
+		return last
 	}
-	if got := ask("POST", "/v1/jobs/expire", 202); !strings.Contains(got, `"started":["app"]`) {
-		t.Errorf("got %s, want the job started on the only table", got)
-	}
-	if got := jobOf(t, ask, "expire"); got.End != jobs.Done || got.Did != "removed 1 file" {
-		t.Errorf("got %+v, want 1 file removed", got)
-	}
-	checkLines(t, tableRows(t, st), map[string]int{"a": 10})
 }
 
 func TestAJobThatFailsIsToldBesideTheTable(t *testing.T) {
@@ -114,10 +69,9 @@ func TestAJobThatFailsIsToldBesideTheTable(t *testing.T) {
 		}
 		return nil
 	})
-	ask := served(t, d)
+	do := following(t, d)
 	for range 2 {
-		ask("POST", "/v1/jobs/expire?type=app", 202)
-		if got := jobOf(t, ask, "expire"); got.End != jobs.Failed || !strings.Contains(got.Error, "no right") {
+		if got := do("expire"); got.End != jobs.Failed || !strings.Contains(got.Error, "no right") {
 			t.Fatalf("got %+v, want a failure", got)
 		}
 	}
@@ -126,7 +80,7 @@ func TestAJobThatFailsIsToldBesideTheTable(t *testing.T) {
 		t.Fatalf("beside the table is %+v (%v), want the job's failures", told, err)
 	}
 	st.FailWith(nil)
-	ask("POST", "/v1/jobs/expire?type=app", 202)
+	do("expire")
 	until(t, "it is well again", func() bool {
 		told, err := trouble.Read(t.Context(), inner, "app")
 		return err == nil && told == nil
@@ -224,9 +178,7 @@ func TestSmallFilesAreMergedByTheJob(t *testing.T) {
 		publish(t, st, []chunk.Chunk{lines("a", i*10*lineLen, 10)}) // all of one hour, long ago
 		runOnce(t, d)
 	}
-	ask := served(t, d)
-	ask("POST", "/v1/jobs/compact?type=app", 202)
-	if got := jobOf(t, ask, "compact"); got.End != jobs.Done || !strings.Contains(got.Did, "merged 12 files into 1 file, 120 rows") {
+	if got := following(t, d)("compact"); got.End != jobs.Done || !strings.Contains(got.Did, "merged 12 files into 1 file, 120 rows") {
 		t.Errorf("got %+v, want 12 files merged", got)
 	}
 	checkLines(t, tableRows(t, st), map[string]int{"a": files * 10})

@@ -21,6 +21,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/akupara/akupara/chunk"
+	"github.com/akupara/akupara/chunk/chunktest"
 	"github.com/akupara/akupara/demux/lease"
 	"github.com/akupara/akupara/demux/table"
 	"github.com/akupara/akupara/store"
@@ -112,40 +113,9 @@ func publish(t testing.TB, st store.FS, batches ...[]chunk.Chunk) string {
 // publishAt is publish of a segment that was opened at a time.
 func publishAt(t testing.TB, st store.FS, opened time.Time, batches ...[]chunk.Chunk) string {
 	t.Helper()
-	enc, err := chunk.NewEncoder()
-	if err != nil {
-		t.Fatal(err)
-	}
 	seg := store.NewSegment(opened, "test", segments.Add(1))
-	dataType := batches[0][0].Type
-	index := chunk.Index{Type: dataType, Segment: string(seg)}
-	var blocks [][]byte
-	for _, chunks := range batches {
-		b := chunk.NewBuilder("agent", dataType)
-		for i := range chunks {
-			if err := b.Add(&chunks[i]); err != nil {
-				t.Fatal(err)
-			}
-		}
-		batch := b.Finish(enc, nil)
-		index.Add(&batch)
-		blocks = append(blocks, batch.Block)
-	}
-	var file bytes.Buffer
-	w, err := chunk.NewSinkWriter(&file, &index)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, b := range blocks {
-		if err := w.WriteBlock(b); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := w.Finish(); err != nil {
-		t.Fatal(err)
-	}
-	p := store.SinkPath(store.Raw, dataType, seg)
-	storetest.Put(t, st, p, file.Bytes())
+	p := store.SinkPath(store.Raw, batches[0][0].Type, seg)
+	storetest.Put(t, st, p, chunktest.Sink(t, string(seg), batches...))
 	return p
 }
 

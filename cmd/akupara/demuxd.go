@@ -7,6 +7,7 @@ import (
 
 	"github.com/akupara/akupara/daemon"
 	"github.com/akupara/akupara/demux"
+	"github.com/akupara/akupara/demux/api"
 	"github.com/gin-gonic/gin"
 )
 
@@ -22,7 +23,7 @@ func (d *demuxDaemon) run(ctx context.Context) error {
 	if d.server == nil {
 		return d.scheduler.Run(ctx)
 	}
-	demux.NewAPI(ctx, d.scheduler, d.engine)
+	api.Register(ctx, d.scheduler, d.engine)
 	var g daemon.Group
 	g.Add("scheduler", d.scheduler.Run)
 	g.Add("API", d.server.Run)

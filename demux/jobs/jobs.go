@@ -42,6 +42,8 @@ var (
 	ErrBusy = errors.New("others are at work on the table")
 	// ErrRunning says that the job is at work on the table already.
 	ErrRunning = errors.New("it is running already")
+	// ErrOff says that jobs are not run: not yet, or no more.
+	ErrOff = errors.New("no jobs are run now")
 	// ErrUnknown says that there is no such job.
 	ErrUnknown = errors.New("there is no such job")
 )

@@ -244,7 +244,7 @@ func (r *Runner) begin(j Job, req Request, mark string) (<-chan struct{}, error)
 	t := r.table(k)
 	switch {
 	case r.life == nil:
-		return nil, errors.New("no jobs are run now")
+		return nil, ErrOff
 	case t.stop != nil:
 		return nil, fmt.Errorf("%s of %s: %w", j.Name, req.Type, ErrRunning)
 	}

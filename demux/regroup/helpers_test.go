@@ -16,6 +16,7 @@ import (
 
 	"github.com/akupara/akupara/archive"
 	"github.com/akupara/akupara/chunk"
+	"github.com/akupara/akupara/chunk/chunktest"
 	"github.com/akupara/akupara/demux/regroup"
 	"github.com/akupara/akupara/store"
 	"github.com/akupara/akupara/store/local"
@@ -45,38 +46,14 @@ func segment(day time.Time, n int) store.Segment {
 // the segment's own.
 func sinkBytes(t testing.TB, id store.Segment, bodies ...string) []byte {
 	t.Helper()
-	enc, err := chunk.NewEncoder()
-	if err != nil {
-		t.Fatal(err)
-	}
-	index := chunk.Index{Type: "app", Segment: string(id)}
-	var blocks [][]byte
+	var batches [][]chunk.Chunk
 	first := int64(0)
 	for _, body := range bodies {
-		b := chunk.NewBuilder("agent", "app")
 		c := chunk.Chunk{Type: "app", Host: "h", Source: "/s", Stream: string(id), First: first, Last: first + int64(len(body)), Body: []byte(body)}
-		if err := b.Add(&c); err != nil {
-			t.Fatal(err)
-		}
+		batches = append(batches, []chunk.Chunk{c})
 		first = c.Last
-		batch := b.Finish(enc, nil)
-		index.Add(&batch)
-		blocks = append(blocks, batch.Block)
 	}
-	var out bytes.Buffer
-	w, err := chunk.NewSinkWriter(&out, &index)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, b := range blocks {
-		if err := w.WriteBlock(b); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := w.Finish(); err != nil {
-		t.Fatal(err)
-	}
-	return out.Bytes()
+	return chunktest.Sink(t, string(id), batches...)
 }
 
 func pathOf(id store.Segment) string { return store.SinkPath(store.Archive, "app", id) }

@@ -3,7 +3,6 @@
 package querytest
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -14,6 +13,7 @@ import (
 	"time"
 
 	"github.com/akupara/akupara/chunk"
+	"github.com/akupara/akupara/chunk/chunktest"
 	"github.com/akupara/akupara/demux/coverage"
 	"github.com/akupara/akupara/demux/parse"
 	"github.com/akupara/akupara/demux/rows"
@@ -159,38 +159,13 @@ func (s *Store) Commit(t testing.TB, parser string, chunks ...chunk.Chunk) *tabl
 // path.
 func (s *Store) Publish(t testing.TB, chunks ...chunk.Chunk) string {
 	t.Helper()
-	enc, err := chunk.NewEncoder()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer enc.Close()
 	s.n++
 	segment := store.NewSegment(Start, "c1", uint64(s.n))
-	index := chunk.Index{Type: chunks[0].Type, Segment: string(segment)}
-	var blocks [][]byte
-	for i := range chunks {
-		b := chunk.NewBuilder("agent-1", chunks[i].Type)
-		if err := b.Add(&chunks[i]); err != nil {
-			t.Fatal(err)
-		}
-		batch := b.Finish(enc, nil)
-		index.Add(&batch)
-		blocks = append(blocks, batch.Block)
-	}
-	var out bytes.Buffer
-	w, err := chunk.NewSinkWriter(&out, &index)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, blk := range blocks {
-		if err := w.WriteBlock(blk); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := w.Finish(); err != nil {
-		t.Fatal(err)
+	var batches [][]chunk.Chunk
+	for _, c := range chunks {
+		batches = append(batches, []chunk.Chunk{c})
 	}
 	path := store.SinkPath(store.Raw, chunks[0].Type, segment)
-	storetest.Put(t, s.FS, path, out.Bytes())
+	storetest.Put(t, s.FS, path, chunktest.Sink(t, string(segment), batches...))
 	return path
 }

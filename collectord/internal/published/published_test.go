@@ -10,9 +10,11 @@ import (
 	"time"
 
 	"github.com/akupara/akupara/chunk"
+	"github.com/akupara/akupara/chunk/chunktest"
 	"github.com/akupara/akupara/demux/regroup"
 	"github.com/akupara/akupara/store"
 	"github.com/akupara/akupara/store/local"
+	"github.com/akupara/akupara/store/storetest"
 )
 
 const id = store.Segment("20260101T000000.000000Z-c.1-000001")
@@ -52,38 +54,11 @@ func put(t *testing.T, fs store.FS, p string, batches int) {
 
 func putAs(t *testing.T, fs store.FS, id store.Segment, p string, batches int) {
 	t.Helper()
-	index := chunk.Index{Type: "app", Segment: string(id)}
-	enc, err := chunk.NewEncoder()
-	if err != nil {
-		t.Fatal(err)
-	}
-	var blocks [][]byte
+	var groups [][]chunk.Chunk
 	for i := range batches {
-		b := chunk.NewBuilder("a", "app")
-		c := chunk.Chunk{Type: "app", Stream: "s", First: int64(i), Last: int64(i) + 1, Body: []byte("x")}
-		if err := b.Add(&c); err != nil {
-			t.Fatal(err)
-		}
-		batch := b.Finish(enc, nil)
-		index.Add(&batch)
-		blocks = append(blocks, batch.Block)
+		groups = append(groups, []chunk.Chunk{{Type: "app", Stream: "s", First: int64(i), Last: int64(i) + 1, Body: []byte("x")}})
 	}
-	f, err := fs.Create(t.Context(), p)
-	if err != nil {
-		t.Fatal(err)
-	}
-	w, err := chunk.NewSinkWriter(f, &index)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, b := range blocks {
-		if err := w.WriteBlock(b); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := errors.Join(w.Finish(), f.Close()); err != nil {
-		t.Fatal(err)
-	}
+	storetest.Put(t, fs, p, chunktest.Sink(t, string(id), groups...))
 }
 
 func TestPublishedFileIsLookedUpOnce(t *testing.T) {

@@ -1,4 +1,6 @@
-package demux
+// Package api serves the runs, schedules and jobs of a demux, and the columns of its
+// tables, by REST.
+package api
 
 import (
 	"context"
@@ -10,10 +12,12 @@ import (
 
 	"github.com/akupara/akupara/chunk"
 	"github.com/akupara/akupara/daemon/rest"
+	"github.com/akupara/akupara/demux"
 	"github.com/gin-gonic/gin"
 )
 
-// API serves the runs, schedules and jobs of a scheduler:
+// Register has r serve what is asked of a scheduler. Runs that are started and not
+// waited for end with life.
 //
 //	GET  /v1/runs?limit=N   the newest reports, newest first; running: those that tasks are at work on
 //	POST /v1/runs           {"type": "…"}, ?type=… or nothing: run now; ?wait=true answers with the reports
@@ -23,42 +27,39 @@ import (
 //	DELETE /v1/jobs/NAME?type=…     stop, on the table or on all; NAME may be run: those that tasks are at work on
 //	GET  /v1/tables/TYPE/columns    ids, names, types, docs, nulls
 //	POST /v1/tables/TYPE/columns    {"column": …} with "name", "doc" or "drop": change it; "dry_run": true shows what would be
-type API struct {
-	scheduler *Scheduler
-	// life ends the runs that a request started and did not wait for.
-	life context.Context
-}
-
-const maxRunsBody = 4096 // bytes of a POST's body
-
-// NewAPI registers the handlers on r. Runs that are started end with life.
-func NewAPI(life context.Context, s *Scheduler, r gin.IRoutes) *API {
-	a := &API{scheduler: s, life: life}
+func Register(life context.Context, s *demux.Scheduler, r gin.IRoutes) {
+	a := &api{scheduler: s, life: life}
 	r.GET("/v1/runs", a.list)
 	r.POST("/v1/runs", a.start)
 	r.GET("/v1/jobs", func(c *gin.Context) {
-		c.JSON(http.StatusOK, gin.H{"jobs": s.jobs.List(), "running": s.demux.running.list()})
+		c.JSON(http.StatusOK, gin.H{"jobs": s.Jobs(), "running": s.Running()})
 	})
 	r.POST("/v1/jobs/:name", a.startJob)
 	r.DELETE("/v1/jobs/:name", a.stopJob)
 	r.GET("/v1/tables/:type/columns", a.columns)
 	r.POST("/v1/tables/:type/columns", a.alter)
 	r.GET("/v1/schedules", func(c *gin.Context) { c.JSON(http.StatusOK, gin.H{"schedules": s.Schedules()}) })
-	return a
 }
 
-func (a *API) list(c *gin.Context) {
+type api struct {
+	scheduler *demux.Scheduler
+	life      context.Context // of runs
+}
+
+const maxRunsBody = 4096 // bytes of a POST's body
+
+func (a *api) list(c *gin.Context) {
 	limit, err := strconv.Atoi(c.DefaultQuery("limit", "100"))
 	if err != nil || limit < 1 {
 		rest.Refuse(c, http.StatusBadRequest, "limit: %q is not a number from 1 on", c.Query("limit"))
 		return
 	}
 	c.JSON(http.StatusOK, gin.H{
-		"runs": a.scheduler.demux.history.newest(limit), "running": a.scheduler.demux.running.list(),
+		"runs": a.scheduler.Newest(limit), "running": a.scheduler.Running(),
 	})
 }
 
-func (a *API) start(c *gin.Context) {
+func (a *api) start(c *gin.Context) {
 	var req struct {
 		Type string `json:"type"`
 	}
@@ -82,14 +83,14 @@ func (a *API) start(c *gin.Context) {
 	if wait {
 		context.AfterFunc(c.Request.Context(), cancel)
 	}
-	reports := []Report{}
+	var reports []demux.Report
 	var err error
 	done := make(chan struct{})
 	// What is not waited for is in the history; errors are logged, too.
-	if !a.scheduler.aside(func() {
+	if !a.scheduler.RunNow(ctx, req.Type, func(all []demux.Report, failed error) {
 		defer close(done)
 		defer cancel()
-		err = a.scheduler.demux.RunOnce(ctx, req.Type, 0, func(r Report) { reports = append(reports, r) })
+		reports, err = all, failed
 	}) {
 		cancel()
 		rest.Refuse(c, http.StatusServiceUnavailable, "no runs are begun any more: the demux is about to end")

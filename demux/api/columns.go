@@ -1,4 +1,4 @@
-package demux
+package api
 
 import (
 	"encoding/json"
@@ -9,6 +9,7 @@ import (
 
 	"github.com/akupara/akupara/chunk"
 	"github.com/akupara/akupara/daemon/rest"
+	"github.com/akupara/akupara/demux"
 	"github.com/akupara/akupara/demux/lease"
 	"github.com/akupara/akupara/demux/schema"
 )
@@ -16,14 +17,14 @@ import (
 // maxColumnBody bounds the body of a request that changes a column, in bytes.
 const maxColumnBody = 16 << 10
 
-func (a *API) columns(c *gin.Context) {
-	a.answerColumns(c, func(dataType string) (TableColumns, error) {
-		return a.scheduler.demux.Columns(c.Request.Context(), dataType)
+func (a *api) columns(c *gin.Context) {
+	a.answerColumns(c, func(dataType string) (demux.TableColumns, error) {
+		return a.scheduler.Columns(c.Request.Context(), dataType)
 	})
 }
 
 // alter changes a column: to another name, another doc, or its end.
-func (a *API) alter(c *gin.Context) {
+func (a *api) alter(c *gin.Context) {
 	var req struct {
 		Column string  `json:"column"`
 		Name   *string `json:"name"`
@@ -52,12 +53,12 @@ func (a *API) alter(c *gin.Context) {
 	if req.Name != nil {
 		change.Name = *req.Name
 	}
-	a.answerColumns(c, func(dataType string) (TableColumns, error) {
-		return a.scheduler.demux.Alter(c.Request.Context(), dataType, change, req.DryRun)
+	a.answerColumns(c, func(dataType string) (demux.TableColumns, error) {
+		return a.scheduler.Alter(c.Request.Context(), dataType, change, req.DryRun)
 	})
 }
 
-func (a *API) answerColumns(c *gin.Context, ask func(dataType string) (TableColumns, error)) {
+func (a *api) answerColumns(c *gin.Context, ask func(dataType string) (demux.TableColumns, error)) {
 	dataType := c.Param("type")
 	if err := chunk.CheckType(dataType); err != nil {
 		rest.Refuse(c, http.StatusBadRequest, "%v", err)
@@ -68,7 +69,7 @@ func (a *API) answerColumns(c *gin.Context, ask func(dataType string) (TableColu
 	switch {
 	case err == nil:
 		c.JSON(http.StatusOK, cols)
-	case errors.Is(err, ErrNoTable), errors.As(err, &refused) && refused.Missing:
+	case errors.Is(err, demux.ErrNoTable), errors.As(err, &refused) && refused.Missing:
 		rest.Refuse(c, http.StatusNotFound, "%v", err)
 	case refused != nil:
 		rest.Refuse(c, http.StatusConflict, "%v", err)
