@@ -90,8 +90,12 @@ type Output interface {
 type Streams interface {
 	// Known returns the adaptor's own streams, as stored. It holds them. Those
 	// that had the type of the adaptor's entry have the one it has now: they go
-	// on as that, and begin anew where they are settled.
+	// on as that, and begin anew where they are settled. Where the kind Retypes,
+	// those that are not settled whole have the former one yet.
 	Known() []Stream
+	// Retype lets one of those go on as the type that the entry has now, and
+	// begin anew where it is settled. All that was sent of it must be settled.
+	Retype(id string) (Stream, error)
 	// Others returns the streams that are stored of other adaptors of the same
 	// kind, of whatever Type, whether these hold them or not: a source that has
 	// a stream there must not get a second one of that type. The list may be

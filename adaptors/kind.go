@@ -24,6 +24,11 @@ type Kind struct {
 	// Rewindable says that a stream's stored Settled may be set to any earlier
 	// offset while no Run is on, and that the next Run reads on from there.
 	Rewindable bool
+	// Retypes says that its streams wait, where the type of their adaptor's entry
+	// changed, until all that was sent of them as the other type is settled, and call
+	// Streams.Retype then. Streams of other kinds go on as the new type at once: what
+	// was not settled may be in both types' tables.
+	Retypes bool
 	// Message returns the text that filters and switches look at in a record:
 	// what follows the frame that every record of the kind has, such as the
 	// time and stream of a container's log. It is a part of the record; nil
@@ -67,6 +72,9 @@ type Option func(*Kind)
 
 // Rewindable sets Kind.Rewindable.
 func Rewindable(k *Kind) { k.Rewindable = true }
+
+// Retypes sets Kind.Retypes.
+func Retypes(k *Kind) { k.Retypes = true }
 
 // OwnTypes sets Kind.OwnTypes.
 func OwnTypes(k *Kind) { k.OwnTypes = true }

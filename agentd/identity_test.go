@@ -146,6 +146,58 @@ func TestAdaptorGoesOnAsAnotherTypeWhereItWas(t *testing.T) {
 	}
 }
 
+// What was sent as the type before and is not settled yet may be in that one's table:
+// it goes out as that type again, and the other one begins behind it.
+func TestNothingComesAsTwoTypesWhereSomeOfItIsNotSettled(t *testing.T) {
+	t.Parallel()
+	for _, how := range []string{"reload", "restart"} {
+		t.Run(how, func(t *testing.T) {
+			t.Parallel()
+			dir, c := t.TempDir(), collectortest.New(t, "a")
+			logs, path := filepath.Join(dir, "logs"), filepath.Join(dir, "logs", "app.log")
+			if err := os.Mkdir(logs, 0o755); err != nil {
+				t.Fatal(err)
+			}
+			write(t, path, lines(0, 500))
+			a := startFile(t, dir, "adaptors:\n"+tailer("one", "app", logs+"/*.log"), c.URL)
+			c.Wait("the first lines", func(all []chunk.Chunk) bool { return missing(t, all, 500) == 0 })
+			begin := int64(len(lines(0, 500)))
+			as := func(all []chunk.Chunk, dataType string, from int) (got chunk.Ranges) {
+				for _, ch := range all[from:] {
+					if ch.Type == dataType && ch.Kind == chunk.Data {
+						got = got.Add(ch.Range())
+					}
+				}
+				return got
+			}
+			sent := len(c.Chunks())
+			if how == "restart" {
+				a.stop()
+				a = startFile(t, dir, "adaptors:\n"+tailer("one", "other", logs+"/*.log"), c.URL)
+			} else {
+				a.write(a.base + "adaptors:\n" + tailer("one", "other", logs+"/*.log"))
+				reloadConfig(t, a, 200)
+			}
+			write(t, path, lines(500, 800))
+			c.Wait("what is not settled, as the type before", func(all []chunk.Chunk) bool {
+				return as(all, "app", sent).Contains(chunk.Range{Last: begin})
+			})
+			if got := as(c.Chunks(), "other", 0); len(got) > 0 {
+				t.Errorf("%v came as the other type before the rest was settled", got)
+			}
+			c.SettleAll(true)
+			c.Settle()
+			got := c.Wait("lines of the other type", func(all []chunk.Chunk) bool {
+				return as(all, "other", 0).Contains(chunk.Range{First: begin, Last: int64(len(lines(0, 800)))})
+			})
+			if before, now := as(got, "app", 0), as(got, "other", 0); len(before) != 1 || before[0].Last != begin || len(now) != 1 || now[0].First != begin {
+				t.Errorf("%v came as the type before and %v as the other, want them to part at %d", before, now, begin)
+			}
+			a.wait("one", "settled", func(v view) bool { return len(v.Position) == 1 && settled(v) })
+		})
+	}
+}
+
 // What the collector before never settled goes to the new adaptor's collectors,
 // and what it settles late moves nothing.
 func TestStreamGoesOutAnotherWayUnderAnotherPersona(t *testing.T) {

@@ -158,6 +158,11 @@ func (l *link) own(id string, f func(o *owned)) error {
 	})
 }
 
+// Retype implements adaptors.Streams. The Recorder's streams keep their types.
+func (l *link) Retype(id string) (adaptors.Stream, error) {
+	return adaptors.Stream{}, fmt.Errorf("stream %q has no other type", id)
+}
+
 // Update implements adaptors.Streams.
 func (l *link) Update(s adaptors.Stream) error {
 	return l.own(s.ID, func(o *owned) { o.Source, o.Identity, o.Ended = s.Source, s.Identity, s.Ended })

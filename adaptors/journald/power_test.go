@@ -36,6 +36,9 @@ func (s stored) Known() []adaptors.Stream {
 func (stored) Others() []adaptors.Stream            { return nil }
 func (stored) Take(string) (adaptors.Stream, error) { return adaptors.Stream{}, adaptors.ErrHeld }
 func (stored) Release(string)                       {}
+func (stored) Retype(string) (adaptors.Stream, error) {
+	return adaptors.Stream{}, adaptors.ErrHeld
+}
 func (s stored) Open(ctx context.Context, st adaptors.Stream) (adaptors.Stream, error) {
 	k, err := s.Store.Open(ctx, owner, checkpoints.Stream(st))
 	return adaptors.Stream(k), err

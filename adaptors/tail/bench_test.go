@@ -32,6 +32,9 @@ func (c *counter) Known() []adaptors.Stream             { return nil }
 func (c *counter) Others() []adaptors.Stream            { return nil }
 func (c *counter) Take(string) (adaptors.Stream, error) { return adaptors.Stream{}, adaptors.ErrHeld }
 func (c *counter) Release(string)                       {}
+func (c *counter) Retype(string) (adaptors.Stream, error) {
+	return adaptors.Stream{}, adaptors.ErrHeld
+}
 func (c *counter) Fresh() bool                          { return false }
 func (c *counter) Open(_ context.Context, s adaptors.Stream) (adaptors.Stream, error) {
 	s.ID = "s"

@@ -85,6 +85,10 @@ func (r *reader) tryTurn(ctx context.Context, s *tracked) (result, error) {
 			return result{how: how}, err
 		}
 	}
+	former := s.out.ID() != "" && s.out.Type() != r.env.Type
+	if former && s.out.Off() < s.out.Sent() {
+		s.out.Await()
+	}
 	if err := r.resend(ctx, s); errors.Is(err, errChanged) {
 		return result{how: replaced}, nil
 	} else if err != nil {
@@ -92,6 +96,16 @@ func (r *reader) tryTurn(ctx context.Context, s *tracked) (result, error) {
 	}
 	if err := r.look(s); err != nil {
 		return result{}, err
+	}
+	if former && s.out.Settled() < s.out.Sent() {
+		return result{wake: r.times.poll}, nil // nothing of it may be in both types' tables
+	}
+	if former {
+		if err := s.out.Retype(); err != nil {
+			return result{}, err
+		}
+		s.begin = s.out.Begin()
+		return result{how: more}, nil // which announces it
 	}
 	if s.info.Size < max(s.out.Off(), s.out.Sent()) || s.out.Sent() == s.begin && s.info.Size < s.goodSize {
 		return result{how: replaced}, nil // in the second case, before anything was sent of it

@@ -35,6 +35,9 @@ func (s stored) Take(id string) (adaptors.Stream, error) {
 	return adaptors.Stream(k), nil
 }
 func (s stored) Release(string) {}
+func (s stored) Retype(string) (adaptors.Stream, error) {
+	return adaptors.Stream{}, adaptors.ErrHeld
+}
 
 func (s stored) Update(st adaptors.Stream) error { return s.Store.Update(checkpoints.Stream(st)) }
 func (s stored) Sent(id string, end int64, tail uint64) error {

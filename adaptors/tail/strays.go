@@ -25,6 +25,9 @@ func (r *run) stray(path string) {
 		return
 	}
 	for _, s := range r.files.lost.sameInode(&c.info) {
+		if s.out.Source() == path { // it is where it was: the patterns don't name it any more
+			continue
+		}
 		if same, err := s.sameBytes(c.f, c.info.Size); err != nil || !same || s.reason != "" {
 			continue
 		}

@@ -83,5 +83,5 @@ func (c *Config) Validate(n config.Node) config.Problems {
 // Kind describes the kind to the agent.
 func Kind() adaptors.Kind {
 	return adaptors.Make("tail", "follows files through renames, truncation and deletion",
-		DefaultConfig, New, adaptors.Rewindable)
+		DefaultConfig, New, adaptors.Rewindable, adaptors.Retypes)
 }

@@ -9,30 +9,40 @@ import (
 	"github.com/akupara/akupara/demux"
 )
 
-func TestAFileOfAnotherFormatThanGuessedIsToldOnce(t *testing.T) {
+func TestAFileOfAnotherFormatThanGuessedGetsItOnce(t *testing.T) {
 	dir := t.TempDir()
 	changed, same := filepath.Join(dir, "a [1].log"), filepath.Join(dir, "b.log")
 	writeFile(t, changed, strings.Repeat("Nov 22 21:09:57 web1 app[1]: x\n", 1000)+strings.Repeat(`{"time":"2026-11-22T21:09:57Z","msg":"x"}`+"\n", 1000))
 	writeFile(t, same, strings.Repeat("Nov 22 21:09:57 web1 app[1]: x\n", 100))
-	known := map[string]string{discover.Glob(changed): "syslog", discover.Glob(same): "syslog"}
-	var out strings.Builder
-	d := newDoubts()
-	step := func(r demux.Report) string {
-		out.Reset()
-		d.add([]demux.Report{r, {ID: "0", Type: "syslog", Records: 10}})
-		d.tell(&out, known)
-		return out.String()
-	}
-	if got := step(demux.Report{ID: "1", Type: "syslog", Records: 5000, ParseErrors: 500}); got != "" {
-		t.Errorf("few failures: got %q", got)
-	}
-	got := step(demux.Report{ID: "2", Type: "syslog", Records: 1000, ParseErrors: 1000})
-	if !strings.Contains(got, "a [1].log looks like json by now") || strings.Contains(got, "b.log") || strings.Count(got, "looks like") != 1 {
-		t.Errorf("many failures: got %q", got)
-	}
-	for _, id := range []string{"2", "3"} {
-		if got := step(demux.Report{ID: id, Type: "syslog", Records: 1000, ParseErrors: 1000}); got != "" {
-			t.Errorf("report %s: it was told again: %q", id, got)
+	for _, was := range []string{"syslog", "raw"} {
+		known := map[string]discover.Source{discover.Glob(changed): {Glob: discover.Glob(changed), Type: was}, discover.Glob(same): {Glob: discover.Glob(same), Type: "syslog"}}
+		d := newDoubts()
+		step := func(id string, failed int64) string {
+			var out strings.Builder
+			if was == "raw" {
+				d.add([]demux.Report{{ID: id, Type: was, Records: failed}, {ID: "0", Type: was}})
+			} else {
+				d.add([]demux.Report{{ID: id, Type: was, Records: 5000, ParseErrors: failed}, {ID: "0", Type: was, Records: 10}})
+			}
+			for _, c := range d.changes(known) {
+				if want := (discover.Source{Glob: discover.Glob(changed), Type: "json", Alone: true}); c.to != want {
+					t.Errorf("%s: got the change %+v, want %+v", was, c.to, want)
+				}
+				d.done(c)
+				c.tell(&out)
+			}
+			return out.String()
+		}
+		if got := step("1", 99); got != "" {
+			t.Errorf("%s, few failures: got %q", was, got)
+		}
+		if got := step("2", 1000); strings.Count(got, "a [1].log looks like json by now") != 1 || strings.Contains(got, "b.log") {
+			t.Errorf("%s, many failures: got %q", was, got)
+		}
+		for _, id := range []string{"2", "3"} {
+			if got := step(id, 1000); got != "" {
+				t.Errorf("%s, report %s: it changed again: %q", was, id, got)
+			}
 		}
 	}
 }

@@ -9,11 +9,16 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
+	"github.com/bmatcuk/doublestar/v4"
+
+	"github.com/akupara/akupara/agentd/client"
 	"github.com/akupara/akupara/cmd/akupara/internal/discover"
 	"github.com/akupara/akupara/cmd/akupara/internal/embedded"
 	"github.com/akupara/akupara/demux"
@@ -72,7 +77,7 @@ func (l *logFiles) first() (discover.Result, error) {
 		return discover.Result{}, err
 	}
 	opts := l.opts
-	opts.Known = embedded.KnownTypes(old)
+	opts.Known = embedded.Known(old)
 	found, err := discover.Find(opts)
 	if err != nil {
 		return found, err
@@ -88,27 +93,130 @@ func (l *logFiles) more() ([]discover.Source, error) {
 		return nil, err // somebody took it over, or away
 	}
 	opts := l.opts
-	opts.Known, opts.OnlyNew = embedded.KnownTypes(old), true
+	opts.Known, opts.OnlyNew = embedded.Known(old), true
 	found, err := discover.Find(opts)
 	if err != nil || len(found.Sources) == 0 {
 		return nil, err
 	}
-	all := slices.Clone(found.Sources)
-	for glob, format := range opts.Known {
-		all = append(all, discover.Source{Glob: glob, Type: format})
+	all := opts.Known
+	for _, s := range found.Sources {
+		all[s.Glob] = s
 	}
-	slices.SortFunc(all, func(a, b discover.Source) int { return cmp.Compare(a.Glob, b.Glob) })
-	return found.Sources, l.write(discover.Result{Sources: all})
+	return found.Sources, l.writeAll(all)
+}
+
+func (l *logFiles) writeAll(all map[string]discover.Source) error {
+	sources := slices.SortedFunc(maps.Values(all), func(a, b discover.Source) int { return cmp.Compare(a.Glob, b.Glob) })
+	return l.write(discover.Result{Sources: sources})
+}
+
+// running is the agent that reads the files.
+type running interface {
+	// reload has it take the config anew.
+	reload(ctx context.Context) error
+	// adaptor returns what one of its adaptors does.
+	adaptor(ctx context.Context, name string) (client.Adaptor, error)
+}
+
+// retype lets the files of a glob go on as another type. First they get an adaptor of
+// their own, which has the type that they had: their streams follow. Its type is
+// changed once it reads all of them; then the agent sees to it that nothing is in both
+// types' tables. Where this ends midway, the files have the type they had.
+func (l *logFiles) retype(ctx context.Context, agent running, to discover.Source) error {
+	all, err := l.known()
+	if err != nil || all == nil {
+		return err
+	}
+	was, there := all[to.Glob]
+	if !there {
+		return nil
+	}
+	if !was.Alone {
+		was.Alone = true
+		all[to.Glob] = was
+		if err := l.writeAll(all); err != nil {
+			return err
+		}
+	}
+	if err := agent.reload(ctx); err != nil {
+		return err
+	}
+	if err := readAlone(ctx, agent, to.Glob); err != nil {
+		return err
+	}
+	if all, err = l.known(); err != nil || all == nil {
+		return err
+	}
+	all[to.Glob] = to
+	if err := l.writeAll(all); err != nil {
+		return err
+	}
+	return agent.reload(ctx)
+}
+
+// known is what the config says that is there; nil where it is the user's own.
+func (l *logFiles) known() (map[string]discover.Source, error) {
+	old, ours, err := l.read()
+	if err != nil || !ours || old == nil {
+		return nil, err
+	}
+	return embedded.Known(old), nil
+}
+
+// aloneWait bounds how long an adaptor may take until it reads the files that another
+// one has let go of.
+const aloneWait = time.Minute
+
+// readAlone waits until the adaptor of a glob reads all of its files.
+func readAlone(ctx context.Context, agent running, glob string) error {
+	name := embedded.AloneName(glob)
+	ctx, cancel := context.WithTimeout(ctx, aloneWait)
+	defer cancel()
+	t := time.NewTicker(100 * time.Millisecond)
+	defer t.Stop()
+	for {
+		a, err := agent.adaptor(ctx, name)
+		if err != nil {
+			return err
+		}
+		files, err := doublestar.FilepathGlob(glob, doublestar.WithFilesOnly())
+		if err != nil {
+			return fmt.Errorf("look for the files of %s: %w", glob, err)
+		}
+		if readsAll(&a, files) {
+			return nil
+		}
+		select {
+		case <-t.C:
+		case <-ctx.Done():
+			return fmt.Errorf("the adaptor %s does not read all files of %s: %w", name, glob, ctx.Err())
+		}
+	}
+}
+
+// readsAll reports whether an adaptor reads these files, but for those that nobody
+// reads.
+func readsAll(a *client.Adaptor, files []string) bool {
+	if a.State != "running" {
+		return false
+	}
+	for _, file := range files {
+		if !slices.ContainsFunc(a.Position, func(p client.Position) bool { return p.Path == file && p.Stream != "" }) &&
+			!slices.ContainsFunc(a.Skipped, func(s client.Skipped) bool { return s.Path == file && !strings.HasPrefix(s.Reason, "adaptor ") }) {
+			return false
+		}
+	}
+	return len(files) > 0
 }
 
 // mostReports bounds the runs between two looks that count.
 const mostReports = 100
 
-// lookOn looks for new log files at an interval, until ctx is done. apply has
-// the agent take the config that was written.
+// lookOn looks for new log files at an interval, until ctx is done.
 //
-// What runs have done, newest gives: files whose format is another one by now are told.
-func (l *logFiles) lookOn(ctx context.Context, every time.Duration, w io.Writer, log *slog.Logger, newest func(limit int) []demux.Report, apply func(context.Context) error) error {
+// What runs have done, newest gives: files whose format is another one by now get its
+// type.
+func (l *logFiles) lookOn(ctx context.Context, every time.Duration, w io.Writer, log *slog.Logger, newest func(limit int) []demux.Report, agent running) error {
 	doubts := newDoubts()
 	t := time.NewTicker(every)
 	defer t.Stop()
@@ -129,12 +237,20 @@ func (l *logFiles) lookOn(ctx context.Context, every time.Duration, w io.Writer,
 			fmt.Fprintln(w, "\nNew log files are collected, too:")
 			listFound(w, discover.Result{Sources: found})
 		}
-		if old, ours, err := l.read(); err == nil && ours && old != nil {
+		if known, err := l.known(); err == nil && known != nil {
 			doubts.add(newest(mostReports))
-			doubts.tell(w, embedded.KnownTypes(old))
+			for _, c := range doubts.changes(known) {
+				if err := l.retype(ctx, agent, c.to); err != nil {
+					log.Warn("files of another format have the type they had; it is tried again when more of their records fail",
+						"error", err, "files", c.to.Glob, "type", c.was, "looks_like", c.to.Type)
+					continue
+				}
+				doubts.done(c)
+				c.tell(w)
+			}
 		}
 		if pending {
-			if err := apply(ctx); err != nil {
+			if err := agent.reload(ctx); err != nil {
 				log.Warn("new log files are not collected yet; it is tried again", "error", err, "after", every)
 				continue
 			}

@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -47,8 +48,9 @@ Without --config it looks for text files in /var/log, gives each a type by a
 look at its first lines, collects them with this machine's metrics into the data
 directory, and writes the config that it made up there, as akupara.yaml. Files
 that are new later are found within a minute; when many records of a type fail, its files
-are looked at again, and those of another format are told. Types are tables; their
-sink files are kept for 7 days after the tables hold them.`,
+are looked at again, and what comes of those of another format from then on has that
+one's type. Types are tables; their sink files are kept for 7 days after the tables hold
+them.`,
 		Example: `  akupara up
   akupara up --data /srv/akupara --port 19770
   akupara up --config /etc/akupara.yaml`,
@@ -156,7 +158,7 @@ func (a *app) runUp(ctx context.Context, port int, logs string, lookEvery time.D
 			case <-ctx.Done():
 				return nil
 			}
-			return files.lookOn(ctx, lookEvery, a.stdout, log, demuxer.scheduler.Newest, func(ctx context.Context) error { return u.reload(ctx) })
+			return files.lookOn(ctx, lookEvery, a.stdout, log, demuxer.scheduler.Newest, &u)
 		})
 	}
 	g.Add("welcome", func(ctx context.Context) error { return a.welcome(ctx, &u, agent.Listening()) })
@@ -191,8 +193,28 @@ func (u *everything) decode() config.Problems {
 	return problems
 }
 
-// reload has the agent take its config anew.
+// reload implements running.
 func (u *everything) reload(ctx context.Context) error {
+	return u.ask(ctx, func(ctx context.Context, c *client.Client) error {
+		_, err := c.Reload(ctx)
+		return err
+	})
+}
+
+// adaptor implements running.
+func (u *everything) adaptor(ctx context.Context, name string) (a client.Adaptor, err error) {
+	err = u.ask(ctx, func(ctx context.Context, c *client.Client) error {
+		reply, err := c.Adaptor(ctx, name)
+		if err != nil {
+			return err
+		}
+		return json.Unmarshal(reply, &a)
+	})
+	return a, err
+}
+
+// ask asks the agent.
+func (u *everything) ask(ctx context.Context, call func(context.Context, *client.Client) error) error {
 	ctx, cancel := context.WithTimeout(ctx, callWait)
 	defer cancel()
 	var o client.Options
@@ -204,8 +226,7 @@ func (u *everything) reload(ctx context.Context) error {
 		return err
 	}
 	defer c.Close()
-	_, err = c.Reload(ctx)
-	return err
+	return call(ctx, c)
 }
 
 // checkPorts finds out before anything starts, so that the message can say

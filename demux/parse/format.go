@@ -25,6 +25,12 @@ type quoter interface {
 	unclosed(line []byte, open bool) bool
 }
 
+// reopener is a quoter that knows lines with which records begin, although the quotes of
+// the one before are open: that one broke off.
+type reopener interface {
+	reopens(line []byte) bool
+}
+
 // parter is a format that reads a record's middle and last part as it does whole
 // records. The others' parts become messages as they are.
 type parter interface{ parts() }

@@ -82,6 +82,9 @@ type Guess struct {
 	value  float64 // columns that a record has in the mean, less what fits none
 }
 
+// Loose reports whether it is of text with separators, which much else looks like.
+func (g *Guess) Loose() bool { return g.kin == kinLoose }
+
 func (g *Guess) share() float64 { return float64(g.Parsed) / float64(max(g.Records, 1)) }
 
 // Bounds of what is parsed to guess.

@@ -19,6 +19,9 @@ func (f *jsonFormat) unclosed(line []byte, open bool) bool {
 	return n != f.indent || n == len(line) || line[n] != '}'
 }
 
+// reopens implements reopener: what is in an object is indented further.
+func (f *jsonFormat) reopens(line []byte) bool { return opensObject(line) && indent(line) == f.indent }
+
 // opensObject reports whether a line is an opening brace and nothing else.
 func opensObject(line []byte) bool {
 	n := len(line)
@@ -37,6 +40,9 @@ func prettyObjects(text []byte) (whole []byte, start string) {
 	at, end, open := 0, 0, false
 	for line := range bytes.Lines(text) {
 		at += len(line)
+		if open && f.reopens(line) {
+			open = false
+		}
 		if !open && !opensObject(line) {
 			continue
 		}

@@ -194,7 +194,11 @@ func (r *reader) quotedEnd(q quoter, body []byte, n int) int {
 	open, last := q.unclosed(r.dec.Text(body[:n]), false), n
 	for open && last < len(body) {
 		k := r.line(body[last:])
-		open = q.unclosed(r.dec.Text(body[last:last+k]), true)
+		line := r.dec.Text(body[last : last+k])
+		if again, ok := q.(reopener); ok && again.reopens(line) {
+			return last
+		}
+		open = q.unclosed(line, true)
 		last += k
 	}
 	if r.alien = open; open {

@@ -111,6 +111,28 @@ func (s *Stream) Tail() uint64 { return s.tail }
 // it was opened with nor the adaptor's.
 func (s *Stream) SetType(t string) { s.dataType = t }
 
+// Type is the data type of its chunks.
+func (s *Stream) Type() string { return cmp.Or(s.dataType, s.env.Type) }
+
+// Await lets the stream go on behind all that was sent of it: that is sent again first,
+// as Resend does, and nothing else is until the kind says so.
+func (s *Stream) Await() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.asked = append(s.asked, chunk.Range{First: s.off, Last: s.sent})
+	s.off = max(s.off, s.sent)
+}
+
+// Retype lets the stream begin anew as another data type, where all of it is settled.
+func (s *Stream) Retype() error {
+	st, err := s.env.Streams.Retype(s.ID())
+	if err != nil {
+		return fmt.Errorf("go on with %s as another data type: %w", ident.Text(s.source), err)
+	}
+	s.dataType, s.begin, s.announced = st.Type, st.Begin, st.Begin == 0
+	return nil
+}
+
 // Update stores what the kind finds the source by from now on.
 func (s *Stream) Update(identity []byte) error {
 	before := s.identity

@@ -39,7 +39,7 @@ func (s streams) open(st checkpoints.Stream) adaptors.Stream {
 // type's.
 func (s streams) retyped(st adaptors.Stream, was checkpoints.Owner) adaptors.Stream {
 	now := s.u.owner()
-	if was.Type == now.Type || st.Type != was.Type || len(st.Identity) == 0 {
+	if was.Type == now.Type || st.Type != was.Type || len(st.Identity) == 0 || s.u.spec.Kind.Retypes && st.Settled < st.Sent {
 		return st
 	}
 	if err := s.u.env.Checkpoints.Retype(st.ID, now, now.Type, st.Settled); err != nil {
@@ -48,6 +48,27 @@ func (s streams) retyped(st adaptors.Stream, was checkpoints.Owner) adaptors.Str
 	}
 	st.Type, st.Begin = now.Type, st.Settled
 	return st
+}
+
+// Retype implements adaptors.Streams.
+func (s streams) Retype(id string) (adaptors.Stream, error) {
+	st, ok := s.u.env.Checkpoints.Owned(id)
+	now := s.u.owner()
+	switch {
+	case !ok:
+		return adaptors.Stream{}, fmt.Errorf("stream %q: %w", id, adaptors.ErrNoStream)
+	case !st.Of.Is(now):
+		return adaptors.Stream{}, fmt.Errorf("stream %q: %w", id, adaptors.HeldError{Adaptor: st.Of.Adaptor})
+	case st.Settled < st.Sent:
+		return adaptors.Stream{}, fmt.Errorf("stream %q is settled up to %d, and was sent up to %d as %s", id, st.Settled, st.Sent, st.Type)
+	}
+	if err := s.u.env.Checkpoints.Retype(id, now, now.Type, st.Settled); err != nil {
+		return adaptors.Stream{}, err
+	}
+	s.u.env.Log.Info("a stream goes on as another data type", "adaptor", s.u.spec.Name, "stream", id, "source", st.Source,
+		"before", st.Type, "type", now.Type, "offset", st.Settled)
+	st.Type, st.Begin = now.Type, st.Settled
+	return adaptors.Stream(st.Stream), nil
 }
 
 // Others implements adaptors.Streams.

@@ -23,9 +23,9 @@ type Options struct {
 	// Own are open files that we write to ourselves, standard error redirected
 	// to a log file, say.
 	Own []*os.File
-	// Known are globs of Source and their types, as an earlier search gave
-	// them: a file keeps its type, whatever it starts with now.
-	Known map[string]string
+	// Known are what an earlier search gave, by their globs: a file keeps its type,
+	// whatever it starts with now.
+	Known map[string]Source
 	// OnlyNew leaves the files of Known globs out of the result, and does not
 	// look into them.
 	OnlyNew bool
@@ -35,6 +35,11 @@ type Options struct {
 type Source struct {
 	Glob string // matches the file and its rotated names
 	Type string // the name of its parser: one of parse.Guessed
+	// Start matches the first line of a record, where it is not what the others of the
+	// type have.
+	Start string
+	// Alone says that an adaptor reads it alone.
+	Alone bool
 }
 
 // Skipped is something that is not collected.
@@ -79,8 +84,8 @@ type finder struct {
 
 // group is a log file's present and rotated names, as far as they are text.
 type group struct {
-	paths  []string // the plain name first where it exists
-	format string   // of the first that is not empty
+	paths []string // the plain name first where it exists
+	found Source   // of the first that is not empty
 }
 
 func (f *finder) skip(path, format string, args ...any) {
@@ -156,8 +161,8 @@ func (f *finder) file(path string) {
 	}
 	// Walking in order gives the plain name before the rotated ones.
 	g.paths = append(g.paths, path)
-	if g.format == "" {
-		g.format = f.guess(head)
+	if g.found.Type == "" {
+		g.found = f.guess(head)
 	}
 }
 
@@ -184,32 +189,38 @@ func (f *finder) head(path string) (head []byte, own bool, err error) {
 	return head[:n], false, err
 }
 
-// guess names the parser of a text by its first lines; "" where there is none.
-func (f *finder) guess(head []byte) string {
+// guess finds the parser of a text by its first lines; the type is empty where there
+// is none.
+func (f *finder) guess(head []byte) Source {
 	guesses := f.guesser.Guess(head, len(head) >= parse.GuessBytes)
 	if len(guesses) == 0 {
-		return ""
+		return Source{}
 	}
-	return guesses[0].Parser
+	s := Source{Type: guesses[0].Parser}
+	if start := guesses[0].Start; start != parse.StartOf(s.Type) {
+		s.Start, s.Alone = start, true
+	}
+	return s
 }
 
 // settle decides on a group's type.
 func (f *finder) settle(base string, g *group) {
 	glob := Glob(base)
-	format := f.opts.Known[glob]
-	if !slices.Contains(parse.Guessed(), format) {
-		format = g.format
+	found := f.opts.Known[glob]
+	if !slices.Contains(parse.Guessed(), found.Type) {
+		found = g.found
 	}
-	if format == "" {
-		format = parse.ForFile(base)
+	if found.Type == "" {
+		found.Type = parse.ForFile(base)
 	}
-	if format == "" {
+	if found.Type == "" {
 		for _, p := range g.paths {
 			f.skip(p, "empty: it is looked at again from time to time")
 		}
 		return
 	}
-	f.result.Sources = append(f.result.Sources, Source{glob, format})
+	found.Glob = glob
+	f.result.Sources = append(f.result.Sources, found)
 }
 
 // why is the cause alone, without the path that stands beside it.

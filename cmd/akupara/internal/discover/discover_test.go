@@ -40,7 +40,7 @@ const (
 
 var looking = finder{guesser: parse.NewGuesser()}
 
-func sniff(head []byte) string { return looking.guess(head) }
+func sniff(head []byte) string { return looking.guess(head).Type }
 
 func TestFilesGetTheTypeOfTheirFirstLines(t *testing.T) {
 	for name, c := range map[string]struct{ in, want string }{
@@ -228,13 +228,32 @@ func TestALogFolderIsSortedIntoTypesAndSkippedFiles(t *testing.T) {
 func TestAKnownFileKeepsItsType(t *testing.T) {
 	root := t.TempDir()
 	path := write(t, root, "a.log", dpkgLine)
-	types, _ := find(t, Options{Root: root, Known: map[string]string{Glob(path): "json"}})
+	types, _ := find(t, Options{Root: root, Known: map[string]Source{Glob(path): {Type: "json"}}})
 	equal(t, "type of", types, map[string]string{"a.log{,[.-][0-9]*,[.-]old}": "json"})
+}
+
+// Agents cut objects over several lines by what these begin with: such files have an
+// adaptor of their own, as its others would not end a record there.
+func TestFilesOfObjectsOverSeveralLinesAreReadAlone(t *testing.T) {
+	root := t.TempDir()
+	write(t, root, "a.json", jsonLine)
+	write(t, root, "p.json", strings.Repeat("{\n  \"time\": \"2026-11-22T21:09:57Z\",\n  \"a\": {\n    \"b\": 1\n  }\n}\n", 5))
+	r, err := Find(Options{Root: root})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(r.Sources) != 2 || r.Sources[0].Alone || r.Sources[0].Type != "json" {
+		t.Fatalf("got %+v, want two sources, the first one beside others", r.Sources)
+	}
+	p := r.Sources[1]
+	if start := regexp.MustCompile(p.Start); p.Type != "json" || !p.Alone || !start.MatchString("{") || start.MatchString(`  "a": {`) || start.MatchString("}") {
+		t.Errorf("got %+v, want json read alone, whose records begin with braces", p)
+	}
 }
 
 func TestOnlyNewFilesAreFoundAfterTheFirstLook(t *testing.T) {
 	root := t.TempDir()
-	known := map[string]string{Glob(write(t, root, "a.log", dpkgLine)): "raw", Glob(write(t, root, "b.log", jsonLine)): "json"}
+	known := map[string]Source{Glob(write(t, root, "a.log", dpkgLine)): {Type: "raw"}, Glob(write(t, root, "b.log", jsonLine)): {Type: "json"}}
 	write(t, root, "a.log.1", jsonLine)
 	write(t, root, "new/c.log", hdfsLine)
 	write(t, root, "empty.log", "")

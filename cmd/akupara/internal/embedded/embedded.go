@@ -4,10 +4,13 @@ package embedded
 
 import (
 	"bytes"
+	"cmp"
 	_ "embed"
 	"fmt"
+	"hash/crc32"
 	"net/url"
 	"path/filepath"
+	"regexp"
 	"strings"
 
 	"github.com/akupara/akupara/cmd/akupara/internal/discover"
@@ -43,7 +46,7 @@ func Config(dir string, port int, host string, found discover.Result) []byte {
 	types := map[string]bool{}
 	for _, format := range parse.Guessed() {
 		for _, s := range found.Sources {
-			if s.Type != format {
+			if s.Type != format || s.Alone {
 				continue
 			}
 			if !types[format] {
@@ -54,6 +57,16 @@ func Config(dir string, port int, host string, found discover.Result) []byte {
 		}
 		if start := parse.StartOf(format); start != "" && types[format] {
 			// Stack traces belong to the record before them.
+			fmt.Fprintf(&b, "      record_start: %s\n", quote(start))
+		}
+	}
+	for _, s := range found.Sources {
+		if !s.Alone {
+			continue
+		}
+		types[s.Type] = true
+		fmt.Fprintf(&b, "    - name: %s\n      kind: tail\n      type: %s\n      paths: [%s]\n", AloneName(s.Glob), s.Type, quote(s.Glob))
+		if start := cmp.Or(s.Start, parse.StartOf(s.Type)); start != "" {
 			fmt.Fprintf(&b, "      record_start: %s\n", quote(start))
 		}
 	}
@@ -76,17 +89,32 @@ func Config(dir string, port int, host string, found discover.Result) []byte {
 // quote writes a string as YAML's single-quoted scalar.
 func quote(s string) string { return "'" + strings.ReplaceAll(s, "'", "''") + "'" }
 
-// KnownTypes reads, from a config that was written before, which glob has
-// which type. What can't be read is not known.
-func KnownTypes(data []byte) map[string]string {
-	known := map[string]string{}
+var notInName = regexp.MustCompile(`[^a-z0-9]+`)
+
+// AloneName names the adaptor of a glob that has one of its own.
+func AloneName(glob string) string {
+	path := discover.Plain(glob)
+	base := strings.Trim(notInName.ReplaceAllString(strings.ToLower(filepath.Base(path)), "-"), "-")
+	return fmt.Sprintf("file-%s-%08x", base[:min(len(base), 32)], crc32.ChecksumIEEE([]byte(path)))
+}
+
+// Known reads, from a config that was written before, what is collected, by its glob.
+// What can't be read is not known.
+func Known(data []byte) map[string]discover.Source {
+	known := map[string]discover.Source{}
 	root, _ := config.Parse(ConfigName, data)
 	for _, adaptor := range root.Get("agent").Get("adaptors").Items() {
 		if adaptor.Get("kind").Text() != "tail" {
 			continue
 		}
 		for _, glob := range adaptor.Get("paths").Items() {
-			known[glob.Text()] = adaptor.Get("type").Text()
+			s := discover.Source{Glob: glob.Text(), Type: adaptor.Get("type").Text()}
+			if s.Alone = adaptor.Get("name").Text() == AloneName(s.Glob); s.Alone {
+				if start := adaptor.Get("record_start").Text(); start != parse.StartOf(s.Type) {
+					s.Start = start
+				}
+			}
+			known[s.Glob] = s
 		}
 	}
 	return known

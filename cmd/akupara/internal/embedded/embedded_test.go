@@ -1,6 +1,7 @@
 package embedded
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/akupara/akupara/cmd/akupara/internal/discover"
@@ -34,13 +35,16 @@ func TestTheConfigThatIsWrittenCanBeRead(t *testing.T) {
 }
 
 func TestTypesAreKnownFromTheConfigWrittenBefore(t *testing.T) {
-	known := KnownTypes(Config("/data", 9770, "host", found))
+	found := discover.Result{Sources: append(slices.Clone(found.Sources),
+		discover.Source{Glob: discover.Glob("/l/p.json"), Type: "json", Start: `^\{\s*$`, Alone: true},
+		discover.Source{Glob: discover.Glob("/l/it's.log"), Type: "log4j", Alone: true})}
+	known := Known(Config("/data", 9770, "host", found))
 	for _, s := range found.Sources {
-		if known[s.Glob] != s.Type {
-			t.Errorf("type of %s: got %q, want %q", s.Glob, known[s.Glob], s.Type)
+		if known[s.Glob] != s {
+			t.Errorf("%s: got %+v, want %+v", s.Glob, known[s.Glob], s)
 		}
 	}
-	if got := KnownTypes([]byte("{broken")); len(got) != 0 {
+	if got := Known([]byte("{broken")); len(got) != 0 {
 		t.Errorf("got %v from a broken file, want nothing", got)
 	}
 }
