@@ -17,7 +17,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
 	"path/filepath"
 	"sync"
 	"time"
@@ -28,6 +27,7 @@ import (
 	"github.com/akupara/akupara/agentd/internal/supervise"
 	"github.com/akupara/akupara/checkpoints"
 	"github.com/akupara/akupara/daemon"
+	"github.com/akupara/akupara/daemon/reload"
 	"github.com/prometheus/client_golang/prometheus"
 )
 
@@ -37,7 +37,7 @@ type Deps struct {
 	Kinds    []adaptors.Kind
 	Log      *slog.Logger
 	Registry *prometheus.Registry // nil: the agent makes its own
-	File     *File                // where the config can be read again; nil: nowhere
+	Reloader *reload.Reloader     // reads the config again; nil: nobody does
 }
 
 // Agent is one agent.
@@ -63,6 +63,9 @@ func New(cfg Config, deps Deps) (*Agent, error) {
 	}
 	if deps.Registry == nil {
 		deps.Registry = daemon.NewRegistry()
+	}
+	if deps.Reloader == nil {
+		deps.Reloader = reload.New(nil, deps.Log)
 	}
 	return &Agent{cfg: cfg, deps: deps, listening: make(chan struct{})}, nil
 }
@@ -99,12 +102,6 @@ type asker struct {
 // Run works until ctx is done; then it drains, writes its checkpoints and
 // returns. It waits for collectors that are away, however long.
 func (a *Agent) Run(ctx context.Context) (err error) {
-	var hangups <-chan os.Signal
-	if a.deps.File != nil {
-		var stop func()
-		hangups, stop = daemon.Hangups()
-		defer stop()
-	}
 	p, err := a.open(ctx)
 	if err != nil {
 		if ctx.Err() != nil {
@@ -119,18 +116,17 @@ func (a *Agent) Run(ctx context.Context) (err error) {
 		a.cfg.specs[i].Generation = 1
 	}
 	fleet.restore()
-	reloader := newReloader(a.deps.File, fleet, hangups, a.deps.Log)
 	health := daemon.NewHealth()
 	health.AddCheck("data_dir", p.dataDir.whole)
-	server := a.server(handlers{fleet: fleet, reloader: reloader, idle: p.lanes.idle, personas: p.personas}, health)
+	server := a.server(handlers{fleet: fleet, reloader: a.deps.Reloader, idle: p.lanes.idle, personas: p.personas}, health)
 	if err := server.Listen(); err != nil {
 		return err
 	}
-	unregister := register(a.deps.Registry, p, reloader)
+	unregister := register(a.deps.Registry, p, a.deps.Reloader)
 	defer unregister()
 	a.addr = server.Addr().String()
 	close(a.listening)
-	return a.run(ctx, p, fleet, reloader, server)
+	return a.run(ctx, p, fleet, server)
 }
 
 // configure applies what of a new config is not the adaptors'.
@@ -181,7 +177,7 @@ func (p *parts) close() error {
 
 // run starts everything from the way out to the way in, and stops it from the
 // way in to the way out.
-func (a *Agent) run(ctx context.Context, p *parts, fleet *fleet, reloader *reloader, server *daemon.Server) error {
+func (a *Agent) run(ctx context.Context, p *parts, fleet *fleet, server *daemon.Server) error {
 	detached := context.WithoutCancel(ctx)
 	start := func(f func(context.Context)) (stop func()) {
 		own, cancel := context.WithCancel(detached)
@@ -212,15 +208,15 @@ func (a *Agent) run(ctx context.Context, p *parts, fleet *fleet, reloader *reloa
 	defer stopAdaptors()
 	stopServer := start(report(server.Run))
 	defer stopServer()
-	stopReloader := start(reloader.run)
-	defer stopReloader()
+	leave := sync.OnceFunc(a.deps.Reloader.Join(fleet.part()))
+	defer leave()
 
 	var err error
 	select {
 	case <-ctx.Done():
 	case err = <-failed:
 	}
-	stopReloader()
+	leave()
 	cfg, _ := fleet.config()
 	drain, cancel := context.WithTimeout(detached, cfg.DrainFor.Std()) // counts from the signal on
 	defer cancel()

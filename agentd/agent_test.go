@@ -23,6 +23,8 @@ import (
 	"github.com/akupara/akupara/chunk"
 	"github.com/akupara/akupara/chunk/wire"
 	"github.com/akupara/akupara/config"
+	"github.com/akupara/akupara/daemon"
+	"github.com/akupara/akupara/daemon/reload"
 )
 
 // agent is one running agent.
@@ -67,17 +69,27 @@ func start(t *testing.T, dir, section string, urls ...string) *agent {
 	return startWith(t, decode(t, section, urls...), agentd.Deps{Dir: dir})
 }
 
-func startWith(t *testing.T, cfg agentd.Config, deps agentd.Deps) *agent {
+func startWith(t *testing.T, cfg agentd.Config, deps agentd.Deps, file ...*reload.File) *agent {
 	t.Helper()
 	a := &agent{t: t, log: &lockedBuffer{}}
 	deps.Kinds, deps.Log = all.Kinds(), slog.New(slog.NewTextHandler(a.log, nil))
-	daemon, err := agentd.New(cfg, deps)
+	var g daemon.Group
+	if len(file) > 0 {
+		deps.Reloader = reload.New(file[0], deps.Log)
+	}
+	made, err := agentd.New(cfg, deps)
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
-	go func() { done <- daemon.Run(ctx) }()
+	g.Add("agent", made.Run)
+	if deps.Reloader != nil {
+		hangups, stop := daemon.Hangups(func() {})
+		t.Cleanup(stop)
+		g.Add("config", func(ctx context.Context) error { return deps.Reloader.Run(ctx, hangups) })
+	}
+	go func() { done <- g.Run(ctx) }()
 	a.stop = sync.OnceFunc(func() {
 		cancel()
 		select {
@@ -91,11 +103,11 @@ func startWith(t *testing.T, cfg agentd.Config, deps agentd.Deps) *agent {
 	})
 	t.Cleanup(a.stop)
 	select {
-	case <-daemon.Listening():
+	case <-made.Listening():
 	case err := <-done:
 		t.Fatalf("Run: %v", err)
 	}
-	a.url = "http://" + daemon.Addr()
+	a.url = "http://" + made.Addr()
 	return a
 }
 

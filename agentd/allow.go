@@ -131,7 +131,7 @@ func kindKeys(entry any) string {
 			delete(own, key)
 		}
 	}
-	return fingerprint(own)
+	return config.Fingerprint(own)
 }
 
 // needsOf returns what an entry's adaptor reaches for; ok is false if its kind
@@ -167,7 +167,7 @@ func (c *Config) allows(need adaptors.Need) error {
 		}
 	case adaptors.URL:
 		if !slices.ContainsFunc(c.AllowURLs, func(prefix string) bool { return beginsWith(need.Value, prefix) }) {
-			return fmt.Errorf("%w: %q does not begin with any of the config's agent.allow_urls", errForbidden, redactURL(need.Value))
+			return fmt.Errorf("%w: %q does not begin with any of the config's agent.allow_urls", errForbidden, config.RedactURL(need.Value))
 		}
 	default:
 		return fmt.Errorf("%w: it needs a %s, which can't be allowed over REST", errForbidden, need.What)

@@ -16,6 +16,7 @@ import (
 	"github.com/akupara/akupara/agentd/internal/supervise"
 	"github.com/akupara/akupara/config"
 	"github.com/akupara/akupara/daemon"
+	"github.com/akupara/akupara/daemon/reload"
 )
 
 // What a request may take.
@@ -81,7 +82,7 @@ func (a *Agent) handler(h handlers, keeper *daemon.Keeper, health *daemon.Health
 
 type handlers struct {
 	fleet    *fleet
-	reloader *reloader
+	reloader *reload.Reloader
 	idle     func() bool          // nothing that was taken in waits to be posted or settled
 	personas func() []personaView // by name
 }
@@ -220,17 +221,21 @@ func (h handlers) listPersonas(w http.ResponseWriter, _ *http.Request) {
 }
 
 func (h handlers) config(w http.ResponseWriter, _ *http.Request) {
-	daemon.Reply(w, http.StatusOK, h.reloader.view())
+	daemon.Reply(w, http.StatusOK, h.configView())
 }
 
 func (h handlers) reload(w http.ResponseWriter, _ *http.Request) {
-	done, err := h.reloader.reload("REST")
+	done, err := h.reloader.Reload("REST")
 	if err != nil {
-		refuse(w, err)
+		reload.Refuse(w, err)
 		return
 	}
-	v := h.reloader.view()
-	v.Changed = done
+	v := h.configView()
+	told, ok := done[Section].Told.(changed)
+	if !ok { // the file is as it was
+		told = nothingChanged()
+	}
+	v.Changed = &told
 	daemon.Reply(w, http.StatusOK, v)
 }
 
@@ -353,7 +358,7 @@ func answer(w http.ResponseWriter, status int, v any, err error) {
 // refuse answers with the status that the error stands for.
 func refuse(w http.ResponseWriter, err error) {
 	body := map[string]any{"error": err.Error()}
-	if problems := lines(err); len(problems) > 0 {
+	if problems := reload.Lines(err); len(problems) > 0 {
 		body["problems"] = problems
 	}
 	daemon.Reply(w, statusOf(err), body)
@@ -368,18 +373,15 @@ func statusOf(err error) int {
 		}
 		return false
 	}
-	var restart restartError
 	var problems config.Problems
 	switch {
-	case errors.As(err, &restart):
-		return http.StatusConflict
 	case errors.As(err, &problems), is(supervise.ErrMake):
 		return http.StatusBadRequest
 	case is(errForbidden):
 		return http.StatusForbidden
 	case is(supervise.ErrUnknown, supervise.ErrNoStream, filter.ErrNoSwitch):
 		return http.StatusNotFound
-	case is(supervise.ErrExists, supervise.ErrKind, supervise.ErrNotRewindable, errInConfig, errRenamed, errManyAdded, errNoFile, errUnread,
+	case is(supervise.ErrExists, supervise.ErrKind, supervise.ErrNotRewindable, errInConfig, errRenamed, errManyAdded,
 		filter.ErrSwitchInConfig, filter.ErrManySwitches):
 		return http.StatusConflict
 	case is(context.DeadlineExceeded):

@@ -50,6 +50,9 @@ type Config struct {
 	switches []filter.Switch  // Switches, decoded
 }
 
+// Node is the section that the config was read from, to place problems by.
+func (c *Config) Node() config.Node { return c.node }
+
 // SpoolConfig bounds the agent's spool.
 type SpoolConfig struct {
 	Bytes    config.Size    `config:"bytes" min:"1MiB"`

@@ -20,6 +20,3 @@ func Routes() []string {
 	slices.Sort(out)
 	return out
 }
-
-// HideSecrets is what the API shows of a config's value.
-func HideSecrets(v any) any { return hideSecrets(v) }

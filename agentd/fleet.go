@@ -140,7 +140,7 @@ func madeOf(spec *supervise.Spec) string {
 		delete(m, "delivery") // can be changed while it runs
 		entry = m
 	}
-	return fingerprint([]any{entry, spec.Tags, spec.Persona, spec.Roots})
+	return config.Fingerprint([]any{entry, spec.Tags, spec.Persona, spec.Roots})
 }
 
 // decode reads an entry that is stored, and refuses what the config does not
@@ -258,7 +258,7 @@ func (f *fleet) replace(spec supervise.Spec, store func() error) (supervise.View
 // get shows an adaptor, without the secrets of its entry.
 func (f *fleet) get(name string) (supervise.View, error) {
 	v, err := f.supervisor.Get(name)
-	v.Entry = hideSecrets(v.Entry)
+	v.Entry = config.HideSecrets(v.Entry)
 	return v, err
 }
 

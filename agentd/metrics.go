@@ -2,12 +2,13 @@ package agentd
 
 import (
 	"github.com/akupara/akupara/agentd/internal/supervise"
+	"github.com/akupara/akupara/daemon/reload"
 	"github.com/prometheus/client_golang/prometheus"
 )
 
 // register shows the parts' counters; unregister takes them back, so that an
 // agent may be run again in one process.
-func register(reg *prometheus.Registry, p *parts, r *reloader) (unregister func()) {
+func register(reg *prometheus.Registry, p *parts, r *reload.Reloader) (unregister func()) {
 	var all []prometheus.Collector
 	counter := func(name, help string, value func() float64) {
 		all = append(all, prometheus.NewCounterFunc(prometheus.CounterOpts{
@@ -46,7 +47,7 @@ func register(reg *prometheus.Registry, p *parts, r *reloader) (unregister func(
 			ConstLabels: prometheus.Labels{"state": string(state)},
 		}, func() float64 { return float64(p.supervisor.Count(state)) }))
 	}
-	all = append(all, configMetrics(r)...)
+	all = append(all, r.Metrics("agent")...)
 	all = append(all, fleetMetrics{p.supervisor})
 	all = append(all, dropMetrics{p})
 	for _, c := range all {

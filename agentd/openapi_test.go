@@ -20,6 +20,7 @@ import (
 	"github.com/akupara/akupara/agentd"
 	"github.com/akupara/akupara/agentd/internal/collectortest"
 	"github.com/akupara/akupara/config"
+	"github.com/akupara/akupara/daemon/reload"
 	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/getkin/kin-openapi/openapi3filter"
 	"github.com/getkin/kin-openapi/routers"
@@ -242,22 +243,21 @@ func startFile(t *testing.T, dir, section string, urls ...string) *fileAgent {
 	f := &fileAgent{path: filepath.Join(dir, "agent.yaml"), section: section, agent: &agent{t: t},
 		base: fmt.Sprintf("listen: 127.0.0.1:0\nhost: h\nreceipts_every: 20ms\ncollectors: [%s]\n", strings.Join(urls, ", "))}
 	f.rewrite("")
-	file := &agentd.File{Path: f.path}
-	file.Load = func() (agentd.Config, string, error) {
+	load := func() (map[string]reload.Section, string, error) {
 		data, err := os.ReadFile(f.path)
 		if err != nil {
-			return agentd.Config{}, "", err
+			return nil, "", err
 		}
 		n, problems := config.Parse(f.path, data)
 		cfg, more := agentd.Decode(n, all.Kinds())
-		return cfg, fmt.Sprintf("%x", sha256.Sum256(data)), append(problems, more...).Err()
+		return map[string]reload.Section{agentd.Section: {Config: cfg, Node: n}}, fmt.Sprintf("%x", sha256.Sum256(data)), append(problems, more...).Err()
 	}
-	cfg, hash, err := file.Load()
+	sections, hash, err := load()
 	if err != nil {
 		t.Fatal(err)
 	}
-	file.Hash = hash
-	f.agent = startWith(t, cfg, agentd.Deps{Dir: filepath.Join(dir, "agent"), File: file})
+	cfg, _ := sections[agentd.Section].Config.(agentd.Config)
+	f.agent = startWith(t, cfg, agentd.Deps{Dir: filepath.Join(dir, "agent")}, &reload.File{Path: f.path, Hash: hash, Running: sections, Load: load})
 	return f
 }
 

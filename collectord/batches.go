@@ -26,6 +26,7 @@ func (c *Collector) routes(p *parts, health *daemon.Health) http.Handler {
 	e.POST(wire.BatchesPath, func(g *gin.Context) { c.takeBatch(g, p.spool) })
 	e.POST(wire.ReceiptsPath, func(g *gin.Context) { c.giveReceipts(g, p) })
 	e.GET("/v1/status", func(g *gin.Context) { g.JSON(http.StatusOK, c.Status()) })
+	rest.Reload(e, c.opts.Reloader, Section, *c.cfg.Load())
 	rest.Ops(e, c.reg, health)
 	return e
 }

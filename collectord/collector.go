@@ -26,13 +26,26 @@ import (
 	"github.com/akupara/akupara/collectord/internal/spool"
 	"github.com/akupara/akupara/collectord/internal/upload"
 	"github.com/akupara/akupara/daemon"
+	"github.com/akupara/akupara/daemon/reload"
 	"github.com/akupara/akupara/disk"
 	"github.com/akupara/akupara/store"
 )
 
+// Options are what a collector is given beside its config.
+type Options struct {
+	Reloader *reload.Reloader // reads the config again; nil: nobody does
+	Warmup   Warmup
+}
+
+// Warmup makes the first minutes of a new installation lively: until For has
+// passed, segments are sealed when they are as old as Seal, or idle for so long.
+type Warmup struct{ Seal, For time.Duration }
+
 // Collector is one collector over one data directory.
 type Collector struct {
-	cfg     Config
+	cfg     atomic.Pointer[Config]
+	opts    Options
+	warm    atomic.Bool
 	fs      store.FS
 	dir     string
 	disk    disk.Disk
@@ -58,7 +71,7 @@ type parts struct {
 // New prepares a collector that keeps its spool in dataDir/collector and
 // publishes into fs. It validates, touches nothing outside and starts nothing.
 // Metrics are registered in reg, which is also what /metrics serves.
-func New(cfg Config, fs store.FS, dataDir string, log *slog.Logger, reg *prometheus.Registry) (*Collector, error) {
+func New(cfg Config, fs store.FS, dataDir string, log *slog.Logger, reg *prometheus.Registry, opts Options) (*Collector, error) {
 	if fs == nil {
 		return nil, errors.New("collector: no store")
 	}
@@ -69,12 +82,18 @@ func New(cfg Config, fs store.FS, dataDir string, log *slog.Logger, reg *prometh
 		return nil, fmt.Errorf("collector: %w", err)
 	}
 	c := &Collector{
-		cfg: cfg, fs: fs, dir: filepath.Join(dataDir, "collector"), disk: disk.Local{}, log: log, reg: reg,
+		opts: opts, fs: fs, dir: filepath.Join(dataDir, "collector"), disk: disk.Local{}, log: log, reg: reg,
 		memory:  semaphore.NewWeighted(int64(cfg.MaxInFlight)),
 		large:   semaphore.NewWeighted(1),
 		started: make(chan struct{}),
 	}
+	c.cfg.Store(&cfg)
+	c.warm.Store(opts.Warmup.Seal > 0)
+	if c.opts.Reloader == nil {
+		c.opts.Reloader = reload.New(nil, log)
+	}
 	c.metrics = newMetrics(reg, c.Status)
+	reg.MustRegister(c.opts.Reloader.Metrics("collector")...)
 	return c, nil
 }
 
@@ -84,6 +103,7 @@ func New(cfg Config, fs store.FS, dataDir string, log *slog.Logger, reg *prometh
 // It fails when the data directory is in use or broken, or the address is
 // taken; never because the store is away. Call it once.
 func (c *Collector) Run(ctx context.Context) error {
+	cfg := c.cfg.Load()
 	lock, err := daemon.LockDir(c.dir, "akupara collector")
 	if err != nil {
 		return fmt.Errorf("start the collector: %w", err)
@@ -98,14 +118,12 @@ func (c *Collector) Run(ctx context.Context) error {
 	}
 	p := &parts{identity: id, files: published.New(c.fs)}
 	p.uploader = upload.New(upload.Options{
-		FS: c.fs, Collector: id.ID, Instance: id.Instance(), Workers: c.cfg.Uploads, Drain: c.cfg.Drain.Std(),
-		Log: c.log, Metrics: c.metrics.upload, Published: p.files.Put,
+		FS: c.fs, Collector: id.ID, Instance: id.Instance(), Workers: cfg.Uploads,
+		Drain: func() time.Duration { return c.cfg.Load().Drain.Std() },
+		Log:   c.log, Metrics: c.metrics.upload, Published: p.files.Put,
 	})
 	p.spool, err = spool.Open(spool.Options{
-		Dir: c.dir, Collector: id.Instance(),
-		MaxBytes: int64(c.cfg.Spool.Bytes), KeepFree: float64(c.cfg.Spool.KeepFree),
-		SealBytes: int64(c.cfg.Seal.Bytes), SealAge: c.cfg.Seal.Age.Std(), SealIdle: c.cfg.Seal.Idle.Std(),
-		MaxOpen: c.cfg.MaxTypes, Disk: c.disk, Log: c.log, Metrics: c.metrics.spool, OnSealed: p.uploader.Add,
+		Dir: c.dir, Collector: id.Instance(), Rules: c.rules(), Disk: c.disk, Log: c.log, Metrics: c.metrics.spool, OnSealed: p.uploader.Add,
 	})
 	if err != nil {
 		return fmt.Errorf("start the collector: %w", err)
@@ -113,7 +131,7 @@ func (c *Collector) Run(ctx context.Context) error {
 	health := daemon.NewHealth()
 	health.AddCheck("collector", p.spool.Ready)
 	p.server = daemon.NewServer(daemon.ServerConfig{
-		Name: "collector", Address: c.cfg.Listen, Handler: c.routes(p, health), Log: c.log, Health: health,
+		Name: "collector", Address: cfg.Listen, Handler: c.routes(p, health), Log: c.log, Health: health,
 		MaxHeader: 16 << 10,
 	})
 	if err := p.server.Listen(); err != nil {
@@ -126,13 +144,57 @@ func (c *Collector) Run(ctx context.Context) error {
 	var g daemon.Group // stopped last to first
 	g.Add("upload", func(ctx context.Context) error { return p.uploader.Run(ctx, p.spool) })
 	g.Add("spool", p.spool.Run)
+	g.Add("warm-up", func(ctx context.Context) error { return c.warmUp(ctx, p.spool) })
 	g.Add("server", p.server.Run)
+	leave := c.opts.Reloader.Join(c.part(p.spool))
+	defer leave()
 	if err := g.Run(ctx); err != nil {
 		return fmt.Errorf("run the collector: %w", err)
 	}
 	if left := p.spool.Status(); left.Bytes > 0 {
 		c.log.Info("collector stopped; the rest of its spool is uploaded by its next start", "segments", left.Sealed+left.Open, "bytes", left.Bytes)
 	}
+	return nil
+}
+
+// Section is the collector's in a config file.
+const Section = "collector"
+
+// liveKeys are the keys that are applied while the collector runs. All others need
+// a restart.
+var liveKeys = []string{"seal", "spool", "max_types", "drain"}
+
+// part is the collector's share of a reload.
+func (c *Collector) part(s *spool.Spool) reload.Part {
+	return reload.Part{Section: Section, Live: liveKeys, Prepare: func(next any, _ []string) (reload.Change, error) {
+		cfg, _ := next.(Config)
+		return reload.Change{Apply: func() {
+			c.cfg.Store(&cfg)
+			s.SetRules(c.rules())
+		}}, nil
+	}}
+}
+
+// rules are those of the spool, as the config and the warm-up have them.
+func (c *Collector) rules() spool.Rules {
+	cfg := c.cfg.Load()
+	r := spool.Rules{
+		MaxBytes: int64(cfg.Spool.Bytes), KeepFree: float64(cfg.Spool.KeepFree),
+		SealBytes: int64(cfg.Seal.Bytes), SealAge: cfg.Seal.Age.Std(), SealIdle: cfg.Seal.Idle.Std(), MaxOpen: cfg.MaxTypes,
+	}
+	if c.warm.Load() {
+		r.SealAge, r.SealIdle = min(r.SealAge, c.opts.Warmup.Seal), min(r.SealIdle, c.opts.Warmup.Seal)
+	}
+	return r
+}
+
+// warmUp ends the warm-up when its time has passed.
+func (c *Collector) warmUp(ctx context.Context, s *spool.Spool) error {
+	if !c.warm.Load() || daemon.Sleep(ctx, c.opts.Warmup.For) != nil {
+		return nil
+	}
+	c.warm.Store(false)
+	s.SetRules(c.rules())
 	return nil
 }
 

@@ -266,7 +266,7 @@ func TestStopLeavesTheRestInTheSpoolWhenTheStoreIsAway(t *testing.T) {
 func TestDataDirectoryBelongsToOneCollector(t *testing.T) {
 	s := newSetup(t)
 	s.start(t)
-	second, err := New(s.cfg, s.fs, s.dir, s.log, prometheus.NewRegistry())
+	second, err := New(s.cfg, s.fs, s.dir, s.log, prometheus.NewRegistry(), Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -323,7 +323,7 @@ func TestBadConfigIsRefused(t *testing.T) {
 	} {
 		s := newSetup(t)
 		change(&s.cfg)
-		if _, err := New(s.cfg, s.fs, s.dir, s.log, prometheus.NewRegistry()); err == nil || !strings.Contains(err.Error(), name) {
+		if _, err := New(s.cfg, s.fs, s.dir, s.log, prometheus.NewRegistry(), Options{}); err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("%s: error %v, want one that names it", name, err)
 		}
 	}

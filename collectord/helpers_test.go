@@ -71,7 +71,7 @@ func (s *setup) start(t testing.TB) *running {
 // launch is start for a collector that may fail to.
 func (s *setup) launch(t testing.TB) (*running, error) {
 	t.Helper()
-	c, err := New(s.cfg, s.fs, s.dir, s.log, prometheus.NewRegistry())
+	c, err := New(s.cfg, s.fs, s.dir, s.log, prometheus.NewRegistry(), Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"log/slog"
 	"os"
-	"os/signal"
 	"path/filepath"
 	"syscall"
 	"time"
@@ -135,12 +134,4 @@ func (w *fileWatch) stamp() fileStamp {
 		s.inode = st.Ino
 	}
 	return s
-}
-
-// Hangups takes SIGHUP, which ends a process that does not. Signals that come
-// while one waits in the channel count as one with it.
-func Hangups() (signals <-chan os.Signal, stop func()) {
-	ch := make(chan os.Signal, 1)
-	signal.Notify(ch, syscall.SIGHUP)
-	return ch, func() { signal.Stop(ch) }
 }

@@ -98,7 +98,7 @@ func configMap(dir, version, text string) error {
 }
 
 func TestHangupsAreTakenAndDoNotEndTheProcess(t *testing.T) {
-	signals, stop := Hangups()
+	signals, stop := Hangups(func() { t.Error("its terminal is there") })
 	defer stop()
 	for range 2 {
 		if err := syscall.Kill(os.Getpid(), syscall.SIGHUP); err != nil {

@@ -109,6 +109,7 @@ func (d *Demux) Alter(ctx context.Context, dataType string, c schema.Change, dry
 
 // allows refuses a change that the next run would undo, as the config says otherwise.
 func (d *Demux) allows(t *table.Table, c schema.Change) error {
+	d = d.now()
 	if !c.Drop && c.Doc == nil {
 		return nil
 	}

@@ -157,6 +157,7 @@ func (d *Demux) runSinks(ctx context.Context, dataType string, q *queue, rep *Re
 // moves each sink file away that is finished.
 func (d *Demux) runBacklog(ctx context.Context, t *table.Table, b *backlog, q *queue, rep *Report) error {
 	for {
+		d = d.now()
 		p, apart := d.plan(b)
 		if err := d.retire(ctx, rep, b, q, p.finished); err != nil {
 			return err

@@ -21,6 +21,7 @@ const (
 
 // compact merges what is due of a table.
 func (d *Demux) compact(ctx context.Context, req jobs.Request, tell func(done, total int64)) (jobs.Outcome, error) {
+	d = d.now()
 	o := compact.Options{
 		FS: d.fs, BaseURI: d.baseURI, Type: req.Type, Progress: tell, MaxBytes: compactBytes,
 		Hold:  func(ctx context.Context) (func(), error) { return d.hold(ctx, req.Type) },

@@ -12,6 +12,7 @@ import (
 	"path"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/akupara/akupara/chunk"
@@ -32,9 +33,16 @@ import (
 // concurrent use; any number of them, in any number of processes, may share a
 // store.
 type Demux struct {
+	*shared
+	// cfg is the config that work goes by which began with this Demux: see now.
+	cfg *Config
+}
+
+// shared is what a Demux is whatever its config.
+type shared struct {
+	current atomic.Pointer[Config] // the newest
 	fs      *watched
 	baseURI string
-	cfg     Config
 	log     *slog.Logger
 	metrics *metrics
 	// jobMetrics are those of the jobs on tables.
@@ -68,9 +76,13 @@ type Demux struct {
 	// engine does the tasks of large runs; nil: runs are made in this process.
 	engine engine.Engine
 	tasks  taskBounds
-	// parser makes the parser of a type.
+	// parser makes the parser of a type in place of the config, in tests.
 	parser func(dataType string, now time.Time) (parse.Parser, error)
 }
+
+// now returns the Demux with the newest config. Work begins with it and keeps to it,
+// whatever config comes meanwhile.
+func (d *Demux) now() *Demux { return &Demux{d.shared, d.current.Load()} }
 
 // New makes a Demux. baseURI is the store's root as other engines name it.
 func New(cfg Config, st store.FS, baseURI string, log *slog.Logger, reg prometheus.Registerer) *Demux {
@@ -78,12 +90,12 @@ func New(cfg Config, st store.FS, baseURI string, log *slog.Logger, reg promethe
 	if err != nil {
 		host = "unknown"
 	}
-	d := &Demux{
-		fs: watch(st), baseURI: baseURI, cfg: cfg, log: log, metrics: newMetrics(reg), jobMetrics: jobs.NewMetrics(reg),
+	d := &Demux{cfg: &cfg, shared: &shared{
+		fs: watch(st), baseURI: baseURI, log: log, metrics: newMetrics(reg), jobMetrics: jobs.NewMetrics(reg),
 		leases: lease.New(st, host, os.Getpid()), patience: 30 * time.Second, near: maxPast, partWeight: partWeight, mostHours: maxHours,
 		looking: newLooks(), workers: newWorkers(),
-	}
-	d.parser = d.cfg.parser
+	}}
+	d.current.Store(d.cfg)
 	if cfg.Engine == engineYarn {
 		d.spreadBy(&yarn.Engine{Config: cfg.Yarn, FS: d.fs, BaseURI: baseURI, Log: log, Args: []string{"mapper"}})
 	}

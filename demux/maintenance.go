@@ -76,10 +76,11 @@ func (d *Demux) newJobs(only string) *jobs.Runner {
 			}
 			return d.tables(ctx)
 		},
-		Schedule: d.cfg.jobSchedule,
+		Schedule: func(job, dataType string) config.Schedule { return d.now().cfg.jobSchedule(job, dataType) },
 		Own: func(job string) (types []string) {
-			for _, name := range slices.Sorted(maps.Keys(d.cfg.Types)) {
-				if d.cfg.Types[name].Jobs[job].Given() && (only == "" || only == name) {
+			all := d.now().cfg.Types
+			for _, name := range slices.Sorted(maps.Keys(all)) {
+				if all[name].Jobs[job].Given() && (only == "" || only == name) {
 					types = append(types, name)
 				}
 			}

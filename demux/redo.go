@@ -117,6 +117,7 @@ type redoFile struct {
 }
 
 func (d *Demux) redo(ctx context.Context, o Redo, rep *Redone) error {
+	d = d.now()
 	if o.Tell == nil {
 		o.Tell = func(int64, int64) {}
 	}

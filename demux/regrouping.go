@@ -16,6 +16,7 @@ const regroupBytes = 16 << 30
 
 // regroup puts the small archived sink files of old days into large ones.
 func (d *Demux) regroup(ctx context.Context, req jobs.Request, tell func(done, total int64)) (jobs.Outcome, error) {
+	d = d.now()
 	rep, err := regroup.Run(ctx, regroup.Options{
 		FS: d.fs, Type: req.Type, Age: d.cfg.RegroupAfter.Std(), Now: time.Now(),
 		Progress: tell, MaxBytes: regroupBytes, Skip: d.regrouped.of(req.Type),

@@ -28,6 +28,7 @@ type retained struct {
 
 // retain drops what the config does not keep any more.
 func (d *Demux) retain(ctx context.Context, req jobs.Request, tell func(done, total int64)) (jobs.Outcome, error) {
+	d = d.now()
 	keep := d.cfg.retention(req.Type)
 	rows := retain.Rows{
 		FS: d.fs, Now: time.Now(), RunID: newRunID,

@@ -12,6 +12,7 @@ import (
 
 	"github.com/akupara/akupara/config"
 	"github.com/akupara/akupara/daemon"
+	"github.com/akupara/akupara/daemon/reload"
 	"github.com/akupara/akupara/demux/jobs"
 	"github.com/akupara/akupara/demux/lease"
 	"github.com/robfig/cron/v3"
@@ -37,6 +38,7 @@ type Options struct {
 	// RowBytes bounds the rows in memory of all runs, in bytes; 0: to what a process
 	// that only demuxes has.
 	RowBytes int64
+	Reloader *reload.Reloader // reads the config again; nil: nobody does
 }
 
 // Scheduler runs the schedules of a Demux.
@@ -47,7 +49,7 @@ type Scheduler struct {
 	jobs  *jobs.Runner
 
 	mu    sync.Mutex
-	specs map[cron.EntryID]Schedule
+	specs map[string]followed // by data type; "" is that of all types without their own
 	// loops are the data types that are under way. What is sent to one says that
 	// its schedule came round again.
 	loops   map[string]chan struct{}
@@ -55,14 +57,23 @@ type Scheduler struct {
 	over    bool           // nothing is begun any more
 }
 
+// followed is a schedule that has an entry.
+type followed struct {
+	id   cron.EntryID
+	text string
+}
+
 // NewScheduler prepares the schedules of d's config; it starts nothing.
 func NewScheduler(d *Demux, opts Options) *Scheduler {
 	logger := cronLogger{d.log}
+	if opts.Reloader == nil {
+		opts.Reloader = reload.New(nil, d.log)
+	}
 	if opts.RowBytes > 0 {
 		d.workers.bytes = opts.RowBytes
 	}
 	return &Scheduler{
-		demux: d, opts: opts, jobs: d.newJobs(opts.Only), specs: map[cron.EntryID]Schedule{}, loops: map[string]chan struct{}{},
+		demux: d, opts: opts, jobs: d.newJobs(opts.Only), specs: map[string]followed{}, loops: map[string]chan struct{}{},
 		cron: cron.New(cron.WithLocation(time.UTC), cron.WithLogger(logger),
 			cron.WithChain(cron.Recover(logger), cron.SkipIfStillRunning(logger))),
 	}
@@ -72,16 +83,9 @@ func NewScheduler(d *Demux, opts Options) *Scheduler {
 // none is under way any more. Each type has a loop of its own: none waits for another. A run
 // that fails is tried again, with pauses.
 func (s *Scheduler) Run(ctx context.Context) error {
-	var own []string
-	for _, name := range slices.Sorted(maps.Keys(s.demux.cfg.Types)) {
-		if sched := s.demux.cfg.Types[name].Schedule; sched.Given() && s.runs(name) {
-			own = append(own, name)
-			s.add(name, sched.V, func() { s.start(ctx, name) })
-		}
-	}
-	if only := s.opts.Only; only == "" || len(own) == 0 {
-		s.add(only, s.demux.cfg.Schedule, func() { s.startAll(ctx, own) })
-	}
+	s.follow(ctx)
+	leave := s.opts.Reloader.Join(s.part(ctx))
+	defer leave()
 	var beside sync.WaitGroup
 	beside.Go(func() { s.jobs.Run(ctx) })
 	s.cron.Start()
@@ -98,11 +102,66 @@ func (s *Scheduler) Run(ctx context.Context) error {
 
 func (s *Scheduler) runs(dataType string) bool { return s.opts.Only == "" || s.opts.Only == dataType }
 
-func (s *Scheduler) add(dataType string, sched config.Schedule, job func()) {
+// Section is the demux' in a config file.
+const Section = "demux"
+
+// liveKeys are the keys that are applied while the demux runs: work that begins
+// goes by them, and what is under way keeps to those it began with. All others need
+// a restart.
+var liveKeys = []string{"schedule", "types", "run_bytes", "keep_archive", "retention", "regroup_after", "jobs", "oldest", "future"}
+
+// part is the demux' share of a reload.
+func (s *Scheduler) part(ctx context.Context) reload.Part {
+	return reload.Part{Section: Section, Live: liveKeys, Prepare: func(next any, _ []string) (reload.Change, error) {
+		cfg, _ := next.(Config)
+		return reload.Change{Apply: func() {
+			s.demux.current.Store(&cfg)
+			s.follow(ctx)
+			s.jobs.Reschedule()
+		}}, nil
+	}}
+}
+
+// follow makes the schedules those of the newest config. One that is as it was
+// goes on.
+func (s *Scheduler) follow(ctx context.Context) {
+	cfg := s.demux.current.Load()
+	wanted := map[string]config.Schedule{}
+	for name, t := range cfg.Types {
+		if t.Schedule.Given() && s.runs(name) {
+			wanted[name] = t.Schedule.V
+		}
+	}
+	if s.opts.Only == "" {
+		wanted[""] = cfg.Schedule
+	} else if len(wanted) == 0 {
+		wanted[s.opts.Only] = cfg.Schedule
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	id := s.cron.Schedule(sched, cron.FuncJob(job))
-	s.specs[id] = Schedule{Type: dataType, Schedule: sched.String()}
+	for name, before := range s.specs {
+		if sched, stays := wanted[name]; !stays || sched.String() != before.text {
+			s.cron.Remove(before.id)
+			delete(s.specs, name)
+		}
+	}
+	for name, sched := range wanted {
+		if _, there := s.specs[name]; there {
+			continue
+		}
+		job := func() { s.start(ctx, name) }
+		if name == "" {
+			job = func() { s.startAll(ctx, s.own()) }
+		}
+		s.specs[name] = followed{s.cron.Schedule(sched, cron.FuncJob(job)), sched.String()}
+	}
+}
+
+// own returns the types that have a schedule of their own.
+func (s *Scheduler) own() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.DeleteFunc(slices.Collect(maps.Keys(s.specs)), func(name string) bool { return name == "" })
 }
 
 func (s *Scheduler) warmUp(ctx context.Context) {
@@ -217,15 +276,21 @@ func (s *Scheduler) insist(ctx context.Context, dataType string, again <-chan st
 // Newest returns the newest reports of runs, at most so many, the newest first.
 func (s *Scheduler) Newest(limit int) []Report { return s.demux.history.newest(limit) }
 
+// Reloader returns what reads the config again.
+func (s *Scheduler) Reloader() *reload.Reloader { return s.opts.Reloader }
+
+// Config returns the newest config.
+func (s *Scheduler) Config() Config { return *s.demux.current.Load() }
+
 // Schedules tells what is due when.
 func (s *Scheduler) Schedules() []Schedule {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	out := []Schedule{}
-	for _, e := range s.cron.Entries() {
-		spec := s.specs[e.ID]
-		spec.Next, spec.Previous = e.Next, e.Prev
-		out = append(out, spec)
+	for _, name := range slices.Sorted(maps.Keys(s.specs)) {
+		spec := s.specs[name]
+		e := s.cron.Entry(spec.id)
+		out = append(out, Schedule{Type: name, Schedule: spec.text, Next: e.Next, Previous: e.Prev})
 	}
 	return out
 }

@@ -42,7 +42,11 @@ type templating struct{ parse.Parser }
 
 // rowParser makes the parser of a type whose rows are for its table.
 func (d *Demux) rowParser(dataType string, now time.Time) (parse.Parser, error) {
-	p, err := d.parser(dataType, now)
+	make := d.cfg.parser
+	if d.parser != nil {
+		make = d.parser
+	}
+	p, err := make(dataType, now)
 	if err != nil {
 		return nil, err
 	}

@@ -58,18 +58,18 @@ func (s *Server) query(c *gin.Context) {
 
 // take takes one of the places for queries, or answers that there is none.
 func (s *Server) take(c *gin.Context) bool {
-	select {
-	case s.busy <- struct{}{}:
+	most := s.live.Load().queries
+	if s.busy.Add(1) <= int64(most) {
 		return true
-	default:
-		s.metrics.queries.WithLabelValues("busy").Inc()
-		c.Header("Retry-After", "1")
-		rest.Refuse(c, http.StatusTooManyRequests, "%d queries are running, which is the most that web.queries allows; try again", cap(s.busy))
-		return false
 	}
+	s.give()
+	s.metrics.queries.WithLabelValues("busy").Inc()
+	c.Header("Retry-After", "1")
+	rest.Refuse(c, http.StatusTooManyRequests, "%d queries are running, which is the most that web.queries allows; try again", most)
+	return false
 }
 
-func (s *Server) give() { <-s.busy }
+func (s *Server) give() { s.busy.Add(-1) }
 
 // fail answers a query that failed; where part of the result is sent already,
 // it breaks the connection.

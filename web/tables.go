@@ -119,7 +119,7 @@ const maxRuns = 100
 // runs asks the demux, which knows of failures and durations too; where there
 // is none, or it does not answer, the tables tell what was committed.
 func (s *Server) runs(c *gin.Context) {
-	if s.demux != nil && s.demux.pass(c, "/v1/runs", upstreamWait) == nil {
+	if demux := s.live.Load().demux; demux != nil && demux.pass(c, "/v1/runs", upstreamWait) == nil {
 		return
 	}
 	out := []run{}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/gin-gonic/gin"
 
+	"github.com/akupara/akupara/agentd/client"
 	"github.com/akupara/akupara/daemon/rest"
 )
 
@@ -146,16 +147,17 @@ func (s *Server) toColumns(c *gin.Context) {
 }
 
 func (s *Server) toDemux(c *gin.Context, path string) {
-	if s.demux == nil {
+	demux := s.live.Load().demux
+	if demux == nil {
 		rest.Refuse(c, http.StatusServiceUnavailable, "no demux is known: set demux.listen, and web.demux to the same address")
 		return
 	}
-	s.demux.must(c, path, upstreamWait)
+	demux.must(c, path, upstreamWait)
 }
 
 // passToAgent hands on what is under an agent's own /v1, and nothing beside it.
 func (s *Server) passToAgent(c *gin.Context) {
-	agent := s.agents[c.Param("host")]
+	agent := s.live.Load().agents[c.Param("host")]
 	if agent == nil {
 		rest.Refuse(c, http.StatusNotFound, "no agent of host %q is configured in web.agents", c.Param("host"))
 		return
@@ -189,15 +191,16 @@ type agentInfo struct {
 
 // listAgents asks every configured agent whether it is there.
 func (s *Server) listAgents(c *gin.Context) {
-	out := make([]agentInfo, len(s.cfg.Agents))
+	l := s.live.Load()
+	out := make([]agentInfo, len(l.known))
 	var wg sync.WaitGroup
 	slots := make(chan struct{}, 32)
-	for i, a := range s.cfg.Agents {
+	for i, a := range l.known {
 		wg.Go(func() {
 			slots <- struct{}{}
 			defer func() { <-slots }()
 			out[i] = agentInfo{Host: a.Host, URL: string(a.URL)}
-			if err := s.probe(c.Request.Context(), a.Host); err != nil {
+			if err := probe(c.Request.Context(), l.agents[a.Host]); err != nil {
 				out[i].Error = err.Error()
 			} else {
 				out[i].Alive = true
@@ -209,8 +212,8 @@ func (s *Server) listAgents(c *gin.Context) {
 }
 
 // probe asks an agent whether it is there.
-func (s *Server) probe(ctx context.Context, host string) error {
+func probe(ctx context.Context, agent *client.Client) error {
 	ctx, cancel := context.WithTimeout(ctx, probeWait)
 	defer cancel()
-	return s.agents[host].Healthy(ctx)
+	return agent.Healthy(ctx)
 }

@@ -13,6 +13,7 @@
 //	GET    /v1/audit       what is covered and what is missing
 //	GET    /v1/agents      the agents that are configured
 //	ANY    /v1/agents/{host}/…   as the agent's own /v1/…: adaptors, streams, switches, config, drain
+//	GET    /v1/config      the config that runs; POST /v1/config/reload reads it again
 //	GET    /healthz /readyz /metrics
 //
 // Errors are {"error": "…"}. A result that fails when part of it is already
@@ -27,6 +28,7 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -34,6 +36,7 @@ import (
 
 	"github.com/akupara/akupara/agentd/client"
 	"github.com/akupara/akupara/daemon"
+	"github.com/akupara/akupara/daemon/reload"
 	"github.com/akupara/akupara/daemon/rest"
 	"github.com/akupara/akupara/query"
 	"github.com/akupara/akupara/store"
@@ -47,6 +50,7 @@ type Deps struct {
 	CacheDir string        // where audits remember what they looked at; empty: nowhere
 	Log      *slog.Logger
 	Registry *prometheus.Registry // nil: the web part makes its own
+	Reloader *reload.Reloader     // reads the config again; nil: nobody does
 }
 
 // Server is the web part.
@@ -55,13 +59,57 @@ type Server struct {
 	deps    Deps
 	health  *daemon.Health
 	metrics *metrics
-	busy    chan struct{} // holds one token for each query that runs
-	demux   *upstream     // nil: there is none
-	agents  map[string]*client.Client
+	busy    atomic.Int64 // queries that run
+	live    atomic.Pointer[live]
 	server  *daemon.Server
 
 	once   sync.Once
 	listen chan struct{}
+}
+
+// live is what a reload may change.
+type live struct {
+	queries int       // at one time
+	demux   *upstream // nil: there is none
+	known   []Agent
+	agents  map[string]*client.Client
+}
+
+func newLive(cfg *Config) (*live, error) {
+	l := &live{queries: max(1, cfg.Queries), known: cfg.Agents, agents: map[string]*client.Client{}}
+	if cfg.Demux != "" {
+		l.demux = &upstream{"the demux", newNeighbour("http://" + string(cfg.Demux))}
+		if network, address := cfg.Demux.Split(); network == "unix" {
+			l.demux.api = newUnixNeighbour(address)
+		}
+	}
+	for _, a := range cfg.Agents {
+		c, err := client.New(a.options())
+		if err != nil {
+			return nil, fmt.Errorf("web.agents, host %s: %w", a.Host, err)
+		}
+		l.agents[a.Host] = c
+	}
+	return l, nil
+}
+
+// Section is the web part's in a config file.
+const Section = "web"
+
+// liveKeys are the keys that are applied while the web part runs. All others need a
+// restart.
+var liveKeys = []string{"queries", "demux", "agents"}
+
+// part is the web part's share of a reload.
+func (s *Server) part() reload.Part {
+	return reload.Part{Section: Section, Live: liveKeys, Prepare: func(next any, _ []string) (reload.Change, error) {
+		cfg, _ := next.(Config)
+		l, err := newLive(&cfg)
+		if err != nil {
+			return reload.Change{}, err
+		}
+		return reload.Change{Apply: func() { s.live.Store(l) }}, nil
+	}}
 }
 
 // New checks what it is given and starts nothing.
@@ -74,22 +122,17 @@ func New(cfg Config, deps Deps) (*Server, error) {
 	}
 	s := &Server{
 		cfg: cfg, deps: deps, health: daemon.NewHealth(), metrics: newMetrics(deps.Registry),
-		busy: make(chan struct{}, max(1, cfg.Queries)), agents: map[string]*client.Client{},
 		listen: make(chan struct{}),
 	}
-	if cfg.Demux != "" {
-		s.demux = &upstream{"the demux", newNeighbour("http://" + string(cfg.Demux))}
-		if network, address := cfg.Demux.Split(); network == "unix" {
-			s.demux.api = newUnixNeighbour(address)
-		}
+	if s.deps.Reloader == nil {
+		s.deps.Reloader = reload.New(nil, deps.Log)
 	}
-	for _, a := range cfg.Agents {
-		c, err := client.New(a.options())
-		if err != nil {
-			return nil, fmt.Errorf("web.agents, host %s: %w", a.Host, err)
-		}
-		s.agents[a.Host] = c
+	l, err := newLive(&cfg)
+	if err != nil {
+		return nil, err
 	}
+	s.live.Store(l)
+	deps.Registry.MustRegister(s.deps.Reloader.Metrics("web")...)
 	network, address := cfg.Listen.Split()
 	s.server = daemon.NewServer(daemon.ServerConfig{
 		Name: "web", Network: network, Address: address, Handler: s.Handler(), Log: deps.Log, Health: s.health,
@@ -104,6 +147,8 @@ func (s *Server) Run(ctx context.Context) error {
 		return err
 	}
 	s.once.Do(func() { close(s.listen) })
+	leave := s.deps.Reloader.Join(s.part())
+	defer leave()
 	return s.server.Run(ctx)
 }
 
@@ -119,6 +164,7 @@ func (s *Server) Handler() http.Handler {
 	e.UseRawPath = true // an adaptor's name may hold an escaped slash
 	e.UnescapePathValues = false
 	rest.Ops(e, s.deps.Registry, s.health)
+	rest.Reload(e, s.deps.Reloader, Section, s.cfg)
 	g := e.Group("", rest.Guard())
 	g.GET("/", s.index)
 	g.POST("/v1/query", s.query)
@@ -144,7 +190,7 @@ func (s *Server) index(c *gin.Context) {
 		"name": "akupara web",
 		"endpoints": []string{
 			"POST /v1/query", "GET /v1/tables", "GET /v1/tables/{type}/columns", "POST /v1/tables/{type}/columns", "GET /v1/runs", "POST /v1/runs", "GET /v1/schedules", "GET /v1/jobs", "POST /v1/jobs/{name}", "DELETE /v1/jobs/{name}", "GET /v1/audit",
-			"GET /v1/agents", "GET /v1/agents/{host}/adaptors", "GET /v1/agents/{host}/streams", "GET /healthz", "GET /readyz", "GET /metrics",
+			"GET /v1/agents", "GET /v1/agents/{host}/adaptors", "GET /v1/agents/{host}/streams", "GET /v1/config", "POST /v1/config/reload", "GET /healthz", "GET /readyz", "GET /metrics",
 		},
 		"example": `curl -d 'show tables' http://` + c.Request.Host + `/v1/query`,
 	})

@@ -16,6 +16,7 @@ import (
 	"github.com/akupara/akupara/agentd"
 	"github.com/akupara/akupara/config"
 	"github.com/akupara/akupara/daemon"
+	"github.com/akupara/akupara/daemon/reload"
 )
 
 // version is set by the linker.
@@ -41,9 +42,11 @@ sends it to a collector. It is the same agent as "akupara agent".
 Usage:
   agentd --config FILE
 
-At SIGHUP, and when the file changes, it is read again: its section agent is
-applied whole, or refused whole, which the log, GET /v1/config and the metrics
-say. SIGTERM drains, writes the checkpoints and ends; a second one ends at once.
+At SIGHUP, when the file changes, and at POST /v1/config/reload, it is read
+again: its section agent is applied whole, or refused whole, which the log,
+GET /v1/config and the metrics say. SIGTERM and SIGINT, or the end of the
+terminal that it was started from, drain, write the checkpoints and end it, with
+exit code 0; a second one ends it at once, with exit code 1.
 
 Flags:
 `
@@ -88,20 +91,25 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		return err
 	}
 	limitMemory(cfg)
-	source := &agentd.File{Path: *path, Hash: hash, Load: func() (agentd.Config, string, error) {
+	reloader := reload.New(&reload.File{Path: *path, Hash: hash, Running: sections(cfg), Load: func() (map[string]reload.Section, string, error) {
 		cfg, _, hash, err := load(*path, dir)
-		if err == nil {
-			limitMemory(cfg)
+		if err != nil {
+			return nil, hash, err
 		}
-		return cfg, hash, err
-	}}
-	agent, err := agentd.New(cfg, agentd.Deps{Dir: filepath.Join(dir, "agent"), Kinds: all.Kinds(), Log: log, File: source})
+		limitMemory(cfg)
+		return sections(cfg), hash, nil
+	}}, log)
+	agent, err := agentd.New(cfg, agentd.Deps{Dir: filepath.Join(dir, "agent"), Kinds: all.Kinds(), Log: log, Reloader: reloader})
 	if err != nil {
 		return err
 	}
-	ctx, stop := daemon.Signals(ctx, log, func() { os.Exit(1) })
-	defer stop()
-	return agent.Run(ctx)
+	var g daemon.Group
+	g.Add("agent", agent.Run)
+	return reloader.RunProcess(ctx, &g, func() { os.Exit(1) })
+}
+
+func sections(cfg agentd.Config) map[string]reload.Section {
+	return map[string]reload.Section{agentd.Section: {Config: cfg, Node: cfg.Node()}}
 }
 
 // file is the part of a config file that the agent needs. The other daemons'
@@ -138,7 +146,7 @@ func load(path, inUse string) (cfg agentd.Config, dir, hash string, err error) {
 		problems = append(problems, root.Get("data_dir").Problemf("it is empty; want the path of a folder"))
 	}
 	if inUse != "" && f.DataDir != inUse && len(problems) == 0 {
-		return cfg, "", hash, agentd.NeedsRestart(root.Get("data_dir").Pos(), "data_dir", inUse)
+		return cfg, "", hash, reload.NeedsRestart(root.Get("data_dir").Pos(), "agent", "data_dir", inUse)
 	}
 	return cfg, f.DataDir, hash, problems.Err()
 }

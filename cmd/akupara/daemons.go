@@ -14,6 +14,7 @@ import (
 	"github.com/akupara/akupara/collectord"
 	"github.com/akupara/akupara/config"
 	"github.com/akupara/akupara/daemon"
+	"github.com/akupara/akupara/daemon/reload"
 	"github.com/akupara/akupara/daemon/rest"
 	"github.com/akupara/akupara/demux"
 	"github.com/akupara/akupara/store"
@@ -25,8 +26,9 @@ import (
 // outside, and gives the daemon to be run in a group.
 type parts struct {
 	site
-	fs  store.FS
-	log *slog.Logger
+	fs       store.FS
+	log      *slog.Logger
+	reloader *reload.Reloader
 }
 
 func (a *app) parts(level slog.Level) (parts, error) {
@@ -39,7 +41,7 @@ func (a *app) parts(level slog.Level) (parts, error) {
 		return parts{}, err
 	}
 	fs, err := s.openStore()
-	return parts{s, fs, log}, err
+	return parts{site: s, fs: fs, log: log}, err
 }
 
 // Decoders of the sections. Each says all that is wrong with its own.
@@ -65,46 +67,74 @@ func decodeWeb(n config.Node) (web.Config, config.Problems) {
 	return c, problems
 }
 
-// agent makes the agent, which reads its section again from file, if any.
-func (p parts) agent(cfg agentd.Config, file *agentd.File) (*agentd.Agent, error) {
+// agent makes the agent.
+func (p parts) agent(cfg agentd.Config) (*agentd.Agent, error) {
 	return agentd.New(cfg, agentd.Deps{
 		Dir: filepath.Join(p.dataDir, "agent"), Kinds: all.Kinds(),
-		Log: p.log.With("daemon", "agent"), Registry: daemon.NewRegistry(), File: file,
+		Log: p.log.With("daemon", "agent"), Registry: daemon.NewRegistry(), Reloader: p.reloader,
 	})
 }
 
-// agentFile is where the agent's section of a site is read again: whole, with
-// the other sections, which need a restart to be applied.
-func (a *app) agentFile(s site) *agentd.File {
-	if s.hash == "" {
-		return nil
+// sections decodes those sections of a site that the daemons of a process have.
+type sections func(site) (map[string]reload.Section, config.Problems)
+
+// section is that of one daemon, called name.
+func section[T any](name string, decode func(config.Node) (T, config.Problems)) sections {
+	return func(s site) (map[string]reload.Section, config.Problems) {
+		n := s.section(name)
+		cfg, problems := decode(n)
+		return map[string]reload.Section{name: {Config: cfg, Node: n}}, problems
 	}
-	return &agentd.File{Path: s.Name, Hash: s.hash, Load: func() (agentd.Config, string, error) {
-		next, problems, err := a.loadAll()
-		if err != nil {
-			return agentd.Config{}, "", err
-		}
-		cfg, own := decodeAgent(next.Agent)
-		if !next.Agent.Given() {
-			problems = append(problems, own...)
-		}
-		if err := problems.Err(); err != nil {
-			return cfg, next.hash, err
-		}
-		if next.dataDir != s.dataDir {
-			return cfg, next.hash, agentd.NeedsRestart(next.DataDir.Pos, "data_dir", s.dataDir)
-		}
-		return cfg, next.hash, nil
-	}}
 }
 
-func (p parts) collector(cfg collectord.Config) (*collectord.Collector, error) {
-	return collectord.New(cfg, p.fs, p.dataDir, p.log.With("daemon", "collector"), daemon.NewRegistry())
+// section returns a section of the config.
+func (s site) section(name string) config.Node {
+	return map[string]config.Node{agentd.Section: s.Agent, collectord.Section: s.Collector, demux.Section: s.Demux, web.Section: s.Web}[name]
+}
+
+// reloading makes what reads the file of a site again for the daemons of a process,
+// which run by these sections. The whole file has to be right.
+func (a *app) reloading(s site, of sections, log *slog.Logger) (*reload.Reloader, map[string]reload.Section, error) {
+	running, problems := of(s)
+	if err := a.refuse(problems); err != nil {
+		return nil, nil, err
+	}
+	if s.hash == "" {
+		return reload.New(nil, log), running, nil
+	}
+	file := &reload.File{Path: s.Name, Hash: s.hash, Running: running, Load: func() (map[string]reload.Section, string, error) {
+		next, problems, err := a.loadAll()
+		if err != nil {
+			return nil, "", err
+		}
+		if len(problems) == 0 {
+			running, problems = of(next) // one that is not given may lack keys
+		}
+		if err := problems.Err(); err != nil {
+			return nil, next.hash, err
+		}
+		const who = "daemon"
+		switch {
+		case next.dataDir != s.dataDir:
+			return nil, next.hash, reload.NeedsRestart(next.DataDir.Pos, who, "data_dir", s.dataDir)
+		case next.Store.V != s.Store.V:
+			return nil, next.hash, reload.NeedsRestart(next.Store.Pos, who, "store", s.Store.V.String())
+		}
+		return running, next.hash, nil
+	}}
+	return reload.New(file, log), running, nil
+}
+
+func (p parts) collector(cfg collectord.Config, warm collectord.Warmup) (*collectord.Collector, error) {
+	return collectord.New(cfg, p.fs, p.dataDir, p.log.With("daemon", "collector"), daemon.NewRegistry(),
+		collectord.Options{Reloader: p.reloader, Warmup: warm})
 }
 
 // demux makes the scheduler and, where the config says listen, its API.
 func (p parts) demux(cfg demux.Config, opts demux.Options) *demuxDaemon {
+	opts.Reloader = p.reloader
 	log, reg := p.log.With("daemon", "demux"), daemon.NewRegistry()
+	reg.MustRegister(p.reloader.Metrics("demux")...)
 	scheduler := demux.NewScheduler(demux.New(cfg, p.fs, p.Store.V.String(), log, reg), opts)
 	d := &demuxDaemon{scheduler: scheduler}
 	if cfg.Listen != "" {
@@ -122,7 +152,8 @@ func (p parts) demux(cfg demux.Config, opts demux.Options) *demuxDaemon {
 // single is the command of one daemon: add puts its parts into a group. It
 // refuses a config that is wrong in any section, as check does, so that a
 // mistake shows where the file is used first and not where it is used last.
-func (a *app) single(c *cobra.Command, add func(p parts, g *daemon.Group) error) *cobra.Command {
+func single[T any](a *app, c *cobra.Command, name string, decode func(config.Node) (T, config.Problems), add func(p parts, cfg T, g *daemon.Group) error) *cobra.Command {
+	c.Long += "\n\n" + daemonSignals
 	return a.command(c, func(ctx context.Context, _ []string) error {
 		_, problems, err := a.loadAll()
 		if err == nil {
@@ -135,40 +166,43 @@ func (a *app) single(c *cobra.Command, add func(p parts, g *daemon.Group) error)
 		if err != nil {
 			return err
 		}
+		reloader, running, err := a.reloading(p.site, section(name, decode), p.log.With("daemon", name))
+		if err != nil {
+			return err
+		}
+		p.reloader = reloader
+		cfg, _ := running[name].Config.(T)
 		var g daemon.Group
-		if err := add(p, &g); err != nil {
+		if err := add(p, cfg, &g); err != nil {
 			return err
 		}
 		return p.run(ctx, &g)
 	})
 }
 
+// daemonSignals is what the help of each daemon says of signals.
+const daemonSignals = `At SIGHUP, when the file changes, and at POST /v1/config/reload, the file is
+read again: it is applied whole, or refused whole, which the log,
+GET /v1/config and the metrics say with each key that needs a restart. SIGTERM
+and SIGINT, or the end of the terminal that it was started from, end it in
+order, with exit code 0; a second one ends it at once, with exit code 1.`
+
 // run runs a group until a signal; the second signal ends the process at once.
 func (p parts) run(ctx context.Context, g *daemon.Group) error {
-	ctx, stop := daemon.Signals(ctx, p.log, func() { os.Exit(exitFailed) })
-	defer stop()
-	return g.Run(ctx)
+	return p.reloader.RunProcess(ctx, g, func() { os.Exit(exitFailed) })
 }
 
 func (a *app) agent() *cobra.Command {
-	return a.single(&cobra.Command{
+	return single(a, &cobra.Command{
 		Use:   "agent",
 		Short: "Run the agent: collect what the config names, send it to a collector",
 		Long: `Runs the adaptors of the config's agent section and sends what they read to a
-collector. Its REST API under /v1 is at agent.listen. SIGTERM drains, writes the
-checkpoints and ends; a second one ends at once.
-
-At SIGHUP, and when the file changes, it is read again: the section agent is
-applied whole, or the file is refused whole, which the log, GET /v1/config and
-the metrics say.`,
+collector. Its REST API under /v1 is at agent.listen. When it ends it drains and
+writes its checkpoints.`,
 		Example: `  akupara agent --config /etc/akupara.yaml
   curl -s http://127.0.0.1:9771/v1/adaptors`,
-	}, func(p parts, g *daemon.Group) error {
-		cfg, problems := decodeAgent(p.Agent)
-		if err := a.refuse(problems); err != nil {
-			return err
-		}
-		d, err := p.agent(cfg, a.agentFile(p.site))
+	}, agentd.Section, decodeAgent, func(p parts, cfg agentd.Config, g *daemon.Group) error {
+		d, err := p.agent(cfg)
 		if err != nil {
 			return err
 		}
@@ -178,19 +212,15 @@ the metrics say.`,
 }
 
 func (a *app) collector() *cobra.Command {
-	return a.single(&cobra.Command{
+	return single(a, &cobra.Command{
 		Use:   "collector",
 		Short: "Run a collector: take batches from agents, publish sink files",
 		Long: `Takes batches at collector.listen, keeps them in its spool under data_dir, and
 publishes them as sink files in the store. What a crash left in the spool is
 published at the next start.`,
 		Example: `  akupara collector --config /etc/akupara.yaml`,
-	}, func(p parts, g *daemon.Group) error {
-		cfg, problems := decodeCollector(p.Collector)
-		if err := a.refuse(problems); err != nil {
-			return err
-		}
-		d, err := p.collector(cfg)
+	}, collectord.Section, decodeCollector, func(p parts, cfg collectord.Config, g *daemon.Group) error {
+		d, err := p.collector(cfg, collectord.Warmup{})
 		if err != nil {
 			return err
 		}
@@ -201,17 +231,13 @@ published at the next start.`,
 }
 
 func (a *app) web() *cobra.Command {
-	return a.single(&cobra.Command{
+	return single(a, &cobra.Command{
 		Use:   "web",
 		Short: "Serve SQL, tables, runs, audit and agents by REST",
 		Long:  "Serves the REST API under /v1 at web.listen.",
 		Example: `  akupara web --config /etc/akupara.yaml
   curl -s http://127.0.0.1:9772/v1/query -d 'select count(*) from syslog'`,
-	}, func(p parts, g *daemon.Group) error {
-		cfg, problems := decodeWeb(p.Web)
-		if err := a.refuse(problems); err != nil {
-			return err
-		}
+	}, web.Section, decodeWeb, func(p parts, cfg web.Config, g *daemon.Group) error {
 		p.addWeb(g, cfg)
 		return nil
 	})
@@ -240,11 +266,7 @@ of it, and changes nothing.`,
 	redo.flags(c)
 	c.Flags().BoolVar(&once, "once", false, "run now and end")
 	c.Flags().StringVar(&only, "type", "", "the data `TYPE` alone")
-	scheduler := a.single(c, func(p parts, g *daemon.Group) error {
-		cfg, problems := decodeDemux(p.Demux)
-		if err := a.refuse(problems); err != nil {
-			return err
-		}
+	scheduler := single(a, c, demux.Section, decodeDemux, func(p parts, cfg demux.Config, g *daemon.Group) error {
 		limitMemory(cfg.Spreads(), demuxMemory)
 		d := p.demux(cfg, demux.Options{Only: only})
 		g.Add("demux", d.run)
@@ -353,7 +375,7 @@ func (p parts) addWeb(g *daemon.Group, cfg web.Config) {
 		defer engine.Close()
 		s, err := web.New(cfg, web.Deps{
 			FS: p.fs, BaseURI: p.Store.V.String(), Engine: engine, CacheDir: p.cacheDir(),
-			Log: p.log.With("daemon", "web"), Registry: daemon.NewRegistry(),
+			Log: p.log.With("daemon", "web"), Registry: daemon.NewRegistry(), Reloader: p.reloader,
 		})
 		if err != nil {
 			return err

@@ -21,6 +21,7 @@ import (
 	"github.com/akupara/akupara/collectord"
 	"github.com/akupara/akupara/config"
 	"github.com/akupara/akupara/daemon"
+	"github.com/akupara/akupara/daemon/reload"
 	"github.com/akupara/akupara/demux"
 	"github.com/akupara/akupara/store"
 	"github.com/akupara/akupara/web"
@@ -50,7 +51,10 @@ directory, and writes the config that it made up there, as akupara.yaml. Files
 that are new later are found within a minute; when many records of a type fail, its files
 are looked at again, and what comes of those of another format from then on has that
 one's type. Types are tables; their sink files are kept for 7 days after the tables hold
-them.`,
+them.
+
+` + daemonSignals + ` Of a config file
+of your own that is all sections together.`,
 		Example: `  akupara up
   akupara up --data /srv/akupara --port 19770
   akupara up --config /etc/akupara.yaml`,
@@ -115,9 +119,11 @@ func (a *app) runUp(ctx context.Context, port int, logs string, lookEvery time.D
 	if u.fs, err = u.openStore(); err != nil {
 		return err
 	}
-	if err := a.refuse(u.decode()); err != nil {
+	var running map[string]reload.Section
+	if u.reloader, running, err = a.reloading(u.site, upSections, log); err != nil {
 		return err
 	}
+	u.take(running)
 	limitMemory(u.demux.Spreads(), upMemory)
 	if err := u.checkPorts(a.configFile); err != nil {
 		return err
@@ -125,12 +131,16 @@ func (a *app) runUp(ctx context.Context, port int, logs string, lookEvery time.D
 	tables, err := u.fs.List(ctx, store.Tables)
 	u.first = err == nil && len(tables) == 0
 
-	collector, err := u.firstCollector()
+	var warm collectord.Warmup
+	if u.first {
+		warm = collectord.Warmup{Seal: firstSeal, For: firstMinutes}
+	}
+	collector, err := u.parts.collector(u.collector, warm)
 	if err != nil {
 		return err
 	}
 	var g daemon.Group
-	g.Add("collector", func(ctx context.Context) error { return u.runCollector(ctx, collector) })
+	g.Add("collector", collector.Run)
 	opts := demux.Options{RowBytes: upRowBytes}
 	if u.first {
 		opts.Warmup = demux.Warmup{Every: firstDemux, For: firstMinutes}
@@ -138,7 +148,7 @@ func (a *app) runUp(ctx context.Context, port int, logs string, lookEvery time.D
 	demuxer := u.parts.demux(u.demux, opts)
 	g.Add("demux", demuxer.run)
 	u.addWeb(&g, u.web)
-	agent, err := u.parts.agent(u.agent, a.agentFile(u.site))
+	agent, err := u.parts.agent(u.agent)
 	if err != nil {
 		return err
 	}
@@ -165,17 +175,18 @@ func (a *app) runUp(ctx context.Context, port int, logs string, lookEvery time.D
 	return u.run(ctx, &g)
 }
 
-// decode reads all sections, and connects the web part with what runs beside
-// it where the config does not say.
-func (u *everything) decode() config.Problems {
+// upSections are those of all daemons. Where the config does not say, the web part
+// is connected with what runs beside it.
+func upSections(s site) (map[string]reload.Section, config.Problems) {
+	u := everything{}
 	var problems, p config.Problems
-	u.agent, p = decodeAgent(u.Agent)
+	u.agent, p = decodeAgent(s.Agent)
 	problems = append(problems, p...)
-	u.collector, p = decodeCollector(u.Collector)
+	u.collector, p = decodeCollector(s.Collector)
 	problems = append(problems, p...)
-	u.demux, p = decodeDemux(u.Demux)
+	u.demux, p = decodeDemux(s.Demux)
 	problems = append(problems, p...)
-	u.web, p = decodeWeb(u.Web)
+	u.web, p = decodeWeb(s.Web)
 	problems = append(problems, p...)
 	if u.demux.Listen == "" {
 		u.demux.Listen = upDemux()
@@ -184,21 +195,22 @@ func (u *everything) decode() config.Problems {
 		u.web.Demux = u.demux.Listen
 	}
 	var o client.Options
-	if len(u.web.Agents) == 0 && u.reach(&o) == nil { // at port 0 nobody finds it
+	if len(u.web.Agents) == 0 && s.reach(&o) == nil { // at port 0 nobody finds it
 		host, _ := os.Hostname()
 		u.web.Agents = []web.Agent{{
 			Host: cmp.Or(u.agent.Host, host, "localhost"), URL: client.Address(o.Address), TokenFile: o.TokenFile, CA: o.CA,
 		}}
 	}
-	return problems
+	return map[string]reload.Section{
+		agentd.Section: {Config: u.agent, Node: s.Agent}, collectord.Section: {Config: u.collector, Node: s.Collector},
+		demux.Section: {Config: u.demux, Node: s.Demux}, web.Section: {Config: u.web, Node: s.Web},
+	}, problems
 }
 
 // reload implements running.
-func (u *everything) reload(ctx context.Context) error {
-	return u.ask(ctx, func(ctx context.Context, c *client.Client) error {
-		_, err := c.Reload(ctx)
-		return err
-	})
+func (u *everything) reload(context.Context) error {
+	_, err := u.reloader.Reload("up wrote it anew")
+	return err
 }
 
 // adaptor implements running.
@@ -227,6 +239,14 @@ func (u *everything) ask(ctx context.Context, call func(context.Context, *client
 	}
 	defer c.Close()
 	return call(ctx, c)
+}
+
+// take takes the configs of upSections.
+func (u *everything) take(sections map[string]reload.Section) {
+	u.agent, _ = sections[agentd.Section].Config.(agentd.Config)
+	u.collector, _ = sections[collectord.Section].Config.(collectord.Config)
+	u.demux, _ = sections[demux.Section].Config.(demux.Config)
+	u.web, _ = sections[web.Section].Config.(web.Config)
 }
 
 // checkPorts finds out before anything starts, so that the message can say
@@ -281,34 +301,4 @@ func cause(err error) error {
 		return sys.Err
 	}
 	return err
-}
-
-// firstCollector is the one that the config asks for, or at the first start a
-// quicker one.
-func (u *everything) firstCollector() (*collectord.Collector, error) {
-	cfg := u.collector
-	if u.first {
-		cfg.Seal.Age = min(cfg.Seal.Age, config.Duration(firstSeal))
-		cfg.Seal.Idle = min(cfg.Seal.Idle, config.Duration(firstSeal))
-	}
-	return u.parts.collector(cfg)
-}
-
-// runCollector runs the first collector, and where that is a quick one, after a
-// while the one that the config asks for. The agent waits the moment that the
-// change takes.
-func (u *everything) runCollector(ctx context.Context, first *collectord.Collector) error {
-	if !u.first {
-		return first.Run(ctx)
-	}
-	firstCtx, cancel := context.WithTimeout(ctx, firstMinutes)
-	defer cancel()
-	if err := first.Run(firstCtx); err != nil || ctx.Err() != nil {
-		return err
-	}
-	c, err := u.parts.collector(u.collector)
-	if err != nil {
-		return err
-	}
-	return c.Run(ctx)
 }

@@ -10,6 +10,7 @@ import (
 	"sync"
 
 	"github.com/akupara/akupara/daemon"
+	"github.com/akupara/akupara/daemon/reload"
 	"github.com/gin-gonic/gin"
 	"github.com/prometheus/client_golang/prometheus"
 )
@@ -49,6 +50,14 @@ func Guard(names ...string) gin.HandlerFunc {
 			Refuse(c, http.StatusForbidden, "%v", err)
 		}
 	}
+}
+
+// Reload mounts what shows a daemon's config and has it read again: /v1/config and
+// /v1/config/reload.
+func Reload(r gin.IRoutes, reloader *reload.Reloader, section string, running any) {
+	get, again := reloader.Handlers(section, running)
+	r.GET("/v1/config", gin.WrapH(get))
+	r.POST("/v1/config/reload", gin.WrapH(again))
 }
 
 // Ops mounts what every daemon serves: /healthz, /readyz and /metrics.

@@ -22,6 +22,7 @@ import (
 //	GET  /v1/runs?limit=N   the newest reports, newest first; running: those that tasks are at work on
 //	POST /v1/runs           {"type": "…"}, ?type=… or nothing: run now; ?wait=true answers with the reports
 //	GET  /v1/schedules
+//	GET  /v1/config                 the config that runs; POST /v1/config/reload reads it again
 //	GET  /v1/jobs                   the jobs on tables: state, progress, last outcome, next time; running: those, and runs, that tasks are at work on
 //	POST /v1/jobs/NAME?type=…       work on the table now, or on all: ?since=…&until=… (RFC 3339) where the job knows bounds
 //	DELETE /v1/jobs/NAME?type=…     stop, on the table or on all; NAME may be run: those that tasks are at work on
@@ -38,6 +39,7 @@ func Register(life context.Context, s *demux.Scheduler, r gin.IRoutes) {
 	r.DELETE("/v1/jobs/:name", a.stopJob)
 	r.GET("/v1/tables/:type/columns", a.columns)
 	r.POST("/v1/tables/:type/columns", a.alter)
+	rest.Reload(r, s.Reloader(), demux.Section, s.Config())
 	r.GET("/v1/schedules", func(c *gin.Context) { c.JSON(http.StatusOK, gin.H{"schedules": s.Schedules()}) })
 }
 

@@ -46,10 +46,12 @@ type Runner struct {
 
 	mu      sync.Mutex
 	entries map[key]cron.EntryID // with an empty type: of all tables without their own
-	tables  map[key]*table
-	locks   map[string]chan struct{} // by data type
-	life    context.Context          // ends with Run
-	running sync.WaitGroup
+	// followed are the schedules that have entries, and those that are off.
+	followed map[key]string
+	tables   map[key]*table
+	locks    map[string]chan struct{} // by data type
+	life     context.Context          // ends with Run
+	running  sync.WaitGroup
 }
 
 type key struct{ job, dataType string }
@@ -77,7 +79,7 @@ func New(jobs []Job, opts Options) *Runner {
 	return &Runner{
 		jobs: jobs, opts: opts, metrics: opts.Metrics, heavy: make(chan struct{}, 1), again: tryAgain,
 		cron:    cron.New(cron.WithLocation(time.UTC), cron.WithChain(cron.SkipIfStillRunning(cron.DiscardLogger))),
-		entries: map[key]cron.EntryID{}, tables: map[key]*table{}, locks: map[string]chan struct{}{},
+		entries: map[key]cron.EntryID{}, followed: map[key]string{}, tables: map[key]*table{}, locks: map[string]chan struct{}{},
 	}
 }
 
@@ -86,12 +88,7 @@ func New(jobs []Job, opts Options) *Runner {
 func (r *Runner) Run(ctx context.Context) {
 	r.mu.Lock()
 	r.life = ctx
-	for _, j := range r.jobs {
-		r.schedule(ctx, j, "")
-		for _, dataType := range r.opts.Own(j.Name) {
-			r.schedule(ctx, j, dataType)
-		}
-	}
+	r.follow(ctx)
 	r.mu.Unlock()
 	r.cron.Start()
 	<-ctx.Done()
@@ -102,15 +99,50 @@ func (r *Runner) Run(ctx context.Context) {
 	r.running.Wait()
 }
 
-func (r *Runner) schedule(ctx context.Context, j Job, dataType string) {
-	s := r.opts.Schedule(j.Name, dataType)
-	if dataType != "" {
-		r.table(key{j.Name, dataType}).Schedule = cmp.Or(s.String(), "off")
+// Reschedule follows the schedules that Options tell now. What is at work goes on,
+// and so does a schedule that is as it was.
+func (r *Runner) Reschedule() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.life != nil {
+		r.follow(r.life)
 	}
-	if s.Schedule == nil {
-		return
+}
+
+// follow makes the schedules what Options tell. r.mu is held.
+func (r *Runner) follow(ctx context.Context) {
+	gone := maps.Clone(r.followed)
+	for _, j := range r.jobs {
+		for _, dataType := range append([]string{""}, r.opts.Own(j.Name)...) {
+			k := key{j.Name, dataType}
+			s := r.opts.Schedule(j.Name, dataType)
+			delete(gone, k)
+			if before, there := r.followed[k]; there && before == s.String() {
+				continue
+			}
+			r.leave(k)
+			r.followed[k] = s.String()
+			if dataType != "" {
+				r.table(k).Schedule = cmp.Or(s.String(), "off")
+			}
+			if s.Schedule != nil {
+				r.entries[k] = r.cron.Schedule(s, cron.FuncJob(func() { r.tick(ctx, j, dataType) }))
+			}
+		}
 	}
-	r.entries[key{j.Name, dataType}] = r.cron.Schedule(s, cron.FuncJob(func() { r.tick(ctx, j, dataType) }))
+	for k := range gone {
+		r.leave(k)
+		delete(r.followed, k)
+		r.table(k).Schedule = ""
+	}
+}
+
+// leave takes a schedule away.
+func (r *Runner) leave(k key) {
+	if id, there := r.entries[k]; there {
+		r.cron.Remove(id)
+		delete(r.entries, k)
+	}
 }
 
 // tick runs a job on all tables that its schedule is for, one after the other.

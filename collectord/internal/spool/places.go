@@ -100,12 +100,13 @@ func (s *Spool) newRoute(dataType string, now time.Time) (*route, error) {
 	if r := s.routes[dataType]; r != nil {
 		return r, nil
 	}
-	if !s.places.take(dataType, len(s.routes), s.MaxOpen, now) {
+	places := s.rules.Load().MaxOpen
+	if !s.places.take(dataType, len(s.routes), places, now) {
 		if s.places.refuse(dataType, now) {
 			s.Log.Warn("a data type is refused, as others have all the places; agents keep its data and try again. Raise collector.max_types, or send fewer types",
-				"type", dataType, "max_types", s.MaxOpen)
+				"type", dataType, "max_types", places)
 		}
-		return nil, fmt.Errorf("%w: %d others have all the places (collector.max_types)", ErrTooManyTypes, s.MaxOpen)
+		return nil, fmt.Errorf("%w: %d others have all the places (collector.max_types)", ErrTooManyTypes, places)
 	}
 	if s.places.admit(dataType) {
 		s.Log.Info("a data type that was refused has a place now", "type", dataType)

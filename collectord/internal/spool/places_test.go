@@ -30,7 +30,7 @@ func TestATypeBeyondTheBoundIsRefusedAlone(t *testing.T) {
 
 func TestABusyTypeKeepsItsPlaceWhileItsSegmentsAreSealed(t *testing.T) {
 	o := options(t, t.TempDir())
-	o.MaxOpen, o.SealBytes = 1, 1 // each batch is sealed at once
+	o.Rules.MaxOpen, o.Rules.SealBytes = 1, 1 // each batch is sealed at once
 	r := start(t, o)
 	for i := range 3 {
 		r.take(t, batch(t, "busy", "s", int64(i), "x"))
@@ -44,7 +44,7 @@ func TestABusyTypeKeepsItsPlaceWhileItsSegmentsAreSealed(t *testing.T) {
 
 func TestAQuietTypeMakesRoom(t *testing.T) {
 	o := options(t, t.TempDir())
-	o.MaxOpen, o.SealIdle = 1, 20*time.Millisecond
+	o.Rules.MaxOpen, o.Rules.SealIdle = 1, 20*time.Millisecond
 	r := start(t, o)
 	r.take(t, batch(t, "quiet", "s", 0, "x"))
 	b := batch(t, "other", "s", 0, "x")

@@ -107,7 +107,7 @@ func TestWhatWasAnsweredForSurvivesACrashAtEveryChange(t *testing.T) {
 			dir := t.TempDir()
 			o := options(t, dir)
 			o.Log = slog.New(slog.NewTextHandler(io.Discard, nil))
-			o.SealBytes = int64(2 * len(batches[0].Frame))
+			o.Rules.SealBytes = int64(2 * len(batches[0].Frame))
 			disk := o.Disk.(*disktest.Disk)
 			disk.CrashAt(k, when)
 			r, err := launch(t, o)

@@ -71,7 +71,7 @@ func (s *Spool) append(b *chunk.Batch) (Ticket, error) {
 		s.fail(err)
 		return Ticket{}, unavailable("%w", err)
 	}
-	if t.end >= s.SealBytes || r.open.full() {
+	if t.end >= s.rules.Load().SealBytes || r.open.full() {
 		s.detach(r)
 	}
 	return t, nil
@@ -124,7 +124,7 @@ func (s *Spool) drop(dataType string, r *route) {
 func (s *Spool) detach(r *route) {
 	seg := r.open
 	s.drop(seg.Type, r)
-	keep := seg.written().Add(s.SealIdle)
+	keep := seg.written().Add(s.rules.Load().SealIdle)
 	s.mu.Lock()
 	s.places.leave(seg.Type, keep)
 	s.finishing = append(s.finishing, seg)
@@ -153,7 +153,8 @@ func (s *Spool) detachWhere(due func(*open) bool) {
 }
 
 func (s *Spool) sealDue(now time.Time) {
-	s.detachWhere(func(g *open) bool { return g.due(now, s.SealAge, s.SealIdle) })
+	r := s.rules.Load()
+	s.detachWhere(func(g *open) bool { return g.due(now, r.SealAge, r.SealIdle) })
 }
 
 // create makes a new open segment, durable in its directory.

@@ -23,6 +23,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -35,12 +36,7 @@ import (
 type Options struct {
 	Dir       string // holds spool/ and quarantine/; the caller has locked it
 	Collector string // for the ids of new segments: unique to this start of this collector
-	MaxBytes  int64  // of all segments together
-	KeepFree  float64
-	SealBytes int64
-	SealAge   time.Duration
-	SealIdle  time.Duration
-	MaxOpen   int // data types that have a place at one time: see places
+	Rules     Rules
 	Disk      disk.Disk
 	Log       *slog.Logger
 	Metrics   *Metrics
@@ -49,10 +45,24 @@ type Options struct {
 	OnSealed func(*Sealed)
 }
 
+// Rules bound a spool, and say when its segments are sealed. They may change while
+// it is open.
+type Rules struct {
+	MaxBytes  int64   // of all segments together
+	KeepFree  float64 // percent of the disk
+	SealBytes int64
+	SealAge   time.Duration
+	SealIdle  time.Duration
+	MaxOpen   int // data types that have a place at one time: see places
+}
+
+// reserve is what must be left of MaxBytes to take any batch.
+func (r *Rules) reserve() int64 { return min(4<<20, r.MaxBytes/16) }
+
 // Spool is an open spool. It is safe for concurrent use.
 type Spool struct {
 	Options
-	reserve int64 // what must be left of MaxBytes to take any batch
+	rules atomic.Pointer[Rules]
 
 	mu        sync.Mutex
 	routes    map[string]*route // by data type, those with an open segment
@@ -90,13 +100,13 @@ func unavailable(format string, args ...any) error {
 func Open(o Options) (*Spool, error) {
 	s := &Spool{
 		Options: o,
-		reserve: min(4<<20, o.MaxBytes/16),
 		routes:  map[string]*route{},
 		places:  places{left: map[string]time.Time{}, refused: map[string]refusal{}},
 		open:    map[key]*open{},
 		sealed:  map[key]*Sealed{},
 		wake:    make(chan struct{}, 1),
 	}
+	s.SetRules(o.Rules)
 	for _, dir := range []string{s.root(), s.quarantineRoot()} {
 		if err := disk.MkdirAll(s.Disk, dir, dirMode); err != nil {
 			return nil, fmt.Errorf("open spool: %w", err)
@@ -112,6 +122,9 @@ func Open(o Options) (*Spool, error) {
 	s.checkDisk()
 	return s, nil
 }
+
+// SetRules changes the rules, from now on.
+func (s *Spool) SetRules(r Rules) { s.rules.Store(&r) }
 
 func (s *Spool) root() string           { return filepath.Join(s.Dir, "spool") }
 func (s *Spool) quarantineRoot() string { return filepath.Join(s.Dir, "quarantine") }
@@ -137,7 +150,7 @@ func (s *Spool) Run(ctx context.Context) error {
 	for _, g := range found {
 		s.OnSealed(g)
 	}
-	clock := time.NewTicker(min(max(min(s.SealAge, s.SealIdle)/8, 10*time.Millisecond), 500*time.Millisecond))
+	clock := time.NewTimer(s.tick())
 	defer clock.Stop()
 	health := time.NewTicker(healthEvery)
 	defer health.Stop()
@@ -152,6 +165,7 @@ func (s *Spool) Run(ctx context.Context) error {
 			return nil
 		case <-clock.C:
 			s.sealDue(time.Now())
+			clock.Reset(s.tick())
 		case <-s.wake:
 		case <-health.C:
 			s.probe()
@@ -159,6 +173,12 @@ func (s *Spool) Run(ctx context.Context) error {
 		}
 		s.finishAll()
 	}
+}
+
+// tick is how long the clock waits until it looks for what is to be sealed.
+func (s *Spool) tick() time.Duration {
+	r := s.rules.Load()
+	return min(max(min(r.SealAge, r.SealIdle)/8, 10*time.Millisecond), 500*time.Millisecond)
 }
 
 // Ready is nil while batches are taken, or says why not.
@@ -170,6 +190,7 @@ func (s *Spool) Ready() error {
 
 // ready reports whether n more bytes are taken; s.mu is held.
 func (s *Spool) ready(n int64) error {
+	rules := s.rules.Load()
 	switch {
 	case s.stopped:
 		return unavailable("the collector is stopping")
@@ -177,8 +198,8 @@ func (s *Spool) ready(n int64) error {
 		return unavailable("writing to it failed: %w", s.broken)
 	case s.lowSpace != nil:
 		return unavailable("%w", s.lowSpace)
-	case s.bytes+max(n, s.reserve) > s.MaxBytes:
-		return unavailable("it is full: %d of %d bytes wait for the store", s.bytes, s.MaxBytes)
+	case s.bytes+max(n, rules.reserve()) > rules.MaxBytes:
+		return unavailable("it is full: %d of %d bytes wait for the store", s.bytes, rules.MaxBytes)
 	}
 	return nil
 }
@@ -247,13 +268,14 @@ func (s *Spool) tryWrite() error {
 // checkDisk compares what the disk has left with what it must keep.
 func (s *Spool) checkDisk() {
 	var low error
+	keepFree := s.rules.Load().KeepFree
 	free, total, err := s.Disk.Free(s.root())
-	switch keep := int64(float64(total) * s.KeepFree / 100); {
+	switch keep := int64(float64(total) * keepFree / 100); {
 	case err != nil:
 		low = err
 	case free < keep:
 		low = fmt.Errorf("the disk of %s has %d MB free, %d MB (%g%%) are to be kept free: make room, or change the setting",
-			s.root(), free/1e6, keep/1e6, s.KeepFree)
+			s.root(), free/1e6, keep/1e6, keepFree)
 	}
 	s.mu.Lock()
 	before := s.lowSpace

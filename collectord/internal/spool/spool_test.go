@@ -46,8 +46,7 @@ type running struct {
 
 func options(t testing.TB, dir string) spool.Options {
 	return spool.Options{
-		Dir: dir, Collector: "c1.1", MaxBytes: 1 << 30, KeepFree: 0,
-		SealBytes: 1 << 20, SealAge: time.Hour, SealIdle: time.Hour, MaxOpen: 4,
+		Dir: dir, Collector: "c1.1", Rules: spool.Rules{MaxBytes: 1 << 30, SealBytes: 1 << 20, SealAge: time.Hour, SealIdle: time.Hour, MaxOpen: 4},
 		Disk: disktest.New(t.TempDir()), Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
 		Metrics: spool.NewMetrics(prometheus.NewRegistry()),
 	}
@@ -164,7 +163,7 @@ func TestSegmentHoldsItsBatchesVerbatimAndInOrder(t *testing.T) {
 
 func TestSegmentsAreSealedBySize(t *testing.T) {
 	o := options(t, t.TempDir())
-	o.SealBytes = 300
+	o.Rules.SealBytes = 300
 	r := start(t, o)
 	seen := map[string]bool{}
 	for i := range 10 {
@@ -185,9 +184,9 @@ func TestSegmentsAreSealedByAgeAndIdlenessWithoutTraffic(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			o := options(t, t.TempDir())
 			if name == "age" {
-				o.SealAge = 50 * time.Millisecond
+				o.Rules.SealAge = 50 * time.Millisecond
 			} else {
-				o.SealIdle = 50 * time.Millisecond
+				o.Rules.SealIdle = 50 * time.Millisecond
 			}
 			r := start(t, o)
 			ticket := r.take(t, batch(t, "app", "s", 0, "x"))
@@ -311,7 +310,7 @@ func TestFullDiskRefusesBatchesUntilThereIsRoom(t *testing.T) {
 
 func TestDiskThatIsNearlyFullIsLeftAlone(t *testing.T) {
 	o := options(t, t.TempDir())
-	o.KeepFree = 5
+	o.Rules.KeepFree = 5
 	o.Disk.(*disktest.Disk).SetFree(49, 1000)
 	r := start(t, o)
 	b := batch(t, "app", "s", 0, "b")
@@ -324,7 +323,7 @@ func TestDiskThatIsNearlyFullIsLeftAlone(t *testing.T) {
 
 func TestBudgetBoundsTheSpoolAndIsGivenBack(t *testing.T) {
 	o := options(t, t.TempDir())
-	o.MaxBytes, o.SealBytes = 4096, 1000
+	o.Rules.MaxBytes, o.Rules.SealBytes = 4096, 1000
 	r := start(t, o)
 	var taken int64
 	for i := 0; ; i++ {
@@ -339,8 +338,8 @@ func TestBudgetBoundsTheSpoolAndIsGivenBack(t *testing.T) {
 		if err := ticket.Wait(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		if taken += int64(len(b.Frame)); taken > o.MaxBytes {
-			t.Fatalf("%d bytes were taken, at most %d are allowed", taken, o.MaxBytes)
+		if taken += int64(len(b.Frame)); taken > o.Rules.MaxBytes {
+			t.Fatalf("%d bytes were taken, at most %d are allowed", taken, o.Rules.MaxBytes)
 		}
 	}
 	if err := r.Ready(); err == nil {

@@ -35,7 +35,7 @@ type Options struct {
 	Collector string // the collector's id
 	Instance  string // starts with the id, and is unique to this start
 	Workers   int
-	Drain     time.Duration // how long Run goes on when it is told to stop
+	Drain     func() time.Duration // how long Run goes on when it is told to stop
 	Log       *slog.Logger
 	Metrics   *Metrics
 	// Published is told of each sink file before its segment is removed.
@@ -152,7 +152,7 @@ func (u *Uploader) Run(ctx context.Context, s Spool) error {
 		case <-due:
 		case <-stop:
 			stop, draining = nil, true
-			deadline = time.After(u.Drain)
+			deadline = time.After(u.Drain())
 			q.hurry()
 		case <-deadline:
 			cancel() // the attempts end, and are not made again

@@ -1,13 +1,13 @@
-package agentd
+package config
 
 import (
 	"encoding"
 	"encoding/json"
+	"maps"
 	"reflect"
 	"regexp"
+	"slices"
 	"strings"
-
-	"github.com/akupara/akupara/config"
 )
 
 // hidden stands where a secret is.
@@ -27,10 +27,10 @@ var (
 // request's headers are secret is not known.
 const headers = "headers"
 
-// hideSecrets returns a config's value as it may be shown: values of keys and
+// HideSecrets returns a config's value as it may be shown: values of keys and
 // options that name secrets, headers, and passwords and tokens in URLs are left
 // out. Names of files stay.
-func hideSecrets(v any) any {
+func HideSecrets(v any) any {
 	switch v := v.(type) {
 	case map[string]any:
 		out := make(map[string]any, len(v))
@@ -46,20 +46,20 @@ func hideSecrets(v any) any {
 				out[key] = hideAll(m)
 				continue
 			}
-			out[key] = hideSecrets(value)
+			out[key] = HideSecrets(value)
 		}
 		return out
 	case []any:
 		out := make([]any, len(v))
 		for i := range v {
-			out[i] = hideSecrets(v[i])
+			out[i] = HideSecrets(v[i])
 			if text, ok := v[max(0, i-1)].(string); ok && i > 0 && option.MatchString(text) && !fileKey.MatchString(text) {
 				out[i] = hidden
 			}
 		}
 		return out
 	case string:
-		return assigned.ReplaceAllString(redactURL(v), "${1}"+hidden)
+		return assigned.ReplaceAllString(RedactURL(v), "${1}"+hidden)
 	}
 	return v
 }
@@ -72,19 +72,66 @@ func hideAll(m map[string]any) map[string]any {
 	return out
 }
 
-func redactURL(s string) string { return userInfo.ReplaceAllString(s, "://"+hidden+"@") }
+// RedactURL returns a text with the users and passwords of its URLs left out.
+func RedactURL(s string) string { return userInfo.ReplaceAllString(s, "://"+hidden+"@") }
 
-// effective is a config with all its defaults as plain values, under the names
-// of its keys.
-func effective(c *Config) map[string]any {
-	out, _ := plain(reflect.ValueOf(*c)).(map[string]any)
+// Effective returns a daemon's config with all its defaults as plain values,
+// under the names of its keys. c is a struct that Decode filled, or a pointer to
+// one.
+func Effective(c any) map[string]any {
+	v := reflect.ValueOf(c)
+	if v.Kind() == reflect.Pointer {
+		v = v.Elem()
+	}
+	out, _ := plain(v).(map[string]any)
 	return out
 }
 
-// plain turns what config.Decode fills into what JSON knows.
+// Difference is a key of which two configs have different values; it is the
+// key's path below the configs, with dots.
+type Difference struct {
+	Key    string
+	Before any // as Effective has it; nil where there is none
+}
+
+// Diff returns the keys in which two values of Effective differ, each as deep as
+// there are mappings on both sides.
+func Diff(before, after map[string]any) []Difference {
+	var out []Difference
+	keys := maps.Clone(before)
+	maps.Copy(keys, after)
+	for _, key := range slices.Sorted(maps.Keys(keys)) {
+		was, is := before[key], after[key]
+		inner, ok := was.(map[string]any)
+		other, both := is.(map[string]any)
+		if ok && both {
+			for _, d := range Diff(inner, other) {
+				out = append(out, Difference{key + "." + d.Key, d.Before})
+			}
+			continue
+		}
+		if Fingerprint(was) != Fingerprint(is) {
+			out = append(out, Difference{key, was})
+		}
+	}
+	return out
+}
+
+// Show writes a value of Effective for people, without its secrets.
+func Show(v any) string { return Fingerprint(HideSecrets(v)) }
+
+// wrapper is a Value, which is shown as what it holds.
+type wrapper interface{ wrapped() any }
+
+func (v Value[T]) wrapped() any { return v.V }
+
+// plain turns what Decode fills into what JSON knows.
 func plain(v reflect.Value) any {
-	if n, ok := v.Interface().(config.Node); ok {
+	if n, ok := v.Interface().(Node); ok {
 		return n.Any()
+	}
+	if i, ok := v.Interface().(wrapper); ok {
+		return plain(reflect.ValueOf(i.wrapped()))
 	}
 	if m, ok := v.Interface().(encoding.TextMarshaler); ok && (v.Kind() != reflect.Pointer || !v.IsNil()) {
 		if text, err := m.MarshalText(); err == nil {
@@ -122,8 +169,8 @@ func plain(v reflect.Value) any {
 	return v.Interface()
 }
 
-// fingerprint is a value's canonical text, to compare it by.
-func fingerprint(v any) string {
+// Fingerprint returns a value's canonical text, to compare it by.
+func Fingerprint(v any) string {
 	text, err := json.Marshal(v)
 	if err != nil { // plain values always marshal
 		return err.Error()
