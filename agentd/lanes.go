@@ -3,6 +3,7 @@ package agentd
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"log/slog"
 	"math/rand/v2"
 	"slices"
@@ -149,7 +150,28 @@ func (l *lanes) of(persona string) *lane {
 // route is of, for the supervisor.
 func (l *lanes) route(persona string) supervise.Route {
 	ln := l.of(persona)
-	return supervise.Route{Out: adaptors.Output(ln.shipper), Ledger: ln.ledger, Gate: ln.gate, Barred: ln.shipper.Why}
+	return supervise.Route{Out: adaptors.Output(ln.shipper), Ledger: ln.ledger, Gate: ln.gate, Barred: ln.why}
+}
+
+// why returns why collectors take nothing of a data type, "" if they do.
+func (ln *lane) why(dataType string) string {
+	if why := ln.shipper.Why(dataType); why != "" {
+		return why
+	}
+	if away := ln.asker.List.Away(); away != nil {
+		return fmt.Sprintf("no collector takes data since %s: %s", away.Since.Format(time.RFC3339), away.Error)
+	}
+	return ""
+}
+
+// away is how many lanes have no collector that takes data.
+func (l *lanes) away() (n int) {
+	for _, ln := range l.list() {
+		if ln.asker.List.Away() != nil {
+			n++
+		}
+	}
+	return n
 }
 
 // close forgets a stream in all lanes: its adaptor may have had another persona
@@ -293,6 +315,8 @@ type personaView struct {
 	// Refused are the data types that its collectors refuse, whatever of them is
 	// sent; all others go on.
 	Refused []ship.Barred `json:"refused_types"`
+	// Away is set while no collector takes data.
+	Away *collectors.Away `json:"away"`
 	filter.GateState
 }
 
@@ -308,7 +332,7 @@ func (l *lanes) views(adaptors []supervise.View, spooled func(persona string) in
 		}
 		stats := ln.shipper.Stats()
 		v := personaView{Name: ln.persona, Adaptors: []string{}, Collectors: ln.asker.List.URLs(),
-			Sent: stats.Raw, Held: stats.Held, Spool: spooled(ln.persona), Refused: ln.shipper.Barred()}
+			Sent: stats.Raw, Held: stats.Held, Spool: spooled(ln.persona), Refused: ln.shipper.Barred(), Away: ln.asker.List.Away()}
 		if ln.gate != nil {
 			v.GateState = ln.gate.State()
 		}

@@ -26,11 +26,18 @@ func register(reg *prometheus.Registry, p *parts, r *reload.Reloader) (unregiste
 	counter("given_up_batches_total", "Refused batches that were let go for their room; their sources send them again.", func() float64 { return float64(p.lanes.shipped().GivenUp) })
 	gauge("refused_batches", "Refused batches that are kept.", func() float64 { return float64(p.lanes.shipped().Parked) })
 	gauge("refused_types", "Data types that collectors refuse, as they have as many as they may have.", func() float64 { return float64(p.lanes.barred()) })
+	gauge("personas_without_collector", "Personas, with that of adaptors which name none, of whose collectors none takes data.", func() float64 { return float64(p.lanes.away()) })
 	gauge("buffer_bytes", "Bytes of chunks on their way.", func() float64 { return float64(p.lanes.shipped().Held) })
 	counter("settled_bytes_total", "Bytes that collectors told to be settled.", func() float64 { return float64(p.lanes.accounted().Settled) })
 	counter("resent_bytes_total", "Bytes that were sent again because nobody held them.", func() float64 { return float64(p.lanes.accounted().Resent) })
 	gauge("unsettled_segments", "Collectors' segments that are not settled yet.", func() float64 { return float64(p.lanes.accounted().Segments) })
 	gauge("spool_bytes", "Bytes in the agent's spool.", func() float64 { return float64(p.spool.Stats().Bytes) })
+	gauge("spool_full", "1 while an adaptor waits as the agent's spool is full, 0 otherwise.", func() float64 {
+		if p.spool.Full() {
+			return 1
+		}
+		return 0
+	})
 	counter("spool_dropped_bytes_total", "Bytes that the full spool dropped.", func() float64 { return float64(p.spool.Stats().Dropped) })
 	counter("spool_quarantined_bytes_total", "Damaged bytes that were moved to quarantine.", func() float64 { return float64(p.spool.Stats().Quarantined) })
 	gauge("checkpoints_damaged", "Checkpoint files, and parts of them, that were damaged or missing at the start.", func() float64 { return float64(p.checkpoints.Damaged()) })

@@ -24,6 +24,8 @@ type member struct {
 	url      string
 	failures int
 	failed   time.Time // when it failed last
+	since    time.Time // when it failed first, since it worked
+	cause    error     // of the last failure
 	until    time.Time // left alone
 }
 
@@ -87,15 +89,17 @@ func (l *List) Pick(now time.Time) (url string, wait time.Duration) {
 
 // Failed notes that a try that was begun at started failed now. It reports
 // whether the collector worked before, so that its going away is told once.
-func (l *List) Failed(url string, started, now time.Time) (first bool) {
+func (l *List) Failed(url string, started, now time.Time, cause error) (first bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	m := l.find(url)
 	if m == nil || started.Before(m.failed) {
 		return false // several posts failed together: that counts once
 	}
-	m.failures++
-	m.failed = now
+	if m.failures++; m.failures == 1 {
+		m.since = now
+	}
+	m.failed, m.cause = now, cause
 	m.until = now.Add(backoff(m.failures))
 	return m.failures == 1
 }
@@ -111,6 +115,32 @@ func (l *List) Worked(url string) (back bool) {
 	back = m.failures > 0
 	m.failures, m.until = 0, time.Time{}
 	return back
+}
+
+// Away is when no collector takes data: since when, and why the one that is tried
+// next did not.
+type Away struct {
+	Since time.Time `json:"since"`
+	Error string    `json:"error"`
+}
+
+// Away returns nil while a member works, or was not tried yet.
+func (l *List) Away() *Away {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var out Away
+	for _, m := range l.members {
+		if m.failures == 0 {
+			return nil
+		}
+		if m.since.After(out.Since) { // the last one that went
+			out.Since = m.since.UTC()
+		}
+	}
+	if cause := l.members[l.current].cause; cause != nil {
+		out.Error = cause.Error()
+	}
+	return &out
 }
 
 // Others returns the members beside url, the working ones first.

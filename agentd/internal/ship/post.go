@@ -145,7 +145,7 @@ func (s *Shipper) deliver(ctx context.Context, b *batch) bool {
 			return false
 		default:
 			s.count(func(st *Stats) { st.Failures++ })
-			if s.list.Failed(url, started, time.Now()) {
+			if s.list.Failed(url, started, time.Now(), err) {
 				s.log.Warn("a collector does not take data; its batches go to another, or wait", "collector", url, "error", err)
 			}
 		}

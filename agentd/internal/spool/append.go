@@ -35,7 +35,7 @@ func (s *Spool) Append(ctx context.Context, k Key, full WhenFull, sync bool, c *
 		switch {
 		case err == nil:
 			if warned {
-				s.setFull(false)
+				s.waits(k.Adaptor, nil)
 			}
 			return nil
 		case errors.Is(err, chunk.ErrInvalid):
@@ -48,11 +48,11 @@ func (s *Spool) Append(ctx context.Context, k Key, full WhenFull, sync bool, c *
 		}
 		if !warned {
 			warned = true
-			s.setFull(true)
+			s.waits(k.Adaptor, err)
 			s.log.Warn("the agent's spool can't take more, the adaptor waits", "adaptor", k.Adaptor, "type", k.Type, "reason", err)
 		}
 		if err := s.waitRoom(ctx); err != nil {
-			s.setFull(false)
+			s.waits(k.Adaptor, nil)
 			return err
 		}
 	}
@@ -99,10 +99,37 @@ func (s *Spool) store(q *queue, sync bool, c *chunk.Chunk) error {
 	return nil
 }
 
-func (s *Spool) setFull(full bool) {
+// waits notes why an adaptor waits for room; nil: it does no more.
+func (s *Spool) waits(adaptor string, why error) {
 	s.mu.Lock()
-	s.stats.Full = full
-	s.mu.Unlock()
+	defer s.mu.Unlock()
+	if why == nil {
+		delete(s.waiting, adaptor)
+		return
+	}
+	s.waiting[adaptor] = why
+}
+
+// Waits returns why an adaptor waits until the spool takes more, "" if it does not.
+func (s *Spool) Waits(adaptor string) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if why := s.waiting[adaptor]; why != nil {
+		return fmt.Sprintf("the agent's spool can't take more: %v", why)
+	}
+	return ""
+}
+
+// Full reports whether an adaptor waits as there is no room.
+func (s *Spool) Full() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, why := range s.waiting {
+		if isFull(why) {
+			return true
+		}
+	}
+	return false
 }
 
 // activeStream returns the stream that this start appends to.

@@ -85,6 +85,7 @@ type Spool struct {
 	mu      sync.Mutex
 	queues  map[Key]*queue
 	streams map[string]*stream
+	waiting map[string]error // why adaptors wait for room
 	used    int64            // bytes of all segment files
 	usedBy  map[string]int64 // and by persona
 	room    chan struct{}    // closed and replaced when bytes were freed
@@ -102,7 +103,6 @@ type Stats struct {
 	Bytes       int64 // of the files
 	Dropped     int64 // bytes of records dropped because the spool was full
 	Quarantined int64 // damaged bytes
-	Full        bool  // somebody waits for room
 }
 
 // queue is the streams of one adaptor and data type, oldest first. Only the
@@ -164,7 +164,8 @@ func Open(cfg Config, log *slog.Logger) (*Spool, error) {
 		cfg.Disk = disk.Local{}
 	}
 	s := &Spool{cfg: cfg, log: log, queues: map[Key]*queue{}, streams: map[string]*stream{}, usedBy: map[string]int64{}, dropped: map[string]Count{},
-		room: make(chan struct{}), fresh: make(chan struct{}, 1)}
+		waiting: map[string]error{},
+		room:    make(chan struct{}), fresh: make(chan struct{}, 1)}
 	if err := s.makeDir(); err != nil {
 		return nil, err
 	}

@@ -15,12 +15,20 @@ type Route struct {
 	Out    adaptors.Output // takes the chunks of replayable adaptors
 	Ledger Ledger
 	Gate   *filter.Gate // nil: no bounds
-	// Barred returns why collectors refuse a data type, "" if they don't; nil:
-	// they never do.
+	// Barred returns why collectors take nothing of a data type, "" if they do; nil:
+	// they always do.
 	Barred func(dataType string) string
 }
 
-// barred returns why a collector refuses what the unit sends, "" if it doesn't.
+// full returns why the agent's spool takes nothing of the unit, "" if it does.
+func (u *unit) full() string {
+	if u.spec.Kind.Replayable {
+		return ""
+	}
+	return u.env.Spool.Waits(u.spec.Name)
+}
+
+// barred returns why collectors take nothing of what the unit sends, "" if they do.
 func (u *unit) barred(types []string) string {
 	r := u.way()
 	if r.Barred == nil {

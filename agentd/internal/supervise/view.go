@@ -220,9 +220,16 @@ func (u *unit) view() View {
 			v.Type = strings.Join(slices.Compact(types), ",")
 		}
 	}
-	if why := u.barred(types); why != "" {
+	why := u.barred(types)
+	if full := u.full(); full != "" {
+		why = full
+	}
+	if why != "" {
 		at := now.UTC()
 		v.LastErr, v.LastErrAt = why, &at
+		if v.State == Running {
+			v.State = Waiting
+		}
 	}
 	return v
 }
@@ -246,10 +253,14 @@ func (s *Supervisor) Count(state State) int {
 	n := 0
 	for _, u := range s.all() {
 		u.mu.Lock()
-		if u.state(time.Now()) == state {
+		is := u.state(time.Now())
+		u.mu.Unlock()
+		if is == Running && (u.full() != "" || u.barred([]string{u.spec.Type}) != "") {
+			is = Waiting
+		}
+		if is == state {
 			n++
 		}
-		u.mu.Unlock()
 	}
 	return n
 }
