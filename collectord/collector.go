@@ -29,11 +29,13 @@ import (
 	"github.com/akupara/akupara/daemon/reload"
 	"github.com/akupara/akupara/disk"
 	"github.com/akupara/akupara/store"
+	"github.com/akupara/akupara/store/reach"
 )
 
 // Options are what a collector is given beside its config.
 type Options struct {
 	Reloader *reload.Reloader // reads the config again; nil: nobody does
+	Reach    *reach.Reach     // whether the store answers; nil: it is not looked at
 	Warmup   Warmup
 }
 
@@ -93,6 +95,9 @@ func New(cfg Config, fs store.FS, dataDir string, log *slog.Logger, reg *prometh
 		c.opts.Reloader = reload.New(nil, log)
 	}
 	c.metrics = newMetrics(reg, c.Status)
+	if opts.Reach != nil {
+		reg.MustRegister(opts.Reach.Metric())
+	}
 	reg.MustRegister(c.opts.Reloader.Metrics("collector")...)
 	return c, nil
 }
@@ -219,6 +224,9 @@ type Status struct {
 	OldestAgeSeconds float64 `json:"oldest_age_seconds"` // since the oldest of them was opened
 	QuarantinedBytes int64   `json:"quarantined_bytes"`  // in the quarantine directory
 	LastUploadError  string  `json:"last_upload_error,omitempty"`
+	// Store is "ok", or why the store can't be reached: a collector takes data all the
+	// same while its spool has room.
+	Store string `json:"store"`
 	// Types have one of the places for data types (collector.max_types);
 	// RefusedTypes found none and are refused alone.
 	Types        int      `json:"types"`
@@ -240,6 +248,12 @@ func (c *Collector) Status() Status {
 	}
 	if err := p.spool.Ready(); err != nil {
 		st.Ready = err.Error()
+	}
+	st.Store = "ok"
+	if c.opts.Reach != nil {
+		if err := c.opts.Reach.Ready(); err != nil {
+			st.Store = err.Error()
+		}
 	}
 	if !held.Oldest.IsZero() {
 		st.OldestAgeSeconds = max(0, time.Since(held.Oldest).Seconds())

@@ -22,7 +22,11 @@ var errYield = errors.New("a job has its turn")
 // runType brings all sink files of a data type into its table, in as many
 // commits as memory demands. The report is good also beside an error.
 func (d *Demux) runType(ctx context.Context, dataType string, rep *Report) (err error) {
+	var q *queue
 	defer func() {
+		if q != nil {
+			d.states.of(dataType).waiting = waiting(q.left())
+		}
 		rep.Took = time.Since(rep.Started)
 		if n := rep.Forks - maxForksTold; n > 0 {
 			d.log.Warn("more streams were forked; the audit lists them", "type", dataType, "forks", n)
@@ -35,15 +39,22 @@ func (d *Demux) runType(ctx context.Context, dataType string, rep *Report) (err 
 		}
 	}()
 	// Looking comes before the lease: most looks find nothing.
-	if idle, err := d.idle(ctx, dataType); err != nil || idle {
-		return errors.Join(err, d.tidyUnknown(ctx, dataType))
+	sinks, bad, err := listSinks(ctx, d.fs, dataType)
+	if err != nil {
+		return err
+	}
+	if q = newQueue(sinks); len(sinks) == 0 && len(bad) == 0 {
+		return d.tidyUnknown(ctx, dataType)
 	}
 	release, err := d.leases.Take(ctx, lease.Path(dataType))
 	if err != nil {
 		return err
 	}
 	defer release()
-	q, err := d.list(ctx, dataType)
+	next, err := d.list(ctx, dataType)
+	if err == nil {
+		q = next
+	}
 	for conflicts := 0; err == nil && len(q.sinks) > 0; {
 		err = d.runSinks(ctx, dataType, q, rep)
 		switch {
@@ -51,18 +62,15 @@ func (d *Demux) runType(ctx context.Context, dataType string, rep *Report) (err 
 			// The table moved: everything is planned anew from what it is now.
 			conflicts++
 			d.log.Info("another commit came first, planning anew", "type", dataType)
-			q, err = d.list(ctx, dataType)
+			if next, err = d.list(ctx, dataType); err == nil {
+				q = next
+			}
 		case errors.Is(err, errAgain):
 			d.log.Debug("planning anew without what is in the way", "type", dataType, "because", err)
 			err = nil
 		}
 	}
 	return err
-}
-
-func (d *Demux) idle(ctx context.Context, dataType string) (bool, error) {
-	sinks, bad, err := listSinks(ctx, d.fs, dataType)
-	return len(sinks) == 0 && len(bad) == 0, err
 }
 
 // list lists the type's sink files, once for each call. A day that can't be listed

@@ -287,6 +287,7 @@ type metrics struct {
 	records, bytes, repeated, parseErrors, quarantined *prometheus.CounterVec
 	forks, forkedBytes                                 *prometheus.CounterVec
 	failing, aside, damaged, behind                    *prometheus.GaugeVec
+	waitingFiles, waitingBytes, oldestWaiting          *prometheus.GaugeVec
 	seconds                                            *prometheus.HistogramVec
 }
 
@@ -319,8 +320,21 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 	m.aside = gauge("set_aside_sink_files", "Sink files that can't be read for now; all else goes on.")
 	m.damaged = gauge("damaged_files", "Damaged files that the table needs, as of the last look, an hour ago at most.")
 	m.behind = gauge("clock_behind_seconds", "How far the clock is behind the table's last commit, where that is over a minute.")
+	m.waitingFiles = gauge("waiting_sink_files", "Sink files in raw/ that the table does not hold, after the last run.")
+	m.waitingBytes = gauge("waiting_bytes", "Bytes of these files.")
+	m.oldestWaiting = gauge("oldest_waiting_timestamp_seconds", "When the oldest of them was written; 0 without any.")
 	reg.MustRegister(m.seconds)
 	return m
+}
+
+func (m *metrics) tellWaiting(dataType string, w *Waiting) {
+	oldest := 0.0
+	if !w.Oldest.IsZero() {
+		oldest = float64(w.Oldest.UnixMilli()) / 1000
+	}
+	m.waitingFiles.WithLabelValues(dataType).Set(float64(w.Files))
+	m.waitingBytes.WithLabelValues(dataType).Set(float64(w.Bytes))
+	m.oldestWaiting.WithLabelValues(dataType).Set(oldest)
 }
 
 func (m *metrics) count(r Report) {

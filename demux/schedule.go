@@ -55,6 +55,8 @@ type Scheduler struct {
 	loops   map[string]chan struct{}
 	running sync.WaitGroup // the loops, and what was begun aside
 	over    bool           // nothing is begun any more
+	// unlisted is how often in a row the data types could not be listed.
+	unlisted int
 }
 
 // followed is a schedule that has an entry.
@@ -190,18 +192,34 @@ func (s *Scheduler) aside(do func()) bool {
 
 // startAll starts all types but those named.
 func (s *Scheduler) startAll(ctx context.Context, without []string) {
+	started := time.Now().UTC()
 	types, err := s.demux.Types(ctx)
 	if err != nil {
 		if ctx.Err() == nil {
 			s.demux.log.Error("the store can't be read; trying again at the next schedule", "error", err)
+			n := s.missed(true)
+			s.demux.history.add(Report{Started: started, Took: time.Since(started), Failing: n, Error: err.Error()})
 		}
 		return
 	}
+	s.missed(false)
 	for _, name := range types {
 		if !slices.Contains(without, name) && s.runs(name) {
 			s.start(ctx, name)
 		}
 	}
+}
+
+// missed notes whether the data types could be listed, and returns how often in a row
+// they could not.
+func (s *Scheduler) missed(failed bool) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.unlisted++; !failed {
+		s.unlisted = 0
+	}
+	s.demux.metrics.failing.WithLabelValues("").Set(float64(s.unlisted))
+	return s.unlisted
 }
 
 // start starts a type's loop, or tells the one that is under way.

@@ -25,6 +25,7 @@ type state struct {
 	isolated  int             // in the run that is under way
 	told      string          // what was written of the trouble last
 	looked    bool            // whether what another process wrote of it was removed
+	waiting   *Waiting        // as of the last listing; nil: there was none yet
 	table     *table.Table    // that a run committed last; nil: none, or it is gone
 }
 
@@ -147,6 +148,12 @@ func (d *Demux) tell(ctx context.Context, dataType string, rep *Report, err erro
 		s.failing.Error = err.Error()
 	} else {
 		s.failing = trouble.Failing{}
+	}
+	if s.waiting != nil {
+		d.metrics.tellWaiting(dataType, s.waiting)
+	}
+	if err != nil {
+		rep.Waiting = s.waiting
 	}
 	all := s.aside.tell(1)
 	rep.Isolated, rep.Aside, rep.Failing = s.isolated, len(all), s.failing.Times

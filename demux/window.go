@@ -23,6 +23,11 @@ type queue struct {
 
 func newQueue(sinks []store.Info) *queue { return &queue{sinks: sinks, done: map[string]bool{}} }
 
+// left returns what is still in raw/.
+func (q *queue) left() []store.Info {
+	return slices.DeleteFunc(slices.Clone(q.sinks), func(f store.Info) bool { return q.done[f.Path] })
+}
+
 // order drops what is done, and puts the files last that hold something
 // suspected of making runs fail: others first show whether it does.
 func (q *queue) order(s *isolation) {

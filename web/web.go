@@ -40,6 +40,7 @@ import (
 	"github.com/akupara/akupara/daemon/rest"
 	"github.com/akupara/akupara/query"
 	"github.com/akupara/akupara/store"
+	"github.com/akupara/akupara/store/reach"
 )
 
 // Deps is what the web part is given by its process.
@@ -51,6 +52,7 @@ type Deps struct {
 	Log      *slog.Logger
 	Registry *prometheus.Registry // nil: the web part makes its own
 	Reloader *reload.Reloader     // reads the config again; nil: nobody does
+	Reach    *reach.Reach         // whether the store answers; nil: it is not looked at
 }
 
 // Server is the web part.
@@ -132,6 +134,10 @@ func New(cfg Config, deps Deps) (*Server, error) {
 		return nil, err
 	}
 	s.live.Store(l)
+	if deps.Reach != nil {
+		s.health.AddCheck("store", deps.Reach.Ready)
+		deps.Registry.MustRegister(deps.Reach.Metric())
+	}
 	deps.Registry.MustRegister(s.deps.Reloader.Metrics("web")...)
 	network, address := cfg.Listen.Split()
 	s.server = daemon.NewServer(daemon.ServerConfig{

@@ -1,27 +1,42 @@
 package main
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"fmt"
+	"io"
+	"net/http"
 	"runtime"
 	"runtime/debug"
 	"slices"
+	"strings"
+	"time"
 
 	"github.com/akupara/akupara/config"
+	"github.com/akupara/akupara/store/reach"
 	"github.com/spf13/cobra"
 )
 
 func (a *app) check() *cobra.Command {
-	return a.command(&cobra.Command{
+	var online bool
+	c := &cobra.Command{
 		Use:   "check",
 		Short: "Validate the config",
 		Long: `Reads the config as all daemons would, and prints every problem as
-file:line:column: message, one a line. The exit code is 1 then. Warnings are
-printed alike, and change no exit code: adaptors of one type that match the same
-files, by their patterns or by the files that are on this machine.`,
-		Example: `  akupara check --config /etc/akupara.yaml`,
-	}, func(_ context.Context, _ []string) error {
+file:line:column: message, one a line. The exit code is 1 then. A file may hold the
+section of an agent alone, without a store. Warnings are printed alike, and change
+no exit code: adaptors of one type that match the same files, patterns that match
+no file of this machine, paths that begin with ~ or are relative, addresses that
+every machine reaches.
+
+With --online it tries the store and the agent's collectors, too, and prints each
+that can't be reached.`,
+		Example: `  akupara check --config /etc/akupara.yaml
+  akupara check --config /etc/akupara.yaml --online`,
+	}
+	c.Flags().BoolVar(&online, "online", false, "try the store and the agent's collectors, too")
+	return a.command(c, func(ctx context.Context, _ []string) error {
 		s, problems, err := a.loadAll()
 		if err != nil {
 			return err
@@ -30,6 +45,11 @@ files, by their patterns or by the files that are on this machine.`,
 			for _, w := range s.warnings() {
 				fmt.Fprintln(a.stdout, w)
 			}
+			if online {
+				problems = s.tryAll(ctx)
+			}
+		}
+		if len(problems) == 0 {
 			fmt.Fprintf(a.stdout, "%s is fine\n", s.Name)
 			return nil
 		}
@@ -38,6 +58,57 @@ files, by their patterns or by the files that are on this machine.`,
 		}
 		return errFound
 	})
+}
+
+// withoutStore leaves out that a store is missing where the file is an agent's
+// alone, who needs none.
+func (s site) withoutStore(problems config.Problems) config.Problems {
+	if !s.Agent.Given() || s.Collector.Given() || s.Demux.Given() || s.Web.Given() || s.Store.Given() {
+		return problems
+	}
+	return slices.DeleteFunc(problems, func(p config.Problem) bool { return strings.Contains(p.Message, `key "store" is missing`) })
+}
+
+// tryAll tries what the config names: a problem for each that can't be reached.
+func (s site) tryAll(ctx context.Context) (problems config.Problems) {
+	if s.Store.V.Path != "" {
+		fs, err := s.openStore()
+		if err == nil {
+			err = reach.Try(ctx, fs, s.Store.V.String())
+		}
+		if err != nil {
+			problems = append(problems, s.Store.Problemf("%v", err))
+		}
+	}
+	for _, n := range s.Agent.Get("collectors").Items() {
+		if err := answers(ctx, n.Text()); err != nil {
+			problems = append(problems, n.Problemf("the collector %s can't be reached: %v", n.Text(), err))
+		}
+	}
+	return problems
+}
+
+// answerWait is how long a daemon may take to answer.
+const answerWait = 10 * time.Second
+
+// answers reports why a daemon at a URL is not there.
+func answers(ctx context.Context, url string) error {
+	ctx, cancel := context.WithTimeout(ctx, answerWait)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimSuffix(url, "/")+"/readyz", nil)
+	if err != nil {
+		return err
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		said, _ := io.ReadAll(io.LimitReader(resp.Body, 500)) // what came of it
+		return fmt.Errorf("status %d: %s", resp.StatusCode, bytes.TrimSpace(said))
+	}
+	return nil
 }
 
 // loadAll is load with the problems of all sections, too, in the order of

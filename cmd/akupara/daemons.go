@@ -18,6 +18,7 @@ import (
 	"github.com/akupara/akupara/daemon/rest"
 	"github.com/akupara/akupara/demux"
 	"github.com/akupara/akupara/store"
+	"github.com/akupara/akupara/store/reach"
 	"github.com/akupara/akupara/web"
 	"github.com/spf13/cobra"
 )
@@ -29,9 +30,10 @@ type parts struct {
 	fs       store.FS
 	log      *slog.Logger
 	reloader *reload.Reloader
+	storeUp  *reach.Reach
 }
 
-func (a *app) parts(level slog.Level) (parts, error) {
+func (a *app) parts(level slog.Level, needsStore bool) (parts, error) {
 	log, err := a.logger(level)
 	if err != nil {
 		return parts{}, err
@@ -40,8 +42,14 @@ func (a *app) parts(level slog.Level) (parts, error) {
 	if err != nil {
 		return parts{}, err
 	}
-	fs, err := s.openStore()
-	return parts{site: s, fs: fs, log: log}, err
+	p := parts{site: s, log: log}
+	if needsStore {
+		if p.fs, err = s.openStore(); err != nil {
+			return p, err
+		}
+		p.storeUp = reach.New(p.fs, s.Store.V.String(), log)
+	}
+	return p, nil
 }
 
 // Decoders of the sections. Each says all that is wrong with its own.
@@ -127,7 +135,7 @@ func (a *app) reloading(s site, of sections, log *slog.Logger) (*reload.Reloader
 
 func (p parts) collector(cfg collectord.Config, warm collectord.Warmup) (*collectord.Collector, error) {
 	return collectord.New(cfg, p.fs, p.dataDir, p.log.With("daemon", "collector"), daemon.NewRegistry(),
-		collectord.Options{Reloader: p.reloader, Warmup: warm})
+		collectord.Options{Reloader: p.reloader, Reach: p.storeUp, Warmup: warm})
 }
 
 // demux makes the scheduler and, where the config says listen, its API.
@@ -135,10 +143,12 @@ func (p parts) demux(cfg demux.Config, opts demux.Options) *demuxDaemon {
 	opts.Reloader = p.reloader
 	log, reg := p.log.With("daemon", "demux"), daemon.NewRegistry()
 	reg.MustRegister(p.reloader.Metrics("demux")...)
+	reg.MustRegister(p.storeUp.Metric())
 	scheduler := demux.NewScheduler(demux.New(cfg, p.fs, p.Store.V.String(), log, reg), opts)
 	d := &demuxDaemon{scheduler: scheduler}
 	if cfg.Listen != "" {
 		d.engine, d.health = rest.NewEngine(log), daemon.NewHealth()
+		d.health.AddCheck("store", p.storeUp.Ready)
 		d.engine.Use(rest.Guard())
 		rest.Ops(d.engine, reg, d.health)
 		network, address := cfg.Listen.Split()
@@ -162,7 +172,7 @@ func single[T any](a *app, c *cobra.Command, name string, decode func(config.Nod
 		if err != nil {
 			return err
 		}
-		p, err := a.parts(slog.LevelInfo)
+		p, err := a.parts(slog.LevelInfo, name != agentd.Section)
 		if err != nil {
 			return err
 		}
@@ -224,6 +234,7 @@ published at the next start.`,
 		if err != nil {
 			return err
 		}
+		g.Add("look at the store", p.storeUp.Run)
 		g.Add("collector", d.Run)
 		g.Add("readme of the store", p.readme)
 		return nil
@@ -238,6 +249,7 @@ func (a *app) web() *cobra.Command {
 		Example: `  akupara web --config /etc/akupara.yaml
   curl -s http://127.0.0.1:9772/v1/query -d 'select count(*) from syslog'`,
 	}, web.Section, decodeWeb, func(p parts, cfg web.Config, g *daemon.Group) error {
+		g.Add("look at the store", p.storeUp.Run)
 		p.addWeb(g, cfg)
 		return nil
 	})
@@ -269,6 +281,7 @@ of it, and changes nothing.`,
 	scheduler := single(a, c, demux.Section, decodeDemux, func(p parts, cfg demux.Config, g *daemon.Group) error {
 		limitMemory(cfg.Spreads(), demuxMemory)
 		d := p.demux(cfg, demux.Options{Only: only})
+		g.Add("look at the store", p.storeUp.Run)
 		g.Add("demux", d.run)
 		g.Add("readme of the store", p.readme)
 		return nil
@@ -297,7 +310,7 @@ const otherDemux = 60 * time.Second
 
 // demuxByHand makes the demux of a command that runs it now, on a store that exists.
 func (a *app) demuxByHand() (*demux.Demux, parts, error) {
-	p, err := a.parts(slog.LevelWarn)
+	p, err := a.parts(slog.LevelWarn, true)
 	if err != nil {
 		return nil, p, err
 	}
@@ -375,7 +388,7 @@ func (p parts) addWeb(g *daemon.Group, cfg web.Config) {
 		defer engine.Close()
 		s, err := web.New(cfg, web.Deps{
 			FS: p.fs, BaseURI: p.Store.V.String(), Engine: engine, CacheDir: p.cacheDir(),
-			Log: p.log.With("daemon", "web"), Registry: daemon.NewRegistry(), Reloader: p.reloader,
+			Log: p.log.With("daemon", "web"), Registry: daemon.NewRegistry(), Reloader: p.reloader, Reach: p.storeUp,
 		})
 		if err != nil {
 			return err

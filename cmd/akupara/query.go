@@ -131,7 +131,7 @@ func sayProgress(w io.Writer, now func() time.Time) func(what string, done, tota
 // withStore opens the store of the site, which must be there; SIGINT cancels what
 // is done with it.
 func (a *app) withStore(ctx context.Context, use func(ctx context.Context, p parts) error) error {
-	p, err := a.parts(slog.LevelWarn)
+	p, err := a.parts(slog.LevelWarn, true)
 	if err != nil {
 		return err
 	}

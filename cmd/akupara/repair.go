@@ -104,7 +104,7 @@ func (a *app) completeTables(_ *cobra.Command, args []string, _ string) ([]cobra
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), completeWait)
 	defer cancel()
-	p, err := a.parts(slog.LevelError)
+	p, err := a.parts(slog.LevelError, true)
 	if err != nil {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}

@@ -35,7 +35,8 @@ func (a *app) load() (site, config.Problems, error) {
 			return site{}, nil, err
 		}
 		f, problems := config.ParseFile(a.configFile, data)
-		return site{File: f, dataDir: f.DataDir.V, hash: hash}, problems, nil
+		s := site{File: f, dataDir: f.DataDir.V, hash: hash}
+		return s, s.withoutStore(problems), nil
 	}
 	dir, err := filepath.Abs(a.dataDir)
 	if err != nil {
@@ -87,6 +88,9 @@ func (a *app) refuse(problems config.Problems) error {
 
 // openStore returns the store; it is connected to at its first use.
 func (s site) openStore() (store.FS, error) {
+	if s.Store.V.Path == "" {
+		return nil, fmt.Errorf("%s has no store, as that of an agent alone: give the config of the whole site", s.Name)
+	}
 	fs, err := open.Open(s.Store.V.String(), open.Options{})
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", s.Store.Pos, err)

@@ -256,7 +256,7 @@ func (k *tables) completeColumns(c *cobra.Command, args []string, start string) 
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), completeWait)
 	defer cancel()
-	p, err := k.parts(slog.LevelError)
+	p, err := k.parts(slog.LevelError, true)
 	if err != nil {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}

@@ -24,6 +24,7 @@ import (
 	"github.com/akupara/akupara/daemon/reload"
 	"github.com/akupara/akupara/demux"
 	"github.com/akupara/akupara/store"
+	"github.com/akupara/akupara/store/reach"
 	"github.com/akupara/akupara/web"
 )
 
@@ -119,6 +120,7 @@ func (a *app) runUp(ctx context.Context, port int, logs string, lookEvery time.D
 	if u.fs, err = u.openStore(); err != nil {
 		return err
 	}
+	u.storeUp = reach.New(u.fs, u.Store.V.String(), log)
 	var running map[string]reload.Section
 	if u.reloader, running, err = a.reloading(u.site, upSections, log); err != nil {
 		return err
@@ -140,6 +142,7 @@ func (a *app) runUp(ctx context.Context, port int, logs string, lookEvery time.D
 		return err
 	}
 	var g daemon.Group
+	g.Add("look at the store", u.storeUp.Run)
 	g.Add("collector", collector.Run)
 	opts := demux.Options{RowBytes: upRowBytes}
 	if u.first {
