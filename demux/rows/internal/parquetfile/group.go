@@ -19,18 +19,14 @@ type Group struct {
 // group is in data until it is appended.
 func (w *Writer) BeginAside(data *bytes.Buffer, cols []schema.Column) {
 	data.Reset()
-	w.aside = data
-	w.Begin(data, cols)
+	w.to, w.aside = data, data
+	w.begins(cols)
 	w.BeginGroup()
 }
 
 // EndAside ends a row group of n rows.
 func (w *Writer) EndAside(n int) (*Group, error) {
-	err := w.EndGroup(n)
-	if err == nil {
-		err = w.out.Flush()
-	}
-	if err != nil {
+	if err := w.EndGroup(n); err != nil {
 		return nil, err
 	}
 	g := &Group{Data: w.aside, group: w.group}

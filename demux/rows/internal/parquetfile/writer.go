@@ -34,8 +34,9 @@ import (
 // but Begin helps. It is not safe for concurrent use.
 type Writer struct {
 	out    *bufio.Writer
+	to     io.Writer // out, or aside
 	offset int64
-	crc    uint32 // CRC-32C of what was written
+	crc    uint32 // CRC-32C of what was written to out
 	err    error
 
 	cols   []schema.Column
@@ -92,6 +93,12 @@ func New() (*Writer, error) {
 // Begin starts a file. The columns' ids must be set.
 func (w *Writer) Begin(out io.Writer, cols []schema.Column) {
 	w.out.Reset(out)
+	w.to, w.aside = w.out, nil
+	w.begins(cols)
+}
+
+// begins starts a file, or a part of one aside.
+func (w *Writer) begins(cols []schema.Column) {
 	w.header.Reset(new(thrift.CompactProtocol).NewWriter(counter{w}))
 	w.offset, w.crc, w.err, w.rows = 0, 0, nil, 0
 	w.cols, w.leaves, w.groups = cols, w.leaves[:0], nil
@@ -254,9 +261,11 @@ func (w *Writer) write(b []byte) {
 	if w.err != nil {
 		return
 	}
-	n, err := w.out.Write(b)
+	n, err := w.to.Write(b)
 	w.offset += int64(n)
-	w.crc = chunk.AddCRC(w.crc, b)
+	if w.aside == nil {
+		w.crc = chunk.AddCRC(w.crc, b)
+	}
 	w.err = err
 }
 
