@@ -331,5 +331,18 @@ func (k *keyed) child(parent *node, key []byte, guess int) *node {
 
 // add takes a value that the scanner has read.
 func (k *keyed) add(n *node, t kind, val []byte, num uint64) {
-	k.fields = append(k.fields, field{node: n, kind: t, val: val, num: num})
+	d := k.more()
+	d.node, d.kind, d.ascii, d.val, d.num = n, t, false, val, num
+}
+
+// more adds a field, all of which the caller sets: one by one, since a whole field would
+// be put together elsewhere first, and copied.
+func (k *keyed) more() *field {
+	n := len(k.fields)
+	if n < cap(k.fields) {
+		k.fields = k.fields[:n+1]
+	} else {
+		k.fields = append(k.fields, field{})
+	}
+	return &k.fields[n]
 }

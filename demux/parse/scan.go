@@ -162,7 +162,8 @@ func (p *scanner) value(n *node) error {
 		if err != nil {
 			return err
 		}
-		p.k.fields = append(p.k.fields, field{node: n, kind: kindString, ascii: ascii, val: v})
+		d := p.k.more()
+		d.node, d.kind, d.ascii, d.val, d.num = n, kindString, ascii, v, 0
 	case '{', '[':
 		if err := p.skip(n.depth); err != nil {
 			return err

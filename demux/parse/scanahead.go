@@ -1,6 +1,6 @@
 package parse
 
-import "bytes"
+import "encoding/binary"
 
 // follower is what came between two values of an object: brackets, commas and the next
 // key, just as they were written. Records of one writer are alike: with a look at a few
@@ -12,6 +12,24 @@ import "bytes"
 type follower struct {
 	text []byte
 	node *node // of the value behind it; nil: the object ends
+	// head are the first bytes of the text, as far as mask says: most texts that don't
+	// come are told by these.
+	head, mask uint64
+}
+
+// is reports whether s, whose first bytes are head, begins with the follower's text.
+func (f *follower) is(s []byte, head uint64) bool {
+	return (head^f.head)&f.mask == 0 && len(f.text) <= len(s) && (len(f.text) <= 8 || string(s[8:len(f.text)]) == string(f.text[8:]))
+}
+
+// firstEight returns the first eight bytes of a text, or those that it has.
+func firstEight(s []byte) uint64 {
+	if len(s) >= 8 {
+		return binary.LittleEndian.Uint64(s)
+	}
+	var h [8]byte
+	copy(h[:], s)
+	return binary.LittleEndian.Uint64(h[:])
 }
 
 const (
@@ -23,9 +41,10 @@ const (
 // follow reads one of the followers of last, if it comes next.
 func (p *scanner) follow(last *node) (next *node, ok bool) {
 	rest := p.s[p.i:]
+	begin := firstEight(rest)
 	for i := range last.followers {
 		f := &last.followers[i]
-		if !bytes.HasPrefix(rest, f.text) {
+		if !f.is(rest, begin) {
 			continue
 		}
 		if f.node == nil {
@@ -56,7 +75,7 @@ func (k *keyed) learn(last *node, text []byte, n *node) {
 	}
 	f := &last.followers[len(last.followers)-1]
 	k.learnt += len(text) - len(f.text)
-	*f = follower{append(f.text[:0], text...), n}
+	*f = follower{text: append(f.text[:0], text...), node: n, head: firstEight(text), mask: ^uint64(0) >> (64 - 8*min(len(text), 8))}
 }
 
 // remembers reports whether a key is found again.
