@@ -30,7 +30,7 @@ func dataFiles(t *testing.T, st store.FS) (out []string) {
 // mend repairs the table of app.
 func mend(t *testing.T, st store.FS) *repair.Plan {
 	t.Helper()
-	p, err := repair.Survey(t.Context(), st, baseURI, "app", repair.Options{})
+	p, err := repair.Survey(t.Context(), st, baseURI, "app", repair.Options{Streams: 1})
 	if err != nil {
 		t.Fatal(err)
 	}

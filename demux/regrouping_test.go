@@ -203,7 +203,7 @@ func TestATableIsRepairedFromARegroupedArchive(t *testing.T) {
 		if err := st.Remove(t.Context(), files[0].Path); err != nil {
 			t.Fatal(err)
 		}
-		plan, err := repair.Survey(t.Context(), st, baseURI, "app", repair.Options{})
+		plan, err := repair.Survey(t.Context(), st, baseURI, "app", repair.Options{Streams: 1})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -2,6 +2,7 @@ package repair
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/akupara/akupara/chunk"
@@ -9,14 +10,19 @@ import (
 	"github.com/akupara/akupara/demux/table"
 )
 
-// decide makes the table's new content, and says what is to be taken in again.
-func (s *survey) decide() {
-	p := s.plan
-	for _, d := range p.Damaged {
+// beginDeciding cuts the windows anew where files were adopted.
+func (s *survey) beginDeciding() {
+	for _, d := range s.plan.Damaged {
 		if d.Kind == table.KindManifest || d.Kind == table.KindManifestList {
 			s.rowsLost = true
 		}
 	}
+	s.cut()
+}
+
+// decide makes a window's new coverage, and says what is to be taken in again.
+func (s *survey) decide() {
+	p := s.plan
 	s.coverSilent()
 	lost := coverage.Set{} // what the table had, and its files have not
 	if s.rowsLost {
@@ -40,12 +46,18 @@ func (s *survey) decide() {
 			}
 		}
 	}
+	s.set = set
+}
+
+// conclude makes the rest of the table's new content.
+func (s *survey) conclude() {
+	p := s.plan
+	p.Redone = append(p.Redone, slices.Sorted(maps.Keys(s.wanted))...)
 	for _, f := range s.good {
 		p.content.Files = append(p.content.Files, f.DataFile)
 		p.Records += f.Stats.Records
 	}
 	p.Kept = len(s.good) - len(p.Adopted)
-	p.content.Coverage = set
 	given := 0
 	if p.base != nil {
 		p.content.Columns, given = p.base.Columns(), p.base.LastColumnID()
@@ -102,7 +114,7 @@ func (s *survey) redo(set, lost coverage.Set) {
 			}
 		}
 		if wanted {
-			s.plan.Redone = append(s.plan.Redone, k.path)
+			s.wanted[k.path] = true
 		}
 	}
 	for _, k := range s.raw {

@@ -31,7 +31,7 @@ type placed struct {
 // refilter makes what the new coverage counts as dropped by filters right.
 func (s *survey) refilter(ctx context.Context) error {
 	changes := map[string]*change{}
-	set := s.plan.content.Coverage
+	set := s.set
 	for _, of := range []coverage.Set{set, s.known} {
 		for id := range of {
 			if c := s.changed(id); changes[id] == nil && c != nil {
@@ -91,7 +91,7 @@ func (s *survey) changed(id string) *change {
 	if st := s.known[id]; st != nil {
 		was = st.Ranges
 	}
-	if st := s.plan.content.Coverage[id]; st != nil {
+	if st := s.set[id]; st != nil {
 		is = st.Ranges
 	}
 	c := &change{}

@@ -13,6 +13,7 @@
 package repair
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -32,6 +33,8 @@ import (
 type Options struct {
 	// Deep reads all bytes of the data files, and not their footers alone.
 	Deep bool
+	// Streams is how many streams are in memory at a time, about; 0 is maxStreams.
+	Streams int
 	// Progress is told how many of how many files were read; nil: nobody.
 	Progress func(done, total int)
 }
@@ -76,7 +79,7 @@ func (p *Plan) Needed() bool {
 // there is no table. Nobody should commit to it meanwhile.
 func Survey(ctx context.Context, files store.FS, baseURI, dataType string, o Options) (*Plan, error) {
 	s := &survey{
-		fs: files, opts: o, dataType: dataType, known: coverage.Set{},
+		fs: files, opts: o, dataType: dataType, roots: newRoots(cmp.Or(o.Streams, maxStreams)), wanted: map[string]bool{},
 		plan: &Plan{Type: dataType, Damaged: []table.Damage{}, Adopted: []string{}, SetAside: []string{}, Redone: []string{}, Missing: []Missing{}, fs: files, baseURI: baseURI},
 	}
 	if err := s.run(ctx, baseURI); err != nil {
@@ -216,7 +219,15 @@ func overlaps(set, with coverage.Set) bool {
 
 // addRanges adds the ranges alone of a set to another.
 func addRanges(set, more coverage.Set) {
+	addWanted(set, more, func(string) bool { return true })
+}
+
+// addWanted is addRanges of the streams that are wanted.
+func addWanted(set, more coverage.Set, wanted func(id string) bool) {
 	for id, st := range more {
+		if !wanted(id) {
+			continue
+		}
 		to := set.Stream(id, st.Host, st.Source)
 		to.Ranges = to.Ranges.AddAll(st.Ranges)
 	}

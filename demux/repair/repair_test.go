@@ -1,6 +1,7 @@
 package repair_test
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -100,13 +101,27 @@ func (d *damaged) change(t *testing.T, change func(c *table.Content)) {
 	}
 }
 
+// survey looks at the table one family after the other, which finds what a look at all
+// of them finds.
 func (d *damaged) survey(t *testing.T) *repair.Plan {
 	t.Helper()
-	p, err := repair.Survey(t.Context(), d.FS, d.URI, "app", repair.Options{})
-	if err != nil {
-		t.Fatal(err)
+	var plans []*repair.Plan
+	var texts []string
+	for _, streams := range []int{0, 1} {
+		p, err := repair.Survey(t.Context(), d.FS, d.URI, "app", repair.Options{Streams: streams})
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, err := json.Marshal(p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		plans, texts = append(plans, p), append(texts, string(text))
 	}
-	return p
+	if texts[0] != texts[1] {
+		t.Errorf("at once the plan is\n%s, stream by stream\n%s", texts[0], texts[1])
+	}
+	return plans[1]
 }
 
 // outcome says what a repair made of the table: how often each row is in it, and
@@ -352,4 +367,59 @@ func TestCoverageAndDataFilesThatDisagreeAreMadeToAgree(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A table of more streams than are in memory at a time is repaired as any other.
+func TestATableOfManyStreamsIsRepaired(t *testing.T) {
+	const commits, each = 4, 500
+	d := &damaged{Store: querytest.New(t)}
+	for n := range commits {
+		var chunks []chunk.Chunk
+		for i := range each {
+			chunks = append(chunks, lines(fmt.Sprintf("s%04d", i*commits+n), 0, 1))
+		}
+		d.take(t, chunks...)
+	}
+	before, err := opened(t, d).Coverage(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	files, err := opened(t, d).Files(t.Context(), nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.remove(t, files[1].Path)
+	p, err := repair.Survey(t.Context(), d.FS, d.URI, "app", repair.Options{Streams: 100})
+	if err != nil || len(p.Redone) != 1 || p.Records != (commits-1)*each || p.Lost != 0 {
+		t.Fatalf("survey: %+v, %v", p, err)
+	}
+	if err := p.Apply(t.Context(), func(string) {}); err != nil {
+		t.Fatal(err)
+	}
+	after, err := opened(t, d).Coverage(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	held := 0
+	for id, st := range before {
+		switch {
+		case after[id] == nil || len(after[id].Ranges) == 0:
+		case !slices.Equal(after[id].Ranges, st.Ranges) || !slices.Equal(after[id].Sums, st.Sums):
+			t.Errorf("of %s is held %v, want %v", id, after[id].Ranges, st.Ranges)
+		default:
+			held++
+		}
+	}
+	if held != (commits-1)*each {
+		t.Errorf("%d streams are held, want those of %d files", held, commits-1)
+	}
+}
+
+func opened(t *testing.T, d *damaged) *table.Table {
+	t.Helper()
+	tbl, err := table.Open(t.Context(), d.FS, d.URI, "app")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tbl
 }

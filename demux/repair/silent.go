@@ -84,18 +84,22 @@ func (o offsets) count(in offsets) int {
 }
 
 // readSilent reads where the rows of the good files start that do not say what
-// they cover. It takes 8 bytes of memory for each of them.
-func (s *survey) readSilent(ctx context.Context) error {
+// they cover, of the streams that are wanted. It takes 8 bytes of memory for each of
+// them.
+func (s *survey) readSilent(ctx context.Context, wanted func(id string) bool) error {
 	s.silent = offsets{}
 	var paths []string
 	for _, f := range s.good {
-		if f.info.Ranges == nil {
+		if !f.told {
 			paths = append(paths, f.Path)
 		}
 	}
 	var mu sync.Mutex
 	err := s.each(ctx, paths, func(ctx context.Context, i int) error {
 		return datafile.Offsets(ctx, s.fs, paths[i], func(stream string, seq int64) {
+			if !wanted(stream) {
+				return
+			}
 			mu.Lock()
 			defer mu.Unlock()
 			s.silent[stream] = append(s.silent[stream], seq)

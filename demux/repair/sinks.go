@@ -26,9 +26,10 @@ type piece struct {
 	block, chunk int
 }
 
-// readSinks reads the indexes of the type's sink files in an area. One that can't
+// readSinks reads what the indexes of the type's sink files in an area tell of a
+// window. One that can't
 // be read holds nothing that could be taken from it.
-func (s *survey) readSinks(ctx context.Context, area string) ([]sink, error) {
+func (s *survey) readSinks(ctx context.Context, area string, w window) ([]sink, error) {
 	paths, err := s.filesBelow(ctx, path.Join(area, s.dataType), store.IsSink)
 	if err != nil {
 		return nil, fmt.Errorf("list %s: %w", area, err)
@@ -44,7 +45,7 @@ func (s *survey) readSinks(ctx context.Context, area string) ([]sink, error) {
 		if err != nil || read.Damage != nil || read.Index.Type != s.dataType || read.Index.Segment != string(store.SegmentOf(paths[i])) {
 			return ctx.Err()
 		}
-		sinks[i] = sinkOf(paths[i], &read.Index)
+		sinks[i] = sinkOf(paths[i], &read.Index, w)
 		return nil
 	})
 	if err != nil {
@@ -52,18 +53,21 @@ func (s *survey) readSinks(ctx context.Context, area string) ([]sink, error) {
 	}
 	var out []sink
 	for _, k := range sinks {
-		if k.set != nil {
+		if len(k.set) > 0 {
 			out = append(out, k)
 		}
 	}
 	return out, nil
 }
 
-func sinkOf(p string, index *chunk.Index) sink {
+func sinkOf(p string, index *chunk.Index, w window) sink {
 	k := sink{path: p, set: coverage.Set{}}
 	for i := range index.Blocks {
 		segment, _ := index.Origin(i)
 		for j, e := range index.Blocks[i].Entries {
+			if !w.has(e.Stream) {
+				continue
+			}
 			st := k.set.Stream(e.Stream, e.Host, e.Source)
 			if e.Kind == chunk.Data {
 				st.Cover(e.Range(), e.CRC)

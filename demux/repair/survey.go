@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"golang.org/x/sync/errgroup"
 
@@ -19,13 +20,18 @@ import (
 	"github.com/akupara/akupara/store"
 )
 
-// filesAtOnce is how many files are read at a time.
-const filesAtOnce = 8
+// filesAtOnce is how many files are read at a time, and of large tables, of which each
+// may tell of very many streams.
+const (
+	filesAtOnce      = 8
+	largeFilesAtOnce = 2
+)
 
 // found is a whole data file.
 type found struct {
 	table.DataFile
-	info *datafile.Info
+	info *datafile.Info // its Ranges are nil where they are too much to be kept
+	told bool           // whether it tells what it holds
 }
 
 // survey is one Survey.
@@ -35,18 +41,26 @@ type survey struct {
 	dataType string
 	plan     *Plan
 
-	known   coverage.Set // what can be read of the coverage
-	partial bool         // known is not all of the coverage
-	held    coverage.Set // what the good files hold, as far as they tell
-	silent  offsets      // rows of the good files that do not tell
+	roots   *roots
+	windows []window
+	all     coverage.Set // what can be read of the coverage; nil: that is too much
+
+	partial bool // not all of the coverage can be read
 	good    []found
-	archive []sink
-	raw     []sink // these may be in the table, too: wholly, partly, not at all
 	// rowsLost reports whether data files are damaged or unknown: what no file
 	// holds may have had rows.
 	rowsLost bool
 	// rowsHidden reports whether the coverage counts what no data file has.
 	rowsHidden bool
+	wanted     map[string]bool // archived files that have what the table lacks
+
+	// What there is of the window that is looked at.
+	known   coverage.Set // what can be read of the coverage
+	held    coverage.Set // what the good files hold, as far as they tell
+	silent  offsets      // rows of the good files that do not tell
+	archive []sink
+	raw     []sink       // these may be in the table, too: wholly, partly, not at all
+	set     coverage.Set // what the coverage is to be
 }
 
 func (s *survey) run(ctx context.Context, baseURI string) error {
@@ -58,36 +72,24 @@ func (s *survey) run(ctx context.Context, baseURI string) error {
 	s.plan.base = base
 	s.partial = s.plan.Needed() // a newer version's coverage is lost
 	var named []table.DataFile
-	if base != nil {
+	if base == nil {
+		s.all = coverage.Set{}
+	} else {
 		var bad []table.Damage
 		if named, bad, err = base.ReadableFiles(ctx); err != nil {
 			return err
 		}
 		s.damage(bad...)
-		if s.known, bad, err = base.ReadableCoverage(ctx); err != nil {
+		if err := s.readKnown(ctx); err != nil {
 			return err
 		}
-		s.damage(bad...)
-		s.partial = s.partial || len(bad) > 0
 	}
 	unnamed := s.plan.Needed() // some files' names may be lost
 	if err := s.read(ctx, named); err != nil {
 		return err
 	}
-	s.held = coverage.Set{}
-	for _, f := range s.good {
-		addRanges(s.held, f.info.Ranges)
-	}
-	if s.compare(); !s.plan.Needed() {
-		return nil
-	}
-	if s.archive, err = s.readSinks(ctx, store.Archive); err != nil {
-		return err
-	}
-	if s.raw, err = s.readSinks(ctx, store.Raw); err != nil {
-		return err
-	}
-	if err := s.readSilent(ctx); err != nil {
+	s.cut()
+	if err := s.compare(ctx); err != nil || !s.plan.Needed() {
 		return err
 	}
 	if unnamed || s.rowsHidden {
@@ -95,28 +97,75 @@ func (s *survey) run(ctx context.Context, baseURI string) error {
 			return err
 		}
 	}
+	cover, err := newSpill()
+	if err != nil {
+		return err
+	}
+	s.beginDeciding()
+	for _, w := range s.windows {
+		if err := s.decideOf(ctx, w); err != nil {
+			return err
+		}
+		s.set.Trim()
+		if err := cover.add(s.set); err != nil {
+			return err
+		}
+	}
+	s.plan.content.Source = cover
+	s.conclude()
+	return nil
+}
+
+// decideOf decides what a window's coverage is to be, and what of it is to be taken in
+// again.
+func (s *survey) decideOf(ctx context.Context, w window) (err error) {
+	if err := s.load(ctx, w, w.has); err != nil {
+		return err
+	}
+	if s.archive, err = s.readSinks(ctx, store.Archive, w); err != nil {
+		return err
+	}
+	if s.raw, err = s.readSinks(ctx, store.Raw, w); err != nil {
+		return err
+	}
 	s.decide()
 	return s.refilter(ctx)
 }
 
 // compare looks for what a whole coverage and whole data files tell differently:
 // each of them has its checksums, and still one is wrong.
-func (s *survey) compare() {
+func (s *survey) compare(ctx context.Context) error {
 	if s.plan.Needed() || s.plan.Unsure > 0 {
-		return
+		return nil
 	}
-	hidden, uncovered := missing(withRows(s.known), s.held), missing(s.held, s.known)
-	note := func(format string, of coverage.Set) {
-		if len(of) > 0 {
+	type differing struct {
+		bytes   int64
+		streams int
+	}
+	var hidden, uncovered differing
+	count := func(d *differing, of coverage.Set) {
+		d.bytes += lenOf(of)
+		d.streams += len(of)
+	}
+	for _, w := range s.windows {
+		if err := s.load(ctx, w, w.has); err != nil {
+			return err
+		}
+		count(&hidden, missing(withRows(s.known), s.held))
+		count(&uncovered, missing(s.held, s.known))
+	}
+	note := func(format string, d differing) {
+		if d.streams > 0 {
 			s.plan.Damaged = append(s.plan.Damaged, table.Damage{
-				Path: s.plan.base.MetadataPath(), Kind: table.KindCoverage, Why: fmt.Sprintf(format, lenOf(of), len(of)), Needed: true,
+				Path: s.plan.base.MetadataPath(), Kind: table.KindCoverage, Why: fmt.Sprintf(format, d.bytes, d.streams), Needed: true,
 			})
 		}
 	}
 	note("counts %d bytes of %d streams as held that no data file holds", hidden)
 	note("does not count %d bytes of %d streams that data files hold", uncovered)
-	s.rowsHidden = len(hidden) > 0
+	s.rowsHidden = hidden.streams > 0
 	s.rowsLost = s.rowsHidden
+	return nil
 }
 
 // damage notes damage; a file that the table needs goes to _damaged/.
@@ -136,7 +185,9 @@ const missingFile = "is missing"
 // each calls fn for each path, some at a time, with progress.
 func (s *survey) each(ctx context.Context, paths []string, fn func(ctx context.Context, i int) error) error {
 	g, gctx := errgroup.WithContext(ctx)
-	g.SetLimit(filesAtOnce)
+	if g.SetLimit(filesAtOnce); s.all == nil || len(s.windows) > 1 {
+		g.SetLimit(largeFilesAtOnce)
+	}
 	var mu sync.Mutex
 	done := 0
 	for i := range paths {
@@ -165,7 +216,8 @@ func (s *survey) read(ctx context.Context, named []table.DataFile) error {
 	for i := range named {
 		paths[i] = named[i].Path
 	}
-	infos := make([]*datafile.Info, len(named))
+	infos, told := make([]*datafile.Info, len(named)), make([]bool, len(named))
+	var n atomic.Int64 // streams that they tell of
 	faults := make([]string, len(named))
 	err := s.each(ctx, paths, func(ctx context.Context, i int) error {
 		info, err := look(ctx, s.fs, paths[i])
@@ -173,7 +225,11 @@ func (s *survey) read(ctx context.Context, named []table.DataFile) error {
 		case err == nil && info.Stats.Size != named[i].Stats.Size:
 			faults[i] = fmt.Sprintf("has %d bytes, should have %d", info.Stats.Size, named[i].Stats.Size)
 		case err == nil:
-			infos[i] = info
+			infos[i], told[i] = info, info.Ranges != nil
+			s.roots.add(info.Ranges)
+			if n.Add(int64(len(info.Ranges))) > int64(s.roots.most) {
+				info.Ranges = nil
+			}
 		case errors.Is(err, fs.ErrNotExist):
 			faults[i] = missingFile
 		case errors.Is(err, datafile.ErrDamaged):
@@ -200,10 +256,10 @@ func (s *survey) read(ctx context.Context, named []table.DataFile) error {
 			s.damage(table.Damage{Path: paths[i], Kind: table.KindDataFile, Why: faults[i], Needed: true})
 			continue
 		}
-		if info.Ranges == nil {
+		if !told[i] {
 			s.plan.Unsure++
 		}
-		s.good = append(s.good, found{named[i], info})
+		s.good = append(s.good, found{named[i], info, told[i]})
 	}
 	return nil
 }
@@ -238,6 +294,20 @@ func (s *survey) adopt(ctx context.Context, named []table.DataFile) error {
 		return ctx.Err() // what can't be read can't be taken back
 	})
 	if err != nil {
+		return err
+	}
+	theirs := map[string]bool{} // roots
+	for i, info := range infos {
+		if info != nil {
+			for id := range info.Ranges {
+				theirs[coverage.Root(id)] = true
+			}
+			for id := range rows[i] {
+				theirs[coverage.Root(id)] = true
+			}
+		}
+	}
+	if err := s.load(ctx, window{}, func(id string) bool { return theirs[coverage.Root(id)] }); err != nil {
 		return err
 	}
 	agreed := s.agreed()
@@ -329,7 +399,8 @@ func (a agreement) with(cols []schema.Column) bool {
 }
 
 func (s *survey) take(p string, part table.Partition, info *datafile.Info) {
-	s.good = append(s.good, found{table.DataFile{Path: p, Partition: part, Stats: info.Stats}, info})
+	s.roots.add(info.Ranges)
+	s.good = append(s.good, found{table.DataFile{Path: p, Partition: part, Stats: info.Stats}, info, info.Ranges != nil})
 	s.plan.Adopted = append(s.plan.Adopted, p)
 }
 

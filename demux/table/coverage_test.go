@@ -280,7 +280,7 @@ func TestDamagedCoverageIsNeverBelieved(t *testing.T) {
 			if err == nil && !maps.Equal(bare(got), bare(model)) || err != nil && !errors.Is(err, ErrDamaged) {
 				t.Errorf("%s %s: got %d streams, %v, want the truth or ErrDamaged", f.name, how, len(got), err)
 			}
-			some, _, err := tbl.ReadableCoverage(t.Context())
+			some, err := readable(t.Context(), tbl)
 			if err != nil {
 				t.Fatal(err)
 			}

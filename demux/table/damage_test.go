@@ -337,7 +337,7 @@ func rescue(ctx context.Context, fsys store.FS, w warehouse, truth Content) (*Ta
 		if files, _, err = base.ReadableFiles(ctx); err != nil {
 			return nil, err
 		}
-		if c.Coverage, _, err = base.ReadableCoverage(ctx); err != nil {
+		if c.Coverage, err = readable(ctx, base); err != nil {
 			return nil, err
 		}
 		c.Columns = base.Columns()

@@ -2,9 +2,11 @@ package table
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"slices"
 	"testing"
 	"time"
@@ -232,3 +234,13 @@ func wantRuns(t testing.TB, tbl *Table, n int) {
 }
 
 func runName(i int) string { return fmt.Sprintf("run-%d", i) }
+
+// readable returns what can be read of a table's coverage.
+func readable(ctx context.Context, t *Table) (coverage.Set, error) {
+	out := coverage.Set{}
+	_, err := t.EachReadable(ctx, "", func(_ string, family coverage.Set) bool {
+		maps.Copy(out, family)
+		return true
+	})
+	return out, err
+}

@@ -24,7 +24,8 @@ type Content struct {
 	Files    []DataFile
 	Columns  []schema.Column // with the ids that the files have
 	Coverage coverage.Set
-	Note     string // why; goes into the snapshot's summary as akupara.repaired
+	Source   coverage.Source // all of the coverage, where it is not in memory
+	Note     string          // why; goes into the snapshot's summary as akupara.repaired
 }
 
 // Rebuild publishes a version with exactly this content, above every number
@@ -99,15 +100,14 @@ func (a *attempt) publishAbove(ctx context.Context, top int) error {
 // attempt's.
 func (a *attempt) rebuilt(ctx context.Context, c Content) error {
 	run := "repair-" + uuid.NewString()
-	set := c.Coverage.Clone()
-	set.Trim()
-	for _, st := range set {
-		if st.Seen.IsZero() {
-			st.Seen = time.Now()
-		}
+	src := c.Source
+	if src == nil {
+		set := c.Coverage.Clone()
+		set.Trim()
+		src = coverage.SetSource(set, nil)
 	}
 	w := coverageWriter{a, run, a.base.cover.or()}
-	g, err := w.group(coverage.SetSource(set, nil))
+	g, err := w.group(&seenSource{src, time.Now()})
 	if err != nil {
 		return err
 	}
@@ -133,6 +133,21 @@ func (a *attempt) rebuilt(ctx context.Context, c Content) error {
 		a.update(ice.NewRemoveSnapshotsUpdate(broken, false))
 	}
 	return nil
+}
+
+// seenSource is a source whose streams were seen now, unless they say when.
+type seenSource struct {
+	coverage.Source
+	now time.Time
+}
+
+// Next implements coverage.Source.
+func (s *seenSource) Next() (*coverage.Piece, error) {
+	p, err := s.Source.Next()
+	if err == nil && p.From == 0 && p.Seen.IsZero() {
+		p.Seen = s.now
+	}
+	return p, err
 }
 
 func (a *attempt) metadataURI(name string) string {

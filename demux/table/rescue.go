@@ -22,7 +22,7 @@ import (
 // Newest returns the newest version whose metadata file can be read, and the
 // damage for which newer ones were passed over. Where there is no such version
 // the table is nil. What the version names may be damaged: see ReadableFiles
-// and ReadableCoverage. fs.ErrNotExist says that there never was a table.
+// and EachReadable. fs.ErrNotExist says that there never was a table.
 func Newest(ctx context.Context, fsys store.FS, baseURI, dataType string) (*Table, []Damage, error) {
 	t, err := New(fsys, baseURI, dataType)
 	if err != nil {
@@ -67,29 +67,31 @@ func (t *Table) newest(ctx context.Context) (*Table, []Damage, error) {
 	return nil, passed, nil
 }
 
-// ReadableCoverage returns what can be read of the coverage, and the damage of
-// the files that can't.
-func (t *Table) ReadableCoverage(ctx context.Context) (coverage.Set, []Damage, error) {
-	set := coverage.Set{}
-	src, bad, err := t.readableCoverage(ctx)
+// EachReadable calls do with what can be read of the coverage, a family at a time from
+// a root on, until do returns false. It returns the damage of the files that can't be
+// read. Memory does not grow with the number of streams.
+func (t *Table) EachReadable(ctx context.Context, root string, do func(root string, family coverage.Set) bool) ([]Damage, error) {
+	src, bad, err := t.readableCoverage(ctx, root)
 	if src == nil || err != nil {
-		return set, *bad, err
+		return *bad, err
 	}
 	defer src.close()
-	err = coverage.EachFamily(src, func(_ string, family coverage.Set) error {
-		set.Merge(family)
+	err = coverage.EachFamily(src, func(root string, family coverage.Set) error {
+		if !do(root, family) {
+			return io.EOF
+		}
 		return nil
 	})
-	if err != nil {
-		return nil, nil, fmt.Errorf("table %s: read coverage: %w", t.dataType, err)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return nil, fmt.Errorf("table %s: read coverage: %w", t.dataType, err)
 	}
-	return set, *bad, nil
+	return *bad, nil
 }
 
-// readableCoverage returns what can be read of the coverage as a source, nil where
+// readableCoverage returns what can be read of the coverage from a root on, nil where
 // that is nothing, and the damage of the files that can't: all of it when the source
 // has come to its end.
-func (t *Table) readableCoverage(ctx context.Context) (src *readableSource, bad *[]Damage, err error) {
+func (t *Table) readableCoverage(ctx context.Context, root string) (src *readableSource, bad *[]Damage, err error) {
 	bad = &[]Damage{}
 	tree, list, err := t.coverageTree(ctx)
 	if err != nil {
@@ -104,7 +106,7 @@ func (t *Table) readableCoverage(ctx context.Context) (src *readableSource, bad 
 	src = &readableSource{}
 	sources := make([]coverage.Source, len(tree))
 	for i := range tree {
-		g := &readableGroup{groupSource: groupSource{t: t, ctx: ctx, group: &tree[i], root: tree[i].from}, bad: bad}
+		g := &readableGroup{groupSource: groupSource{t: t, ctx: ctx, group: &tree[i], root: max(root, tree[i].from)}, bad: bad}
 		src.groups, sources[i] = append(src.groups, g), g
 	}
 	src.Source = coverage.NewMerger(sources...)
