@@ -2,6 +2,7 @@ package agentd
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/akupara/akupara/adaptors"
 	"github.com/akupara/akupara/agentd/internal/overlap"
@@ -12,14 +13,18 @@ import (
 // overlaps finds adaptors of one type whose patterns match the same files, for
 // those from index first on. With look, it looks at the files that are there, too.
 func overlaps(specs []supervise.Spec, first int, look bool) []overlap.Overlap {
-	readers := make([]overlap.Reader, len(specs))
+	return overlap.Find(readers(specs), first, look)
+}
+
+func readers(specs []supervise.Spec) []overlap.Reader {
+	out := make([]overlap.Reader, len(specs))
 	for i := range specs {
-		readers[i] = overlap.Reader{Name: specs[i].Name, Type: specs[i].Type}
+		out[i] = overlap.Reader{Name: specs[i].Name, Type: specs[i].Type}
 		if g, ok := specs[i].Config.(adaptors.Globber); ok && specs[i].Type != "" {
-			readers[i].Include, readers[i].Exclude = g.Globs()
+			out[i].Include, out[i].Exclude = g.Globs()
 		}
 	}
-	return overlap.Find(readers, first, look)
+	return out
 }
 
 // example says which file it is that both match.
@@ -34,7 +39,8 @@ func example(o *overlap.Overlap) string {
 }
 
 // Warnings are what is right in a config, and perhaps not meant: adaptors of one
-// type that want the same files. It looks at the files that are there.
+// type that want the same files, patterns that match none, and what config.Node's
+// Doubts say. It looks at the files that are there.
 func (c *Config) Warnings() config.Problems {
 	var out config.Problems
 	for _, o := range overlaps(c.specs, 0, true) {
@@ -42,6 +48,19 @@ func (c *Config) Warnings() config.Problems {
 			"warning: adaptor %q, by %q, matches files that adaptor %q of the same type matches, too, such as %s: one of them reads each such file, the other lists it as skipped",
 			c.specs[o.Second].Name, o.Pattern, c.specs[o.First].Name, example(&o)))
 	}
+	for _, u := range overlap.FindNone(readers(c.specs)) {
+		if strings.HasPrefix(u.Pattern, "~") {
+			continue // that says why
+		}
+		at := c.Adaptors[u.Reader]
+		for _, p := range at.Get("paths").Items() {
+			if p.Text() == u.Pattern {
+				at = p
+			}
+		}
+		out = append(out, at.Problemf("warning: adaptor %q: no file that this user can see matches %s now", c.specs[u.Reader].Name, u.Pattern))
+	}
+	out = append(out, c.node.Doubts()...)
 	return out
 }
 

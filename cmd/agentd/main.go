@@ -25,11 +25,16 @@ var version = "development"
 // errUsage is told already; the exit code is all that is left to say.
 var errUsage = errors.New("wrong usage")
 
+// errFound says that a config is wrong, which is told.
+var errFound = errors.New("the config is wrong")
+
 func main() {
 	switch err := run(context.Background(), os.Args[1:], os.Stdout, os.Stderr); {
 	case err == nil:
 	case errors.Is(err, errUsage):
 		os.Exit(2)
+	case errors.Is(err, errFound):
+		os.Exit(1)
 	default:
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
@@ -41,6 +46,8 @@ sends it to a collector. It is the same agent as "akupara agent".
 
 Usage:
   agentd --config FILE
+  agentd check --config FILE    prints what is wrong with the file, and warnings; exit code 1 if something is
+  agentd version
 
 At SIGHUP, when the file changes, and at POST /v1/config/reload, it is read
 again: its section agent is applied whole, or refused whole, which the log,
@@ -61,6 +68,13 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	path := flags.String("config", "", "the config `file`; its keys data_dir and agent are used")
 	format := flags.String("log-format", "text", "text or json")
 	showVersion := flags.Bool("version", false, "print the version and exit")
+	checking := len(args) > 0 && args[0] == "check"
+	switch {
+	case checking:
+		args = args[1:]
+	case len(args) > 0 && args[0] == "version":
+		args = append([]string{"--version"}, args[1:]...)
+	}
 	for _, arg := range args {
 		if arg == "--help" || arg == "-help" || arg == "-h" {
 			flags.SetOutput(stdout)
@@ -81,6 +95,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		fmt.Fprintln(stderr, "agentd: --config FILE is missing; see agentd --help")
 		return errUsage
 	}
+	if checking {
+		return check(stdout, *path)
+	}
 	log, err := daemon.NewLogger(stderr, *format, slog.LevelInfo)
 	if err != nil {
 		fmt.Fprintln(stderr, "agentd:", err)
@@ -99,13 +116,36 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		limitMemory(cfg)
 		return sections(cfg), hash, nil
 	}}, log)
-	agent, err := agentd.New(cfg, agentd.Deps{Dir: filepath.Join(dir, "agent"), Kinds: all.Kinds(), Log: log, Reloader: reloader})
+	reg := daemon.NewRegistry()
+	reg.MustRegister(daemon.BuildInfo(version))
+	agent, err := agentd.New(cfg, agentd.Deps{Dir: filepath.Join(dir, "agent"), Kinds: all.Kinds(), Log: log, Registry: reg, Reloader: reloader})
 	if err != nil {
 		return err
 	}
 	var g daemon.Group
 	g.Add("agent", agent.Run)
-	return reloader.RunProcess(ctx, &g, func() { os.Exit(1) })
+	return reloader.RunProcess(ctx, &g, version, func() { os.Exit(1) })
+}
+
+// check says what is wrong with a file, and what is perhaps not meant.
+func check(stdout io.Writer, path string) error {
+	cfg, dir, _, err := load(path, "")
+	var problems config.Problems
+	switch {
+	case errors.As(err, &problems):
+		fmt.Fprintln(stdout, problems)
+		return errFound
+	case err != nil:
+		return err
+	}
+	if doubt, doubtful := config.PathDoubt(dir); doubtful {
+		fmt.Fprintf(stdout, "%s: warning: data_dir: %s\n", path, doubt)
+	}
+	for _, w := range cfg.Warnings() {
+		fmt.Fprintln(stdout, w)
+	}
+	fmt.Fprintf(stdout, "%s is fine\n", path)
+	return nil
 }
 
 func sections(cfg agentd.Config) map[string]reload.Section {

@@ -40,6 +40,8 @@ func TestUsageIsTold(t *testing.T) {
 	}{
 		"help":             {args: []string{"--help"}, stdout: "agentd --config FILE"},
 		"version":          {args: []string{"--version"}, stdout: "agentd " + version},
+		"version command":  {args: []string{"version"}, stdout: "agentd " + version},
+		"check of nothing": {args: []string{"check"}, err: errUsage, stderr: "--config FILE is missing"},
 		"no config":        {args: nil, err: errUsage, stderr: "--config FILE is missing"},
 		"unknown flag":     {args: []string{"--frobnicate"}, err: errUsage, stderr: "frobnicate"},
 		"unknown argument": {args: []string{"--config", "x", "go"}, err: errUsage, stderr: `"go"`},
@@ -74,6 +76,27 @@ func TestBadConfigIsNamedByLine(t *testing.T) {
 	} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("want %q in:\n%v", want, err)
+		}
+	}
+}
+
+func TestCheckSaysWhatIsWrongAndWhatIsDoubtful(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "agent.yaml")
+	for _, c := range []struct {
+		text, want string
+		err        error
+	}{
+		{"data_dir: /x\nagent:\n  collectors: [http://127.0.0.1:1]\n  adaptors: [{name: a, kind: tail, type: a, paths: [~/a.log]}]\n", path + ":4:53: agent.adaptors[0].paths[0]: warning: nothing replaces the ~", nil},
+		{"data_dir: x\nagent:\n  collectors: [http://127.0.0.1:1]\n", path + ": warning: data_dir: x is relative", nil},
+		{"data_dir: /x\nagent:\n  collectors: [http://127.0.0.1:1]\n  post: 1\n", path + `:4:3: agent: key "post" is not known`, errFound},
+	} {
+		if err := os.WriteFile(path, []byte(c.text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		var stdout bytes.Buffer
+		err := run(context.Background(), []string{"check", "--config", path}, &stdout, &bytes.Buffer{})
+		if !errors.Is(err, c.err) || !strings.Contains(stdout.String(), c.want) || (err == nil) != strings.Contains(stdout.String(), "is fine") {
+			t.Errorf("%v and\n%s\nwant %v and %s", err, &stdout, c.err, c.want)
 		}
 	}
 }

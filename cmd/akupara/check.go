@@ -145,12 +145,18 @@ func (s site) checkSections() config.Problems {
 }
 
 // warnings are what is perhaps not meant, in a config without problems.
-func (s site) warnings() config.Problems {
-	if !s.Agent.Given() {
-		return nil
+func (s site) warnings() (out config.Problems) {
+	if doubt, doubtful := config.PathDoubt(s.DataDir.V); doubtful && !s.embedded {
+		out = append(out, s.DataDir.Problemf("warning: data_dir: %s", doubt))
 	}
-	cfg, _ := decodeAgent(s.Agent)
-	return cfg.Warnings()
+	if s.Agent.Given() {
+		cfg, _ := decodeAgent(s.Agent)
+		out = append(out, cfg.Warnings()...)
+	}
+	for _, n := range []config.Node{s.Collector, s.Demux, s.Web} {
+		out = append(out, n.Doubts()...)
+	}
+	return out
 }
 
 // version is set by the linker.
@@ -162,9 +168,13 @@ func (a *app) version() *cobra.Command {
 		Short:   "Print the version",
 		Example: "  akupara version",
 	}, func(_ context.Context, _ []string) error {
-		fmt.Fprintf(a.stdout, "akupara %s %s %s/%s\n", buildVersion(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
+		fmt.Fprintln(a.stdout, versionLine())
 		return nil
 	})
+}
+
+func versionLine() string {
+	return fmt.Sprintf("akupara %s %s %s/%s", buildVersion(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
 }
 
 func buildVersion() string {

@@ -20,6 +20,7 @@ import (
 	"github.com/akupara/akupara/store"
 	"github.com/akupara/akupara/store/reach"
 	"github.com/akupara/akupara/web"
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/spf13/cobra"
 )
 
@@ -75,11 +76,18 @@ func decodeWeb(n config.Node) (web.Config, config.Problems) {
 	return c, problems
 }
 
+// newRegistry is one for a daemon's metrics.
+func newRegistry() *prometheus.Registry {
+	reg := daemon.NewRegistry()
+	reg.MustRegister(daemon.BuildInfo(buildVersion()))
+	return reg
+}
+
 // agent makes the agent.
 func (p parts) agent(cfg agentd.Config) (*agentd.Agent, error) {
 	return agentd.New(cfg, agentd.Deps{
 		Dir: filepath.Join(p.dataDir, "agent"), Kinds: all.Kinds(),
-		Log: p.log.With("daemon", "agent"), Registry: daemon.NewRegistry(), Reloader: p.reloader,
+		Log: p.log.With("daemon", "agent"), Registry: newRegistry(), Reloader: p.reloader,
 	})
 }
 
@@ -134,14 +142,14 @@ func (a *app) reloading(s site, of sections, log *slog.Logger) (*reload.Reloader
 }
 
 func (p parts) collector(cfg collectord.Config, warm collectord.Warmup) (*collectord.Collector, error) {
-	return collectord.New(cfg, p.fs, p.dataDir, p.log.With("daemon", "collector"), daemon.NewRegistry(),
+	return collectord.New(cfg, p.fs, p.dataDir, p.log.With("daemon", "collector"), newRegistry(),
 		collectord.Options{Reloader: p.reloader, Reach: p.storeUp, Warmup: warm})
 }
 
 // demux makes the scheduler and, where the config says listen, its API.
 func (p parts) demux(cfg demux.Config, opts demux.Options) *demuxDaemon {
 	opts.Reloader = p.reloader
-	log, reg := p.log.With("daemon", "demux"), daemon.NewRegistry()
+	log, reg := p.log.With("daemon", "demux"), newRegistry()
 	reg.MustRegister(p.reloader.Metrics("demux")...)
 	reg.MustRegister(p.storeUp.Metric())
 	scheduler := demux.NewScheduler(demux.New(cfg, p.fs, p.Store.V.String(), log, reg), opts)
@@ -199,7 +207,7 @@ order, with exit code 0; a second one ends it at once, with exit code 1.`
 
 // run runs a group until a signal; the second signal ends the process at once.
 func (p parts) run(ctx context.Context, g *daemon.Group) error {
-	return p.reloader.RunProcess(ctx, g, func() { os.Exit(exitFailed) })
+	return p.reloader.RunProcess(ctx, g, buildVersion(), func() { os.Exit(exitFailed) })
 }
 
 func (a *app) agent() *cobra.Command {
@@ -322,7 +330,7 @@ func (a *app) demuxByHand() (*demux.Demux, parts, error) {
 		return nil, p, err
 	}
 	limitMemory(cfg.Spreads(), demuxMemory)
-	return demux.New(cfg, p.fs, p.Store.V.String(), p.log, daemon.NewRegistry()), p, nil
+	return demux.New(cfg, p.fs, p.Store.V.String(), p.log, newRegistry()), p, nil
 }
 
 // sweptEvery is every how many versions of a table a run by hand sweeps it: what a
@@ -388,7 +396,7 @@ func (p parts) addWeb(g *daemon.Group, cfg web.Config) {
 		defer engine.Close()
 		s, err := web.New(cfg, web.Deps{
 			FS: p.fs, BaseURI: p.Store.V.String(), Engine: engine, CacheDir: p.cacheDir(),
-			Log: p.log.With("daemon", "web"), Registry: daemon.NewRegistry(), Reloader: p.reloader, Reach: p.storeUp,
+			Log: p.log.With("daemon", "web"), Registry: newRegistry(), Reloader: p.reloader, Reach: p.storeUp,
 		})
 		if err != nil {
 			return err

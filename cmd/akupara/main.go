@@ -88,6 +88,7 @@ Without --config, everything is kept in ./data, or where --data says.`,
 		Example: `  akupara up                                    # this machine's logs and metrics, into ./data
   akupara query "show tables"
   akupara query "select ts, message from syslog order by ts desc limit 10"`,
+		Version:                    versionLine(),
 		SilenceUsage:               true,
 		SilenceErrors:              true,
 		SuggestionsMinimumDistance: 2,
@@ -98,6 +99,8 @@ Without --config, everything is kept in ./data, or where --data says.`,
 			return usagef("a command is missing")
 		},
 	}
+	root.SetVersionTemplate("{{.Version}}\n")
+	root.Flags().Bool("version", false, "print the version")
 	flags := root.PersistentFlags()
 	flags.StringVar(&a.configFile, "config", "", "config `FILE`")
 	flags.StringVar(&a.dataDir, "data", defaultData, "data `DIR` of the embedded default, used without --config")

@@ -133,8 +133,9 @@ agent:
 		t.Errorf("exit code %d and %q on standard error, want 0 and nothing", code, stderr)
 	}
 	want := name + `:7:7: agent.adaptors[1]: warning: adaptor "b", by "/nowhere/app.log", matches files that adaptor "a"`
-	if !strings.HasPrefix(stdout, want) || !strings.HasSuffix(stdout, name+" is fine\n") || strings.Count(stdout, "\n") != 2 {
-		t.Errorf("got:\n%swant one line that begins with %s, and that it is fine", stdout, want)
+	if !strings.HasPrefix(stdout, want) || !strings.HasSuffix(stdout, name+" is fine\n") || strings.Count(stdout, "matches files that") != 1 ||
+		strings.Count(stdout, "no file that this user can see matches /nowhere/") != 2 || strings.Count(stdout, "\n") != 4 {
+		t.Errorf("got:\n%swant one line that begins with %s, two of patterns that match nothing, and that it is fine", stdout, want)
 	}
 }
 

@@ -339,8 +339,9 @@ func (r *Reloader) Status() Status {
 // RunProcess runs the daemons of a process, and reloads their config, until a
 // signal: SIGTERM and SIGINT, and a SIGHUP because the terminal is gone that the
 // process was started from, end all in order; a second SIGTERM or SIGINT calls
-// abort. Any other SIGHUP is a reload.
-func (r *Reloader) RunProcess(ctx context.Context, g *daemon.Group, abort func()) error {
+// abort. Any other SIGHUP is a reload. The log begins with the program's version.
+func (r *Reloader) RunProcess(ctx context.Context, g *daemon.Group, version string, abort func()) error {
+	r.log.Info("starting", "version", version, "config", r.Status().Source)
 	ctx, stop := daemon.Signals(ctx, r.log, abort)
 	defer stop()
 	ctx, cancel := context.WithCancel(ctx)

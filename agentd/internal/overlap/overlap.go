@@ -236,3 +236,28 @@ func fixed(pattern string) string {
 	}
 	return filepath.Clean(pattern[:strings.LastIndexByte(pattern[:i], '/')+1])
 }
+
+// Unmatched is a pattern of a reader that no file matches.
+type Unmatched struct {
+	Reader  int
+	Pattern string
+}
+
+// FindNone returns the patterns that match no file which this process can see. Where
+// there are too many files to tell, it leaves the rest out.
+func FindNone(readers []Reader) (out []Unmatched) {
+	left := maxFiles
+	for i, r := range readers {
+		for _, p := range r.Include {
+			one, found := Reader{Include: []string{p}, Exclude: r.Exclude}, false
+			one.walk(&left, func(string, string, file) { found = true })
+			if left < 0 {
+				return out
+			}
+			if !found {
+				out = append(out, Unmatched{i, p})
+			}
+		}
+	}
+	return out
+}
