@@ -44,31 +44,49 @@ type Found struct {
 
 // Find looks for the regrouped file that holds a segment; nil says that there is
 // none. It is asked when the segment has no file of its own.
-func Find(ctx context.Context, st store.FS, dataType string, id store.Segment) (*Found, error) {
-	gone := map[string]bool{}
-	for {
-		paths, err := Candidates(ctx, st, dataType, id)
+func Find(ctx context.Context, st store.FS, dataType string, id store.Segment) (found *Found, err error) {
+	list := func() ([]string, error) { return Candidates(ctx, st, dataType, id) }
+	err = Among(id, list, func(p string) (bool, error) {
+		index, err := Read(ctx, st, p)
+		if errors.Is(err, chunk.ErrInvalid) {
+			return false, nil // what only it holds is not found
+		}
 		if err != nil {
-			return nil, err
+			return false, err
+		}
+		part, ok := index.Part(string(id))
+		if ok = ok && len(index.Parts) > 0; ok {
+			found = &Found{p, index, part}
+		}
+		return ok, nil
+	})
+	return found, err
+}
+
+// Among calls look with the regrouped files of a list that may hold a segment, until one
+// does. A file may be gone, as fs.ErrNotExist says: another one took its place, or it
+// expired. Then they are listed anew, until none goes that was not gone before.
+func Among(id store.Segment, list func() ([]string, error), look func(p string) (holds bool, err error)) error {
+	for gone := map[string]bool{}; ; {
+		paths, err := list()
+		if err != nil {
+			return err
 		}
 		again := false
 		for _, p := range paths {
-			index, err := Read(ctx, st, p)
-			switch {
-			case errors.Is(err, fs.ErrNotExist):
-				again = again || !gone[p] // another one took its place, or it expired
+			if !store.SegmentOf(p).MayHold(id) {
+				continue
+			}
+			holds, err := look(p)
+			if errors.Is(err, fs.ErrNotExist) {
+				again = again || !gone[p]
 				gone[p] = true
-			case errors.Is(err, chunk.ErrInvalid): // what only it holds is not found
-			case err != nil:
-				return nil, err
-			default:
-				if part, ok := index.Part(string(id)); ok && len(index.Parts) > 0 {
-					return &Found{p, index, part}, nil
-				}
+			} else if err != nil || holds {
+				return err
 			}
 		}
 		if !again {
-			return nil, nil
+			return nil
 		}
 	}
 }

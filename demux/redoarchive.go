@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/akupara/akupara/archive"
 	"github.com/akupara/akupara/chunk"
 	"github.com/akupara/akupara/store"
 )
@@ -27,10 +28,8 @@ type redoPart struct {
 // errManyChunks says that more chunks are wanted than a redo knows at a time.
 var errManyChunks = fmt.Errorf("more than %d archived chunks hold the rows of one data file", maxRedoChunks)
 
-// findArchived finds the archived chunks that hold what is wanted: of several that
-// hold the same, the oldest, which the table has. One that a filter dropped nothing of
-// comes before: where a stream has no forks, what any sending kept of it has a row.
-// They come in the order of their segments, whether their files were regrouped or not.
+// findArchived finds the archived chunks that hold what is wanted, in the order of their
+// segments, whether their files were regrouped or not.
 func (d *Demux) findArchived(ctx context.Context, dataType string, wanted map[string]chunk.Ranges) ([]redoPart, error) {
 	days, err := d.fs.List(ctx, path.Join(store.Archive, dataType))
 	if err != nil {
@@ -85,20 +84,27 @@ func (d *Demux) findArchived(ctx context.Context, dataType string, wanted map[st
 	}
 	all := slices.Concat(hits...)
 	slices.SortStableFunc(all, func(a, b pastChunk) int { return strings.Compare(a.segment, b.segment) })
-	parts := make([]redoPart, len(all))
-	for _, thinned := range []bool{false, true} {
-		for i, e := range all {
-			if e.thinned != thinned {
-				continue
-			}
-			keep := left[e.stream].Covered(e.Range)
-			for _, k := range keep {
-				left[e.stream] = left[e.stream].Remove(k)
-			}
-			parts[i] = redoPart{e.path, e.block, e.chunk, e.stream, keep}
+	type share struct {
+		pastChunk
+		keep chunk.Ranges
+	}
+	shares := make([]share, len(all))
+	for i, e := range all {
+		shares[i].pastChunk = e
+	}
+	place := func(x *share) archive.Place {
+		return archive.Place{Stream: x.stream, Range: x.Range, Segment: x.segment, Thinned: x.thinned}
+	}
+	_ = archive.Share(shares, place, left, func(x *share, mine chunk.Ranges) error {
+		x.keep = mine
+		return nil
+	})
+	var parts []redoPart
+	for _, x := range shares {
+		if len(x.keep) > 0 {
+			parts = append(parts, redoPart{x.path, x.block, x.chunk, x.stream, x.keep})
 		}
 	}
-	parts = slices.DeleteFunc(parts, func(p redoPart) bool { return len(p.keep) == 0 })
 	return parts, nil
 }
 

@@ -4,8 +4,8 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 
+	"github.com/akupara/akupara/archive"
 	"github.com/akupara/akupara/chunk"
 	"github.com/akupara/akupara/demux/coverage"
 	"github.com/akupara/akupara/store"
@@ -19,7 +19,6 @@ import (
 // change is what a repair changes of a stream's ranges.
 type change struct {
 	gone, back chunk.Ranges
-	left       chunk.Ranges // of both: of which no chunk was seen
 }
 
 // placed is a chunk and its file.
@@ -41,26 +40,30 @@ func (s *survey) refilter(ctx context.Context) error {
 	}
 	r := recount{fs: s.fs, dataType: s.dataType}
 	defer r.close()
-	for _, p := range s.touched(changes) {
-		c := changes[p.stream]
-		mine := c.left.Covered(p.Range)
-		c.left = c.left.Remove(p.Range)
+	left := make(map[string]chunk.Ranges, len(changes))
+	for id, c := range changes {
+		left[id] = slices.Clone(c.gone).AddAll(c.back)
+	}
+	place := func(p *placed) archive.Place {
+		return archive.Place{Stream: p.stream, Range: p.Range, Segment: p.segment, Thinned: p.thinned}
+	}
+	err := archive.Share(s.touched(changes), place, left, func(p *placed, mine chunk.Ranges) error {
+		if !p.thinned {
+			return nil
+		}
 		if st := s.known[p.stream]; st != nil { // what counts there is not what this chunk says
 			for _, r := range st.Certain {
 				mine = mine.Remove(r)
 			}
 		}
-		if !p.thinned || len(mine) == 0 {
-			continue
+		if len(mine) == 0 {
+			return nil
 		}
-		body, err := r.chunk(ctx, p)
-		if err != nil {
+		body, err := r.chunk(ctx, *p)
+		if err != nil || body == nil {
 			return err
 		}
-		if body == nil {
-			continue
-		}
-		st := set.Stream(p.stream, body.Host, body.Source)
+		c, st := changes[p.stream], set.Stream(p.stream, body.Host, body.Source)
 		for _, m := range mine {
 			for _, back := range c.back.Covered(m) {
 				st.Filter(body.Dropped(back), body.Reason)
@@ -69,6 +72,10 @@ func (s *survey) refilter(ctx context.Context) error {
 				st.Filtered = max(0, st.Filtered-body.Dropped(gone))
 			}
 		}
+		return nil
+	})
+	if err != nil {
+		return err
 	}
 	for id, c := range changes {
 		st := set[id]
@@ -104,30 +111,18 @@ func (s *survey) changed(id string) *change {
 	if len(c.gone)+len(c.back) == 0 {
 		return nil
 	}
-	c.left = slices.Clone(c.gone).AddAll(c.back)
 	return c
 }
 
-// touched returns the chunks in which changed ranges lie: the first one of a range
-// counts. Whole ones come before those that filters dropped something of, as what any
-// sending has has a row, and else they are in the order in which they were taken.
+// touched returns the chunks in which changed ranges lie.
 func (s *survey) touched(changes map[string]*change) (out []placed) {
 	for _, k := range slices.Concat(s.archive, s.raw) {
 		for _, p := range k.chunks {
-			if c := changes[p.stream]; c != nil && c.left.Overlaps(p.Range) {
+			if c := changes[p.stream]; c != nil && (c.gone.Overlaps(p.Range) || c.back.Overlaps(p.Range)) {
 				out = append(out, placed{p, k.path})
 			}
 		}
 	}
-	slices.SortStableFunc(out, func(a, b placed) int {
-		switch {
-		case a.thinned == b.thinned:
-			return strings.Compare(a.segment, b.segment)
-		case a.thinned:
-			return 1
-		}
-		return -1
-	})
 	return out
 }
 

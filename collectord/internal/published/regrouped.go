@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"slices"
 	"sync"
 	"time"
@@ -47,38 +46,23 @@ const (
 )
 
 // blocks returns the number of blocks of a segment, 0 where no regrouped file has it.
-func (g *regrouped) blocks(ctx context.Context, k key) (int, error) {
+func (g *regrouped) blocks(ctx context.Context, k key) (n int, err error) {
 	if !archive.Old(k.id, time.Now()) {
 		return 0, nil
 	}
-	day := archive.Day(k.dataType, k.id)
-	for gone := map[string]bool{}; ; g.forget(day) {
-		paths, err := g.list(ctx, day)
-		if err != nil {
-			return 0, err
+	day, lists := archive.Day(k.dataType, k.id), 0
+	list := func() ([]string, error) {
+		if lists++; lists > 1 {
+			g.forget(day)
 		}
-		again := false
-		for _, p := range paths {
-			if !store.SegmentOf(p).MayHold(k.id) {
-				continue
-			}
-			blocks, err := g.read(ctx, p)
-			if errors.Is(err, fs.ErrNotExist) { // another one took its place, or it expired
-				again = again || !gone[p]
-				gone[p] = true
-				continue
-			}
-			if err != nil {
-				return 0, err
-			}
-			if n := blocks[k.id]; n > 0 {
-				return n, nil
-			}
-		}
-		if !again {
-			return 0, nil
-		}
+		return g.list(ctx, day)
 	}
+	err = archive.Among(k.id, list, func(p string) (bool, error) {
+		blocks, err := g.read(ctx, p)
+		n = blocks[k.id]
+		return n > 0, err
+	})
+	return n, err
 }
 
 // forget has a day listed anew.
