@@ -10,8 +10,9 @@ import (
 )
 
 var (
-	topParser = columnarParser(command{name: "top", heads: withWords("PID", "COMMAND"), other: topLine, cells: lastly},
-		"what top -b prints: a row for the lines above the table, and one a process").guessed(clue{heading: "top - "})
+	topParser = simple("top", "what top -b prints: a row for the lines above the table, and one a process, at the time of their sample", func() format {
+		return topFormat{&columnarFormat{command: command{name: "top", heads: withWords("PID", "COMMAND"), other: topLine, cells: lastly}}}
+	}).guessed(clue{heading: "top - ", start: `^top - `})
 	psParser = columnarParser(command{name: "ps", heads: func(line []byte) bool {
 		return hasWord(line, "PID") && (hasWord(line, "COMMAND") || hasWord(line, "CMD"))
 	}, cells: lastly},

@@ -4,8 +4,15 @@ import (
 	"bytes"
 	"strconv"
 
+	"github.com/akupara/akupara/demux/parse/internal/times"
 	"github.com/akupara/akupara/demux/schema"
 )
+
+// topFormat has a sample of top's for a record.
+type topFormat struct{ *columnarFormat }
+
+// starts implements grouper.
+func (topFormat) starts(line []byte) bool { return bytes.HasPrefix(line, []byte("top - ")) }
 
 // topLine reads the lines above top's table into one row: load1, load5, load15, and the
 // numbers by what stands before them and behind each, as tasks_running, cpu_us, mem_free.
@@ -16,11 +23,20 @@ func topLine(f *columnarFormat, r *reader, line []byte, add bool) bool {
 	if !first && (!ok || prefix == "") {
 		return false
 	}
+	if first {
+		f.at, f.stamp = times.Instant{}, f.stamp[:0]
+		if t, n := times.Clock(line[len("top - "):], &r.zone); n > 0 {
+			f.at, f.stamp = t, append(f.stamp, line[len("top - "):len("top - ")+n]...)
+		}
+	}
 	if !add {
 		return true
 	}
 	if first || !f.summary {
 		r.row()
+		if f.at.OK {
+			r.setTime(f.at, "time", f.stamp)
+		}
 		r.b.Message(line)
 		f.summary = true
 	}

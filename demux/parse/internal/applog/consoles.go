@@ -167,6 +167,22 @@ func (h *oddHead) samba(s []byte, z *times.Zone) {
 	h.Level = []byte([...]string{"ERROR", "WARN", "NOTICE", "NOTICE", "INFO", "INFO", "DEBUG"}[min(debug, 6)])
 }
 
+// sap reads "M Sat Feb 28 10:00:00 2026": the component, and the time; the message is
+// below, each line of it behind the component.
+func (h *oddHead) sap(s []byte, z *times.Zone) {
+	stamp := bytes.TrimSpace(s[1:])
+	if s[1] != ' ' || len(stamp) > 32 || len(stamp) < 24 || stamp[3] != ' ' {
+		return
+	}
+	plain := stamp
+	if i := len("Sat Feb 28 10:00:00"); stamp[i] == ':' { // milliseconds
+		plain = append(append(append(make([]byte, 0, 32), stamp[:i]...), '.'), stamp[i+1:]...)
+	}
+	if t, n := times.DateTime(plain, z); n == len(plain) {
+		h.At, h.Time, h.Logger, h.component, h.n = t, stamp, s[:1], s[:1], len(s)
+	}
+}
+
 // websphere reads the time in stamp, "M/d/yy H:mm:ss:SSS ZZZ", the thread, the
 // component, and the letter of the level.
 func (h *oddHead) websphere(s, stamp []byte, z *times.Zone) {

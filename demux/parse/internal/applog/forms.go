@@ -56,6 +56,16 @@ var timeForms = []form{
 		start:     `\[?\d\d(-[A-Z][A-Za-z][A-Za-z]-\d{4}|/\d\d/\d\d|/` + monthLike + `/\d{4}) ?:?\d\d:\d\d:`,
 		withLevel: `\d\d/\d\d/\d\d ` + clockLike + `|\[?\d\d-` + monthLike + `-\d{4} ` + clockLike,
 	},
+	{ // Splunk, the month first
+		examples:  []string{"02-28-2026 10:00:00.123 +0000 INFO  TailReader [12 tailreader0] - message"},
+		start:     `\d\d-\d\d-\d{4} \d\d:\d\d:\d\d\.\d+ [+-]\d{4} `,
+		withLevel: `\d\d-\d\d-\d{4} ` + clockLike + `\.\d+ [+-]\d{4}`,
+	},
+	{ // with points, the day first
+		examples:  []string{"28.02.2026 10:00:00,123 INFO [main] org.example.Foo: message"},
+		start:     `\[?\d\d\.\d\d\.\d{4} \d\d:\d\d:`,
+		withLevel: `\[?\d\d\.\d\d\.\d{4} ` + clockLike,
+	},
 	{ // PHP's error log
 		examples: []string{"[28-Nov-2026 10:00:00 UTC] PHP Warning:  message"},
 		sure:     `\[\d\d-` + monthLike + `-\d{4} ` + clockLike + `(\.\d+)?[^\]]{0,40}\] (PHP )?[A-Z]`,
@@ -176,6 +186,12 @@ var oddForms = []form{
 		start:    `\d+:\d\d[AP]M[ \x1b\[\dm]+[A-Z]{3}[ \x1b]|\d\d:\d\d:\d\d([.,]\d+)?\s+[a-z_]+=`,
 		sure:     `\d{1,2}:[0-5]\d[AP]M ` + shortLike + ` |` + clockLike + `[.,]\d+ ([a-z_]+=\S+ )*\[` + lowerLike + `\] `,
 		first:    "0123456789", read: (*oddHead).clocked,
+	},
+	{ // SAP's traces; the message is below
+		examples: []string{"M Sat Feb 28 10:00:00 2026\nM  message"},
+		start:    `[A-Z]  ?` + monthLike + ` ` + monthLike + ` [ \d]\d \d\d:\d\d:\d\d(:\d{3})? \d{4}\s*$`,
+		sure:     `[A-Z]  ?` + monthLike + ` ` + monthLike + ` [ \d]\d ` + clockLike + `(:\d{3})? \d{4}\s*$`,
+		first:    "ABCDEFGHIJKLMNOPQRSTUVWXYZ", read: (*oddHead).sap,
 	},
 	{ // Zabbix
 		examples: []string{"  1234:20260301:100000.123 message"},

@@ -59,6 +59,9 @@ func (h *afterTime) names(timeFirst bool) {
 			h.rounded()
 		}
 	}
+	if h.Level != nil && h.Thread == nil && h.Logger == nil {
+		h.splunk()
+	}
 	h.behind()
 	if h.Logger == nil && (h.at == len(h.s) || h.s[h.at] != '[') {
 		name, line, n := LoggerName(h.s[h.at:])
@@ -165,6 +168,21 @@ func (h *afterTime) secondName() {
 	h.add("user", user)
 	h.Logger = name
 	h.at += len(user) + 1 + len(name) + len(" - ")
+}
+
+// splunk reads "Component [1234 thread] - ".
+func (h *afterTime) splunk() {
+	s := h.s[h.at:]
+	w := words.First(s)
+	if len(w) < 3 || len(w) == len(s) || !words.IsName(w) || len(s) < len(w)+3 || s[len(w)+1] != '[' {
+		return
+	}
+	n := words.Brackets(s[len(w)+1 : min(len(s), len(w)+200)])
+	if n == 0 || !bytes.HasPrefix(s[len(w)+1+n:], []byte(" - ")) {
+		return
+	}
+	h.Logger, h.Thread = w, s[len(w)+2:len(w)+n]
+	h.at += len(w) + 1 + n + len(" - ")
 }
 
 // rounded reads "(thread) [logger] ", as Home Assistant has it.
@@ -318,6 +336,8 @@ func (h *afterTime) word() bool {
 		h.Level = w
 	case h.Level == nil && levels.Is(bytes.TrimRight(w, ":>")): // PostgreSQL's "LOG:  message", log4perl's "INFO> "
 		h.Level = bytes.TrimRight(w, ":>")
+	case h.Level == nil && h.padded(w):
+		return true
 	case h.Level == nil && h.asterisk(w):
 	case h.Level == nil && esxiLevel(w) != nil:
 		h.Level = esxiLevel(w)
@@ -333,6 +353,22 @@ func (h *afterTime) word() bool {
 		h.at += len(" --- ")
 		h.spring()
 	}
+	return true
+}
+
+// padded reads "INFO[      main] ", w being what stands before the first space.
+func (h *afterTime) padded(w []byte) bool {
+	level, in, ok := bytes.Cut(w, []byte("["))
+	if !ok || !levels.Is(level) || bytes.IndexByte(in, ']') >= 0 {
+		return false
+	}
+	s := h.s[h.at+len(level):]
+	n := words.Brackets(s[:min(len(s), 256)])
+	if n == 0 {
+		return false
+	}
+	h.Level, h.Thread = level, bytes.TrimSpace(s[1:n-1])
+	h.at += len(level) + n
 	return true
 }
 

@@ -15,8 +15,9 @@ type oddHead struct {
 	program, pid, caller, number []byte
 	metadata, elapsed            []byte
 	machine, code, report        []byte
-	below                        bool // the message stands below the head
-	n                            int  // bytes before the message; 0: it is of no such form
+	component                    []byte // stands before each line of the message below
+	below                        bool   // the message stands below the head
+	n                            int    // bytes before the message; 0: it is of no such form
 }
 
 // odd reads the head of an odd form.
@@ -176,10 +177,31 @@ func (r *Reader) oddMessage(message []byte, h *oddHead) {
 	switch {
 	case h.number != nil:
 		message = r.dedent(message, "      ")
+	case h.component != nil:
+		message = r.unmarked(message, h.component[0])
+		switch {
+		case bytes.Contains(message, []byte("*** ERROR")):
+			h.Level = []byte("ERROR")
+		case bytes.Contains(message, []byte("*** WARNING")):
+			h.Level = []byte("WARN")
+		}
 	case h.below:
 		message = r.dedent(message, "  ")
 	}
 	h.Message = message
+}
+
+// unmarked takes the byte off that stands before each line of a message, and the spaces
+// behind it.
+func (r *Reader) unmarked(s []byte, mark byte) []byte {
+	r.buf = r.buf[:0]
+	for line := range bytes.Lines(bytes.TrimLeft(s, "\r\n")) {
+		if line[0] == mark && len(line) > 1 && line[1] <= ' ' {
+			line = bytes.TrimLeft(line[1:], " ")
+		}
+		r.buf = append(r.buf, line...)
+	}
+	return bytes.TrimSuffix(bytes.TrimRight(r.buf, " \r\n"), []byte("\n"+string(mark)))
 }
 
 // dedent takes the spaces off the lines of a message that .NET or Samba wrote below its head.

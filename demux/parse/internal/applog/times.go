@@ -97,6 +97,8 @@ func plainLogTime(s []byte, z *times.Zone) (t times.Instant, n int) {
 		secs, ok = times.Seconds(times.Century(times.Digits(s, 0, 2)), times.Digits(s, 3, 2), times.Digits(s, 6, 2),
 			times.Digits(s, 9, 2), times.Digits(s, 12, 2), times.Digits(s, 15, 2))
 		n = 17
+	case s[2] == '.' && s[5] == '.' && len(s) >= 19 && s[10] == ' ' || s[2] == '-' && s[5] == '-' && len(s) >= 29 && s[10] == ' ' && s[19] == '.':
+		return dayOrMonthFirst(s, z)
 	case s[2] == ':' && s[5] == ':': // a time of day alone, a level or a thread after it
 		if t, n = times.Clock(s, z); n == 0 || n == len(s) || s[n] != ' ' && s[n] != '\t' {
 			return t, 0
@@ -113,4 +115,30 @@ func plainLogTime(s []byte, z *times.Zone) (t times.Instant, n int) {
 	}
 	micros, finer, k := times.Fraction(s[n:])
 	return times.Instant{Micros: z.UTC(secs)*1_000_000 + micros, Finer: finer, OK: true}, n + k
+}
+
+// dayOrMonthFirst reads "28.02.2026 10:00:00,123", with points the day first, and Splunk's
+// "02-28-2026 10:00:00.123 +0000", which has the month first and a zone.
+func dayOrMonthFirst(s []byte, z *times.Zone) (t times.Instant, n int) {
+	day, month := times.Digits(s, 0, 2), times.Digits(s, 3, 2)
+	if s[2] == '-' {
+		day, month = month, day
+	}
+	if s[13] != ':' || s[16] != ':' {
+		return t, 0
+	}
+	local, ok := times.Seconds(times.Digits(s, 6, 4), month, day, times.Digits(s, 11, 2), times.Digits(s, 14, 2), times.Digits(s, 17, 2))
+	if !ok {
+		return t, 0
+	}
+	micros, finer, k := times.Fraction(s[19:])
+	n = 19 + k
+	if s[2] == '.' {
+		return times.Instant{Micros: z.UTC(local)*1_000_000 + micros, Finer: finer, OK: true}, n
+	}
+	if len(s) < n+6 || s[n] != ' ' || s[n+1] != '+' && s[n+1] != '-' {
+		return t, 0
+	}
+	utc, k, known := z.From(s[n+1:n+6], local)
+	return times.Instant{Micros: utc*1_000_000 + micros, Finer: finer || !known, OK: k == 5}, n + 6
 }
