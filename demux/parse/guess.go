@@ -254,7 +254,14 @@ func (g *Guesser) frames(x *Guess, c *candidate, text []byte) {
 	if len(messages) == 0 {
 		return
 	}
-	in := g.Guess(messages, false)[0]
+	guesses := g.Guess(messages, false)
+	// What is one program's must be most of them: else the others' are read as parts of
+	// its records.
+	lines := float64(plainLines(messages))
+	guesses = slices.DeleteFunc(guesses, func(in Guess) bool {
+		return in.kin == kinOne && in.Parser != rawParser.name && float64(in.Parsed) < leastShare*lines
+	})
+	in := guesses[0]
 	if d, _ := lookup(in.Parser); d.outermost || in.Parser == rawParser.name {
 		return
 	}

@@ -159,8 +159,8 @@ var facilities = [...]string{
 }
 
 // likeSyslog matches a priority, as in RFC 5424; or RFC 3164 without one, also with an
-// ISO time, as rsyslog and systemd write it today; or what Cisco's systems write.
-var likeSyslog = regexp.MustCompile(`^(<\d{1,3}>|([A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d(\.\d+)?|\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:?\d\d)) \S+ [^\s:]+:|.{0,160}?[%#][A-Z0-9_]+-([A-Z0-9_]+-){0,2}[0-7]-[A-Z0-9_]+ ?:)`)
+// ISO time, as rsyslog and systemd write it today, the latter with a weekday, too; or what Cisco's systems write.
+var likeSyslog = regexp.MustCompile(`^(<\d{1,3}>|([A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d(\.\d+)?|[A-Z][a-z]{2} \d{4}-\d\d-\d\d \d\d:\d\d:\d\d(\.\d+)? [A-Z]{3,5}|\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:?\d\d)) \S+ [^\s:]+:|.{0,160}?[%#][A-Z0-9_]+-([A-Z0-9_]+-){0,2}[0-7]-[A-Z0-9_]+ ?:)`)
 
 // sureSyslog reports whether a line is syslog's: frameworks, too, write an ISO time, but
 // a level where the host would be.

@@ -61,6 +61,8 @@ func (h *afterTime) names(timeFirst bool) {
 	}
 	if h.Level != nil && h.Thread == nil && h.Logger == nil {
 		h.splunk()
+		h.spans()
+		h.erlang()
 	}
 	h.behind()
 	if h.Logger == nil && (h.at == len(h.s) || h.s[h.at] != '[') {
@@ -168,6 +170,40 @@ func (h *afterTime) secondName() {
 	h.add("user", user)
 	h.Logger = name
 	h.at += len(user) + 1 + len(name) + len(" - ")
+}
+
+// spans reads what Rust's tracing has of spans before the logger, "request{id=1}:db{x=2}: ".
+func (h *afterTime) spans() {
+	s := h.s[h.at:min(len(h.s), h.at+512)]
+	n := 0
+	for n < len(s) && (words.IsWord(s[n:n+1]) || s[n] == '-') {
+		n++
+	}
+	if n == 0 || n == len(s) || s[n] != '{' {
+		return
+	}
+	end := bytes.Index(s, []byte("}: "))
+	if end < 0 || bytes.Contains(s[:end], []byte(": ")) {
+		return
+	}
+	h.add("span", s[:end+1])
+	h.at += end + len("}: ")
+}
+
+// erlang reads the process of Erlang's programs, "<0.229.0> ".
+func (h *afterTime) erlang() {
+	s := h.s[h.at:]
+	end := bytes.IndexByte(s[:min(len(s), 32)], '>')
+	if end < 4 || s[0] != '<' || end+1 >= len(s) || s[end+1] != ' ' {
+		return
+	}
+	for _, c := range s[1:end] {
+		if (c < '0' || c > '9') && c != '.' {
+			return
+		}
+	}
+	h.Thread = s[1:end]
+	h.at += end + 2
 }
 
 // splunk reads "Component [1234 thread] - ".

@@ -31,6 +31,8 @@ func (h *afterTime) signed() bool {
 		return h.airflow()
 	case h.s[1] == '[' && h.s[2] == ' ':
 		return h.clickhouse()
+	case bytes.HasPrefix(h.s, []byte(" pid=")) && h.sidekiq():
+		return true
 	case bytes.HasPrefix(h.s[2:], []byte(" | ")):
 		return h.capnslog()
 	default:
@@ -89,6 +91,33 @@ func (h *afterTime) clickhouse() bool {
 		h.Logger, rest = logger, message
 	}
 	return h.from(rest)
+}
+
+// sidekiq reads "pid=1 tid=abc class=Job jid=12 INFO: ".
+func (h *afterTime) sidekiq() bool {
+	rest := h.s[1:]
+	var pairs [8]Pair
+	for n := 0; ; n++ {
+		w := words.First(rest)
+		if len(w) == len(rest) {
+			return false
+		}
+		if level, ok := bytes.CutSuffix(w, []byte(":")); ok && levels.Is(level) {
+			for _, p := range pairs[:n] {
+				h.add(p.Name, p.Value)
+			}
+			h.Level = level
+			return h.from(rest[len(w)+1:])
+		}
+		key, v, ok := bytes.Cut(w, []byte("="))
+		if !ok || n == len(pairs) || !words.IsWord(key) {
+			return false
+		}
+		if pairs[n] = (Pair{string(key), v}); string(key) == "tid" {
+			h.Thread, pairs[n].Value = v, nil
+		}
+		rest = rest[len(w)+1:]
+	}
 }
 
 // capnslog reads "I | package: message", etcd's up to 3.3.

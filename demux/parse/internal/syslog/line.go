@@ -108,6 +108,9 @@ func HeadTime(s []byte, z *times.Zone) (times.Instant, int) {
 	if len(s) > 0 && (s[0] == '*' || s[0] == '.') { // a Cisco clock that is not synchronised
 		n = 1
 	}
+	if len(s) > 14 && s[3] == ' ' && s[0] >= 'F' && s[0] <= 'W' && s[8] == '-' { // systemd's short-full: "Sat 2026-02-28 10:00:00 UTC"
+		n = len("Sat ")
+	}
 	t, k := times.ISO(s[n:], z)
 	if k == 0 {
 		t, k = times.DateTime(s[n:], z)
