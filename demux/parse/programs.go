@@ -22,11 +22,31 @@ var (
 			`^(?:(?P<client>\S+) (?:-|(?P<user>\S+)) )?(?P<method>[A-Z]+) (?P<path>\S+)(?: (?P<protocol>HTTP/[\d.]+))? (?:-|(?P<status>\d{3})) (?:-|(?P<size>\d+)) - (?:-|(?P<duration_ms>[\d.]+)) ms$`,
 			`(?s)^(?P<message>.*)$`)
 	}).guessed(clue{sure: regexp.MustCompile(`^(\S+ \S+ )?[A-Z]+ \S+( HTTP/[\d.]+)? (\d{3}|-) (\S+ ms - \S+|\S+ - \S+ ms)$`).Match})
-	dmesgParser = simple("dmesg", "the kernel's messages as dmesg prints them; those of `dmesg -T` without a level are for log4j", func() format {
+	dmesgParser = outermost(simple("dmesg", "the kernel's messages as dmesg prints them; those of `dmesg -T` without a level are for log4j", func() format {
 		return expressed("dmesg's output", "", map[string]string{"uptime": "double"},
 			`^(?:<\d+>)?(?:(?P<facility>[a-z0-9]+) *:(?P<level>[a-z]+) *: )?\[ *(?P<uptime>\d+\.\d+)\](?:\[ *(?P<thread>[TC]\d+)\])? (?P<message>(?s).*)$`,
 			`^(?P<facility>[a-z0-9]+) *:(?P<level>[a-z]+) *: \[(?P<ts>[A-Z][a-z]{2} [A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d \d{4})\] (?P<message>(?s).*)$`)
-	}).guessed(clue{sure: regexp.MustCompile(`^(<\d+>)?([a-z0-9]+ *:[a-z]+ *: \[[ \dA-Z]|\[ *\d+\.\d{6}\](\[ *[TC]\d+\])? )`).Match, names: []string{"dmesg", "dmesg.*"}})
+	}).guessed(clue{sure: regexp.MustCompile(`^(<\d+>)?([a-z0-9]+ *:[a-z]+ *: \[[ \dA-Z]|\[ *\d+\.\d{6}\](\[ *[TC]\d+\])? )`).Match, names: []string{"dmesg", "dmesg.*"}}))
+)
+
+var (
+	logcatParser = simple("logcat", "Android's logcat: threadtime, time and brief", func() format {
+		f := expressed("logcat's output", "%m-%d %H:%M:%S.%f", longs("pid", "tid"),
+			`^(?P<ts>(?:\d{4}-)?\d\d-\d\d \d\d:\d\d:\d\d\.\d+(?: [+-]\d{4})?) +(?:(?P<uid>[a-z]\S*) +)?(?P<pid>\d+) +(?P<tid>\d+) (?P<level>[VDIWEFA]) (?P<logger>.*?) *: (?P<message>(?s).*)$`,
+			`^(?P<ts>(?:\d{4}-)?\d\d-\d\d \d\d:\d\d:\d\d\.\d+) (?P<level>[VDIWEFA])/(?P<logger>.*?) *\( *(?P<pid>\d+)\): (?P<message>(?s).*)$`,
+			`^(?P<level>[VDIWEFA])/(?P<logger>.*?) *\( *(?P<pid>\d+)\): (?P<message>(?s).*)$`,
+			`^(?P<message>-+ beginning of .*)$`).(*expressionFormat)
+		f.times = append(f.times, must(times.Compile("%Y-%m-%d %H:%M:%S.%f"))...)
+		f.times = append(f.times, must(times.Compile("%Y-%m-%d %H:%M:%S.%f %z"))...)
+		return f
+	}).guessed(clue{sure: regexp.MustCompile(`^((\d{4}-)?\d\d-\d\d \d\d:\d\d:\d\d\.\d+( [+-]\d{4})? +([a-z]\S* +)?\d+ +\d+ [VDIWEFA] .*?: |((\d{4}-)?\d\d-\d\d \d\d:\d\d:\d\d\.\d+ )?[VDIWEFA]/[^(]+\( *\d+\): )`).Match})
+	oslogParser = simple("oslog", "macOS' unified log as `log show` prints it, by default and compact", func() format {
+		const origin = `(?:\((?P<sender>[^)]*)\) )?(?:\[(?P<subsystem>[^:\]]*):(?P<category>[^\]]*)\] )?(?P<message>(?s).*)$`
+		return expressed("the output of log show", "", longs("pid"),
+			`^(?P<ts>\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{6}[+-]\d{4}) (?P<thread>0x[0-9a-f]+) +(?:(?P<level>Info|Debug|Error|Fault)|(?P<type>\w+)) +(?P<activity>0x[0-9a-f]+) +(?P<pid>\d+) +\d+ +(?P<process>[^:]+): `+origin,
+			`^(?P<ts>\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3}) (?:(?P<level>[IEF])|(?P<type>Df|Db|A|St)) +(?P<process>.+?)\[(?P<pid>\d+):(?P<thread>[0-9a-f]+)\] `+origin,
+			`^(?P<message>Timestamp .*)$`)
+	}).guessed(clue{sure: regexp.MustCompile(`^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.(\d{6}[+-]\d{4} 0x[0-9a-f]+ +\w+ +0x[0-9a-f]+ +\d+ +\d+ |\d{3} ([IEFA]|Df|Db|St) +[^\[]+\[\d+:[0-9a-f]+\] )`).Match})
 )
 
 // railsFormat parses what Rails writes of its requests without a formatter: a record is a

@@ -67,6 +67,8 @@ func definitions() []definition {
 		redisParser,
 		db2Parser,
 		dmesgParser,
+		logcatParser,
+		oslogParser,
 		zeekParser,
 		suricataParser,
 		mongodbParser,

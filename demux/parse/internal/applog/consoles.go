@@ -167,6 +167,51 @@ func (h *oddHead) samba(s []byte, z *times.Zone) {
 	h.Level = []byte([...]string{"ERROR", "WARN", "NOTICE", "NOTICE", "INFO", "INFO", "DEBUG"}[min(debug, 6)])
 }
 
+// nats reads "[1] 2026/02/28 10:00:00.123456 [INF] ".
+func (h *oddHead) nats(s []byte, z *times.Zone) {
+	pid, rest, ok := bytes.Cut(s[1:], []byte("] "))
+	if !ok || !words.IsNumber(pid) {
+		return
+	}
+	t, n := times.ISO(rest, z)
+	level, message, ok := bytes.Cut(bytes.TrimPrefix(rest[n:], []byte(" [")), []byte("] "))
+	if n == 0 || !ok || !levels.Is(level) {
+		return
+	}
+	h.At, h.Time, h.pid, h.Level, h.n = t, rest[:n], pid, level, len(s)-len(message)
+}
+
+// chromium reads "[PID:TID:MMDD/HHMMSS.micros:LEVEL:file(line)] ".
+func (h *oddHead) chromium(s []byte, z *times.Zone) {
+	head, message, ok := bytes.Cut(s[1:], []byte("] "))
+	parts := bytes.SplitN(head, []byte(":"), 5)
+	if !ok || len(parts) != 5 || !words.IsNumber(parts[0]) || !words.IsNumber(parts[1]) || !levels.Is(parts[3]) {
+		return
+	}
+	at := parts[2]
+	if len(at) != len("0228/100000.123456") || at[4] != '/' || at[11] != '.' {
+		return
+	}
+	hour, minute, second, micros := times.Digits(at, 5, 2), times.Digits(at, 7, 2), times.Digits(at, 9, 2), times.Digits(at, 12, 6)
+	if hour < 0 || minute < 0 || second < 0 || micros < 0 {
+		return
+	}
+	clock := int64(hour*3600 + minute*60 + second)
+	local, ok := times.LastSuch(z, times.Digits(at, 0, 2), times.Digits(at, 2, 2), clock)
+	if !ok {
+		return
+	}
+	h.At = times.Instant{Micros: z.UTC(local+clock)*1_000_000 + int64(micros), OK: true}
+	h.Time, h.pid, h.Thread, h.Level, h.caller, h.n = at, parts[0], parts[1], parts[3], parts[4], len(s)-len(message)
+}
+
+// mosquitto reads "1772272800: ".
+func (h *oddHead) mosquitto(s []byte, _ *times.Zone) {
+	if len(s) > 12 && s[10] == ':' && s[11] == ' ' && words.IsNumber(s[:10]) {
+		h.At, h.Time, h.n = times.Epoch(s[:10]), s[:10], 12
+	}
+}
+
 // sap reads "M Sat Feb 28 10:00:00 2026": the component, and the time; the message is
 // below, each line of it behind the component.
 func (h *oddHead) sap(s []byte, z *times.Zone) {

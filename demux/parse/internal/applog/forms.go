@@ -66,6 +66,15 @@ var timeForms = []form{
 		start:     `\[?\d\d\.\d\d\.\d{4} \d\d:\d\d:`,
 		withLevel: `\[?\d\d\.\d\d\.\d{4} ` + clockLike,
 	},
+	{ // Windows' setup and CBS
+		examples: []string{"2026-02-28 10:00:00, Info                  CBS    message"},
+		sure:     `\d{4}-\d\d-\d\d ` + clockLike + `, (Info|Warning|Error|Perf) {2,}`,
+	},
+	{ // Forge's Minecraft
+		examples:  []string{"[28Feb2026 10:00:02.123] [main/INFO] [cpw.mods.Launcher/MOD]: message"},
+		start:     `\[?\d\d` + monthLike + `\d{4} \d\d:\d\d:`,
+		withLevel: `\[?\d\d` + monthLike + `\d{4} ` + clockLike,
+	},
 	{ // PHP's error log
 		examples: []string{"[28-Nov-2026 10:00:00 UTC] PHP Warning:  message"},
 		sure:     `\[\d\d-` + monthLike + `-\d{4} ` + clockLike + `(\.\d+)?[^\]]{0,40}\] (PHP )?[A-Z]`,
@@ -154,6 +163,23 @@ var oddForms = []form{
 		start:    `\[\d\d:\d\d:\d\d [A-Z]{3}\] |\[\d+/\d+/\d\d,? \d+:\d\d:\d\d:\d{3} `,
 		sure:     `\[` + clockLike + ` ` + shortLike + `\] |\[\d{1,2}/\d{1,2}/\d\d,? \d{1,2}:[0-5]\d:[0-6]\d:\d{3} [A-Z]{3,5}\] [0-9a-f]{8} `,
 		first:    "[", read: (*oddHead).consoles,
+	},
+	{ // NATS
+		examples: []string{"[1] 2026/02/28 10:00:00.123456 [INF] message"},
+		start:    `\[\d+\] \d{4}/\d\d/\d\d \d\d:`,
+		sure:     `\[\d+\] \d{4}/\d\d/\d\d ` + clockLike + `\.\d+ \[[A-Z]{3}\] `,
+		first:    "[", read: (*oddHead).nats,
+	},
+	{ // Chromium and what is made of it
+		examples: []string{"[1234:1234:0228/100000.123456:ERROR:gpu_process.cc(12)] message"},
+		start:    `\[(\d+:){1,2}\d{4}/\d{6}\.\d+:`,
+		sure:     `\[(\d+:){1,2}\d{4}/\d{6}\.\d+:[A-Z]+\d*:`,
+		first:    "[", read: (*oddHead).chromium,
+	},
+	{ // Mosquitto
+		examples: []string{"1772272800: message"},
+		start:    `1\d{9}: `,
+		first:    "1", read: (*oddHead).mosquitto,
 	},
 	{ // NestJS; Rust's tracing, Linkerd's proxy; CoreDNS, Maven
 		examples: []string{

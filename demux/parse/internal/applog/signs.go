@@ -15,6 +15,10 @@ func (h *afterTime) signed() bool {
 		return false
 	}
 	switch {
+	case h.s[0] == ':' && h.s[1] == ' ':
+		return h.libvirt()
+	case h.s[0] == ',' && h.s[1] == ' ':
+		return h.setup()
 	case h.s[0] == ':':
 		return h.jetty()
 	case h.s[0] == '|':
@@ -36,7 +40,7 @@ func (h *afterTime) signed() bool {
 	case bytes.HasPrefix(h.s[2:], []byte(" | ")):
 		return h.capnslog()
 	default:
-		return h.sqlServer() || h.fail2ban()
+		return h.sqlServer() || h.fail2ban() || h.ceph() || h.tag()
 	}
 	return false
 }
@@ -118,6 +122,82 @@ func (h *afterTime) sidekiq() bool {
 		}
 		rest = rest[len(w)+1:]
 	}
+}
+
+// libvirt reads ": 1234: info : ".
+func (h *afterTime) libvirt() bool {
+	thread, rest, ok := bytes.Cut(h.s[2:], []byte(": "))
+	level, message, more := bytes.Cut(rest, []byte(" : "))
+	if !ok || !more || !words.IsNumber(thread) || !levels.Is(level) {
+		return false
+	}
+	h.Thread, h.Level = thread, level
+	return h.from(message)
+}
+
+// setup reads ", Info                  CBS    ", as Windows' setup has it.
+func (h *afterTime) setup() bool {
+	level := words.First(h.s[2:])
+	rest := bytes.TrimLeft(h.s[2+len(level):], " ")
+	if string(level) != "Perf" && !levels.Is(level) || len(h.s)-2-len(level)-len(rest) < 2 {
+		return false
+	}
+	if h.Level = level; string(level) == "Perf" {
+		h.Level = []byte("INFO")
+	}
+	if name := words.First(rest); words.IsWord(name) && bytes.HasPrefix(rest[len(name):], []byte("  ")) {
+		h.Logger = name
+		rest = bytes.TrimLeft(rest[len(name):], " ")
+	}
+	return h.from(rest)
+}
+
+// ceph reads "7f1234567890 -1 ": the thread, and how much it matters.
+func (h *afterTime) ceph() bool {
+	thread := words.First(h.s[1:])
+	rest := bytes.TrimLeft(h.s[1+len(thread):], " ")
+	priority := words.First(rest)
+	number := bytes.TrimPrefix(priority, []byte("-"))
+	if len(thread) < 12 || len(thread) > 16 || thread[0] != '7' || !words.IsHex(thread) || !words.IsNumber(number) || len(number) > 2 || len(priority) == len(rest) {
+		return false
+	}
+	h.Level = levelAhead(rest[len(priority)+1:]) // of the cluster's log
+	switch {
+	case h.Level != nil:
+	case len(number) < len(priority):
+		h.Level = []byte("ERROR")
+	case len(number) == 2 || number[0] >= '5':
+		h.Level = []byte("DEBUG")
+	default:
+		h.Level = []byte("INFO")
+	}
+	h.Thread = thread
+	return h.from(rest[len(priority)+1:])
+}
+
+// tag reads "dnsmasq[123]: ", and "unbound[123:0] info: ".
+func (h *afterTime) tag() bool {
+	w := words.First(h.s[1:min(len(h.s), 128)])
+	name, in, ok := bytes.Cut(w, []byte("["))
+	in, closed := bytes.CutSuffix(bytes.TrimSuffix(in, []byte(":")), []byte("]"))
+	rest := h.s[1+len(w):]
+	if !ok || !closed || !words.IsWord(name) || levels.Is(name) || len(rest) < 2 {
+		return false
+	}
+	rest = rest[1:]
+	pid, thread, threaded := bytes.Cut(in, []byte(":"))
+	if !words.IsNumber(pid) || threaded && !words.IsNumber(thread) {
+		return false
+	}
+	level := words.First(rest)
+	if name, ok := bytes.CutSuffix(level, []byte(":")); ok && levels.Is(name) && len(level) < len(rest) {
+		h.Level, rest = name, rest[len(level)+1:]
+	} else if w[len(w)-1] != ':' {
+		return false
+	}
+	h.Logger, h.Thread = name, thread
+	h.add("pid", pid)
+	return h.from(rest)
 }
 
 // capnslog reads "I | package: message", etcd's up to 3.3.

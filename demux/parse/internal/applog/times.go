@@ -99,6 +99,13 @@ func plainLogTime(s []byte, z *times.Zone) (t times.Instant, n int) {
 		n = 17
 	case s[2] == '.' && s[5] == '.' && len(s) >= 19 && s[10] == ' ' || s[2] == '-' && s[5] == '-' && len(s) >= 29 && s[10] == ' ' && s[19] == '.':
 		return dayOrMonthFirst(s, z)
+	case len(s) >= 18 && s[2] >= 'A' && s[9] == ' ' && times.Month(s[2:]) > 0: // 28Feb2026 10:00:00, as Forge has it
+		if s[12] != ':' || s[15] != ':' {
+			return t, 0
+		}
+		secs, ok = times.Seconds(times.Digits(s, 5, 4), times.Month(s[2:]), times.Digits(s, 0, 2),
+			times.Digits(s, 10, 2), times.Digits(s, 13, 2), times.Digits(s, 16, 2))
+		n = 18
 	case s[2] == ':' && s[5] == ':': // a time of day alone, a level or a thread after it
 		if t, n = times.Clock(s, z); n == 0 || n == len(s) || s[n] != ' ' && s[n] != '\t' {
 			return t, 0

@@ -25,7 +25,7 @@ func Of(name []byte) rows.Level {
 		buf[i] = c
 	}
 	switch string(buf[:len(name)]) {
-	case "trace", "finest", "finer", "verbose", "trc", "trce", "t", "10":
+	case "trace", "finest", "finer", "verbose", "trc", "trce", "t", "v", "10":
 		return rows.Trace
 	case "debug", "fine", "dbg", "dbug", "debug1", "debug2", "debug3", "debug4", "debug5", "d", "d1", "d2", "d3", "d4", "d5", "20", "7":
 		return rows.Debug
@@ -35,7 +35,7 @@ func Of(name []byte) rows.Level {
 		return rows.Warn
 	case "error", "err", "eror", "severe", "fail", "e", "50", "3":
 		return rows.Error
-	case "fatal", "crit", "critical", "alert", "emerg", "emergency", "panic", "dpanic", "ftl", "f", "60", "2", "1", "0":
+	case "fatal", "crit", "critical", "alert", "emerg", "emergency", "panic", "fault", "dpanic", "ftl", "f", "60", "2", "1", "0":
 		return rows.Fatal
 	}
 	return rows.NoLevel
