@@ -125,10 +125,13 @@ func Text(s []byte, z *Zone) Instant {
 	return t
 }
 
+// maxNumber bounds the text of a number, in bytes: fractions may be long.
+const maxNumber = 1000
+
 // Epoch reads a number of seconds, milliseconds, microseconds or
 // nanoseconds since 1970: which of them follows from its size.
 func Epoch(s []byte) Instant {
-	if len(s) == 0 || len(s) > 40 {
+	if len(s) == 0 || len(s) > maxNumber {
 		return Instant{}
 	}
 	if v, err := strconv.ParseInt(string(s), 10, 64); err == nil {

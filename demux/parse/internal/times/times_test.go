@@ -152,6 +152,7 @@ func TestUsualTimesAreRead(t *testing.T) {
 		"Sat Nov 29 10:00:00 EST 2025":            "2025-11-29T15:00:00Z",
 		"1764410400":                              "2025-11-29T10:00:00Z",
 		"1764410400.5":                            "2025-11-29T10:00:00.5Z",
+		"1764410400.25" + strings.Repeat("0", 40): "2025-11-29T10:00:00.25Z",
 	} {
 		z := Zone{Loc: time.UTC, Read: readTime}
 		got := ""
