@@ -196,7 +196,7 @@ func (c *Collector) rules() spool.Rules {
 // warmUp ends the warm-up when its time has passed.
 func (c *Collector) warmUp(ctx context.Context, s *spool.Spool) error {
 	if !c.warm.Load() || daemon.Sleep(ctx, c.opts.Warmup.For) != nil {
-		return nil
+		return nil //nolint:nilerr // the collector is about to end
 	}
 	c.warm.Store(false)
 	s.SetRules(c.rules())

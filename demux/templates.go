@@ -42,11 +42,11 @@ type templating struct{ parse.Parser }
 
 // rowParser makes the parser of a type whose rows are for its table.
 func (d *Demux) rowParser(dataType string, now time.Time) (parse.Parser, error) {
-	make := d.cfg.parser
+	parser := d.cfg.parser
 	if d.parser != nil {
-		make = d.parser
+		parser = d.parser
 	}
-	p, err := make(dataType, now)
+	p, err := parser(dataType, now)
 	if err != nil {
 		return nil, err
 	}
