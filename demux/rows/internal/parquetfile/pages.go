@@ -22,6 +22,7 @@ type columnChunk struct {
 	index chunkIndex
 	rows  stride.Rows // of the page buffer, where it has such
 	way   way         // that such pages are compressed
+	level int         // of zstd, for others
 	raw   bool        // pages of indexes are stored
 	tell  bool        // the header of the next page says its bounds
 }
@@ -30,7 +31,11 @@ type columnChunk struct {
 func (w *Writer) begin(lv Levels, values int, b bounds) *columnChunk {
 	l := &w.leaves[w.next]
 	w.next++
-	return &columnChunk{w: w, leaf: l, page: b, b: bounds{unknown: b.unknown, values: int64(lv.N), nulls: int64(lv.N - values)}, meta: format.ColumnMetaData{
+	level := fastLevel
+	if l.typ == format.ByteArray {
+		level = textLevel
+	}
+	return &columnChunk{w: w, leaf: l, page: b, level: level, b: bounds{unknown: b.unknown, values: int64(lv.N), nulls: int64(lv.N - values)}, meta: format.ColumnMetaData{
 		Type: l.typ, PathInSchema: l.path, Codec: format.Zstd, NumValues: int64(lv.N),
 		Encoding: []format.Encoding{format.Plain, format.RLE},
 	}}
@@ -185,11 +190,8 @@ func (c *columnChunk) put(h format.PageHeader, enc format.Encoding) {
 	if enc == format.RLEDictionary {
 		w.packed = w.codec.indexes(w.packed[:0], w.page, &c.raw)
 	} else {
-		level := numberLevel
-		if c.leaf.typ == format.ByteArray {
-			level = textLevel
-		}
-		w.packed = w.codec.compress(w.packed[:0], w.page, level, c.rows, &c.way)
+		w.packed = w.codec.compress(w.packed[:0], w.page, c.level, c.rows, &c.way)
+		c.level = nextLevel(c.level, len(w.page), len(w.packed))
 	}
 	c.rows = stride.Rows{}
 	c.send(&h, w.packed, len(w.page), enc)
