@@ -53,7 +53,8 @@ func TestParseGuessesAFormatAndPrintsItsConfig(t *testing.T) {
 	writeFile(t, file, "2026-11-30 10:00:00,000 WARN [main] a.B: it's x\n\tat a.B\n2026-11-30 10:00:01,000 WARN [main] a.B: y\n")
 	out, errs, code := call(t, dir, "parse", file)
 	for _, want := range []string{"# " + file + ": log4j, which reads 2 of its first 2 records, 100.0% parsed\n", "      record_start: '^(",
-		"    - name: shop-app\n", "      type: shop-app\n", "Shop App.log{,[.-][0-9]*,[.-]old}']\n", "    shop-app: {parser: log4j}\n"} {
+		"    - name: shop-app\n", "      type: shop-app\n", "Shop App.log{,[.-][0-9]*,[.-]old}']\n", "    shop-app: {parser: log4j}\n",
+		"# its rows: akupara parse --parser '{parser: log4j}' '" + file + "'\n"} {
 		if !strings.Contains(out, want) || code != 0 || errs != "" {
 			t.Errorf("got %d, %q and\n%s, want %q", code, errs, out, want)
 		}

@@ -65,6 +65,9 @@ func (a *app) guess(file string) error {
 			fmt.Fprintf(&b, "# else: %s\n", told(g))
 		}
 	}
+	if file != "-" {
+		fmt.Fprintf(&b, "# its rows: akupara parse --parser %s %s\n", shellQuote(best.Spec), shellQuote(oneLine(name)))
+	}
 	path, dataType := "/path/to/app.log", "app"
 	if file != "-" {
 		path, dataType = discover.Base(name), cmp.Or(typeName(name), dataType)
@@ -79,6 +82,16 @@ func (a *app) guess(file string) error {
 		return fmt.Errorf("write config: %w", err)
 	}
 	return nil
+}
+
+// shellQuote writes an argument as the shell takes it, without quotes where it can.
+func shellQuote(s string) string {
+	if s != "" && !strings.ContainsFunc(s, func(r rune) bool {
+		return !strings.ContainsRune("-_./:@%+,=", r) && (r < '0' || r > '9') && (r < 'A' || r > 'Z') && (r < 'a' || r > 'z')
+	}) {
+		return s
+	}
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 }
 
 // told says what a guess is founded on.

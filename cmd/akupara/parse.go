@@ -34,7 +34,7 @@ func (a *app) parsing() *cobra.Command {
 		Use:   "parse [--parser SPEC|--type TYPE] FILE|-",
 		Short: "Try a parser on a file, or guess the file's format",
 		Long: `Parses a file, plain or compressed by gzip or zstd, as the demux would, and prints
-its rows: as tables, or as JSON with all columns. What failed is listed on standard
+its rows: as tables, or as JSON with all columns, templates too. What failed is listed on standard
 error, with the place where the parser stopped; the exit code is 1 then. Nothing is
 written anywhere.
 
@@ -111,7 +111,7 @@ func (a *app) tryParser(ctx context.Context, f parseFlags, file string) error {
 	}
 	out := trial.Tables(a.stdout, a.cells())
 	if f.format == "jsonl" {
-		out = trial.JSONL(a.stdout)
+		out = trial.JSONL(a.stdout, options.Templates)
 	}
 	failures := trial.Failures{Kept: t.Steps.Given()}
 	n, err := try.Run(ctx, in, func(r trial.Row) error {

@@ -37,6 +37,19 @@ func TestParsePrintsTheRowsAsTheDemuxMakesThem(t *testing.T) {
 	}
 }
 
+func TestParseShowsTemplatesAsTheTableHasThem(t *testing.T) {
+	dir := t.TempDir()
+	writeFile(t, filepath.Join(dir, "a.log"), "2026-11-30 10:00:00,000 WARN [main] a.B: order 17 of <x> is late\n")
+	out, errs, code := call(t, dir, "parse", "--parser", "log4j", "--format", "jsonl", "a.log")
+	if want := `"template":"order <*> of <x> is late","template_id":"`; code != 0 || !strings.Contains(out, want) {
+		t.Errorf("got %d, %q and %s, want %s", code, errs, out, want)
+	}
+	out, _, _ = call(t, dir, "parse", "--parser", "{parser: log4j, templates: off}", "--format", "jsonl", "a.log")
+	if strings.Contains(out, "template") {
+		t.Errorf("without templates: got %s", out)
+	}
+}
+
 func TestParseListsWhatFailedAndWhere(t *testing.T) {
 	dir := t.TempDir()
 	writeFile(t, filepath.Join(dir, "a.json"), `{"ts":"2026-11-30T10:00:00Z","a":1}`+"\n\n"+`{"a":1} x`+"\n")

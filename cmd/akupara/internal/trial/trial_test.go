@@ -14,6 +14,7 @@ import (
 	"github.com/klauspost/compress/zstd"
 
 	"github.com/akupara/akupara/demux"
+	"github.com/akupara/akupara/demux/rows"
 )
 
 var now = time.Date(2026, 11, 30, 12, 0, 0, 0, time.UTC)
@@ -35,7 +36,7 @@ func trialOf(t *testing.T, spec string) *Trial {
 func jsonOf(t *testing.T, try *Trial, r io.Reader) (string, Counts) {
 	t.Helper()
 	var out bytes.Buffer
-	w := JSONL(&out)
+	w := JSONL(&out, rows.Templates{})
 	n, err := try.Run(t.Context(), r, w.Row)
 	if err == nil {
 		err = w.Close()

@@ -2,6 +2,7 @@ package trial
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/json"
 	"io"
 	"math"
@@ -21,12 +22,16 @@ type Writer interface {
 	Close() error
 }
 
-// JSONL writes an object for each row, with all columns.
-func JSONL(w io.Writer) Writer { return &jsonl{out: bufio.NewWriterSize(w, 64<<10)} }
+// JSONL writes an object for each row, with all columns: those of templates, too, where
+// t says how they are made.
+func JSONL(w io.Writer, t rows.Templates) Writer {
+	return &jsonl{out: bufio.NewWriterSize(w, 64<<10), templates: t}
+}
 
 type jsonl struct {
-	out *bufio.Writer
-	buf []byte
+	out           *bufio.Writer
+	templates     rows.Templates
+	buf, template []byte
 }
 
 // Close implements Writer.
@@ -46,6 +51,9 @@ func (j *jsonl) Row(r Row) error {
 		b = appendString(b, r.Level().String())
 	}
 	b = appendValue(append(b, `,"message":`...), r.Message())
+	if j.templates.Append != nil {
+		b = j.appendTemplate(b, r.Message())
+	}
 	b = appendValue(append(b, `,"parse_error":`...), r.ParseError())
 	r.Own(func(name string, v rows.Value) {
 		b = append(appendString(append(b, ','), name), ':')
@@ -71,9 +79,23 @@ func (j *jsonl) Row(r Row) error {
 	return err
 }
 
+// appendTemplate appends the template of a message and its id.
+func (j *jsonl) appendTemplate(b []byte, message rows.Value) []byte {
+	if !message.Given() || j.templates.None(message.Bytes) {
+		return append(b, `,"template":null,"template_id":null`...)
+	}
+	j.template = j.templates.Append(j.template[:0], message.Bytes)
+	id := j.templates.ID(j.template)
+	b = appendString(append(b, `,"template":`...), string(j.template))
+	return appendString(append(b, `,"template_id":`...), string(id[:]))
+}
+
 func appendString(b []byte, s string) []byte {
-	text, _ := json.Marshal(s) // a string can always be
-	return append(b, text...)
+	var text bytes.Buffer
+	e := json.NewEncoder(&text)
+	e.SetEscapeHTML(false) // <*> of templates
+	_ = e.Encode(s)        // a string can always be
+	return append(b, bytes.TrimSuffix(text.Bytes(), []byte("\n"))...)
 }
 
 func appendValue(b []byte, v rows.Value) []byte {
