@@ -50,7 +50,6 @@ func TestUpLetsAFileOfAnotherFormatGoOnAsThat(t *testing.T) {
 	writeFile(t, steady, each(0, 200, "Nov 22 21:09:57 web1 cron[7]: steady %d"))
 	writeFile(t, misleading, each(0, 4, "This is how the program late says hello, part %d"))
 	port := fourPorts(t)
-	agent := fmt.Sprintf("http://127.0.0.1:%d", port+1)
 	up := start(t, "up", "akupara", "up", "--data", dir, "--logs", logs, "--look-every", "1s", "--port", strconv.Itoa(port))
 	config := filepath.Join(dir, "akupara.yaml")
 	query := func(sql string) string {
@@ -60,7 +59,7 @@ func TestUpLetsAFileOfAnotherFormatGoOnAsThat(t *testing.T) {
 	}
 	read := func(of string) func() bool {
 		return func() bool {
-			text, status := get(agent + "/v1/streams")
+			text, status := akupara(t, "streams", "--data", dir, "--json")
 			var v struct {
 				Streams []struct {
 					Source     string
@@ -68,7 +67,7 @@ func TestUpLetsAFileOfAnotherFormatGoOnAsThat(t *testing.T) {
 					Live       bool
 				}
 			}
-			if status != 200 || json.Unmarshal([]byte(text), &v) != nil {
+			if status != 0 || json.Unmarshal([]byte(text), &v) != nil {
 				return false
 			}
 			for _, s := range v.Streams {

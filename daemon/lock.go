@@ -3,9 +3,13 @@ package daemon
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
+	"os/user"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -22,11 +26,11 @@ var ErrLocked = errors.New("in use by another process")
 // others get. It does not wait.
 func LockDir(dir, who string) (*Lock, error) {
 	if err := os.MkdirAll(dir, 0o750); err != nil {
-		return nil, fmt.Errorf("lock data directory: %w", err)
+		return nil, fmt.Errorf("lock data directory: %w", notOurs(dir, err))
 	}
 	f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_RDWR|os.O_CREATE, 0o640)
 	if err != nil {
-		return nil, fmt.Errorf("lock data directory: %w", err)
+		return nil, fmt.Errorf("lock data directory: %w", notOurs(dir, err))
 	}
 	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
 		defer f.Close()
@@ -41,6 +45,30 @@ func LockDir(dir, who string) (*Lock, error) {
 		_, _ = f.WriteAt([]byte(note), 0)
 	}
 	return &Lock{f}, nil
+}
+
+// notOurs says of a directory that this user may not use whose it is, and what to do.
+func notOurs(dir string, err error) error {
+	if !errors.Is(err, fs.ErrPermission) {
+		return err
+	}
+	info, statErr := os.Stat(filepath.Join(dir, "lock"))
+	if statErr != nil {
+		info, statErr = os.Stat(dir)
+	}
+	if statErr != nil {
+		return err
+	}
+	st, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return err
+	}
+	owner := strconv.FormatUint(uint64(st.Uid), 10)
+	if u, err := user.LookupId(owner); err == nil {
+		owner = u.Username
+	}
+	return fmt.Errorf("%w: %s was used by %s: go on as that user, or give it to yours (sudo chown -R %d:%d %s), or choose another directory",
+		err, dir, owner, os.Geteuid(), os.Getegid(), dir)
 }
 
 func holder(f *os.File) string {

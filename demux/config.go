@@ -17,6 +17,9 @@ import (
 type Config struct {
 	Schedule config.Schedule `config:"schedule"`
 	Listen   config.Addr     `config:"listen"`
+	// TokenFile is of the token that requests have to carry; without one whoever
+	// reaches the address may use it.
+	TokenFile string `config:"token_file"`
 	// Sections are what the config says of data types, by their names. Types is
 	// that, read.
 	Sections map[string]config.Node `config:"types"`

@@ -12,11 +12,15 @@ import (
 
 // Config is the config's section "web". Start from DefaultConfig.
 type Config struct {
-	// Listen is on loopback or a unix socket: there is no authentication yet.
+	// Listen is on loopback or a unix socket: there is no TLS yet.
 	Listen config.Addr `config:"listen"`
+	// TokenFile is of the token that requests have to carry; without one whoever
+	// reaches the address may use it.
+	TokenFile string `config:"token_file"`
 	// Demux is where the demux listens (demux.listen); without it there are no
 	// schedules, and runs are those that the tables remember.
-	Demux config.Addr `config:"demux"`
+	Demux          config.Addr `config:"demux"`
+	DemuxTokenFile string      `config:"demux_token_file"` // of the token that the demux asks for
 	// Agents are those whose REST API is passed on; no others are.
 	Agents []Agent `config:"agents"`
 

@@ -39,20 +39,21 @@ const (
 	probeWait      = 2 * time.Second
 )
 
-// neighbour is a daemon that asks for no token: the demux.
+// neighbour is a daemon beside this one: the demux.
 type neighbour struct {
 	base   string // URL without a path
 	client *http.Client
+	token  string // the file of the one that it asks for; empty: it asks for none
 }
 
-func newNeighbour(base string) *neighbour {
-	return &neighbour{strings.TrimSuffix(base, "/"), newClient(nil)}
+func newNeighbour(base, token string) *neighbour {
+	return &neighbour{strings.TrimSuffix(base, "/"), newClient(nil), token}
 }
 
-func newUnixNeighbour(socket string) *neighbour {
+func newUnixNeighbour(socket, token string) *neighbour {
 	return &neighbour{"http://localhost", newClient(func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return (&net.Dialer{Timeout: probeWait}).DialContext(ctx, "unix", socket)
-	})}
+	}), token}
 }
 
 // newClient makes a client that follows no redirects and uses no proxy: it
@@ -74,6 +75,11 @@ func (n *neighbour) Send(ctx context.Context, method, path string, header http.H
 		return nil, err
 	}
 	req.Header = header
+	if n.token != "" {
+		if err := client.SetToken(req, n.token); err != nil {
+			return nil, err
+		}
+	}
 	resp, err := n.client.Do(req)
 	if err != nil {
 		return nil, fmt.Errorf("it can't be reached: %w", err)

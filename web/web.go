@@ -63,6 +63,7 @@ type Server struct {
 	metrics *metrics
 	busy    atomic.Int64 // queries that run
 	live    atomic.Pointer[live]
+	keeper  *daemon.Keeper // of the token
 	server  *daemon.Server
 
 	once   sync.Once
@@ -80,9 +81,9 @@ type live struct {
 func newLive(cfg *Config) (*live, error) {
 	l := &live{queries: max(1, cfg.Queries), known: cfg.Agents, agents: map[string]*client.Client{}}
 	if cfg.Demux != "" {
-		l.demux = &upstream{"the demux", newNeighbour("http://" + string(cfg.Demux))}
+		l.demux = &upstream{"the demux", newNeighbour("http://"+string(cfg.Demux), cfg.DemuxTokenFile)}
 		if network, address := cfg.Demux.Split(); network == "unix" {
-			l.demux.api = newUnixNeighbour(address)
+			l.demux.api = newUnixNeighbour(address, cfg.DemuxTokenFile)
 		}
 	}
 	for _, a := range cfg.Agents {
@@ -100,7 +101,7 @@ const Section = "web"
 
 // liveKeys are the keys that are applied while the web part runs. All others need a
 // restart.
-var liveKeys = []string{"queries", "demux", "agents"}
+var liveKeys = []string{"queries", "demux", "demux_token_file", "agents"}
 
 // part is the web part's share of a reload.
 func (s *Server) part() reload.Part {
@@ -134,6 +135,7 @@ func New(cfg Config, deps Deps) (*Server, error) {
 		return nil, err
 	}
 	s.live.Store(l)
+	s.keeper = daemon.NewKeeper(daemon.Access{TokenFile: cfg.TokenFile}, deps.Log)
 	if deps.Reach != nil {
 		s.health.AddCheck("store", deps.Reach.Ready)
 		deps.Registry.MustRegister(deps.Reach.Metric())
@@ -141,7 +143,7 @@ func New(cfg Config, deps Deps) (*Server, error) {
 	deps.Registry.MustRegister(s.deps.Reloader.Metrics("web")...)
 	network, address := cfg.Listen.Split()
 	s.server = daemon.NewServer(daemon.ServerConfig{
-		Name: "web", Network: network, Address: address, Handler: s.Handler(), Log: deps.Log, Health: s.health,
+		Name: "web", Network: network, Address: address, Handler: s.Handler(), Log: deps.Log, Health: s.health, Keeper: s.keeper,
 		WriteTimeout: max(time.Minute, 2*cfg.Timeout.Std()),
 	})
 	return s, nil
@@ -169,6 +171,7 @@ func (s *Server) Handler() http.Handler {
 	e := rest.NewEngine(s.deps.Log)
 	e.UseRawPath = true // an adaptor's name may hold an escaped slash
 	e.UnescapePathValues = false
+	e.Use(rest.Authorize(s.keeper))
 	rest.Ops(e, s.deps.Registry, s.health)
 	rest.Reload(e, s.deps.Reloader, Section, s.cfg)
 	g := e.Group("", rest.Guard())

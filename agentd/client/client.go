@@ -179,17 +179,25 @@ func (c *Client) send(ctx context.Context, method, target string, header http.He
 		req.Header[k] = v
 	}
 	if c.tokenFile != "" {
-		token, err := readToken(c.tokenFile)
-		if err != nil {
+		if err := SetToken(req, c.tokenFile); err != nil {
 			return nil, &Away{Address: c.address, Cause: err}
 		}
-		req.Header.Set("Authorization", "Bearer "+token)
 	}
 	resp, err := c.http.Do(req)
 	if err != nil {
 		return nil, &Away{Address: c.address, Cause: err}
 	}
 	return resp, nil
+}
+
+// SetToken gives a request the token that a file holds.
+func SetToken(req *http.Request, file string) error {
+	token, err := readToken(file)
+	if err != nil {
+		return err
+	}
+	req.Header.Set("Authorization", "Bearer "+token)
+	return nil
 }
 
 func readToken(name string) (string, error) {

@@ -158,10 +158,15 @@ func (p parts) demux(cfg demux.Config, opts demux.Options) *demuxDaemon {
 		d.engine, d.health = rest.NewEngine(log), daemon.NewHealth()
 		d.health.AddCheck("store", p.storeUp.Ready)
 		d.engine.Use(rest.Guard())
+		var keeper *daemon.Keeper // without a token the address may be any
+		if cfg.TokenFile != "" {
+			keeper = daemon.NewKeeper(daemon.Access{TokenFile: cfg.TokenFile}, log)
+			d.engine.Use(rest.Authorize(keeper))
+		}
 		rest.Ops(d.engine, reg, d.health)
 		network, address := cfg.Listen.Split()
 		d.server = daemon.NewServer(daemon.ServerConfig{
-			Name: "demux", Network: network, Address: address, Handler: d.engine, Log: log, Health: d.health,
+			Name: "demux", Network: network, Address: address, Handler: d.engine, Log: log, Health: d.health, Keeper: keeper,
 		})
 	}
 	return d

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -63,7 +64,7 @@ func (l *logFiles) read() (old []byte, ours bool, err error) {
 
 func (l *logFiles) write(found discover.Result) error {
 	name := filepath.Join(l.dir, embedded.ConfigName)
-	if err := disk.Publish(disk.Local{}, name, bytes.NewReader(embedded.Config(l.dir, l.port, l.host, found)), 0o644); err != nil {
+	if err := disk.Publish(disk.Local{}, name, bytes.NewReader(embedded.Config(l.dir, l.port, l.host, asRoot(), found)), 0o644); err != nil {
 		return fmt.Errorf("write %s: %w", name, err)
 	}
 	return nil
@@ -82,7 +83,27 @@ func (l *logFiles) first() (discover.Result, error) {
 	if err != nil {
 		return found, err
 	}
+	if asRoot() {
+		if err := makeToken(filepath.Join(l.dir, embedded.TokenName)); err != nil {
+			return found, err
+		}
+	}
 	return found, l.write(found)
+}
+
+// asRoot reports whether this process reads what others on this machine may not:
+// then it serves nobody who can't read its token either.
+func asRoot() bool { return os.Geteuid() == 0 }
+
+// makeToken makes a token that its owner alone can read, unless there is one.
+func makeToken(name string) error {
+	if info, err := os.Stat(name); err == nil && info.Size() > 0 {
+		return os.Chmod(name, 0o600)
+	}
+	if err := disk.Publish(disk.Local{}, name, strings.NewReader(rand.Text()+"\n"), 0o600); err != nil {
+		return fmt.Errorf("write the token: %w", err)
+	}
+	return nil
 }
 
 // more looks for log files that are new, and adds them to the config: what was

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	agentclient "github.com/akupara/akupara/agentd/client"
 	"github.com/akupara/akupara/chunk"
 	"github.com/akupara/akupara/cmd/akupara/internal/embedded"
 	"github.com/akupara/akupara/cmd/akupara/internal/show"
@@ -302,7 +303,7 @@ const maxJobsAnswer = 64 << 20
 
 // send asks the demux.
 func (k *askedJobs) send(ctx context.Context, method, path string) ([]byte, error) {
-	listen, err := k.listen()
+	listen, token, err := k.listen()
 	if err != nil {
 		return nil, err
 	}
@@ -329,6 +330,11 @@ func (k *askedJobs) send(ctx context.Context, method, path string) ([]byte, erro
 	if err != nil {
 		return nil, err
 	}
+	if token != "" {
+		if err := agentclient.SetToken(req, token); err != nil {
+			return nil, err
+		}
+	}
 	resp, err := client.Do(req)
 	if err != nil {
 		return nil, fmt.Errorf("the demux at %s can't be asked: %w", listen, cause(err))
@@ -348,24 +354,25 @@ func (k *askedJobs) send(ctx context.Context, method, path string) ([]byte, erro
 	return raw, nil
 }
 
-// listen is where the demux listens, by the flag, the config, or as up has it.
-func (k *askedJobs) listen() (config.Addr, error) {
+// listen is where the demux listens, by the flag, the config, or as up has it, and
+// the file of the token that it asks for, if any.
+func (k *askedJobs) listen() (listen config.Addr, token string, err error) {
 	if k.address != "" {
 		var addr config.Addr
 		if err := addr.UnmarshalText([]byte(k.address)); err != nil {
-			return "", usagef("--demux: %q is no address: %v", k.address, err)
+			return "", "", usagef("--demux: %q is no address: %v", k.address, err)
 		}
-		return addr, nil
+		return addr, "", nil
 	}
 	s, err := k.app.mustLoad()
 	if err != nil {
-		return "", err
+		return "", "", err
 	}
 	cfg, problems := decodeDemux(s.Demux)
 	if err := k.app.refuse(problems); err != nil {
-		return "", err
+		return "", "", err
 	}
-	return cmp.Or(cfg.Listen, upDemux()), nil
+	return cmp.Or(cfg.Listen, upDemux()), cfg.TokenFile, nil
 }
 
 // upDemux is where the demux of up listens where the config does not say.

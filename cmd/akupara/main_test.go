@@ -27,6 +27,10 @@ func TestMain(m *testing.M) {
 			return 1
 		}
 		defer os.RemoveAll(dir)
+		if err := os.Chmod(dir, 0o755); err != nil { // other users run it, too
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
 		binary = filepath.Join(dir, "akupara")
 		build := exec.Command("go", "build", "-tags", "nomsgpack", "-ldflags", "-X main.version=v1.2.3-test", "-o", binary, ".")
 		if out, err := build.CombinedOutput(); err != nil {

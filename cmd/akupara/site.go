@@ -45,7 +45,7 @@ func (a *app) load() (site, config.Problems, error) {
 	name := filepath.Join(dir, embedded.ConfigName)
 	data, hash, err := config.Read(name)
 	if errors.Is(err, fs.ErrNotExist) {
-		data = embedded.Config(dir, embedded.FirstPort, "localhost", discover.Result{})
+		data = embedded.Config(dir, embedded.FirstPort, "localhost", false, discover.Result{})
 		name = "the embedded default"
 	} else if err != nil {
 		return site{}, nil, err

@@ -127,6 +127,7 @@ func (a *app) runUp(ctx context.Context, port int, logs string, lookEvery time.D
 	}
 	u.take(running)
 	limitMemory(u.demux.Spreads(), upMemory)
+	u.warnOfOthers()
 	if err := u.checkPorts(a.configFile); err != nil {
 		return err
 	}
@@ -250,6 +251,22 @@ func (u *everything) take(sections map[string]reload.Section) {
 	u.collector, _ = sections[collectord.Section].Config.(collectord.Config)
 	u.demux, _ = sections[demux.Section].Config.(demux.Config)
 	u.web, _ = sections[web.Section].Config.(web.Config)
+}
+
+// warnOfOthers tells where root's data is served to everybody on this machine.
+func (u *everything) warnOfOthers() {
+	if !asRoot() {
+		return
+	}
+	for key, s := range map[string]struct {
+		listen config.Addr
+		token  string
+	}{"web": {u.web.Listen, u.web.TokenFile}, "demux": {u.demux.Listen, u.demux.TokenFile}} {
+		if network, address := s.listen.Split(); network == "tcp" && s.token == "" {
+			u.log.Warn("this runs as root, and every user of this machine may ask for what it has collected: set the key to the file of a token that they can't read",
+				"key", key+".token_file", "address", address)
+		}
+	}
 }
 
 // checkPorts finds out before anything starts, so that the message can say

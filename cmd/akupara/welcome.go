@@ -35,6 +35,9 @@ func (a *app) welcome(ctx context.Context, u *everything, ready <-chan struct{})
 	fmt.Fprintf(w, "  store      %s (its %s says what lies where)\n", u.Store.V, readmeName)
 	fmt.Fprintf(w, "  collector  %s\n  agent      %s\n  web        %s\n  demux      %s\n",
 		u.collector.Listen, u.agent.Listen, u.web.Listen, u.demux.Listen)
+	if u.web.TokenFile != "" {
+		fmt.Fprintf(w, "  token      %s (who asks has to send it: curl -H \"Authorization: Bearer $(cat %s)\" http://%s/v1/tables)\n", u.web.TokenFile, u.web.TokenFile, u.web.Listen)
+	}
 	listFound(w, u.found)
 	self := a.self
 	switch {

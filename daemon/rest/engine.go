@@ -52,6 +52,17 @@ func Guard(names ...string) gin.HandlerFunc {
 	}
 }
 
+// Authorize refuses, with 401, what the keeper does not allow, but for /healthz and
+// /readyz.
+func Authorize(k *daemon.Keeper) gin.HandlerFunc {
+	allowed := k.Authorize("/healthz", "/readyz")
+	return func(c *gin.Context) {
+		if !allowed(c.Writer, c.Request) {
+			c.Abort()
+		}
+	}
+}
+
 // Reload mounts what shows a daemon's config and has it read again: /v1/config and
 // /v1/config/reload.
 func Reload(r gin.IRoutes, reloader *reload.Reloader, section string, running any) {

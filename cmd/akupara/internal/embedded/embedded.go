@@ -34,15 +34,24 @@ const FirstPort = 9770
 //go:embed store-readme.md
 var StoreReadme []byte
 
+// TokenName is the file of the token in a data directory, where up serves what
+// others may not read.
+const TokenName = "token"
+
 // Config writes the config for the data directory dir, an absolute path. host
-// is this machine's name.
-func Config(dir string, port int, host string, found discover.Result) []byte {
+// is this machine's name. With token, who asks has to have read the token's file.
+func Config(dir string, port int, host string, token bool, found discover.Result) []byte {
+	asks, ofDemux, ofAgent := "", "", "" // whose address gives out, or changes, what is there
+	if token {
+		file := quote(filepath.Join(dir, TokenName))
+		asks, ofDemux, ofAgent = "  token_file: "+file+"\n", "  demux_token_file: "+file+"\n", ", token_file: "+file
+	}
 	var b bytes.Buffer
 	store := url.URL{Path: filepath.Join(dir, "store")}
 	fmt.Fprintf(&b, "%s\n# To keep a version of your own elsewhere, copy it and start with --config.\n", Marker)
 	fmt.Fprintf(&b, "store: %s\n", quote("file://"+store.EscapedPath()))
 	fmt.Fprintf(&b, "data_dir: %s\n", quote(dir))
-	fmt.Fprintf(&b, "agent:\n  collectors: [http://127.0.0.1:%d]\n  listen: 127.0.0.1:%d\n  adaptors:\n", port, port+1)
+	fmt.Fprintf(&b, "agent:\n  collectors: [http://127.0.0.1:%d]\n  listen: 127.0.0.1:%d\n%s  adaptors:\n", port, port+1, asks)
 	types := map[string]bool{}
 	for _, format := range parse.Guessed() {
 		for _, s := range found.Sources {
@@ -73,7 +82,7 @@ func Config(dir string, port int, host string, found discover.Result) []byte {
 	fmt.Fprintf(&b, "    - {name: metrics, kind: metrics, every: 10s}\n")
 	fmt.Fprintf(&b, "    - {name: df, kind: command, type: df, command: [df, -Pk], every: 60s}\n")
 	fmt.Fprintf(&b, "collector:\n  listen: 127.0.0.1:%d\n  seal: {bytes: 128MiB, age: 60s}\n", port)
-	fmt.Fprintf(&b, "demux:\n  schedule: \"@every 1m\"\n  listen: 127.0.0.1:%d\n  keep_archive: 7d\n", port+3)
+	fmt.Fprintf(&b, "demux:\n  schedule: \"@every 1m\"\n  listen: 127.0.0.1:%d\n%s  keep_archive: 7d\n", port+3, asks)
 	// Each is the type's default: files of others may be found at any time.
 	fmt.Fprintf(&b, "  types:\n")
 	for _, format := range parse.Guessed() {
@@ -81,8 +90,8 @@ func Config(dir string, port int, host string, found discover.Result) []byte {
 			fmt.Fprintf(&b, "    %s: {parser: %s}\n", format, format)
 		}
 	}
-	fmt.Fprintf(&b, "web:\n  listen: 127.0.0.1:%d\n  demux: 127.0.0.1:%d\n  agents: [{host: %s, url: 'http://127.0.0.1:%d'}]\n",
-		port+2, port+3, quote(host), port+1)
+	fmt.Fprintf(&b, "web:\n  listen: 127.0.0.1:%d\n%s  demux: 127.0.0.1:%d\n%s  agents: [{host: %s, url: 'http://127.0.0.1:%d'%s}]\n",
+		port+2, asks, port+3, ofDemux, quote(host), port+1, ofAgent)
 	return b.Bytes()
 }
 

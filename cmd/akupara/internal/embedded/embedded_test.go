@@ -17,7 +17,7 @@ var found = discover.Result{Sources: []discover.Source{
 
 func TestTheConfigThatIsWrittenCanBeRead(t *testing.T) {
 	for _, dir := range []string{"/data", "/tmp/it's a: #dir %41"} {
-		data := Config(dir, 9770, "host", found)
+		data := Config(dir, 9770, "host", false, found)
 		f, problems := config.ParseFile("akupara.yaml", data)
 		if len(problems) > 0 {
 			t.Fatalf("%v\n%s", problems, data)
@@ -38,7 +38,7 @@ func TestTypesAreKnownFromTheConfigWrittenBefore(t *testing.T) {
 	found := discover.Result{Sources: append(slices.Clone(found.Sources),
 		discover.Source{Glob: discover.Glob("/l/p.json"), Type: "json", Start: `^\{\s*$`, Alone: true},
 		discover.Source{Glob: discover.Glob("/l/it's.log"), Type: "log4j", Alone: true})}
-	known := Known(Config("/data", 9770, "host", found))
+	known := Known(Config("/data", 9770, "host", false, found))
 	for _, s := range found.Sources {
 		if known[s.Glob] != s {
 			t.Errorf("%s: got %+v, want %+v", s.Glob, known[s.Glob], s)
