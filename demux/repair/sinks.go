@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"path"
+	"strings"
 
 	"github.com/akupara/akupara/chunk"
 	"github.com/akupara/akupara/demux/coverage"
@@ -62,13 +63,25 @@ func (s *survey) readSinks(ctx context.Context, area string, w window) ([]sink, 
 
 func sinkOf(p string, index *chunk.Index, w window) sink {
 	k := sink{path: p, set: coverage.Set{}}
+	// An index's strings are parts of one: what is kept of it must not keep all of it.
+	own := map[string]string{}
+	clone := func(s string) string {
+		c, ok := own[s]
+		if !ok {
+			c = strings.Clone(s)
+			own[c] = c
+		}
+		return c
+	}
 	for i := range index.Blocks {
 		segment, _ := index.Origin(i)
+		segment = clone(segment)
 		for j, e := range index.Blocks[i].Entries {
 			if !w.has(e.Stream) {
 				continue
 			}
-			st := k.set.Stream(e.Stream, e.Host, e.Source)
+			e.Stream = clone(e.Stream)
+			st := k.set.Stream(e.Stream, clone(e.Host), clone(e.Source))
 			if e.Kind == chunk.Data {
 				st.Cover(e.Range(), e.CRC)
 				k.chunks = append(k.chunks, piece{e.Stream, e.Range(), e.Dropped > 0, segment, i, j})
