@@ -77,6 +77,7 @@ func NeedsRestart(at config.Pos, who, key, now string) error {
 var (
 	ErrNoFile   = errors.New("this process was started without a config file")
 	ErrUnread   = errors.New("the config file can't be used")
+	ErrUnfit    = errors.New("the config can't be applied")
 	ErrStarting = errors.New("not all daemons of this process run yet, or any more; try again")
 )
 
@@ -274,7 +275,7 @@ func (r *Reloader) apply(next map[string]Section) (map[string]Outcome, error) {
 					c.Drop()
 				}
 			}
-			return nil, err
+			return nil, fmt.Errorf("%w: %s: %w", ErrUnfit, name, err)
 		}
 		changes = append(changes, change)
 		out[name] = Outcome{out[name].Keys, change.Told}

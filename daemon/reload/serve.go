@@ -65,7 +65,7 @@ func StatusOf(err error) int {
 	switch {
 	case errors.As(err, &restart), errors.Is(err, ErrNoFile), errors.Is(err, ErrUnread):
 		return http.StatusConflict
-	case errors.As(err, &problems):
+	case errors.As(err, &problems), errors.Is(err, ErrUnfit):
 		return http.StatusBadRequest
 	case errors.Is(err, ErrStarting):
 		return http.StatusServiceUnavailable
