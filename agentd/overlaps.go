@@ -52,13 +52,11 @@ func (c *Config) Warnings() config.Problems {
 		if strings.HasPrefix(u.Pattern, "~") {
 			continue // that says why
 		}
-		at := c.Adaptors[u.Reader]
-		for _, p := range at.Get("paths").Items() {
+		for _, p := range c.Adaptors[u.Reader].Get("paths").Items() { // other kinds' folders are empty when all is well
 			if p.Text() == u.Pattern {
-				at = p
+				out = append(out, p.Problemf("warning: adaptor %q: no file that this user can see matches %s now", c.specs[u.Reader].Name, u.Pattern))
 			}
 		}
-		out = append(out, at.Problemf("warning: adaptor %q: no file that this user can see matches %s now", c.specs[u.Reader].Name, u.Pattern))
 	}
 	out = append(out, c.node.Doubts()...)
 	return out
