@@ -15,7 +15,7 @@ import (
 
 var combinedParser = define("combined", "access logs of Apache and nginx: the common and the combined format, or any that `pattern` gives as `LogFormat` or `log_format` has it",
 	noPattern, newCombined).
-	guessed(clue{sure: sureCombined.Match, names: []string{"*access.log", "access_log"}})
+	guessed(clue{sure: surelyCombined, names: []string{"*access.log", "access_log"}})
 
 // combinedFormat parses the access logs of Apache and nginx: the common and
 // the combined log format, a virtual host before them. What follows is kept in
@@ -320,6 +320,13 @@ func (f *combinedFormat) errorLine(r *reader, rec []byte, t times.Instant, n int
 		s = bytes.TrimLeft(s[k:], " ")
 	}
 	r.b.Message(s)
+}
+
+// surelyCombined reports whether a line is of an access log, whose virtual host is no
+// time, as stamped has it.
+func surelyCombined(line []byte) bool {
+	_, stamped := stampedLine(line)
+	return !stamped && sureCombined.Match(line)
 }
 
 // Apache's common and combined log format, which nginx writes, too; perhaps with the

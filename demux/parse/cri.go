@@ -163,7 +163,7 @@ func (f *criFormat) row(r *reader, u *unit) {
 		r.row()
 		r.b.Message(text)
 	}
-	r.b.Attr(f.key, u.output)
+	attr(r, f.key, u.output)
 	if len(u.time) > 0 && !r.believes(r.frame) {
 		r.b.Attr("time", u.time)
 	}

@@ -47,7 +47,7 @@ func TestSyslogFramesAnyFormat(t *testing.T) {
 func TestOnlyFramesTakeAParserOfMessages(t *testing.T) {
 	for _, name := range Names() {
 		_, problems := ReadText("{parser: " + name + ", message: json}")
-		if got, want := len(problems) == 0, name == "cri" || name == "compose" || name == "syslog"; got != want {
+		if got, want := len(problems) == 0, name == "cri" || name == "compose" || name == "stamped" || name == "syslog"; got != want {
 			t.Errorf("%s: got %v", name, problems)
 		}
 	}

@@ -94,6 +94,22 @@ func FuzzMongoDB(f *testing.F) {
 // fuzz tests that, whatever the bytes and wherever the table's coverage cuts
 // them, a parser gives rows and does not fail, that no row's text is other
 // than UTF-8, and that no seq comes twice.
+func FuzzZeek(f *testing.F) {
+	fuzz(f, "zeek", "#fields\tts\tid.orig_p\n#types\ttime\tport\n1.5\t80\n", "#types\tbool\tx\n#fields\t\n\t", "#fields\tts\nT\n")
+}
+func FuzzDb2(f *testing.F) {
+	fuzz(f, "db2", "2026-02-28-10.00.00.123456+060 I1 LEVEL: Event\nPID : 1 TID : 2\nMESSAGE : x\n", "2026-02-28-10.00.00.123456-999")
+}
+func FuzzRails(f *testing.F) {
+	fuzz(f, "rails", "Started GET \"/\" for ::1 at 2026-02-28 10:00:00 +0000\nCompleted 200 OK in 1ms (Views: 1ms)\n", "[a] Started X \"")
+}
+func FuzzLogcat(f *testing.F) {
+	fuzz(f, "logcat", "02-28 10:00:00.123  1  2 I a: b\nE/x( 1): y\n", "02-30 10:00:00.1 V/( 1): ")
+}
+func FuzzStamped(f *testing.F) {
+	fuzz(f, "{parser: stamped, message: klog}", "2026-02-28T10:00:00.5Z I0228 10:00:00.1 1 a.go:1] x\n2026-02-28T10:00:00Z  \ty\n", "2026-02-28T10:00:00Z ")
+}
+
 func fuzz(f *testing.F, name string, seeds ...string) {
 	files, _ := filepath.Glob("testdata/" + name + ".*.in")
 	for _, in := range files {

@@ -26,6 +26,7 @@ func definitions() []definition {
 		combinedParser,
 		criParser,
 		composeParser,
+		stampedParser,
 		journaldParser,
 		prometheusParser,
 		dfParser,

@@ -14,7 +14,7 @@ func TestSpecsThatAreWrongSayWhereAndWhy(t *testing.T) {
 		"{parser: jsn}":                                  `parser:1:10: parser: "jsn" is not known; did you mean json?; allowed: `,
 		"{message: json}":                                "want the name of a parser, or a section with the key parser",
 		"{parser: json, patern: x}":                      `"patern"`,
-		"{parser: json, message: logfmt}":                "only the parsers compose, cri, syslog have messages for another one; its parser is json",
+		"{parser: json, message: logfmt}":                "only the parsers compose, cri, stamped, syslog have messages for another one; its parser is json",
 		"{parser: syslog, message: cri}":                 "the parser cri reads whole records alone; parsers of messages are ",
 		"{parser: cri, message: {parser: no}}":           `message.parser: "no" is not known`,
 		"{parser: syslog, message: {parser: syslog, message: {parser: syslog, message: {parser: syslog, message: {parser: syslog, message: json}}}}}": "4 levels are allowed",
