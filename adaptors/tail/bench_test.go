@@ -35,7 +35,7 @@ func (c *counter) Release(string)                       {}
 func (c *counter) Retype(string) (adaptors.Stream, error) {
 	return adaptors.Stream{}, adaptors.ErrHeld
 }
-func (c *counter) Fresh() bool                          { return false }
+func (c *counter) Fresh() bool { return false }
 func (c *counter) Open(_ context.Context, s adaptors.Stream) (adaptors.Stream, error) {
 	s.ID = "s"
 	return s, nil

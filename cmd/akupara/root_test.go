@@ -45,7 +45,7 @@ func TestUpAsRootAsksForItsToken(t *testing.T) {
 		}
 	}
 	for i, path := range map[int]string{1: "/v1/adaptors", 2: "/v1/runs", 3: "/v1/runs"} {
-		req, err := http.NewRequest("GET", url(i)+path, nil)
+		req, err := http.NewRequest(http.MethodGet, url(i)+path, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -55,7 +55,7 @@ func TestUpAsRootAsksForItsToken(t *testing.T) {
 			t.Fatal(err)
 		}
 		resp.Body.Close()
-		if resp.StatusCode != 200 {
+		if resp.StatusCode != http.StatusOK {
 			t.Errorf("%s with the token: status %d, want 200", path, resp.StatusCode)
 		}
 	}

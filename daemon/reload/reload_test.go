@@ -3,6 +3,7 @@ package reload
 import (
 	"errors"
 	"log/slog"
+	"net/http"
 	"net/http/httptest"
 	"slices"
 	"strings"
@@ -76,7 +77,7 @@ func TestAConfigIsShownToItsOwnMachineAlone(t *testing.T) {
 	r := New(nil, slog.New(slog.DiscardHandler))
 	get, again := r.Handlers("one", numbers{Live: 3})
 	for from, status := range map[string]int{"127.0.0.1:1": 200, "[::1]:1": 200, "@": 200, "10.0.0.7:1": 403} {
-		req := httptest.NewRequest("GET", "http://localhost/v1/config", nil)
+		req := httptest.NewRequest(http.MethodGet, "http://localhost/v1/config", nil)
 		req.RemoteAddr = from
 		w := httptest.NewRecorder()
 		get.ServeHTTP(w, req)
@@ -84,7 +85,7 @@ func TestAConfigIsShownToItsOwnMachineAlone(t *testing.T) {
 			t.Errorf("from %s: %d %s, want %d", from, w.Code, w.Body, status)
 		}
 	}
-	req := httptest.NewRequest("POST", "http://localhost/v1/config/reload", nil)
+	req := httptest.NewRequest(http.MethodPost, "http://localhost/v1/config/reload", nil)
 	req.RemoteAddr = "127.0.0.1:1"
 	w := httptest.NewRecorder()
 	if again.ServeHTTP(w, req); w.Code != 409 {

@@ -10,19 +10,19 @@ type shapes struct {
 	buf   []byte
 }
 
-// of returns the entry of a message's template: that of its shape, or what make gives.
-func (s *shapes) of(m *memory, by *Templates, message []byte, make func(by *Templates, message []byte) uint32) uint32 {
+// of returns the entry of a message's template: that of its shape, or what fresh gives.
+func (s *shapes) of(m *memory, by *Templates, message []byte, fresh func(by *Templates, message []byte) uint32) uint32 {
 	if by.Shape == nil || s.off {
-		return make(by, message)
+		return fresh(by, message)
 	}
 	shape, known := by.Shape(s.buf[:0], message)
 	s.buf = shape
 	if s.asked++; !known {
-		return make(by, message)
+		return fresh(by, message)
 	}
 	i := int(s.texts.intern(m, shape))
 	if i == len(s.at) {
-		s.at = append(s.at, make(by, message))
+		s.at = append(s.at, fresh(by, message))
 		s.bytes += len(shape)
 		s.off = len(s.at) >= tryEntries && 2*len(s.at) > s.asked || s.bytes > maxDictionary
 	}

@@ -44,16 +44,13 @@ func New(st store.FS, uri string, log *slog.Logger) *Reach {
 
 // Run tries the store until ctx is done, and logs when it goes and comes back.
 func (r *Reach) Run(ctx context.Context) error {
-	for {
-		err := Try(ctx, r.fs, r.uri)
-		if ctx.Err() != nil {
-			return nil
-		}
-		r.note(err)
-		if daemon.Sleep(ctx, every) != nil {
-			return nil
+	for ctx.Err() == nil {
+		if err := Try(ctx, r.fs, r.uri); ctx.Err() == nil {
+			r.note(err)
+			_ = daemon.Sleep(ctx, every) // ctx tells
 		}
 	}
+	return nil
 }
 
 func (r *Reach) note(err error) {
