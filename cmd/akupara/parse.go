@@ -34,9 +34,9 @@ func (a *app) parsing() *cobra.Command {
 		Use:   "parse [--parser SPEC|--type TYPE] FILE|-",
 		Short: "Try a parser on a file, or guess the file's format",
 		Long: `Parses a file, plain or compressed by gzip or zstd, as the demux would, and prints
-its rows: as tables, or as JSON with all columns, templates too. What failed is listed on standard
-error, with the place where the parser stopped; the exit code is 1 then. Nothing is
-written anywhere.
+its rows: as tables, or as JSON with all columns, templates too. What failed is listed
+on standard error, with the place where the parser stopped; the exit code is 1 then.
+Nothing is written anywhere.
 
 SPEC is what stands under a type in the config, at demux.types: a parser's name, or
 its section in YAML, with types, columns, steps and timezone. With --type it is that

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -251,6 +252,10 @@ func TestUpEndsInOrderWhenItsTerminalGoes(t *testing.T) {
 	dir, port := t.TempDir(), freePorts(t)
 	file := filepath.Join(dir, "site.yaml")
 	writeFile(t, file, siteText(dir, port))
+	// Where the tests run under nohup, it would ignore the signal as they do.
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, unix.SIGHUP)
+	defer signal.Stop(hangups)
 	person, program := terminal(t, 80)
 	d := startDaemon(t, program, "up", "--config", file, "--log-level", "info")
 	program.Close()
