@@ -23,8 +23,8 @@ func TestAStoreThatIsAwayIsToldWithItsAddressAndTheCause(t *testing.T) {
 		told := func(text string) bool {
 			return strings.Contains(text, uri) && strings.Contains(text, "connection refused")
 		}
-		eventually(t, d.gone, time.Minute, name+" logs it", func() bool {
-			return strings.Contains(d.log(), "the store can't be reached") && told(d.log())
+		eventually(t, d.gone, time.Minute, name+" listens, and logs it", func() bool {
+			return strings.Contains(d.log(), "msg=listening") && strings.Contains(d.log(), "the store can't be reached") && told(d.log())
 		})
 		status, body := askREST(t, "GET", url+"/readyz")
 		if name == "collector" { // it takes data while its spool has room
