@@ -6,6 +6,7 @@ import (
 
 	"github.com/akupara/akupara/demux/parse/internal/levels"
 	"github.com/akupara/akupara/demux/parse/internal/times"
+	"github.com/akupara/akupara/demux/parse/internal/words"
 	"github.com/akupara/akupara/demux/rows"
 	"github.com/akupara/akupara/demux/schema"
 )
@@ -18,12 +19,12 @@ var db2Parser = simple("db2", "Db2's db2diag.log: a row an entry, its fields as 
 // db2Fields are the fields of an entry, by what stands before their colons, in the order
 // of db2Columns.
 var (
-	db2Fields  = []string{"PID", "TID", "PROC", "INSTANCE", "NODE", "DB", "APPHDL", "APPID", "AUTHID", "HOSTNAME", "EDUID", "EDUNAME", "FUNCTION"}
+	db2Fields  = []string{"PID", "TID", "PROC", "INSTANCE", "NODE", "DB", "APPHDL", "APPID", "AUTHID", "HOSTNAME", "EDUID", "EDUNAME", "FUNCTION", "UOWID", "ACTID"}
 	db2Columns = append(
 		[]schema.Column{longColumn("pid"), longColumn("tid"), textColumn("proc"), textColumn("instance"), textColumn("node"), textColumn("db"), textColumn("apphdl"),
-			textColumn("appid"), textColumn("authid"), textColumn("hostname"), longColumn("eduid"), textColumn("eduname"), textColumn("function")},
+			textColumn("appid"), textColumn("authid"), textColumn("hostname"), longColumn("eduid"), textColumn("eduname"), textColumn("function"), longColumn("uowid"), longColumn("actid")},
 		textColumn("record_id"))
-	db2Field = regexp.MustCompile(`(PID|TID|PROC|INSTANCE|NODE|DB|APPHDL|APPID|AUTHID|HOSTNAME|EDUID|EDUNAME|FUNCTION) *: `)
+	db2Field = regexp.MustCompile(`(PID|TID|PROC|INSTANCE|NODE|DB|APPHDL|APPID|AUTHID|HOSTNAME|EDUID|EDUNAME|FUNCTION|UOWID|ACTID) *: `)
 )
 
 // db2Format parses entries of db2diag.log: a line with time, id and level, lines of
@@ -44,7 +45,7 @@ func (f *db2Format) starts(line []byte) bool {
 // db2Time reads "2026-02-28-10.00.00.123456+060", whose zone is minutes.
 func db2Time(s []byte) (t times.Instant, n int) {
 	const length = len("2026-02-28-10.00.00.123456+060")
-	if len(s) < length || s[4] != '-' || s[10] != '-' || s[13] != '.' || s[19] != '.' || s[26] != '+' && s[26] != '-' {
+	if len(s) < length || s[4] != '-' || s[7] != '-' || s[10] != '-' || s[13] != '.' || s[16] != '.' || s[19] != '.' || s[26] != '+' && s[26] != '-' {
 		return t, 0
 	}
 	secs, ok := times.Seconds(times.Digits(s, 0, 4), times.Digits(s, 5, 2), times.Digits(s, 8, 2), times.Digits(s, 11, 2), times.Digits(s, 14, 2), times.Digits(s, 17, 2))
@@ -71,10 +72,14 @@ func (f *db2Format) record(r *reader, rec []byte) {
 	id, level, _ := bytes.Cut(head, []byte("LEVEL:"))
 	f.own.put(len(db2Fields), bytes.TrimSpace(id))
 	level = bytes.TrimSpace(level)
+	word := words.First(level) // "Error (OS)"
 	if string(level) == "Event" {
 		r.b.SetLevel(rows.Info)
-	} else if levels.Of(level) != rows.NoLevel {
-		r.setLevel(level, "level")
+	} else if levels.Of(word) != rows.NoLevel {
+		r.setLevel(word, "level")
+		if len(word) < len(level) {
+			attr(r, "level", level)
+		}
 	} else {
 		attr(r, "level", level)
 	}

@@ -75,6 +75,9 @@ func FuzzPostgres(f *testing.F) {
 func FuzzMySQL(f *testing.F) {
 	fuzz(f, "mysql", "# Time: x\n# User@Host: a[b] @ [c\n# Q: Query_time: 1 Id:\nuse a\nSET timestamp=1;\n", "260228 10:00:00 1 [a] [MY-1] [b", "2026-02-28  9:00:00\t8 Query\t")
 }
+func FuzzDB2(f *testing.F) {
+	fuzz(f, "db2", "2026-02-28-10.00\n00.123456+060\n2026-02-28-10.00.00.123456+060 I1E1 LEVEL: Error\nMESSAGE : x\n", "2026-02\n28-10.00.00.123456+060")
+}
 func FuzzGC(f *testing.F) {
 	fuzz(f, "gc", "[a][1][2s][x.y] GC(1) Pause (a (b)) 1K->2M(3G) 1ms", "1.5: [GC (x) [a: 1K->2K(3K)] 1K->2K(3K), 1 secs]")
 }

@@ -16,7 +16,7 @@ func (h *afterTime) signed() bool {
 	}
 	switch {
 	case h.s[0] == ':' && h.s[1] == ' ':
-		return h.libvirt()
+		return h.libvirt() || h.jetty()
 	case h.s[0] == ',' && h.s[1] == ' ':
 		return h.setup()
 	case h.s[0] == ':':
@@ -108,6 +108,10 @@ func (h *afterTime) sidekiq() bool {
 		}
 		if level, ok := bytes.CutSuffix(w, []byte(":")); ok && levels.Is(level) {
 			for _, p := range pairs[:n] {
+				if p.Name == "tid" {
+					h.Thread = p.Value
+					continue
+				}
 				h.add(p.Name, p.Value)
 			}
 			h.Level = level
@@ -117,9 +121,7 @@ func (h *afterTime) sidekiq() bool {
 		if !ok || n == len(pairs) || !words.IsWord(key) {
 			return false
 		}
-		if pairs[n] = (Pair{string(key), v}); string(key) == "tid" {
-			h.Thread, pairs[n].Value = v, nil
-		}
+		pairs[n] = Pair{string(key), v}
 		rest = rest[len(w)+1:]
 	}
 }
@@ -144,6 +146,7 @@ func (h *afterTime) setup() bool {
 	}
 	if h.Level = level; string(level) == "Perf" {
 		h.Level = []byte("INFO")
+		h.add("severity", level)
 	}
 	if name := words.First(rest); words.IsWord(name) && bytes.HasPrefix(rest[len(name):], []byte("  ")) {
 		h.Logger = name
@@ -158,7 +161,7 @@ func (h *afterTime) ceph() bool {
 	rest := bytes.TrimLeft(h.s[1+len(thread):], " ")
 	priority := words.First(rest)
 	number := bytes.TrimPrefix(priority, []byte("-"))
-	if len(thread) < 12 || len(thread) > 16 || thread[0] != '7' || !words.IsHex(thread) || !words.IsNumber(number) || len(number) > 2 || len(priority) == len(rest) {
+	if len(thread) < 12 || len(thread) > 16 || thread[0] != '7' || !words.IsHex(thread) || bytes.IndexAny(thread, "abcdef") < 0 || !words.IsNumber(number) || len(number) > 2 || len(priority) == len(rest) {
 		return false
 	}
 	h.Level = levelAhead(rest[len(priority)+1:]) // of the cluster's log
@@ -172,6 +175,7 @@ func (h *afterTime) ceph() bool {
 		h.Level = []byte("INFO")
 	}
 	h.Thread = thread
+	h.add("priority", priority)
 	return h.from(rest[len(priority)+1:])
 }
 

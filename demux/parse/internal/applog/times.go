@@ -141,7 +141,8 @@ func dayOrMonthFirst(s []byte, z *times.Zone) (t times.Instant, n int) {
 	micros, finer, k := times.Fraction(s[19:])
 	n = 19 + k
 	if s[2] == '.' {
-		return times.Instant{Micros: z.UTC(local)*1_000_000 + micros, Finer: finer, OK: true}, n
+		utc, k, known := z.From(s[n:], local)
+		return times.Instant{Micros: utc*1_000_000 + micros, Finer: finer || !known, OK: true}, n + k
 	}
 	if len(s) < n+6 || s[n] != ' ' || s[n+1] != '+' && s[n+1] != '-' {
 		return t, 0
