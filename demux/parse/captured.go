@@ -101,7 +101,7 @@ func (f *expressionFormat) record(r *reader, rec []byte) {
 		}
 		before, after := rec[:found[0]], rec[found[1]:]
 		after = f.goesOn(rec, after)
-		if !f.fill(r) && e.timed && r.format == f {
+		if !f.fill(r) && e.timed && f.isOf(r) {
 			f.untimed(r)
 		}
 		f.rest(r, before, after)
@@ -109,6 +109,14 @@ func (f *expressionFormat) record(r *reader, rec []byte) {
 	}
 	r.fail(rec, fmt.Sprintf("not %s: %s", f.name, f.why(rec)))
 }
+
+// isOf reports whether the format is the reader's own, or what that one is made of.
+func (f *expressionFormat) isOf(r *reader) bool {
+	own, ok := r.format.(interface{ expressions() *expressionFormat })
+	return ok && own.expressions() == f
+}
+
+func (f *expressionFormat) expressions() *expressionFormat { return f }
 
 // goesOn lets a message that the match ends with go on over the lines behind the
 // match, and returns what is left of these.

@@ -17,11 +17,12 @@ var zeekParser = define("zeek", "Zeek's logs with tabs, their fields by `#fields
 // JSON; _path is the log's.
 type zeekFormat struct {
 	placed
-	given []string
-	names []string
-	path  []byte
-	tsAt  int // the field that is the row's time; -1: none
-	bools []int
+	given   []string
+	names   []string
+	path    []byte
+	tsAt    int   // the field that is the row's time; -1: none
+	levelAt int   // likewise its level
+	bools   []int // the fields whose T and F are booleans
 }
 
 func (f *zeekFormat) begin(*reader) {
@@ -32,7 +33,7 @@ func (f *zeekFormat) begin(*reader) {
 
 // use has the fields that follow be of these types, as far as they are known.
 func (f *zeekFormat) use(types [][]byte) {
-	f.places, f.bools, f.gen, f.tsAt = f.places[:0], f.bools[:0], nil, -1
+	f.places, f.bools, f.gen, f.tsAt, f.levelAt = f.places[:0], f.bools[:0], nil, -1, -1
 	for i, name := range f.names {
 		typ := zeekType(name)
 		if i < len(types) {
@@ -49,6 +50,15 @@ func (f *zeekFormat) use(types [][]byte) {
 			f.bools = append(f.bools, i)
 		case "":
 			p.as = asBare
+			f.bools = append(f.bools, i) // perhaps
+		}
+		if typ == "" || typ == "string" || typ == "enum" {
+			switch name {
+			case "level":
+				f.levelAt, p.as = i, asLevel
+			case "message":
+				p.as = asMessage
+			}
 		}
 		if name == "ts" {
 			f.tsAt, p.as = i, asNothing
@@ -62,7 +72,7 @@ func (f *zeekFormat) use(types [][]byte) {
 // tells it.
 func zeekType(name string) string {
 	switch {
-	case name == "uid", strings.HasSuffix(name, "_h"):
+	case name == "uid", name == "history", name == "conn_state", name == "message", name == "level", strings.HasSuffix(name, "_h"):
 		return "string"
 	case name == "duration", name == "rtt":
 		return "interval"
@@ -83,6 +93,10 @@ func (f *zeekFormat) record(r *reader, rec []byte) {
 	}
 	f.vals, f.buf = f.vals[:0], f.buf[:0]
 	for at := 0; at <= len(rec); {
+		if n := len(f.places); len(f.vals) == n {
+			r.fail(rec, notA("zeek", countedFields(n+1+bytes.Count(rec[at:], []byte("\t")), n, at)))
+			return
+		}
 		v := rec[at:]
 		if i := bytes.IndexByte(v, '\t'); i >= 0 {
 			v = v[:i]
@@ -94,9 +108,8 @@ func (f *zeekFormat) record(r *reader, rec []byte) {
 		f.vals = append(f.vals, value{text: text, at: at})
 		at += len(v) + 1
 	}
-	if n := len(f.places); len(f.vals) > n {
-		r.fail(rec, notA("zeek", countedFields(len(f.vals), n, f.vals[n].at)))
-		return
+	if i := f.levelAt; i >= 0 && i < len(f.vals) {
+		f.vals[i].text = bytes.TrimPrefix(f.vals[i].text, []byte("Reporter::"))
 	}
 	for _, i := range f.bools {
 		if i < len(f.vals) {

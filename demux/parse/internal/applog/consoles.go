@@ -181,19 +181,28 @@ func (h *oddHead) nats(s []byte, z *times.Zone) {
 	h.At, h.Time, h.pid, h.Level, h.n = t, rest[:n], pid, level, len(s)-len(message)
 }
 
-// chromium reads "[PID:TID:MMDD/HHMMSS.micros:LEVEL:file(line)] ".
+// chromium reads "[PID:TID:MMDD/HHMMSS.micros:LEVEL:file(line)] ", with either id or both.
 func (h *oddHead) chromium(s []byte, z *times.Zone) {
 	head, message, ok := bytes.Cut(s[1:], []byte("] "))
-	parts := bytes.SplitN(head, []byte(":"), 5)
-	if !ok || len(parts) != 5 || !words.IsNumber(parts[0]) || !words.IsNumber(parts[1]) || !levels.Is(parts[3]) {
+	id, rest, more := bytes.Cut(head, []byte(":"))
+	if !ok || !more || !words.IsNumber(id) {
 		return
 	}
-	at := parts[2]
-	if len(at) != len("0228/100000.123456") || at[4] != '/' || at[11] != '.' {
+	var thread []byte
+	if w, behind, ok := bytes.Cut(rest, []byte(":")); ok && words.IsNumber(w) {
+		thread, rest = w, behind
+	}
+	parts := bytes.SplitN(rest, []byte(":"), 3)
+	if len(parts) != 3 {
 		return
 	}
-	hour, minute, second, micros := times.Digits(at, 5, 2), times.Digits(at, 7, 2), times.Digits(at, 9, 2), times.Digits(at, 12, 6)
-	if hour < 0 || minute < 0 || second < 0 || micros < 0 {
+	at, level := parts[0], bytes.TrimRight(parts[1], "0123456789") // VERBOSE1
+	if !levels.Is(level) || len(at) < len("0228/100000.1") || at[4] != '/' || at[11] != '.' {
+		return
+	}
+	hour, minute, second := times.Digits(at, 5, 2), times.Digits(at, 7, 2), times.Digits(at, 9, 2)
+	micros, finer, n := times.Fraction(at[11:])
+	if hour < 0 || hour > 23 || minute < 0 || minute > 59 || second < 0 || second > 60 || 11+n != len(at) {
 		return
 	}
 	clock := int64(hour*3600 + minute*60 + second)
@@ -201,8 +210,8 @@ func (h *oddHead) chromium(s []byte, z *times.Zone) {
 	if !ok {
 		return
 	}
-	h.At = times.Instant{Micros: z.UTC(local+clock)*1_000_000 + int64(micros), OK: true}
-	h.Time, h.pid, h.Thread, h.Level, h.caller, h.n = at, parts[0], parts[1], parts[3], parts[4], len(s)-len(message)
+	h.At = times.Instant{Micros: z.UTC(local+clock)*1_000_000 + micros, Finer: finer, OK: true}
+	h.Time, h.pid, h.Thread, h.Level, h.caller, h.n = at, id, thread, level, parts[2], len(s)-len(message)
 }
 
 // mosquitto reads "1772272800: ".

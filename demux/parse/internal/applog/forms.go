@@ -173,7 +173,7 @@ var oddForms = []form{
 	{ // Chromium and what is made of it
 		examples: []string{"[1234:1234:0228/100000.123456:ERROR:gpu_process.cc(12)] message"},
 		start:    `\[(\d+:){1,2}\d{4}/\d{6}\.\d+:`,
-		sure:     `\[(\d+:){1,2}\d{4}/\d{6}\.\d+:[A-Z]+\d*:`,
+		sure:     `\[(\d+:){1,2}\d{4}/[0-2]\d[0-5]\d[0-6]\d\.\d+:(VERBOSE|INFO|WARNING|ERROR|FATAL)\d*:`,
 		first:    "[", read: (*oddHead).chromium,
 	},
 	{ // Mosquitto
