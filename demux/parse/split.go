@@ -49,6 +49,9 @@ func (p *placed) split(rec []byte, sep byte, q quoting) (why string) {
 			}
 			v.text = rec[i : i+n]
 		}
+		if len(p.vals) > maxFields {
+			return fmt.Sprintf("more than %d fields, at byte %d", maxFields, i)
+		}
 		p.vals = append(p.vals, v)
 		if i += n; i < len(rec) && rec[i] != sep {
 			return fmt.Sprintf("unexpected %q at byte %d", rec[i], i)
