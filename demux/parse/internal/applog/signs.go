@@ -161,7 +161,7 @@ func (h *afterTime) ceph() bool {
 	rest := bytes.TrimLeft(h.s[1+len(thread):], " ")
 	priority := words.First(rest)
 	number := bytes.TrimPrefix(priority, []byte("-"))
-	if len(thread) < 12 || len(thread) > 16 || thread[0] != '7' || !words.IsHex(thread) || bytes.IndexAny(thread, "abcdef") < 0 || !words.IsNumber(number) || len(number) > 2 || len(priority) == len(rest) {
+	if len(thread) < 12 || len(thread) > 16 || thread[0] != '7' || !words.IsHex(thread) || !bytes.ContainsAny(thread, "abcdef") || !words.IsNumber(number) || len(number) > 2 || len(priority) == len(rest) {
 		return false
 	}
 	h.Level = levelAhead(rest[len(priority)+1:]) // of the cluster's log
